@@ -1,0 +1,18 @@
+// What went wrong, as one sentence for a person. Libraries fill it and return -1; only main prints it.
+#ifndef SSLTOP_METRICS_ERROR_H
+#define SSLTOP_METRICS_ERROR_H
+
+#include <stdarg.h>
+
+struct error {
+    char text[512]; // a sentence without a newline; "" when nothing was set
+};
+
+// Format a sentence into `e` (NULL allowed: the sentence is dropped). Always returns -1, so that a
+// failing function can `return error_set(e, "...")`.
+int error_set(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Put "context: " before the sentence already in `e`. Always returns -1.
+int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

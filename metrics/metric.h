@@ -1,0 +1,51 @@
+// What a spectrum (and the step around it) says, as rows of one table. A row makes the log field, the
+// export column, the plot axis, the help text and the manual entry; a new metric is a new row.
+#ifndef SSLTOP_METRICS_METRIC_H
+#define SSLTOP_METRICS_METRIC_H
+
+#include <stdint.h>
+
+enum metric_id {
+    METRIC_AUC,
+    METRIC_RANKME,
+    METRIC_ALPHA,
+    METRIC_PR,
+    METRIC_STABLE_RANK,
+    METRIC_NUM_RANK,
+    METRIC_COND,
+    METRIC_SPREAD,
+    METRIC_ZSTD,
+    METRIC_LOSS,
+    METRIC_COUNT
+};
+
+// What a metric may look at. A field that is not known is NaN (or NULL); metrics that need it are NaN.
+struct metric_input {
+    const double *sigma; // singular values, d of them, descending, >= 0; NULL if unknown
+    int d;
+    double n;            // samples behind sigma (lambda = sigma^2 / n); for the live spectrum n_eff
+    double mean_norm;    // Euclidean norm of the mean feature
+    double zstd;         // see METRIC_ZSTD
+    double loss;
+};
+
+struct metric {
+    const char *key;    // log field and CSV column: [a-z_0-9]+
+    const char *title;  // on the screen
+    const char *unit;   // "" for none
+    double lo, hi;      // the range it can have; INFINITY where unbounded; rank-like metrics: hi = NAN means d
+    int better;         // +1 higher is healthier, -1 lower is healthier, 0 neither
+    const char *source; // paper and equation
+    const char *doc;    // one line
+    double (*fn)(const struct metric_input *); // pure; NaN when an input is missing
+};
+
+extern const struct metric metric_table[METRIC_COUNT];
+
+// The row with this key, or -1.
+int metric_find(const char *key);
+
+// Fill out[METRIC_COUNT] from `in`.
+void metric_all(const struct metric_input *in, double out[METRIC_COUNT]);
+
+#endif
