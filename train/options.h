@@ -1,0 +1,85 @@
+// The options of `train`: rows of one table that feeds the parser, --help, the configuration file, the manual and
+// shell completion. A new option is a field here and a row in options.c.
+#ifndef SSLTOP_TRAIN_OPTIONS_H
+#define SSLTOP_TRAIN_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "metrics/error.h"
+
+#define OPTION_TEXT 1024
+
+// Values; 0 or "" where "auto"/"not given" is meant (options_resolve fills what depends on data and device).
+struct options {
+    char data[OPTION_TEXT];     // fashion-mnist
+    char arch[64];              // resnet18
+    char stem[16];              // auto (cifar below 64 pixels, else imagenet), cifar, imagenet
+    int width;                  // 0: by device (16 CPU, 64 GPU)
+    char method[32];            // simsiam
+    char schedule[OPTION_TEXT]; // multi-epoch
+    int64_t epochs;             // 10
+    int batch;                  // 0: by device (128 / 512)
+    double lr, wd, momentum;
+    int fix_pred_lr;
+    char precision[8]; // auto, f32, bf16
+    char device[32];   // auto
+    uint64_t seed;
+    int threads;   // 0: all this process may use
+    int64_t steps; // T; 0: epochs * floor(N/B)
+    int64_t stop_at;
+    char subset[32]; // "20%" or a number of images; "" all
+    int chunks;      // 0: default of schedule.h
+    int dim, pred_dim, proj_layers;
+    char augment[32];
+    char normalize[256]; // "auto" or "MEAN[,..]/STD[,..]"
+    int64_t eval_every;  // steps; 0: one epoch
+    int64_t eval_images; // of the exact spectrum; 0: 16 d
+    int64_t checkpoint_every; // steps; 0: one epoch
+    int keep;                 // 3
+    char guard[OPTION_TEXT];  // rules, ';' between several
+    int inexact;
+    // Below: what to do, not how to train; never written to config.ini.
+    char init[OPTION_TEXT], resume[OPTION_TEXT], rerun[OPTION_TEXT];
+    int64_t from; // -1: last checkpoint
+    char name[128], runs[OPTION_TEXT], config[OPTION_TEXT];
+    int headless, dry_run, print_config, help;
+};
+
+enum option_type { OPTION_STRING, OPTION_INT, OPTION_INT64, OPTION_UINT64, OPTION_DOUBLE, OPTION_FLAG };
+enum option_place { OPTION_CONFIG, OPTION_COMMAND }; // belongs into config.ini and the run record, or only to this call
+
+struct option_row {
+    const char *name; // long option without "--", key of the configuration file
+    enum option_type type;
+    enum option_place place;
+    size_t offset, size; // of the field
+    const char *fallback; // default as text
+    const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
+    double lo, hi;        // for numbers
+    const char *section;  // heading in help and manual: data, network, optimiser, schedule, run, ...
+    const char *doc;      // one or two sentences
+};
+extern const struct option_row option_table[];
+extern const size_t option_count;
+
+void options_default(struct options *o);
+
+// argv[1..argc-1] after the command word. --config FILE is read first, then the command line wins. An unknown option is
+// an error that names it and the nearest known one. `given` (option_count bytes, or NULL) says which rows were set.
+int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);
+
+// One option from text (configuration file, recorded config).
+int options_set(struct options *o, const char *name, const char *value, struct error *e);
+int options_read_file(struct options *o, const char *path, struct error *e);  // inih
+int options_write_file(const struct options *o, FILE *f, struct error *e);    // what would start this run again
+void options_value(const struct options *o, const struct option_row *row, char *text, size_t size);
+
+// The OPTION_CONFIG rows as a JSON object of strings (malloc'd), and back.
+char *options_to_json(const struct options *o);
+int options_from_json(struct options *o, const char *json, struct error *e);
+
+void options_help(FILE *f, int columns);
+
+#endif
