@@ -1,0 +1,53 @@
+// Threads that make the views of coming batches beside the training step. A queue of two: submit
+// the next batch, work on the one before, wait for the oldest. The result does not depend on the
+// number of threads. Do not fork while a pool lives.
+#ifndef SSLTOP_GPU_CPU_PIXEL_POOL_H
+#define SSLTOP_GPU_CPU_PIXEL_POOL_H
+
+#include <stdint.h>
+
+#include "data/augment.h"
+#include "gpu/cpu/pixels.h"
+#include "metrics/error.h"
+
+#define PIXEL_POOL_DEPTH 2 // batches that may be queued (or done and not yet waited for)
+
+// A batch: image index[i] of `pixels`, made into views view[0][i] and view[1][i], i < batch.
+// index and view are copied by submit; pixels and out must stay until the batch was waited for.
+struct pixel_job {
+    const uint8_t *pixels;   // n x c x h x w
+    int64_t n;               // images in `pixels`; every index is checked against it
+    const float *mean, *std; // c of each, of pixels in [0, 1]; copied
+    int batch;               // 1 .. max_batch of the pool
+    const int64_t *index;    // batch of them
+    const struct augment_view
+        *view[2]; // batch of each; view[1] NULL: only the first view is made. view[0] NULL: the
+                  // image itself, resized to the view's size if that differs
+    void *out[2]; // batch x c x out_h x out_w: float, or uint16_t when bf16
+    int bf16;
+};
+
+struct pixel_pool;
+
+// `threads` workers (1 .. 256), each `nice` levels politer than the caller (0 .. 19, as far as the
+// system grants it), for images and views of this shape and batches of at most max_batch images.
+// Workers take no signals.
+int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int max_batch,
+                   struct pixel_pool **out, struct error *e);
+
+// Queue a batch; work begins at once. -1 when two are queued already or the job cannot be worked
+// (index or crop box outside, batch too large); nothing is queued then. Allocates nothing.
+int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct error *e);
+
+// Wait until the oldest queued batch is in its `out`, and forget it. The caller works too instead
+// of only waiting. -1 when nothing is queued.
+int pixel_pool_wait(struct pixel_pool *p, struct error *e);
+
+// Batches queued and not yet waited for: 0 .. PIXEL_POOL_DEPTH.
+int pixel_pool_queued(const struct pixel_pool *p);
+
+// Stops the workers after the view each is at and joins them; queued batches stay unfinished. NULL
+// is fine.
+void pixel_pool_free(struct pixel_pool *p);
+
+#endif
