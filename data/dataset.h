@@ -1,4 +1,5 @@
-// Data sets as rows of one table: a name, how to open it, what it is. Images are uint8, N x C x H x W.
+// Data sets as rows of one table: a name, how to open it, what it is. Images are uint8, N x C x H x
+// W.
 #ifndef SSLTOP_DATA_DATASET_H
 #define SSLTOP_DATA_DATASET_H
 
@@ -16,24 +17,24 @@ struct dataset_split {
 };
 
 struct dataset {
-    char name[256]; // as given: "fashion-mnist", "idx:/path", "synthetic:8192"
+    char name[256];              // as given: "fashion-mnist", "idx:/path", "synthetic:8192"
     int channels, height, width; // channels 1 or 3
     int classes;                 // 0 without labels
     struct dataset_split split[SPLIT_COUNT];
-    float mean[3], std[3]; // per channel, of pixels scaled to [0,1]; published constants of a known set,
-                           // else of the training images
+    float mean[3], std[3]; // per channel, of pixels scaled to [0,1]; published constants of a known
+                           // set, else of the training images
 };
 
 struct dataset_kind {
-    const char *name;    // before the colon
-    const char *argument; // "DIR", "N", or NULL
-    const char *doc;     // one line for --help and the manual
+    const char *name;     // before the colon
+    const char *argument; // "DIR"; "[N]" when it may be left out; or NULL
+    const char *doc;      // one line for --help and the manual
     int (*open)(const char *argument, uint64_t seed, struct dataset *out, struct error *e);
 };
 extern const struct dataset_kind dataset_table[]; // ends with a NULL name
 
-// `spec` is NAME or NAME:ARGUMENT. Files are checked before anything is allocated by their word: an error says
-// path, byte offset where there is one, and what was expected.
+// `spec` is NAME or NAME:ARGUMENT. Files are checked before anything is allocated by their word: an
+// error says path, byte offset where there is one, and what was expected.
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e);
 void dataset_close(struct dataset *d);
 

@@ -12,18 +12,19 @@
 
 #define PIXEL_POOL_DEPTH 2 // batches that may be queued (or done and not yet waited for)
 
-// A batch: image index[i] of `pixels`, made into views view[0][i] and view[1][i], i < batch.
-// index and view are copied by submit; pixels and out must stay until the batch was waited for.
+// A batch: view v of image index[i] is worked by view[v][i] into row i of out[v], i < batch.
+// index, view, mean and std are copied by submit; pixels and out must stay until the batch was
+// waited for.
 struct pixel_job {
     const uint8_t *pixels;   // n x c x h x w
     int64_t n;               // images in `pixels`; every index is checked against it
-    const float *mean, *std; // c of each, of pixels in [0, 1]; copied
+    const float *mean, *std; // c of each, of pixels in [0, 1]
     int batch;               // 1 .. max_batch of the pool
     const int64_t *index;    // batch of them
-    const struct augment_view
-        *view[2]; // batch of each; view[1] NULL: only the first view is made. view[0] NULL: the
-                  // image itself, resized to the view's size if that differs
-    void *out[2]; // batch x c x out_h x out_w: float, or uint16_t when bf16
+    // batch numbers a view; NULL: the image itself, resized if the view's size differs
+    const struct augment_view *view[2];
+    // batch x c x out_h x out_w: float, or uint16_t when bf16; out[1] NULL: one view only
+    void *out[2];
     int bf16;
 };
 

@@ -1,0 +1,102 @@
+// The table of data sets, and what all of them share: parsing NAME:ARGUMENT, the mean and deviation
+// of sets without published constants, freeing.
+#include "data/dataset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/idx.h"
+#include "data/synthetic.h"
+
+const struct dataset_kind dataset_table[] = {
+    {"fashion-mnist", NULL, "Fashion-MNIST of Debian's package dataset-fashion-mnist",
+     idx_open_fashion_mnist},
+    {"idx", "DIR", "folder with the four MNIST file names, plain or .gz", idx_open},
+    {"synthetic", "[N]", "drawn from the seed: N training images (8192), N/8 for the test",
+     synthetic_open},
+    {NULL, NULL, NULL, NULL},
+};
+
+// "fashion-mnist, idx:DIR, synthetic[:N]"
+static void list_names(char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (const struct dataset_kind *k = dataset_table; k->name && at < size; k++) {
+        int optional = k->argument && k->argument[0] == '[';
+        int n = snprintf(text + at, size - at, "%s%s%s%s%s", at ? ", " : "", k->name,
+                         !k->argument ? ""
+                         : optional   ? "[:"
+                                      : ":",
+                         !k->argument ? "" : k->argument + optional, "");
+        if (n < 0)
+            return;
+        at += (size_t)n;
+    }
+}
+
+// Mean and standard deviation of the training pixels, by channel, from exact integer sums.
+static void measure(struct dataset *d)
+{
+    size_t plane = (size_t)d->height * (size_t)d->width;
+    const struct dataset_split *s = &d->split[SPLIT_TRAIN];
+    for (int c = 0; c < d->channels; c++) {
+        uint64_t count[256] = {0};
+        for (int64_t i = 0; i < s->n; i++) {
+            const uint8_t *p = dataset_image(d, SPLIT_TRAIN, i) + (size_t)c * plane;
+            for (size_t j = 0; j < plane; j++)
+                count[p[j]]++;
+        }
+        double total = (double)s->n * (double)plane, mean = 0, var = 0;
+        for (int v = 0; v < 256; v++)
+            mean += (double)count[v] * v / 255.0;
+        mean /= total;
+        for (int v = 0; v < 256; v++)
+            var += (double)count[v] * (v / 255.0 - mean) * (v / 255.0 - mean);
+        double std = sqrt(var / total);
+        d->mean[c] = (float)mean;
+        d->std[c] = std > 1e-6 ? (float)std : 1.0f; // a channel of one value has nothing to scale
+    }
+}
+
+int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e)
+{
+    memset(out, 0, sizeof *out);
+    char names[256];
+    list_names(names, sizeof names);
+    const char *colon = strchr(spec, ':');
+    size_t len = colon ? (size_t)(colon - spec) : strlen(spec);
+    const struct dataset_kind *k = dataset_table;
+    while (k->name && (strlen(k->name) != len || strncmp(k->name, spec, len) != 0))
+        k++;
+    if (!k->name)
+        return error_set(e, "unknown data set '%.100s'; there are: %s", spec, names);
+    if (strlen(spec) >= sizeof out->name)
+        return error_set(e, "data set '%.100s...' has a name longer than %zu bytes", spec,
+                         sizeof out->name - 1);
+    const char *argument = colon ? colon + 1 : NULL;
+    if (argument && !k->argument)
+        return error_set(e, "data set '%.100s': %s takes no argument", spec, k->name);
+    if (k->argument && (argument ? !argument[0] : k->argument[0] != '['))
+        return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
+
+    if (k->open(argument, seed, out, e) != 0) {
+        dataset_close(out);
+        return -1;
+    }
+    snprintf(out->name, sizeof out->name, "%s", spec);
+    if (out->std[0] == 0.0f)
+        measure(out);
+    return 0;
+}
+
+void dataset_close(struct dataset *d)
+{
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        free(d->split[s].images);
+        free(d->split[s].labels);
+    }
+    memset(d, 0, sizeof *d);
+}

@@ -1,0 +1,16 @@
+// Images drawn in memory: an open function of the data set table (data/dataset.h), for tests and
+// for machines without data.
+#ifndef SSLTOP_DATA_SYNTHETIC_H
+#define SSLTOP_DATA_SYNTHETIC_H
+
+#include <stdint.h>
+
+#include "data/dataset.h"
+#include "metrics/error.h"
+
+// `argument`: number of training images (8 .. 4194304), NULL for 8192; an eighth as many test
+// images. 1 x 28 x 28, ten classes of about equal size. A pure function of (argument, seed); image
+// i is the same for every N.
+int synthetic_open(const char *argument, uint64_t seed, struct dataset *out, struct error *e);
+
+#endif
