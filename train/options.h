@@ -1,5 +1,5 @@
-// The options of `train`: rows of one table that feeds the parser, --help, the configuration file, the manual and
-// shell completion. A new option is a field here and a row in options.c.
+// The options of `train`: rows of one table that feeds the parser, --help, the configuration file,
+// the manual and shell completion. A new option is a field here and a row in options.c.
 #ifndef SSLTOP_TRAIN_OPTIONS_H
 #define SSLTOP_TRAIN_OPTIONS_H
 
@@ -11,7 +11,8 @@
 
 #define OPTION_TEXT 1024
 
-// Values; 0 or "" where "auto"/"not given" is meant (options_resolve fills what depends on data and device).
+// Values; 0 or "" where "auto"/"not given" is meant (options_resolve fills what depends on data and
+// device).
 struct options {
     char data[OPTION_TEXT];     // fashion-mnist
     char arch[64];              // resnet18
@@ -33,9 +34,9 @@ struct options {
     int chunks;      // 0: default of schedule.h
     int dim, pred_dim, proj_layers;
     char augment[32];
-    char normalize[256]; // "auto" or "MEAN[,..]/STD[,..]"
-    int64_t eval_every;  // steps; 0: one epoch
-    int64_t eval_images; // of the exact spectrum; 0: 16 d
+    char normalize[256];      // "auto" or "MEAN[,..]/STD[,..]"
+    int64_t eval_every;       // steps; 0: one epoch
+    int64_t eval_images;      // of the exact spectrum; 0: 16 d
     int64_t checkpoint_every; // steps; 0: one epoch
     int keep;                 // 3
     char guard[OPTION_TEXT];  // rules, ';' between several
@@ -47,39 +48,78 @@ struct options {
     int headless, dry_run, print_config, help;
 };
 
-enum option_type { OPTION_STRING, OPTION_INT, OPTION_INT64, OPTION_UINT64, OPTION_DOUBLE, OPTION_FLAG };
-enum option_place { OPTION_CONFIG, OPTION_COMMAND }; // belongs into config.ini and the run record, or only to this call
+enum option_type {
+    OPTION_STRING,
+    OPTION_INT,
+    OPTION_INT64,
+    OPTION_UINT64,
+    OPTION_DOUBLE,
+    OPTION_FLAG
+};
+enum option_place {
+    OPTION_CONFIG,
+    OPTION_COMMAND
+}; // belongs into config.ini and the run record, or only to this call
 
 struct option_row {
     const char *name; // long option without "--", key of the configuration file
     enum option_type type;
     enum option_place place;
-    size_t offset, size; // of the field
+    size_t offset, size;  // of the field
     const char *fallback; // default as text
     const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
-    double lo, hi;        // for numbers
-    const char *section;  // heading in help and manual: data, network, optimiser, schedule, run, ...
-    const char *doc;      // one or two sentences
+    double lo, hi;        // for numbers, both allowed
+    int multiple;         // an integer must be a multiple of this; 0: any
+    const char
+        *word; // numbers: the word for `word_value` ("auto"), which has no other spelling; or NULL
+    int word_value;
+    const char *choices; // text: "auto|cifar|imagenet", or NULL for any
+    const char *section; // heading in help and manual: data, network, method, optimiser, schedule,
+                         // run, command
+    const char *doc;     // one or two sentences
+    int (*check)(const char *value, struct error *e); // text: more than the row can say; or NULL
 };
 extern const struct option_row option_table[];
 extern const size_t option_count;
 
 void options_default(struct options *o);
 
-// argv[1..argc-1] after the command word. --config FILE is read first, then the command line wins. An unknown option is
-// an error that names it and the nearest known one. `given` (option_count bytes, or NULL) says which rows were set.
+// The row of this name, or NULL.
+const struct option_row *option_find(const char *name);
+
+// argv[1..argc-1] after the command word. --config FILE is read first, then the command line wins.
+// An unknown option is an error that names it and the nearest known one. `given` (option_count
+// bytes, or NULL) says which rows were set. With --help nothing else is looked at.
 int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);
 
-// One option from text (configuration file, recorded config).
+// One option from text (configuration file, recorded config): UTF-8 without control characters.
 int options_set(struct options *o, const char *name, const char *value, struct error *e);
-int options_read_file(struct options *o, const char *path, struct error *e);  // inih
-int options_write_file(const struct options *o, FILE *f, struct error *e);    // what would start this run again
+
+// A configuration file (inih). Sections are for the eye. Rows set are marked in `given` (NULL
+// allowed).
+int options_read_file(struct options *o, const char *path, unsigned char *given, struct error *e);
+
+// The OPTION_CONFIG rows as such a file: what would start this run again. Reads back as the same
+// values.
+int options_write_file(const struct options *o, FILE *f, struct error *e);
 void options_value(const struct options *o, const struct option_row *row, char *text, size_t size);
 
-// The OPTION_CONFIG rows as a JSON object of strings (malloc'd), and back.
+// Copy the OPTION_CONFIG rows of `over` that `given` marks (a resumed run: its record, and these on
+// top).
+void options_merge(struct options *o, const struct options *over, const unsigned char *given);
+
+// The OPTION_CONFIG rows as a JSON object of strings (malloc'd), and back. Unknown keys are
+// refused: a run must not be repeated without an option that it had.
 char *options_to_json(const struct options *o);
 int options_from_json(struct options *o, const char *json, struct error *e);
 
+// --subset: number of images of `total` ("" all, "20%" rounded down, or a count), at least 1.
+int options_subset(const struct options *o, int64_t total, int64_t *n, struct error *e);
+// --normalize: 1 and `channels` numbers of each when given, 0 for auto, -1.
+int options_normalize(const struct options *o, int channels, float *mean, float *std,
+                      struct error *e);
+
+// The table for a person, lines at most `columns` wide.
 void options_help(FILE *f, int columns);
 
 #endif
