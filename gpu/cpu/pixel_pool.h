@@ -40,6 +40,8 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
 // (index or crop box outside, batch too large); nothing is queued then. Allocates nothing.
 int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct error *e);
 
+// The one thread that made the pool calls submit, wait, queued and free.
+
 // Wait until the oldest queued batch is in its `out`, and forget it. The caller works too instead
 // of only waiting. -1 when nothing is queued.
 int pixel_pool_wait(struct pixel_pool *p, struct error *e);
@@ -47,8 +49,8 @@ int pixel_pool_wait(struct pixel_pool *p, struct error *e);
 // Batches queued and not yet waited for: 0 .. PIXEL_POOL_DEPTH.
 int pixel_pool_queued(const struct pixel_pool *p);
 
-// Stops the workers after the view each is at and joins them; queued batches stay unfinished. NULL
-// is fine.
+// Stops the workers after the few views each is at and joins them; queued batches stay unfinished.
+// NULL is fine.
 void pixel_pool_free(struct pixel_pool *p);
 
 #endif

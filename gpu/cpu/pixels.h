@@ -22,7 +22,7 @@ struct pixel_scratch;
 int pixel_scratch_new(const struct pixel_shape *shape, struct pixel_scratch **out, struct error *e);
 void pixel_scratch_free(struct pixel_scratch *s);
 
-// 0 when the crop box lies in an h x w image and the other numbers can be worked (sigma 0 .. 100,
+// 0 when the crop box lies in an h x w image and the other numbers can be worked (sigma 0 .. 10,
 // order a permutation, finite factors), else -1 with the reason. pixel_view must only be given what
 // passes.
 int pixel_view_check(const struct pixel_shape *shape, const struct augment_view *v,
