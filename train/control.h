@@ -10,6 +10,7 @@
 #ifndef SSLTOP_TRAIN_CONTROL_H
 #define SSLTOP_TRAIN_CONTROL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "metrics/error.h"
@@ -46,11 +47,12 @@ struct answer {
     int64_t id;
     int ok;
     int64_t step;  // from which it holds, -1 if it has none
-    int64_t lines; // watch
+    int64_t lines; // watch; -1 absent
     int paused;    // status: 0/1; -1 absent
     char text[256];
 };
-char *answer_to_json(const struct answer *a);
+void answer_init(struct answer *a, int64_t id); // not ok, everything optional absent
+char *answer_to_json(const struct answer *a);   // malloc'd line without newline, or NULL
 // 1: it is an answer; 0: it is something else (a record); -1: broken.
 int answer_parse(const char *line, size_t n, struct answer *out, struct error *e);
 
