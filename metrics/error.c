@@ -26,6 +26,7 @@ int error_prefix(struct error *e, const char *fmt, ...)
     va_end(ap);
     if (n < 0 || (size_t)n >= sizeof e->text)
         return -1;
-    snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", old.text);
+    size_t room = sizeof e->text - (size_t)n;
+    snprintf(e->text + n, room, ": %.*s", (int)sizeof old.text - n - 3, old.text);
     return -1;
 }

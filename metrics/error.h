@@ -1,4 +1,5 @@
-// What went wrong, as one sentence for a person. Libraries fill it and return -1; only main prints it.
+// What went wrong, as one sentence for a person. Libraries fill it and return -1; only main prints
+// it.
 #ifndef SSLTOP_METRICS_ERROR_H
 #define SSLTOP_METRICS_ERROR_H
 

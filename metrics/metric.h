@@ -1,9 +1,13 @@
-// What a spectrum (and the step around it) says, as rows of one table. A row makes the log field, the
-// export column, the plot axis, the help text and the manual entry; a new metric is a new row.
+// What a spectrum (and the step around it) says, as rows of one table. A row makes the log field,
+// the export column, the plot axis, the help text and the manual entry; a new metric is a new row.
 #ifndef SSLTOP_METRICS_METRIC_H
 #define SSLTOP_METRICS_METRIC_H
 
 #include <stdint.h>
+
+// The condition number ends here: beyond it a Gram matrix in double cannot tell. A value of this is
+// "this or more".
+#define METRIC_COND_MAX 1e7
 
 enum metric_id {
     METRIC_AUC,
@@ -19,13 +23,16 @@ enum metric_id {
     METRIC_COUNT
 };
 
-// What a metric may look at. A field that is not known is NaN (or NULL); metrics that need it are NaN.
+// What a metric may look at. A field that is not known is NaN (or NULL); metrics that need it are
+// NaN. A spectrum with a value that is not finite or negative is not known. A spectrum of zeros
+// (constant features) counts as fully collapsed: AUC 1, ranks 1 (numerical rank 0), condition
+// METRIC_COND_MAX, spread 0, alpha NaN.
 struct metric_input {
     const double *sigma; // singular values, d of them, descending, >= 0; NULL if unknown
     int d;
-    double n;            // samples behind sigma (lambda = sigma^2 / n); for the live spectrum n_eff
-    double mean_norm;    // Euclidean norm of the mean feature
-    double zstd;         // see METRIC_ZSTD
+    double n;         // samples behind sigma (lambda = sigma^2 / n); for the live spectrum n_eff
+    double mean_norm; // Euclidean norm of the mean feature
+    double zstd;      // see METRIC_ZSTD
     double loss;
 };
 
@@ -33,7 +40,8 @@ struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+
     const char *title;  // on the screen
     const char *unit;   // "" for none
-    double lo, hi;      // the range it can have; INFINITY where unbounded; rank-like metrics: hi = NAN means d
+    double lo, hi;      // the range it can have; INFINITY where unbounded. Ranks: hi = NAN means d
+                        // (RankMe's 1e-7 may carry it just beyond). Loss: SimSiam's
     int better;         // +1 higher is healthier, -1 lower is healthier, 0 neither
     const char *source; // paper and equation
     const char *doc;    // one line

@@ -1,5 +1,6 @@
-// A record is the one thing that trainer, log, socket and screen share: a line of JSON, and this struct.
-// A value that does not exist is NaN here and null or absent there. man/ssltop-log.5 defines the fields.
+// A record is the one thing that trainer, log, socket and screen share: a line of JSON, and this
+// struct. A value that does not exist is NaN here and null or absent there. man/ssltop-log.5
+// defines the fields.
 #ifndef SSLTOP_METRICS_RECORD_H
 #define SSLTOP_METRICS_RECORD_H
 
@@ -8,6 +9,7 @@
 
 #include "metrics/error.h"
 #include "metrics/metric.h"
+#include "metrics/text.h"
 
 enum record_type {
     RECORD_UNKNOWN, // a type of a later version: skip it
@@ -20,14 +22,22 @@ enum record_type {
     RECORD_END
 };
 
-enum record_phase { PHASE_DATA, PHASE_FORWARD, PHASE_BACKWARD, PHASE_UPDATE, PHASE_SPECTRUM, PHASE_COUNT };
+enum record_phase {
+    PHASE_DATA,
+    PHASE_FORWARD,
+    PHASE_BACKWARD,
+    PHASE_UPDATE,
+    PHASE_SPECTRUM,
+    PHASE_COUNT
+};
 extern const char *const record_phase_key[PHASE_COUNT];
 
 struct record_run {
     int version; // 1
     char name[128];
     char created[40]; // ISO 8601 UTC
-    char *config;     // JSON object text: option key -> value as a string; owned by the record
+    char *config;     // JSON object text: option key -> value as a string; owned by the record,
+                      // malloc'd or NULL
     struct {
         char name[256];
         int64_t n, n_test;
@@ -43,9 +53,9 @@ struct record_run {
         char detail[256];
         int threads;
         char precision[8]; // "f32", "bf16"
-        char *algorithms;  // what compile chose, obeyed by resume; owned
+        char *algorithms;  // what compile chose, obeyed by resume; owned, malloc'd or NULL
     } device;
-    int64_t steps; // T
+    int64_t steps;    // T
     char parent[256]; // run this one branched from, "" for none
     int64_t parent_step;
 };
@@ -66,7 +76,7 @@ struct record_spectrum {
     enum spectrum_source source;
     double n;
     int d;
-    double *sigma; // owned; 5 significant digits in the line
+    double *sigma; // owned, malloc'd (or NULL); 5 significant digits in the line
 };
 
 struct record_eval {
@@ -85,7 +95,8 @@ struct record_event {
 
 struct record {
     enum record_type type;
-    int64_t step; // the step that it describes; an event's: the first for which it holds; -1 in `run`
+    int64_t
+        step; // the step that it describes; an event's: the first for which it holds; -1 in `run`
     union {
         struct record_run run;
         struct record_step step;
@@ -103,19 +114,18 @@ struct record {
 };
 
 // One line of JSON without the newline, malloc'd into *line. Scalars carry 17 significant digits.
+// Always valid JSON and UTF-8: bytes that are not UTF-8 become U+FFFD. -1 when out of memory, for
+// RECORD_UNKNOWN, and for a `config` that is not a JSON object.
 int record_format(const struct record *r, char **line, size_t *len, struct error *e);
 
-// Parse one line (n bytes, no NUL needed). Unknown fields are skipped, missing ones become NaN, 0, -1 or "".
-// Text is kept as it came: strip control characters before showing it. -1 with a sentence when it is not
-// a JSON object with a "type". `out` must be freed with record_free in any case.
+// Parse one line (n bytes, no NUL needed). Unknown fields are skipped, missing ones become NaN, 0,
+// -1 or "". Text is kept as it came, cut to its field: text_clean it before showing it. -1 with a
+// sentence when it is not a JSON object with a "type". `out` must be freed with record_free in any
+// case.
 int record_parse(const char *line, size_t n, struct record *out, struct error *e);
 void record_free(struct record *r);
 
 // All NaN/-1/"", of this type: where a producer starts.
 void record_init(struct record *r, enum record_type type, int64_t step);
-
-// Copy `src` into dst[size] replacing control characters (C0, DEL, C1) and broken UTF-8 with '?': before
-// any text from a file or socket reaches a terminal.
-void text_clean(char *dst, size_t size, const char *src);
 
 #endif

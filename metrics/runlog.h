@@ -1,5 +1,7 @@
-// The log of a run: JSON lines in independent zstd frames with checksums, so that `zstdcat` reads it, a killed
-// run loses at most what was not yet flushed, and a damaged file gives all its whole frames.
+// The log of a run: JSON lines in independent zstd frames with checksums, so that `zstdcat` reads
+// it, a killed run loses at most what was not yet flushed, and a damaged file gives all its whole
+// frames. A frame holds whole lines. Skippable frames (an index, a seek table) may stand between
+// frames and are passed over.
 #ifndef SSLTOP_METRICS_RUNLOG_H
 #define SSLTOP_METRICS_RUNLOG_H
 
@@ -8,38 +10,55 @@
 
 #include "metrics/error.h"
 
+#define RUNLOG_LINE_MAX    (16 << 20) // bytes of a line, newline included
+#define RUNLOG_PENDING_MAX (64 << 20) // bytes that wait for a disk with room
+#define RUNLOG_CONTENT_MAX (64 << 20) // bytes of lines in a frame that the reader accepts
+
 // --- writing (one thread) ---
 struct runlog_writer;
 
-// Create a new file (fails if it exists), or open an existing one cut after its last whole frame for
-// appending; `lines` gets the number of whole lines kept (may be NULL).
+// Create a new file (fails if it exists), or open an existing one cut after its last whole frame
+// for appending (a trailing index goes too); `lines` gets the number of whole lines kept (may be
+// NULL). A file that is not empty and holds nothing of a log is refused and left alone.
 int runlog_create(const char *path, struct runlog_writer **out, struct error *e);
 int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, struct error *e);
 
-// Buffer a line (no newline in it). Never touches the disk.
+// Buffer a line (not empty, no newline in it, shorter than RUNLOG_LINE_MAX). Never touches the
+// disk.
 int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct error *e);
 
-// Compress what is buffered into one frame and write it; `sync`: fdatasync too. On failure (disk full) the
-// file is cut back to its last whole frame, the lines stay buffered (up to 64 MB, then the oldest whole
-// batch is dropped and counted) and a later flush tries again. 0, or -1 with the reason.
+// Compress what is buffered into one frame (a long backlog: one a megabyte) and write it; `sync`:
+// fdatasync too. On failure (disk full) the file is cut back to its last whole frame, the lines
+// stay buffered (up to RUNLOG_PENDING_MAX, then the oldest quarter is dropped and counted) and a
+// later flush tries again. 0, or -1 with the reason. Where a file size limit can be (RLIMIT_FSIZE),
+// the process must ignore SIGXFSZ.
 int runlog_flush(struct runlog_writer *w, int sync, struct error *e);
 int64_t runlog_dropped(const struct runlog_writer *w); // lines given up so far
-int64_t runlog_lines(const struct runlog_writer *w);   // lines accepted (kept ones included), buffered ones too
-size_t runlog_pending(const struct runlog_writer *w);  // bytes not yet on disk
 
-// Flush and close; frees in any case. -1 if the last flush failed.
+// Lines that the log has (kept ones included) or will have: buffered ones count, dropped ones
+// don't.
+int64_t runlog_lines(const struct runlog_writer *w);
+int64_t runlog_stored(const struct runlog_writer *w); // of these, lines that a reader finds now
+size_t runlog_pending(const struct runlog_writer *w); // bytes not yet on disk
+
+// Flush (synced) and close; frees in any case. -1 if the last flush failed. NULL allowed.
 int runlog_close(struct runlog_writer *w, struct error *e);
 
 // --- reading ---
 struct runlog_reader;
 int runlog_open(const char *path, struct runlog_reader **out, struct error *e);
 
-// The next line, valid until the next call: 1 = a line, 0 = no more now (a file still growing may have more
-// on a later call), -1 = a read error. A frame that fails its checksum is skipped; see runlog_lost.
+// The next line without its newline, valid until the next call: 1 = a line, 0 = no more now (a file
+// still growing may have more on a later call), -1 = a read error. A frame that is damaged is
+// skipped; see runlog_lost.
 int runlog_next(struct runlog_reader *r, const char **line, size_t *len, struct error *e);
 
-// What is missing, as a sentence ("the last 3 210 bytes are not a whole frame"), or NULL when nothing is.
-const char *runlog_lost(const struct runlog_reader *r);
+// What is missing of what was read so far, as a sentence without a full stop ("the last 3210 bytes
+// are not a whole frame"), valid until the next call; or NULL when nothing is.
+const char *runlog_lost(struct runlog_reader *r);
+
+// File offset behind the last whole frame of lines that was read: where appending goes on.
+int64_t runlog_whole(const struct runlog_reader *r);
 void runlog_reader_free(struct runlog_reader *r);
 
 #endif

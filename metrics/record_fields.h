@@ -1,0 +1,50 @@
+// Private to record*.c: what the lines of DESIGN's record types hold, as rows that both directions
+// follow.
+#ifndef SSLTOP_METRICS_RECORD_FIELDS_H
+#define SSLTOP_METRICS_RECORD_FIELDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/record.h"
+
+enum field_kind {
+    FIELD_DOUBLE,  // double; missing: NaN
+    FIELD_INT,     // int
+    FIELD_INT64,   // int64_t
+    FIELD_TEXT,    // char[size]; missing: ""
+    FIELD_OWNED,   // char *, malloc'd text; missing: NULL
+    FIELD_OBJECT,  // char *, malloc'd text of a JSON object; missing: NULL
+    FIELD_METRICS, // double[METRIC_COUNT], each under its key in metric_table
+    FIELD_PHASES,  // double[PHASE_COUNT], each under its key in record_phase_key
+    FIELD_SHAPE,   // int[3] as an array: channels, height, width
+    FIELD_SOURCE,  // enum spectrum_source by name
+    FIELD_SIGMA    // struct record_spectrum's d and sigma as an array
+};
+
+struct record_field {
+    const char *group; // object that holds the field; NULL: the line itself. Fields of a group are
+                       // neighbours
+    const char *key;   // NULL where the kind brings its own keys
+    enum field_kind kind;
+    size_t offset, size; // in struct record
+    int64_t missing;     // of integers: what stands for "does not exist"
+    int optional;        // left out instead of null when it does not exist
+};
+
+// A type of line. `step` and `type` are common to all and not among the fields.
+struct record_kind {
+    const char *name;
+    const struct record_field *field;
+    size_t n;
+};
+extern const struct record_kind record_kind_table[RECORD_END + 1]; // [RECORD_UNKNOWN] has no name
+extern const char *const record_source_key[2];
+
+// The field inside a record.
+static inline void *record_at(const struct record *r, const struct record_field *f)
+{
+    return (char *)(uintptr_t)r + f->offset;
+}
+
+#endif
