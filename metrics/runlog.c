@@ -152,7 +152,6 @@ static void drop_oldest(struct runlog_writer *w)
         const char *newline = memchr(w->buf + w->head, '\n', w->n - w->head);
         w->head = newline ? (size_t)(newline - w->buf) + 1 : w->n;
         w->dropped++;
-        w->lines--;
     }
 }
 

@@ -35,10 +35,9 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
 int runlog_flush(struct runlog_writer *w, int sync, struct error *e);
 int64_t runlog_dropped(const struct runlog_writer *w); // lines given up so far
 
-// Lines that the log has (kept ones included) or will have: buffered ones count, dropped ones
-// don't.
+// Lines accepted: those kept by runlog_append, those in the file, buffered and dropped ones.
 int64_t runlog_lines(const struct runlog_writer *w);
-int64_t runlog_stored(const struct runlog_writer *w); // of these, lines that a reader finds now
+int64_t runlog_stored(const struct runlog_writer *w); // of these, what a reader finds now
 size_t runlog_pending(const struct runlog_writer *w); // bytes not yet on disk
 
 // Flush (synced) and close; frees in any case. -1 if the last flush failed. NULL allowed.
