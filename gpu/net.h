@@ -1,5 +1,6 @@
-// A network as a list of nodes with shapes: what train/ describes once and a device compiles. The list is for one
-// view; a device runs it for both, and the loss node pairs them. Nodes come after their inputs.
+// A network as a list of nodes with shapes: what train/ describes once and a device compiles. The
+// list is for one view; a device runs it for both, and the loss node pairs them. Nodes come after
+// their inputs.
 #ifndef SSLTOP_GPU_NET_H
 #define SSLTOP_GPU_NET_H
 
@@ -10,14 +11,15 @@
 
 enum node_op {
     NODE_INPUT,
-    NODE_CONV,    // no bias; weight [out, in, k, k]
-    NODE_BN,      // weight, bias [c] when affine; running_mean, running_var [c]; eps 1e-5, momentum 0.1
+    NODE_CONV, // no bias; weight [out, in, k, k]
+    NODE_BN, // weight, bias [c] when affine; running_mean, running_var [c]; eps 1e-5, momentum 0.1
     NODE_RELU,
     NODE_ADD,     // two inputs of one shape
     NODE_MAXPOOL, // padding counts as -infinity
     NODE_GAP,     // global average pool: c x 1 x 1
     NODE_LINEAR,  // on c x 1 x 1; weight [out, in], bias [out] when asked for
-    NODE_COSINE   // inputs p, z: L = -1/2 mean cos(p1, sg(z2)) - 1/2 mean cos(p2, sg(z1)) (SimSiam, eq. 2)
+    NODE_COSINE   // inputs p, z: L = -1/2 mean cos(p1, sg(z2)) - 1/2 mean cos(p2, sg(z1)) (SimSiam,
+                  // eq. 2)
 };
 
 enum param_group { GROUP_MAIN, GROUP_PREDICTOR, GROUP_COUNT }; // each has its learning rate
@@ -35,7 +37,8 @@ struct node {
 
 enum param_kind { PARAM_WEIGHT, PARAM_BIAS, PARAM_RUNNING_MEAN, PARAM_RUNNING_VAR };
 
-// A tensor of the network, under PyTorch's name and shape, row major f32 wherever it crosses a boundary.
+// A tensor of the network, under PyTorch's name and shape, row major f32 wherever it crosses a
+// boundary.
 struct param {
     char name[96]; // "encoder.layer1.0.conv1.weight"
     enum param_kind kind;
@@ -51,14 +54,15 @@ struct net {
     int n, cap;
     struct param *param;
     int n_param, cap_param;
-    int features;  // node of h (the encoder's pooled output), -1 before it is set
-    int projected; // node of z
-    int loss;      // node of the loss, -1 for none
+    int features;           // node of h (the encoder's pooled output), -1 before it is set
+    int projected;          // node of z
+    int loss;               // node of the loss, -1 for none
     enum param_group group; // of the nodes added next
     struct error error;     // the first thing that went wrong; every net_* call is a no-op after it
 };
 
-// Builders return the node's index, or -1 after an error (kept in net->error; check it once at the end).
+// Builders return the node's index, or -1 after an error (kept in net->error; check it once at the
+// end).
 void net_init(struct net *net, int channels, int height, int width); // node 0 is the input
 void net_free(struct net *net);
 int net_conv(struct net *net, int in, const char *name, int out, int k, int stride, int pad);

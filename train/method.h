@@ -21,10 +21,13 @@ struct method_row {
 };
 extern const struct method_row method_table[]; // ends with a NULL name
 
-// The whole network for these options and image shape. `o->width` must be set (multiple of 4, >= 4).
-int method_build(const struct options *o, int channels, int height, int width, struct net *out, struct error *e);
+// The whole network for these options and image shape. `o->width` must be set (multiple of 4, >=
+// 4).
+int method_build(const struct options *o, int channels, int height, int width, struct net *out,
+                 struct error *e);
 
-// PyTorch's initial values (convolutions Kaiming normal fan-out, linears U(+-1/sqrt(in)), batch norm 1 and 0) into the plan.
+// PyTorch's initial values (convolutions Kaiming normal fan-out, linears U(+-1/sqrt(in)), batch
+// norm 1 and 0) into the plan.
 int method_init(const struct net *net, uint64_t seed, struct plan *plan, struct error *e);
 
 #endif
