@@ -58,12 +58,12 @@ $(B)/%.o: %.c Makefile
 $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $< ($*)"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-psabi -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -MMD -MP -c -o $@ $<
 
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/cpu/pixels.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(OBJ:.o=.d) $(TOBJ:.o=.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d))
 
 $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(TOBJ)
 	@echo "  LINK  $@"

@@ -1,8 +1,10 @@
-// The device contract: what train/ may ask of the thing that computes. Two implementations pass the same tests:
-// cpu (oneDNN) and cuda. Layouts, streams and asynchrony stay below this line. All tensors that cross it are
-// row major: images N x C x H x W, features N x d. Calls are made from one thread.
+// The device contract: what train/ may ask of the thing that computes. Two implementations pass the
+// same tests: cpu (oneDNN) and cuda. Layouts, streams and asynchrony stay below this line. All
+// tensors that cross it are row major: images N x C x H x W, features N x d. Calls are made from
+// one thread.
 //
-//   open -> images, compile -> put parameters -> { load, forward, backward, update, ... } -> free, close
+//   open -> images, compile -> put parameters -> { load, forward, backward, update, ... } -> free,
+//   close
 //
 // After compile a step allocates nothing. Functions return 0, or -1 with a sentence in `e`.
 #ifndef SSLTOP_GPU_DEVICE_H
@@ -16,8 +18,11 @@
 #include "metrics/error.h"
 #include "metrics/spectrum.h"
 
-enum precision { PRECISION_F32, PRECISION_BF16 }; // bf16: storage and matrix work; statistics, weight gradients,
-                                                  // master weights and the loss stay f32 or double
+enum precision {
+    PRECISION_F32,
+    PRECISION_BF16
+}; // bf16: storage and matrix work; statistics, weight gradients,
+   // master weights and the loss stay f32 or double
 
 struct device_info {
     char kind[8];     // "cpu", "cuda"
@@ -33,50 +38,55 @@ struct images;
 struct plan;
 
 // --- device ---
-// `spec`: "cpu", "cuda", "cuda:N", or "auto" (a usable GPU, else the CPU). `threads` 0: as many as this process may
-// use (affinity, cgroup quota). Never fork after this (libgomp does not survive it). The error says why it cannot be.
+// `spec`: "cpu", "cuda", "cuda:N", or "auto" (a usable GPU, else the CPU). `threads` 0: as many as
+// this process may use (affinity, cgroup quota). Never fork after this (libgomp does not survive
+// it). The error says why it cannot be.
 int device_open(const char *spec, int threads, struct device **out, struct error *e);
 void device_close(struct device *d);
 const struct device_info *device_info(const struct device *d);
 int device_default_threads(void);
 
-// sigma[d] and n_eff from moments (metrics/spectrum.h). 0; 1: not ready, nothing written (a GPU computes it beside
-// the steps); -1: error, among others when the moments are not finite.
-int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n, struct error *e);
+// sigma[d] and n_eff from moments (metrics/spectrum.h). 0; 1: not ready, nothing written (a GPU
+// computes it beside the steps); -1: error, among others when the moments are not finite.
+int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n,
+                    struct error *e);
 
 // --- images ---
-// Tell the device about a set of images: n x c x h x w uint8, which must stay until images_free. mean and std are of
-// pixels in [0, 1], c of each.
-int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w, const float *mean,
-               const float *std, struct images **out, struct error *e);
+// Tell the device about a set of images: n x c x h x w uint8, which must stay until images_free.
+// mean and std are of pixels in [0, 1], c of each.
+int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
+               const float *mean, const float *std, struct images **out, struct error *e);
 void images_free(struct images *s);
 
 // --- plan ---
 struct plan_options {
-    int batch;                // images a step, B; each gives two views
+    int batch; // images a step, B; each gives two views
     enum precision precision;
-    const char *algorithms;   // what an earlier plan_algorithms said, to be obeyed; NULL: choose
-    int input_gradient;       // also compute the gradient of the input (tests)
+    const char *algorithms; // what an earlier plan_algorithms said, to be obeyed; NULL: choose
+    int input_gradient;     // also compute the gradient of the input (tests)
 };
 
-int device_compile(struct device *d, const struct net *net, const struct plan_options *o, struct plan **out,
-                   struct error *e);
+int device_compile(struct device *d, const struct net *net, const struct plan_options *o,
+                   struct plan **out, struct error *e);
 void plan_free(struct plan *p);
-const char *plan_algorithms(const struct plan *p); // one word, stable: what compile chose, layer by layer
-size_t plan_memory(const struct plan *p);          // bytes held
+const char *
+plan_algorithms(const struct plan *p);    // one word, stable: what compile chose, layer by layer
+size_t plan_memory(const struct plan *p); // bytes held
 
-// A tensor by its PyTorch name, f32, row major, `n` elements (checked). Prefix "optim." is its momentum buffer, and
-// (get only) "grad." its gradient, summed over both views, without weight decay.
+// A tensor by its PyTorch name, f32, row major, `n` elements (checked). Prefix "optim." is its
+// momentum buffer, and (get only) "grad." its gradient, summed over both views, without weight
+// decay.
 int plan_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e);
 int plan_get(struct plan *p, const char *name, float *v, size_t n, struct error *e);
 
-// Queue the batch of a later step: image index[i], worked by view[0][i] and view[1][i], i < B. The arrays are copied;
-// the pixels are made beside the steps that run meanwhile. At most two batches may be queued.
-int plan_load(struct plan *p, struct images *s, const int64_t *index, const struct augment_view *const view[2],
-              struct error *e);
+// Queue the batch of a later step: image index[i], worked by view[0][i] and view[1][i], i < B. The
+// arrays are copied; the pixels are made beside the steps that run meanwhile. At most two batches
+// may be queued.
+int plan_load(struct plan *p, struct images *s, const int64_t *index,
+              const struct augment_view *const view[2], struct error *e);
 
-// Training forward pass of both views of the oldest queued batch (view 1, then view 2: batch statistics per view,
-// running statistics updated in that order), up to the loss.
+// Training forward pass of both views of the oldest queued batch (view 1, then view 2: batch
+// statistics per view, running statistics updated in that order), up to the loss.
 int plan_forward(struct plan *p, struct error *e);
 
 struct plan_scores {
@@ -85,7 +95,8 @@ struct plan_scores {
 };
 void plan_scores(struct plan *p, struct plan_scores *out);
 
-// Gradients of every parameter, then one update. SGD as PyTorch's: buf = momentum buf + g + wd w; w -= lr buf.
+// Gradients of every parameter, then one update. SGD as PyTorch's: buf = momentum buf + g + wd w; w
+// -= lr buf.
 struct update {
     double lr[GROUP_COUNT];
     double momentum, weight_decay;
@@ -99,9 +110,10 @@ int plan_features(struct plan *p, int view, float *h, struct error *e);
 // Add both views' features of the last training forward to `m` (after moments_decay by the caller).
 int plan_moments(struct plan *p, struct moments *m, struct error *e);
 
-// Evaluation mode (running statistics, no augmentation): features of n <= B images, n x d floats. Leaves queued
-// batches, running statistics and the last forward's scores alone.
-int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h, struct error *e);
+// Evaluation mode (running statistics, no augmentation): features of n <= B images, n x d floats.
+// Leaves queued batches, running statistics and the last forward's scores alone.
+int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
+                  struct error *e);
 
 // Milliseconds of the last step: waiting for pixels, forward, backward, update.
 struct plan_times {
@@ -110,11 +122,11 @@ struct plan_times {
 void plan_times(const struct plan *p, struct plan_times *out);
 
 // --- for tests: whole tensors in and out ---
-// Use `x` (B x C x H x W floats, normalised already) as this view's input of the next forward instead of a queued batch.
-// Both views must be set.
+// Use `x` (B x C x H x W floats, normalised already) as this view's input of the next forward
+// instead of a queued batch. Both views must be set.
 int plan_input(struct plan *p, int view, const float *x, struct error *e);
-// The output of a node of the last forward, and the gradient of the loss to the input (compile with input_gradient).
-// A node whose output fusion left out is refused.
+// The output of a node of the last forward, and the gradient of the loss to the input (compile with
+// input_gradient). A node whose output fusion left out is refused.
 int plan_output(struct plan *p, int node, int view, float *y, struct error *e);
 int plan_input_gradient(struct plan *p, int view, float *dx, struct error *e);
 // For a network without a loss: backward from dL/dy of its last node, B x c x h x w floats a view.

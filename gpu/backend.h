@@ -1,0 +1,56 @@
+// The table behind gpu/device.h: a kind of device is one row, its functions do what the public ones
+// promise. A device or plan of a backend begins with the public part below.
+#ifndef SSLTOP_GPU_BACKEND_H
+#define SSLTOP_GPU_BACKEND_H
+
+#include "gpu/device.h"
+
+struct backend {
+    const char *kind; // what --device says before the colon
+    int (*open)(const char *argument, int threads, struct device **out, struct error *e);
+    void (*close)(struct device *d);
+    int (*spectrum)(struct device *d, const struct moments *m, double *sigma, double *n,
+                    struct error *e);
+    int (*images_new)(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
+                      const float *mean, const float *std, struct images **out, struct error *e);
+    void (*images_free)(struct images *s);
+    int (*compile)(struct device *d, const struct net *net, const struct plan_options *o,
+                   struct plan **out, struct error *e);
+    void (*free)(struct plan *p);
+    int (*put)(struct plan *p, const char *name, const float *v, size_t n, struct error *e);
+    int (*get)(struct plan *p, const char *name, float *v, size_t n, struct error *e);
+    int (*load)(struct plan *p, struct images *s, const int64_t *index,
+                const struct augment_view *const view[2], struct error *e);
+    int (*forward)(struct plan *p, struct error *e);
+    int (*backward)(struct plan *p, const float *const dy[2],
+                    struct error *e); // dy: NULL, or for a net without loss
+    int (*update)(struct plan *p, const struct update *u, struct error *e);
+    int (*features)(struct plan *p, int view, float *h, struct error *e);
+    int (*moments)(struct plan *p, struct moments *m, struct error *e);
+    int (*evaluate)(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
+                    struct error *e);
+    int (*input)(struct plan *p, int view, const float *x, struct error *e);
+    int (*output)(struct plan *p, int node, int view, float *y, struct error *e);
+    int (*input_gradient)(struct plan *p, int view, float *dx, struct error *e);
+};
+
+struct device {
+    const struct backend *backend;
+    struct device_info info;
+};
+
+struct images {
+    const struct backend *backend;
+};
+
+struct plan {
+    const struct backend *backend;
+    struct plan_scores scores;
+    struct plan_times times;
+    char *algorithms;
+    size_t memory;
+};
+
+extern const struct backend cpu_backend;
+
+#endif

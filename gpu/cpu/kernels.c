@@ -1,0 +1,201 @@
+// Element-wise kernels, compiled once for each instruction set (ISA = v2, v3, v4: the x86-64
+// levels) with vectors of the level's natural length. See kernels.h for the layouts. Float sums run
+// over one image plane at most; across images and threads they are double.
+#include "gpu/cpu/kernels.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#define LANES 16
+#else
+#define LANES 8 // one AVX register, or two SSE registers that the compiler pairs
+#endif
+
+typedef float vf __attribute__((vector_size(4 * LANES)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
+typedef uint16_t vh __attribute__((vector_size(2 * LANES)));
+typedef double vd __attribute__((vector_size(8 * LANES)));
+
+static const float EPS = 1e-5f;
+
+// --- vectors of either element type ---
+static inline vf load_f32(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void store_f32(float *p, vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static inline vf load_bf16(const uint16_t *p)
+{
+    vh h;
+    memcpy(&h, p, sizeof h);
+    return (vf)(__builtin_convertvector(h, vu) << 16);
+}
+
+// Round to nearest, ties to even; a NaN stays a NaN.
+static inline void store_bf16(uint16_t *p, vf v)
+{
+    vu u = (vu)v;
+    vu rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+    vu nan = (vu)(v != v);
+    vh h = __builtin_convertvector((rounded & ~nan) | (((u >> 16) | 0x40) & nan), vh);
+    memcpy(p, &h, sizeof h);
+}
+
+static inline float load1_f32(const float *p)
+{
+    return *p;
+}
+
+static inline void store1_f32(float *p, float v)
+{
+    *p = v;
+}
+
+static inline float load1_bf16(const uint16_t *p)
+{
+    uint32_t u = (uint32_t)*p << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static inline void store1_bf16(uint16_t *p, float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    *p = (uint16_t)(v != v ? (u >> 16) | 0x40 : (u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+#ifdef __AVX512F__
+static inline vf positive(vf v)
+{
+    return (vf)_mm512_max_ps((__m512)v, _mm512_setzero_ps());
+}
+
+// v where g > 0, else 0.
+static inline vf gate(vf v, vf g)
+{
+    __mmask16 m = _mm512_cmp_ps_mask((__m512)g, _mm512_setzero_ps(), _CMP_GT_OQ);
+    return (vf)_mm512_maskz_mov_ps(m, (__m512)v);
+}
+#else
+static inline vf gate(vf v, vf g)
+{
+    return (vf)((vi)v & (g > 0));
+}
+
+static inline vf positive(vf v)
+{
+    return gate(v, v);
+}
+#endif
+
+static inline void accumulate(double *sum, vf v)
+{
+    vd s;
+    memcpy(&s, sum, sizeof s);
+    s += __builtin_convertvector(v, vd);
+    memcpy(sum, &s, sizeof s);
+}
+
+static inline vf splat(float v)
+{
+    return v - (vf){0};
+}
+
+// The share [lo, hi) of thread t of T.
+static inline int64_t share(int64_t n, int t, int T)
+{
+    return n * t / T;
+}
+
+// --- the sums that both layouts end with ---
+// Channel c: mean, variance and the affine map from the sums of x - ref and (x - ref)^2.
+static inline void finish_forward(const struct norm_args *a, int c, double s, double q, double ref)
+{
+    double m = (double)a->n * a->hw;
+    double mean = s / m, var = q / m - mean * mean;
+    if (var < 0)
+        var = 0;
+    mean += ref;
+    double inv = 1 / sqrt(var + (double)EPS);
+    a->mean[c] = (float)mean;
+    a->var[c] = (float)var;
+    a->scale[c] = (float)(a->weight[c] * inv);
+    a->shift[c] = (float)(a->bias[c] - mean * a->weight[c] * inv);
+}
+
+// Channel c: from s = sum dy and q = sum dy (x - mean): dweight, dbias, and dx = scale dy + k1 x +
+// k0.
+static inline void finish_backward(const struct norm_args *a, int c, double s, double q)
+{
+    double m = (double)a->n * a->hw, inv = 1 / sqrt((double)a->var[c] + (double)EPS);
+    double scale = a->weight[c] * inv, slope = -q * inv * inv / m * scale;
+    a->dbias[c] = (float)s;
+    a->dweight[c] = (float)(q * inv);
+    a->k1[c] = (float)slope;
+    a->k0[c] = (float)(-s / m * scale - slope * a->mean[c]);
+}
+
+#define T       float
+#define NAME(x) x##_f32
+#include "gpu/cpu/kernels_typed.h"
+#undef T
+#undef NAME
+
+#define T       uint16_t
+#define NAME(x) x##_bf16
+#include "gpu/cpu/kernels_typed.h"
+#undef T
+#undef NAME
+
+static void sgd(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
+                float momentum, float wd, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > 1 << 14)
+    for (size_t i = 0; i < n; i++) {
+        v[i] = momentum * v[i] + (g0[i] + g1[i] + wd * w[i]);
+        w[i] -= lr * v[i];
+    }
+}
+
+#define PASTE_(a, b) a##b
+#define PASTE(a, b)  PASTE_(a, b)
+#define STRING_(a)   #a
+#define STRING(a)    STRING_(a)
+#define BOTH(f)                                                                                    \
+    {                                                                                              \
+        f##_f32, f##_bf16                                                                          \
+    }
+
+extern const struct kernels PASTE(kernels_, ISA);
+const struct kernels PASTE(kernels_, ISA) = {
+    .name = "x86-64-" STRING(ISA),
+    .block = LANES,
+    .norm_forward = BOTH(norm_forward),
+    .norm_backward = BOTH(norm_backward),
+    .norm_apply = BOTH(norm_apply),
+    .row_norm_forward = BOTH(row_norm_forward),
+    .row_norm_backward = BOTH(row_norm_backward),
+    .row_norm_apply = BOTH(row_norm_apply),
+    .relu = BOTH(relu),
+    .add = BOTH(add),
+    .relu_backward = BOTH(relu_backward),
+    .gap = BOTH(gap),
+    .gap_backward = BOTH(gap_backward),
+    .cosine_dots = BOTH(cosine_dots),
+    .cosine_backward = BOTH(cosine_backward),
+    .direction_std = BOTH(direction_std),
+    .sgd = sgd,
+};

@@ -1,0 +1,77 @@
+// The element-wise work that oneDNN does not do well or at all: batch norm fused with ReLU and
+// residual add, pooling to a vector, loss, updates. kernels.c is compiled once an instruction set;
+// kernels_pick chooses when the program starts.
+//
+// Layouts. Blocked: n x ceil(c/B) x hw x B with B = kernels.block channels side by side, padding
+// channels zero. Rows: n x c. Element types: f32 or bf16 (the upper half of an f32). Every kernel
+// splits its work over `threads` OpenMP threads in a fixed way, so that results depend on the
+// thread count and on nothing else.
+#ifndef SSLTOP_GPU_CPU_KERNELS_H
+#define SSLTOP_GPU_CPU_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { TYPE_F32, TYPE_BF16, TYPE_COUNT };
+
+// One batch norm of one view. c is the padded channel count of the layout. Arrays of c floats:
+struct norm_args {
+    int n, c, hw;
+    int threads, relu;
+    const float *weight, *bias; // 1 and 0 without affine; 0 in the padding
+    float *mean, *var;          // of this batch, biased
+    float *scale, *shift;       // y = scale x + shift
+    float *dweight, *dbias;     // backward: gradients of weight and bias
+    float *k1, *k0;             // backward, work: dx = scale dy + k1 x + k0
+    double *partial;            // work: threads x 2 x c
+    const void *x, *add;        // input; residual added before the ReLU, or NULL
+    void *y;                    // output
+    void *dy;        // gradient of y; with `add` it comes back masked (the gradient of `add`)
+    const void *dy2; // a second gradient of y to be added, or NULL
+    void *dx;        // gradient of x; may be dy unless `add`
+};
+
+struct kernels {
+    const char *name;
+    int block; // channels a block
+    // Batch statistics, then apply.
+    void (*norm_forward[TYPE_COUNT])(const struct norm_args *);
+    void (*norm_backward[TYPE_COUNT])(const struct norm_args *);
+    // y = [relu](scale x + shift [+ add]) with scale and shift given: evaluation mode.
+    void (*norm_apply[TYPE_COUNT])(const struct norm_args *);
+    // The same three for rows.
+    void (*row_norm_forward[TYPE_COUNT])(const struct norm_args *);
+    void (*row_norm_backward[TYPE_COUNT])(const struct norm_args *);
+    void (*row_norm_apply[TYPE_COUNT])(const struct norm_args *);
+
+    // n elements, multiple of the vector length or not. y = max(x, 0); y = a + b; d = (y > 0) d, in
+    // place allowed.
+    void (*relu[TYPE_COUNT])(void *y, const void *x, size_t n, int threads);
+    void (*add[TYPE_COUNT])(void *y, const void *a, const void *b, size_t n, int threads);
+    void (*relu_backward[TYPE_COUNT])(void *dx, const void *dy, const void *y, size_t n,
+                                      int threads);
+
+    // Mean over hw of a blocked tensor to n x c rows: typed `y` and, if not NULL, f32 `h`. c
+    // unpadded.
+    void (*gap[TYPE_COUNT])(void *y, float *h, const void *x, int n, int c, int hw, int threads);
+    void (*gap_backward[TYPE_COUNT])(void *dx, const void *dy, int n, int c, int hw, int threads);
+
+    // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(1/2n) (z/|z| - cos p/|p|) /
+    // |p|.
+    void (*cosine_dots[TYPE_COUNT])(double *dots, const void *p, const void *z, int n, int c,
+                                    int threads);
+    void (*cosine_backward[TYPE_COUNT])(void *dp, const double *dots, const void *p, const void *z,
+                                        int n, int c, int threads);
+    // Sum over dimensions of the unbiased std of z/|z| (norms from dots[.][1]); work: 2 c doubles.
+    double (*direction_std[TYPE_COUNT])(const double *dots, const void *z, int n, int c,
+                                        double *work);
+
+    // v = momentum v + (g0 + g1) + wd w; w -= lr v.
+    void (*sgd)(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
+                float momentum, float wd, int threads);
+};
+
+// The best set that this processor runs.
+const struct kernels *kernels_pick(void);
+
+#endif

@@ -1,0 +1,30 @@
+// Parameters of a plan: where they lie, how they come in and go out under PyTorch's names.
+#ifndef SSLTOP_GPU_CPU_PARAMS_H
+#define SSLTOP_GPU_CPU_PARAMS_H
+
+#include "gpu/cpu/cpu.h"
+
+// A weight matrix or filter: the trained master copy lies as its gradient does (grad_md); forward
+// and backward get copies in their own layout and type where these differ, made again after each
+// update. backward_md may be NULL.
+struct weights {
+    struct trained *trained;
+    dnnl_memory_t grad[VIEWS];
+    dnnl_memory_t forward, backward;
+};
+int params_weights(struct cpu_plan *p, struct weights *w, const struct node *node,
+                   const dnnl_memory_desc_t *grad_md, const dnnl_memory_desc_t *forward_md,
+                   const dnnl_memory_desc_t *backward_md, struct error *e);
+
+// A vector (bias, batch norm weight) of node->c floats, padded with zeros; and running statistics.
+struct trained *params_vector(struct cpu_plan *p, const struct node *node, enum param_kind kind,
+                              size_t padded, struct error *e);
+float *params_running(struct cpu_plan *p, const struct node *node, enum param_kind kind,
+                      size_t padded, struct error *e);
+
+// The contract's put and get, and the update.
+int params_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e);
+int params_get(struct plan *p, const char *name, float *v, size_t n, struct error *e);
+int params_update(struct cpu_plan *p, const struct update *u, struct error *e);
+
+#endif

@@ -1,0 +1,354 @@
+// Compiling a network for the CPU: layouts, fusion, memory, and the lists of operations that a step
+// runs through.
+#include "gpu/cpu/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/cpu/feed.h"
+#include "gpu/cpu/ops.h"
+
+int plan_choice(struct cpu_plan *p, char letter, struct error *e)
+{
+    if (p->n_choice + 1 >= p->cap_choice) {
+        int cap = p->cap_choice ? 2 * p->cap_choice : 64;
+        char *c = realloc(p->choice, (size_t)cap);
+        if (!c)
+            return error_set(e, "out of memory compiling the network");
+        p->choice = c;
+        p->cap_choice = cap;
+    }
+    p->choice[p->n_choice++] = letter;
+    p->choice[p->n_choice] = '\0';
+    return 0;
+}
+
+// --- layouts ---
+static enum layout input_layout(const struct net *net)
+{
+    int all_conv = 1, any_conv = 0;
+    const struct node *in = &net->node[0];
+    for (int i = 1; i < net->n; i++)
+        for (int k = 0; k < 2; k++)
+            if (net->node[i].in[k] == 0) {
+                any_conv |= net->node[i].op == NODE_CONV;
+                all_conv &= net->node[i].op == NODE_CONV;
+            }
+    if (in->h == 1 && in->w == 1 && !any_conv)
+        return LAYOUT_ROWS;
+    return all_conv && in->c < 4 ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
+}
+
+static enum layout node_layout(const struct cpu_plan *p, const struct node *d)
+{
+    switch (d->op) {
+    case NODE_INPUT:
+        return input_layout(&p->net);
+    case NODE_GAP:
+    case NODE_LINEAR:
+        return LAYOUT_ROWS;
+    case NODE_CONV:
+    case NODE_MAXPOOL:
+        return LAYOUT_BLOCKED;
+    default:
+        return node_layout(p, &p->net.node[d->in[0]]);
+    }
+}
+
+static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, struct error *e)
+{
+    struct tensor *t = cpu_heap(p, sizeof *t, e);
+    if (!t)
+        return NULL;
+    t->c = d->c;
+    t->h = d->h;
+    t->w = d->w;
+    t->type = p->type;
+    t->layout = node_layout(p, d);
+    t->wants_grad = 1;
+    dnnl_dims_t dims = {p->batch, d->c, d->h, d->w};
+    dnnl_format_tag_t blocked = p->k->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+    dnnl_format_tag_t tag = t->layout == LAYOUT_ROWS    ? dnnl_nc
+                            : t->layout == LAYOUT_PLAIN ? dnnl_nchw
+                                                        : blocked;
+    if (cpu_check(dnnl_memory_desc_init_by_tag(&t->md, t->layout == LAYOUT_ROWS ? 2 : 4, dims,
+                                               type_dnnl(t->type), tag),
+                  "tensor", e) < 0)
+        return NULL;
+    size_t size = dnnl_memory_desc_get_size(&t->md);
+    t->elements = size / type_size(t->type);
+    for (int v = 0; v < VIEWS; v++)
+        if (!(t->data[v] = cpu_take(p, size, e)) ||
+            cpu_memory(p, &t->md, t->data[v], &t->memory[v], e) < 0)
+            return NULL;
+    return t;
+}
+
+// --- fusion: BN+ReLU, BN+add, BN+add+ReLU become one stage at the place of the last of them ---
+struct fusion {
+    int *uses; // how often a node's output is wanted
+    int *into; // the node whose stage does this node's work, itself when not fused
+};
+
+static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
+{
+    return net->node[i].op == NODE_BN && f->uses[i] == 1;
+}
+
+static void fuse(const struct net *net, struct fusion *f)
+{
+    for (int i = 0; i < net->n; i++) {
+        f->into[i] = i;
+        for (int k = 0; k < 2; k++)
+            if (net->node[i].in[k] >= 0)
+                f->uses[net->node[i].in[k]]++;
+    }
+    f->uses[net->n - 1]++;
+    if (net->features >= 0)
+        f->uses[net->features]++;
+    if (net->projected >= 0)
+        f->uses[net->projected]++;
+    for (int i = 0; i < net->n; i++) {
+        const struct node *d = &net->node[i];
+        if (d->op == NODE_ADD) {
+            for (int k = 0; k < 2; k++)
+                if (is_lone_bn(net, f, d->in[k]) && d->in[0] != d->in[1]) {
+                    f->into[d->in[k]] = i;
+                    break;
+                }
+        } else if (d->op == NODE_RELU && f->uses[d->in[0]] == 1) {
+            int a = d->in[0];
+            int fused_add = net->node[a].op == NODE_ADD &&
+                            (f->into[net->node[a].in[0]] == a || f->into[net->node[a].in[1]] == a);
+            if (net->node[a].op == NODE_BN || fused_add)
+                f->into[a] = i;
+        }
+    }
+}
+
+// The stage at node i, whose output is wanted, from what was fused into it.
+static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i, struct error *e)
+{
+    const struct node *d = &p->net.node[i], *relu = NULL, *add = NULL;
+    struct tensor *out = d->op == NODE_COSINE ? NULL : p->tensor[i];
+    struct tensor **in = p->tensor;
+    if (d->op == NODE_RELU && f->into[d->in[0]] == i) {
+        relu = d;
+        d = &p->net.node[d->in[0]];
+    }
+    if (d->op == NODE_ADD) {
+        int at = (int)(d - p->net.node);
+        for (int k = 0; k < 2; k++)
+            if (f->into[d->in[k]] == at) {
+                add = d;
+                struct tensor *residual = in[d->in[1 - k]];
+                d = &p->net.node[d->in[k]];
+                return norm_stage(p, d, in[d->in[0]], residual, relu != NULL, out, e);
+            }
+        return add_stage(p, d, in[d->in[0]], in[d->in[1]], out, e);
+    }
+    (void)add;
+    struct tensor *a = d->in[0] >= 0 ? in[d->in[0]] : NULL;
+    switch (d->op) {
+    case NODE_INPUT:
+        return input_stage(p, out, e);
+    case NODE_CONV:
+        return conv_stage(p, d, a, out, e);
+    case NODE_BN:
+        return norm_stage(p, d, a, NULL, relu != NULL, out, e);
+    case NODE_RELU:
+        return relu_stage(p, d, a, out, e);
+    case NODE_MAXPOOL:
+        return maxpool_stage(p, d, a, out, e);
+    case NODE_GAP:
+        return gap_stage(p, d, a, out, e);
+    case NODE_LINEAR:
+        return linear_stage(p, d, a, out, e);
+    case NODE_COSINE:
+        return loss_stage(p, d, a, in[d->in[1]], e);
+    case NODE_ADD:
+        break; // above
+    }
+    error_set(e, "a node of kind %d is not known to the CPU device", (int)d->op);
+    return NULL;
+}
+
+static int build_stages(struct cpu_plan *p, const struct plan_options *o, struct error *e)
+{
+    size_t n = (size_t)p->net.n;
+    struct fusion f = {cpu_heap(p, n * sizeof(int), e), cpu_heap(p, n * sizeof(int), e)};
+    p->tensor = cpu_heap(p, n * sizeof *p->tensor, e);
+    p->stage = cpu_heap(p, n * sizeof *p->stage, e);
+    if (!f.uses || !f.into || !p->tensor || !p->stage)
+        return -1;
+    fuse(&p->net, &f);
+    for (int i = 0; i < p->net.n; i++) {
+        const struct node *d = &p->net.node[i];
+        if (f.into[i] != i)
+            continue;
+        if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, e)))
+            return -1;
+        if (i == 0)
+            p->tensor[0]->wants_grad = o->input_gradient;
+        struct stage *s = stage_at(p, &f, i, e);
+        if (!s)
+            return -1;
+        p->stage[p->n_stage++] = s;
+    }
+    return 0;
+}
+
+// --- lists ---
+static int build_forward(struct cpu_plan *p, struct error *e)
+{
+    for (int i = 0; i < p->n_stage; i++) {
+        struct stage *s = p->stage[i];
+        for (int v = 0; v < VIEWS; v++)
+            if (s->kind->forward && s->kind->forward(p, s, v, &p->forward[v], e) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+static int build_evaluate(struct cpu_plan *p, struct error *e)
+{
+    for (int i = 0; i < p->n_stage && p->net.features >= 0; i++) {
+        struct stage *s = p->stage[i];
+        if (s->kind->evaluate ? s->kind->evaluate(p, s, &p->evaluate, e) < 0
+                              : s->kind->forward && s->kind->forward(p, s, 0, &p->evaluate, e) < 0)
+            return -1;
+        if (s->out == p->tensor[p->net.features])
+            break;
+    }
+    return 0;
+}
+
+static int build_backward(struct cpu_plan *p, struct error *e)
+{
+    struct tensor *end = p->net.loss < 0 ? p->tensor[p->net.n - 1] : NULL;
+    for (int v = 0; v < VIEWS; v++) {
+        if (end) {
+            p->seed[v] = cpu_grad_take(p, end->elements * type_size(end->type), e);
+            if (!p->seed[v] || cpu_grad_give(end, p->seed[v], e) < 0)
+                return -1;
+        }
+        for (int i = p->n_stage - 1; i >= 0; i--) {
+            struct stage *s = p->stage[i];
+            if (s->kind->backward && s->kind->backward(p, s, v, &p->backward[v], e) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int copy_net(struct net *to, const struct net *from, struct error *e)
+{
+    *to = *from;
+    to->node = malloc((size_t)from->n * sizeof *to->node);
+    to->param = malloc((size_t)(from->n_param ? from->n_param : 1) * sizeof *to->param);
+    if (!to->node || !to->param)
+        return error_set(e, "out of memory compiling the network");
+    memcpy(to->node, from->node, (size_t)from->n * sizeof *to->node);
+    if (from->n_param)
+        memcpy(to->param, from->param, (size_t)from->n_param * sizeof *to->param);
+    return 0;
+}
+
+static int init_work(struct cpu_plan *p, struct error *e)
+{
+    size_t most = 1, n = (size_t)p->net.n_param;
+    for (int i = 0; i < p->net.n; i++)
+        if ((size_t)p->net.node[i].c > most)
+            most = (size_t)p->net.node[i].c;
+    p->trained = cpu_heap(p, (n ? n : 1) * sizeof *p->trained, e);
+    p->running = cpu_heap(p, (n ? n : 1) * sizeof *p->running, e);
+    p->partial = cpu_take(p, (size_t)p->threads * 2 * (most + 64) * sizeof *p->partial, e);
+    if (!p->trained || !p->running || !p->partial)
+        return -1;
+    if (p->net.features < 0)
+        return 0;
+    const struct node *h = &p->net.node[p->net.features];
+    if (h->op != NODE_GAP)
+        return error_set(e, "the features must come from a global average pool");
+    p->feature_d = h->c;
+    for (int v = 0; v < VIEWS; v++)
+        if (!(p->features[v] = cpu_take(p, (size_t)p->batch * h->c * sizeof(float), e)))
+            return -1;
+    return 0;
+}
+
+// "v4-isa-bf16:ddwwdd...": the prefix names everything besides the letters that could change a bit.
+static int name_algorithms(struct cpu_plan *p, const char *prefix, struct error *e)
+{
+    size_t size = strlen(prefix) + (size_t)p->n_choice + 1;
+    p->base.algorithms = malloc(size);
+    if (!p->base.algorithms)
+        return error_set(e, "out of memory compiling the network");
+    snprintf(p->base.algorithms, size, "%s%s", prefix, p->choice ? p->choice : "");
+    return 0;
+}
+
+static int obey(struct cpu_plan *p, const char *recorded, const char *prefix, struct error *e)
+{
+    if (!recorded || !recorded[0])
+        return 0;
+    size_t n = strlen(prefix);
+    if (strncmp(recorded, prefix, n))
+        return error_set(e,
+                         "the recorded algorithms (%.40s...) are of another processor or precision "
+                         "than this (%s...)",
+                         recorded, prefix);
+    p->recorded = recorded + n;
+    return 0;
+}
+
+int cpu_compile(struct device *device, const struct net *net, const struct plan_options *o,
+                struct plan **out, struct error *e)
+{
+    struct cpu_device *d = (struct cpu_device *)device;
+    struct cpu_plan *p = calloc(1, sizeof *p);
+    char prefix[64];
+    if (!p)
+        return error_set(e, "out of memory compiling the network");
+    p->base.backend = &cpu_backend;
+    p->device = d;
+    p->k = d->kernels;
+    p->batch = o->batch;
+    p->type = o->precision == PRECISION_BF16 ? TYPE_BF16 : TYPE_F32;
+    p->threads = d->threads;
+    p->stale = 1;
+    snprintf(prefix, sizeof prefix, "%s-%x-%s:", d->kernels->name,
+             (unsigned)dnnl_get_effective_cpu_isa(), p->type == TYPE_BF16 ? "bf16" : "f32");
+    if (copy_net(&p->net, net, e) < 0 || obey(p, o->algorithms, prefix, e) < 0 ||
+        init_work(p, e) < 0 || build_stages(p, o, e) < 0 || build_forward(p, e) < 0 ||
+        build_evaluate(p, e) < 0 || build_backward(p, e) < 0 || feed_init(p, e) < 0 ||
+        cpu_scratch_place(p, e) < 0)
+        goto fail;
+    if (p->recorded && strlen(p->recorded) != (size_t)p->n_choice) {
+        error_set(e, "the recorded algorithms are for another network");
+        goto fail;
+    }
+    p->recorded = NULL;
+    if (name_algorithms(p, prefix, e) < 0)
+        goto fail;
+    p->base.memory = p->arena.total;
+    *out = &p->base;
+    return 0;
+fail:
+    cpu_plan_free(&p->base);
+    return -1;
+}
+
+void cpu_plan_free(struct plan *plan)
+{
+    struct cpu_plan *p = (struct cpu_plan *)plan;
+    feed_free(p);
+    cpu_ops_free(p);
+    arena_free(&p->arena);
+    free(p->net.node);
+    free(p->net.param);
+    free(p->choice);
+    free(p->base.algorithms);
+    free(p);
+}

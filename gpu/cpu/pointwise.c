@@ -1,0 +1,266 @@
+// ReLU, add, and pooling as stages of their own. In the networks here ReLU and add are nearly
+// always fused into a batch norm (norm.c); these serve where they stand alone.
+#include <string.h>
+
+#include "gpu/cpu/cpu.h"
+#include "gpu/cpu/ops.h"
+
+static int append(struct op_list *list, int (*run)(struct cpu_plan *, const struct op *),
+                  struct stage *s, int view, void *a, void *out, struct error *e)
+{
+    struct op *op = cpu_op(list, e);
+    if (!op)
+        return -1;
+    op->run = run;
+    op->stage = s;
+    op->view = view;
+    op->a = a;
+    op->out = out;
+    return 0;
+}
+
+static struct stage *stage_new(struct cpu_plan *p, const struct stage_kind *kind,
+                               const struct node *d, struct tensor *in, struct tensor *in2,
+                               struct tensor *out, struct error *e)
+{
+    struct stage *s = cpu_heap(p, sizeof *s, e);
+    if (s)
+        *s = (struct stage){kind, d, in, in2, out};
+    return s;
+}
+
+// --- ReLU ---
+static int run_relu(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    p->k->relu[p->type](s->out->data[op->view], s->in->data[op->view], s->out->elements,
+                        p->threads);
+    return 0;
+}
+
+static int run_relu_backward(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    p->k->relu_backward[p->type](op->out, op->a, s->out->data[op->view], s->out->elements,
+                                 p->threads);
+    return 0;
+}
+
+static int relu_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                        struct error *e)
+{
+    return append(list, run_relu, s, view, NULL, NULL, e);
+}
+
+static int relu_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                         struct error *e)
+{
+    struct grad *g = cpu_grad_of(p, s, list, e);
+    if (!g || append(list, run_relu_backward, s, view, g->data, g->data, e) < 0)
+        return -1;
+    return cpu_grad_give(s->in, g, e);
+}
+
+static const struct stage_kind relu_kind = {"relu", relu_forward, NULL, relu_backward};
+
+struct stage *relu_stage(struct cpu_plan *p, const struct node *d, struct tensor *in,
+                         struct tensor *out, struct error *e)
+{
+    return stage_new(p, &relu_kind, d, in, NULL, out, e);
+}
+
+// --- add ---
+static int run_add(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    p->k->add[p->type](s->out->data[op->view], s->in->data[op->view], s->in2->data[op->view],
+                       s->out->elements, p->threads);
+    return 0;
+}
+
+static int run_copy(struct cpu_plan *p, const struct op *op)
+{
+    memcpy(op->out, op->a, op->stage->out->elements * type_size(p->type));
+    return 0;
+}
+
+static int add_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                       struct error *e)
+{
+    return append(list, run_add, s, view, NULL, NULL, e);
+}
+
+// Each input gets a gradient of its own, since what stands before may write into it.
+static int add_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                        struct error *e)
+{
+    struct grad *g = cpu_grad_of(p, s, list, e);
+    struct grad *copy = g ? cpu_grad_take(p, s->out->elements * type_size(p->type), e) : NULL;
+    if (!copy || append(list, run_copy, s, view, g->data, copy->data, e) < 0 ||
+        cpu_grad_give(s->in, g, e) < 0)
+        return -1;
+    return cpu_grad_give(s->in2, copy, e);
+}
+
+static const struct stage_kind add_kind = {"add", add_forward, NULL, add_backward};
+
+struct stage *add_stage(struct cpu_plan *p, const struct node *d, struct tensor *a,
+                        struct tensor *b, struct tensor *out, struct error *e)
+{
+    return stage_new(p, &add_kind, d, a, b, out, e);
+}
+
+// --- global average pool ---
+static int run_gap(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    int features = p->net.features >= 0 && &p->net.node[p->net.features] == s->node;
+    p->k->gap[p->type](s->out->data[op->view], features ? p->features[op->view] : NULL,
+                       s->in->data[op->view], p->batch, s->in->c, s->in->h * s->in->w, p->threads);
+    return 0;
+}
+
+static int run_gap_backward(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    p->k->gap_backward[p->type](op->out, op->a, p->batch, s->in->c, s->in->h * s->in->w,
+                                p->threads);
+    return 0;
+}
+
+static int gap_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                       struct error *e)
+{
+    return append(list, run_gap, s, view, NULL, NULL, e);
+}
+
+static int gap_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                        struct error *e)
+{
+    struct grad *g = cpu_grad_of(p, s, list, e);
+    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(p->type), e) : NULL;
+    if (!dx || append(list, run_gap_backward, s, view, g->data, dx->data, e) < 0)
+        return -1;
+    cpu_grad_release(g);
+    return cpu_grad_give(s->in, dx, e);
+}
+
+static const struct stage_kind gap_kind = {"global average pool", gap_forward, NULL, gap_backward};
+
+struct stage *gap_stage(struct cpu_plan *p, const struct node *d, struct tensor *in,
+                        struct tensor *out, struct error *e)
+{
+    return stage_new(p, &gap_kind, d, in, NULL, out, e);
+}
+
+// --- max pool, by oneDNN: the workspace remembers where the maximum was ---
+struct maxpool {
+    struct stage base;
+    dnnl_primitive_desc_t forward_pd, backward_pd;
+    dnnl_primitive_t forward, backward;
+    dnnl_memory_t workspace[VIEWS];
+};
+
+static int maxpool_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                           struct error *e)
+{
+    struct maxpool *m = (struct maxpool *)s;
+    dnnl_exec_arg_t arg[] = {{DNNL_ARG_SRC, s->in->memory[view]},
+                             {DNNL_ARG_DST, s->out->memory[view]},
+                             {DNNL_ARG_WORKSPACE, m->workspace[view]}};
+    return cpu_op_primitive(p, list, m->forward_pd, m->forward, arg, 3, e);
+}
+
+static int maxpool_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                            struct error *e)
+{
+    struct maxpool *m = (struct maxpool *)s;
+    struct grad *g = cpu_grad_of(p, s, list, e);
+    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(p->type), e) : NULL;
+    dnnl_memory_t dy, d;
+    if (!dx || cpu_memory(p, &s->out->md, g->data, &dy, e) < 0 ||
+        cpu_memory(p, &s->in->md, dx->data, &d, e) < 0)
+        return -1;
+    dnnl_exec_arg_t arg[] = {
+        {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_SRC, d}, {DNNL_ARG_WORKSPACE, m->workspace[view]}};
+    if (cpu_op_primitive(p, list, m->backward_pd, m->backward, arg, 3, e) < 0)
+        return -1;
+    cpu_grad_release(g);
+    return cpu_grad_give(s->in, dx, e);
+}
+
+static const struct stage_kind maxpool_kind = {"max pool", maxpool_forward, NULL, maxpool_backward};
+
+struct stage *maxpool_stage(struct cpu_plan *p, const struct node *d, struct tensor *in,
+                            struct tensor *out, struct error *e)
+{
+    struct maxpool *m = cpu_heap(p, sizeof *m, e);
+    dnnl_primitive_attr_t attr = m ? cpu_attr(e) : NULL;
+    if (!attr)
+        return NULL;
+    m->base = (struct stage){&maxpool_kind, d, in, NULL, out};
+    dnnl_dims_t stride = {d->stride, d->stride}, kernel = {d->k, d->k}, pad = {d->pad, d->pad}, end;
+    for (int i = 0; i < 2; i++) { // what the last window reaches beyond the image
+        int have = i ? in->w : in->h, give = i ? d->w : d->h;
+        end[i] = (give - 1) * d->stride + d->k - have - d->pad;
+    }
+    dnnl_pooling_desc_t desc;
+    dnnl_engine_t engine = p->device->engine;
+    int rc =
+        cpu_check(dnnl_pooling_forward_desc_init(&desc, dnnl_forward_training, dnnl_pooling_max,
+                                                 &in->md, &out->md, stride, kernel, pad, end),
+                  "max pool", e);
+    if (!rc)
+        rc = cpu_check(dnnl_primitive_desc_create(&m->forward_pd, &desc, attr, engine, NULL),
+                       "max pool", e);
+    if (!rc)
+        rc = cpu_keep_desc(p, m->forward_pd, e);
+    if (!rc)
+        rc = cpu_check(dnnl_pooling_backward_desc_init(&desc, dnnl_pooling_max, &in->md, &out->md,
+                                                       stride, kernel, pad, end),
+                       "max pool", e);
+    if (!rc)
+        rc = cpu_check(
+            dnnl_primitive_desc_create(&m->backward_pd, &desc, attr, engine, m->forward_pd),
+            "max pool", e);
+    dnnl_primitive_attr_destroy(attr);
+    if (rc || cpu_keep_desc(p, m->backward_pd, e) < 0 ||
+        cpu_primitive(p, m->forward_pd, &m->forward, e) < 0 ||
+        cpu_primitive(p, m->backward_pd, &m->backward, e) < 0)
+        return NULL;
+    const dnnl_memory_desc_t *ws =
+        dnnl_primitive_desc_query_md(m->forward_pd, dnnl_query_workspace_md, 0);
+    for (int v = 0; v < VIEWS; v++) {
+        void *data = cpu_take(p, dnnl_memory_desc_get_size(ws), e);
+        if (!data || cpu_memory(p, ws, data, &m->workspace[v], e) < 0)
+            return NULL;
+    }
+    return &m->base;
+}
+
+// --- the input: nothing to do but to keep its gradient where a test wants it ---
+static int run_keep(struct cpu_plan *p, const struct op *op)
+{
+    memcpy(p->input_gradient[op->view], op->a, op->stage->out->elements * type_size(p->type));
+    return 0;
+}
+
+static int input_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+                          struct error *e)
+{
+    if (!s->out->wants_grad)
+        return 0;
+    struct grad *g = cpu_grad_of(p, s, list, e);
+    p->input_gradient[view] = g ? cpu_take(p, s->out->elements * type_size(p->type), e) : NULL;
+    if (!p->input_gradient[view] || append(list, run_keep, s, view, g->data, NULL, e) < 0)
+        return -1;
+    cpu_grad_release(g);
+    return 0;
+}
+
+static const struct stage_kind input_kind = {"input", NULL, NULL, input_backward};
+
+struct stage *input_stage(struct cpu_plan *p, struct tensor *out, struct error *e)
+{
+    return stage_new(p, &input_kind, &p->net.node[0], NULL, NULL, out, e);
+}

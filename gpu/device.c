@@ -1,0 +1,183 @@
+// Chooses a device and forwards the contract to its backend.
+#include "gpu/device.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/backend.h"
+
+static const struct backend *const backends[] = {&cpu_backend};
+
+// The cgroup's quota in whole cores, rounded up; 0 when there is none.
+static int quota(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f)
+        return 0;
+    long long limit, period;
+    int got = fscanf(f, "%lld %lld", &limit, &period);
+    fclose(f);
+    if (got != 2 || limit <= 0 || period <= 0) // "max": no quota
+        return 0;
+    return (int)((limit + period - 1) / period);
+}
+
+int device_default_threads(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int q = quota();
+    return q > 0 && q < n ? q : n;
+}
+
+int device_open(const char *spec, int threads, struct device **out, struct error *e)
+{
+    *out = NULL;
+    size_t kind = strcspn(spec, ":");
+    const char *argument = spec[kind] ? spec + kind + 1 : "";
+    if (threads < 0 || threads > 1024)
+        return error_set(e, "%d threads are not possible (1 to 1024)", threads);
+    if (!threads)
+        threads = device_default_threads();
+    if (!strcmp(spec, "auto"))
+        return cpu_backend.open("", threads, out, e);
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+        if (strlen(backends[i]->kind) == kind && !strncmp(spec, backends[i]->kind, kind))
+            return backends[i]->open(argument, threads, out, e);
+    if (!strncmp(spec, "cuda", kind) && kind == 4)
+        return error_set(e, "this ssltop was built without the CUDA device; use --device cpu");
+    return error_set(e, "unknown device '%.64s' (there are: auto, cpu)", spec);
+}
+
+void device_close(struct device *d)
+{
+    if (d)
+        d->backend->close(d);
+}
+
+const struct device_info *device_info(const struct device *d)
+{
+    return &d->info;
+}
+
+int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n,
+                    struct error *e)
+{
+    return d->backend->spectrum(d, m, sigma, n, e);
+}
+
+int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
+               const float *mean, const float *std, struct images **out, struct error *e)
+{
+    return d->backend->images_new(d, pixels, n, c, h, w, mean, std, out, e);
+}
+
+void images_free(struct images *s)
+{
+    if (s)
+        s->backend->images_free(s);
+}
+
+int device_compile(struct device *d, const struct net *net, const struct plan_options *o,
+                   struct plan **out, struct error *e)
+{
+    *out = NULL;
+    if (o->batch < 1 || o->batch > 1 << 16)
+        return error_set(e, "a batch of %d is not possible", o->batch);
+    return d->backend->compile(d, net, o, out, e);
+}
+
+void plan_free(struct plan *p)
+{
+    if (p)
+        p->backend->free(p);
+}
+
+const char *plan_algorithms(const struct plan *p)
+{
+    return p->algorithms;
+}
+
+size_t plan_memory(const struct plan *p)
+{
+    return p->memory;
+}
+
+void plan_scores(struct plan *p, struct plan_scores *out)
+{
+    *out = p->scores;
+}
+
+void plan_times(const struct plan *p, struct plan_times *out)
+{
+    *out = p->times;
+}
+
+int plan_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e)
+{
+    return p->backend->put(p, name, v, n, e);
+}
+
+int plan_get(struct plan *p, const char *name, float *v, size_t n, struct error *e)
+{
+    return p->backend->get(p, name, v, n, e);
+}
+
+int plan_load(struct plan *p, struct images *s, const int64_t *index,
+              const struct augment_view *const view[2], struct error *e)
+{
+    return p->backend->load(p, s, index, view, e);
+}
+
+int plan_forward(struct plan *p, struct error *e)
+{
+    return p->backend->forward(p, e);
+}
+
+int plan_backward(struct plan *p, struct error *e)
+{
+    return p->backend->backward(p, NULL, e);
+}
+
+int plan_backward_from(struct plan *p, const float *const dy[2], struct error *e)
+{
+    return p->backend->backward(p, dy, e);
+}
+
+int plan_update(struct plan *p, const struct update *u, struct error *e)
+{
+    return p->backend->update(p, u, e);
+}
+
+int plan_features(struct plan *p, int view, float *h, struct error *e)
+{
+    return p->backend->features(p, view, h, e);
+}
+
+int plan_moments(struct plan *p, struct moments *m, struct error *e)
+{
+    return p->backend->moments(p, m, e);
+}
+
+int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
+                  struct error *e)
+{
+    return p->backend->evaluate(p, s, index, n, h, e);
+}
+
+int plan_input(struct plan *p, int view, const float *x, struct error *e)
+{
+    return p->backend->input(p, view, x, e);
+}
+
+int plan_output(struct plan *p, int node, int view, float *y, struct error *e)
+{
+    return p->backend->output(p, node, view, y, e);
+}
+
+int plan_input_gradient(struct plan *p, int view, float *dx, struct error *e)
+{
+    return p->backend->input_gradient(p, view, dx, e);
+}
