@@ -45,9 +45,11 @@ ISA_v4     := -march=x86-64-v4 -mprefer-vector-width=512
 KERNELS    := gpu/cpu/kernels
 OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.o)
 
-all: ssltop ## build ./ssltop
+BIN    ?= ssltop
 
-ssltop: $(OBJ)
+all: $(BIN) ## build ./ssltop
+
+$(BIN): $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
 
@@ -70,7 +72,85 @@ $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(TOBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
 
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+# --- packages: `make deps` installs all; run and check install only what they need ---
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+define install_missing
+	@want=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
+	    grep -q '^install ok installed' || printf '%s ' $$p; done); \
+	if [ -n "$$want" ]; then \
+	  echo "  DEPS  $$want"; mkdir -p $(B); \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$want \
+	    > $(B)/deps.log 2>&1 || { tail -n 20 $(B)/deps.log; exit 1; }; fi
+endef
 
-.PHONY: all help
+deps: ## install every Debian package that building, running, testing and linting need
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK) $(DEPS_LINT))
+
+deps-run:
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN))
+
+deps-check:
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK))
+
+deps-lint:
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_LINT))
+
+# pkg-config and the libraries exist only after deps: hence a make of its own for what follows.
+run: deps-run ## install what is missing, build, and train on Fashion-MNIST in this terminal
+	@$(MAKE) --no-print-directory ssltop
+	@./ssltop train $(ARGS)
+
+# Tests share the cores with the programs they start: one at a time, and threads that wait do not spin for long.
+CHECK_ENV  := GOMP_SPINCOUNT=20000 LC_ALL=C.UTF-8
+CHECK_JOBS ?= 1
+CHECK_ARGS ?=
+
+check: deps-check ## install what the tests need, build, and run all of them
+	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check
+	@$(CHECK_ENV) SSLTOP=$(CURDIR)/ssltop $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
+
+# --- sanitizers: the same tests in a build of their own. TSan only where threads are ours: it does not know libgomp ---
+SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
+asan ubsan tsan: deps-check
+asan: ## run the tests under AddressSanitizer (with LeakSanitizer)
+	@$(MAKE) --no-print-directory B=build/asan BIN=build/asan/ssltop \
+	  OPT='$(SAN_CFLAGS) -fsanitize=address' sanitized
+ubsan: ## run the tests under UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory B=build/ubsan BIN=build/ubsan/ssltop \
+	  OPT='$(SAN_CFLAGS) -fsanitize=undefined -fno-sanitize-recover=undefined' sanitized
+TSAN_SUITES := @(runlog|publish|control|pixels|schedule|history|source)
+tsan: ## run the tests of viewer, log, socket, loader and schedule under ThreadSanitizer
+	@$(MAKE) --no-print-directory B=build/tsan BIN=build/tsan/ssltop \
+	  OPT='$(SAN_CFLAGS) -fsanitize=thread' CHECK_ARGS="--filter '$(TSAN_SUITES)/*'" sanitized
+sanitized: $(BIN) $(B)/check
+	@$(CHECK_ENV) SSLTOP=$(CURDIR)/$(BIN) ASAN_OPTIONS=detect_leaks=1 $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
+
+# --- quality ---
+format: deps-lint ## format the C sources
+	clang-format -i $(FORMAT)
+FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(d)/*.c $(d)/*.h)))
+
+lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
+	clang-format --dry-run -Werror $(FORMAT)
+	clang-tidy --quiet $(SRC) -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma
+	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppress=missingIncludeSystem \
+	  --enable=warning,performance,portability -I. -DISA=v3 $(SRC)
+
+# --- install ---
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+install: ssltop ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
+	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
+	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
+
+uninstall: ## remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
+
+clean: ## remove everything that was built
+	rm -rf build ssltop ssltop-cuda.so
+
+help: ## list the targets
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: all deps deps-run deps-check deps-lint run check asan ubsan tsan sanitized format lint install uninstall clean help
