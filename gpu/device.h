@@ -37,6 +37,13 @@ struct device;
 struct images;
 struct plan;
 
+// --- process ---
+// Call first in main, with its argv. A thread that waits at the end of an OpenMP loop spins;
+// libgomp's default makes that disastrous when cores are shared, and reads its setting before main.
+// Where the user has set nothing, this sets a short spin and starts the program again; if that
+// cannot be done it returns and all works, slower under load.
+void device_prepare(char **argv);
+
 // --- device ---
 // `spec`: "cpu", "cuda", "cuda:N", or "auto" (a usable GPU, else the CPU). `threads` 0: as many as
 // this process may use (affinity, cgroup quota). Never fork after this (libgomp does not survive

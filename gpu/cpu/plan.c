@@ -96,6 +96,15 @@ static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
     return net->node[i].op == NODE_BN && f->uses[i] == 1;
 }
 
+// Which operand of an add was fused into it: 0, 1, or -1 for none.
+static int fused_operand(const struct net *net, const struct fusion *f, const struct node *add)
+{
+    for (int k = 0; k < 2; k++)
+        if (f->into[add->in[k]] != add->in[k] && net->node[add->in[k]].op == NODE_BN)
+            return k;
+    return -1;
+}
+
 static void fuse(const struct net *net, struct fusion *f)
 {
     for (int i = 0; i < net->n; i++) {
@@ -118,11 +127,9 @@ static void fuse(const struct net *net, struct fusion *f)
                     break;
                 }
         } else if (d->op == NODE_RELU && f->uses[d->in[0]] == 1) {
-            int a = d->in[0];
-            int fused_add = net->node[a].op == NODE_ADD &&
-                            (f->into[net->node[a].in[0]] == a || f->into[net->node[a].in[1]] == a);
-            if (net->node[a].op == NODE_BN || fused_add)
-                f->into[a] = i;
+            const struct node *a = &net->node[d->in[0]];
+            if (a->op == NODE_BN || (a->op == NODE_ADD && fused_operand(net, f, a) >= 0))
+                f->into[d->in[0]] = i;
         }
     }
 }
@@ -130,25 +137,18 @@ static void fuse(const struct net *net, struct fusion *f)
 // The stage at node i, whose output is wanted, from what was fused into it.
 static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i, struct error *e)
 {
-    const struct node *d = &p->net.node[i], *relu = NULL, *add = NULL;
-    struct tensor *out = d->op == NODE_COSINE ? NULL : p->tensor[i];
-    struct tensor **in = p->tensor;
-    if (d->op == NODE_RELU && f->into[d->in[0]] == i) {
-        relu = d;
+    const struct node *d = &p->net.node[i];
+    struct tensor **in = p->tensor, *out = in[i];
+    int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
+    if (relu)
         d = &p->net.node[d->in[0]];
-    }
     if (d->op == NODE_ADD) {
-        int at = (int)(d - p->net.node);
-        for (int k = 0; k < 2; k++)
-            if (f->into[d->in[k]] == at) {
-                add = d;
-                struct tensor *residual = in[d->in[1 - k]];
-                d = &p->net.node[d->in[k]];
-                return norm_stage(p, d, in[d->in[0]], residual, relu != NULL, out, e);
-            }
-        return add_stage(p, d, in[d->in[0]], in[d->in[1]], out, e);
+        int k = fused_operand(&p->net, f, d);
+        if (k < 0)
+            return add_stage(p, d, in[d->in[0]], in[d->in[1]], out, e);
+        const struct node *bn = &p->net.node[d->in[k]];
+        return norm_stage(p, bn, in[bn->in[0]], in[d->in[1 - k]], relu, out, e);
     }
-    (void)add;
     struct tensor *a = d->in[0] >= 0 ? in[d->in[0]] : NULL;
     switch (d->op) {
     case NODE_INPUT:
@@ -156,7 +156,7 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
     case NODE_CONV:
         return conv_stage(p, d, a, out, e);
     case NODE_BN:
-        return norm_stage(p, d, a, NULL, relu != NULL, out, e);
+        return norm_stage(p, d, a, NULL, relu, out, e);
     case NODE_RELU:
         return relu_stage(p, d, a, out, e);
     case NODE_MAXPOOL:
@@ -167,8 +167,8 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
         return linear_stage(p, d, a, out, e);
     case NODE_COSINE:
         return loss_stage(p, d, a, in[d->in[1]], e);
-    case NODE_ADD:
-        break; // above
+    case NODE_ADD: // above
+        break;
     }
     error_set(e, "a node of kind %d is not known to the CPU device", (int)d->op);
     return NULL;
