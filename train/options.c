@@ -96,7 +96,7 @@ static int set_integer(struct options *o, const struct option_row *row, const ch
 static int set_number(struct options *o, const struct option_row *row, const char *value,
                       struct error *e)
 {
-    if (!row->word || strcmp(value, row->word))
+    if (!row->word || strcmp(value, row->word) != 0)
         return row->type == OPTION_DOUBLE ? set_double(o, row, value, e)
                                           : set_integer(o, row, value, e);
     int64_t x = row->word_value;
@@ -171,7 +171,7 @@ static int set_string(struct options *o, const struct option_row *row, const cha
         return refuse(row, value, why.text, e);
     char *text = field(o, row);
     memset(text, 0, row->size); // so that equal options are equal bytes
-    memcpy(text, value, n);
+    memcpy(text, value, n + 1);
     return 0;
 }
 

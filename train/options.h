@@ -69,10 +69,10 @@ struct option_row {
     const char *fallback; // default as text
     const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
     double lo, hi;        // for numbers, both allowed
-    int multiple;         // an integer must be a multiple of this; 0: any
     const char
         *word; // numbers: the word for `word_value` ("auto"), which has no other spelling; or NULL
     int word_value;
+    int multiple;        // an integer must be a multiple of this; 0: any
     const char *choices; // text: "auto|cifar|imagenet", or NULL for any
     const char *section; // heading in help and manual: data, network, method, optimiser, schedule,
                          // run, command

@@ -9,7 +9,7 @@
 // What is the same for all rows of a kind; a row adds what it has besides with designated
 // initialisers.
 #define FIELD(f)           .offset = offsetof(struct options, f), .size = sizeof(((struct options *)0)->f)
-#define ROW(n, t, p, f, s) .name = n, .type = t, .place = p, FIELD(f), .section = s
+#define ROW(n, t, p, f, s) .name = (n), .type = (t), .place = (p), FIELD(f), .section = (s)
 #define TEXT(n, p, f, s)   ROW(n, OPTION_STRING, p, f, s)
 #define INT(n, p, f, s)    ROW(n, OPTION_INT, p, f, s), .argument = "N"
 #define INT64(n, p, f, s)  ROW(n, OPTION_INT64, p, f, s), .argument = "N"

@@ -171,7 +171,7 @@ int schedule_append(struct schedule *s, int64_t from, enum mode mode, int chunks
 
 void schedule_truncate(struct schedule *s, int64_t from)
 {
-    while (s->n > 0 && s->entry[s->n - 1].from > from)
+    while (s->n > 1 && s->entry[s->n - 1].from > from) // the first is from step 0
         s->n--;
 }
 
@@ -317,9 +317,10 @@ void schedule_at(const struct schedule *s, int64_t t, struct schedule_place *out
                                    .pool_hi = here.hi,
                                    .segment = segment,
                                    .ends = ends < f->steps ? ends : f->steps};
+    int64_t epoch = size / f->batch; // steps
     double done = (double)(t - segment);
-    out->passes = here.mode == MODE_MULTI_EPOCH ? done / (double)(size / f->batch)
-                                                : done * f->batch / (double)size;
+    out->passes =
+        here.mode == MODE_MULTI_EPOCH ? done / (double)epoch : done * f->batch / (double)size;
 }
 
 // --- permutations ---
@@ -350,10 +351,7 @@ static void shuffle(struct rng *r, int64_t *index, int64_t n, int64_t first)
 
 static int64_t *new_index(int64_t n, struct error *e)
 {
-    size_t bytes;
-    int64_t *index = NULL;
-    if (!__builtin_mul_overflow((size_t)n, sizeof *index, &bytes))
-        index = malloc(bytes);
+    int64_t *index = calloc((size_t)n, sizeof *index);
     if (!index)
         error_set(e, "out of memory for the order of %" PRId64 " images", n);
     return index;
