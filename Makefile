@@ -36,6 +36,7 @@ SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
 TSRC   := $(sort $(filter-out tests/bench.c,$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
+MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
 ISAS       := v2 v3 v4
@@ -66,11 +67,19 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/cpu/pixels.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(B)/tests/bench.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d)
 
-$(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(TOBJ)
+$(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
+
+# --- manual: what a page says about options, metrics, keys and fields is made from their tables ---
+$(B)/man/fill: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(B)/man/fill.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+man: $(B)/man/fill ## bring the tables of the manual up to date
+	$(Q)$< man/ssltop.1 man/ssltop-log.5
 
 # --- packages: `make deps` installs all; run and check install only what they need ---
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -141,7 +150,7 @@ sanitized: $(BIN) $(B)/check
 # --- quality ---
 format: deps-lint ## format the C sources
 	clang-format -i $(FORMAT)
-FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(d)/*.c $(d)/*.h)))
+FORMAT := $(sort $(foreach d,$(FLOORS) tests man,$(wildcard $(d)/*.c $(d)/*.h)))
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
@@ -165,4 +174,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint install uninstall clean help
+.PHONY: all deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help

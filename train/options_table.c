@@ -108,7 +108,7 @@ const struct option_row option_table[] = {
      .doc = "Training images behind an exact spectrum, at most all. auto: 16 times the number of features."},
 
     {TEXT("device", OPTION_CONFIG, device, "device"), .argument = "DEVICE", .fallback = "auto",
-     .doc = "What computes: auto, cpu, or another that `ssltop devices` lists."},
+     .doc = "What computes: auto, cpu, or another that the command devices lists."},
     {TEXT("precision", OPTION_CONFIG, precision, "device"), .argument = "KIND", .fallback = "auto",
      .choices = "auto|f32|bf16",
      .doc = "Storage and matrix products; statistics and weights are f32 always. auto: bf16 where it is fast."},

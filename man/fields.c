@@ -1,0 +1,149 @@
+// The words about record types and their fields. A field without words fails a test.
+#include "man/fields.h"
+
+#include <string.h>
+
+#include "metrics/metric.h"
+#include "metrics/record_fields.h"
+
+// clang-format off
+static const struct {
+    const char *type, *field, *doc;
+} doc_table[] = {
+    {"run", "", "The first line, once a file: what is trained, on what, and how it was started."},
+    {"run", "version", "Of this format: 1."},
+    {"run", "name", "Name of the run, which is the name of its folder."},
+    {"run", "created", "When the run began: ISO 8601, UTC."},
+    {"run", "config", "The options that would start this run again, each as text under its name."},
+    {"run", "dataset.name", "As given to --data."},
+    {"run", "dataset.n", "Training images, after --subset."},
+    {"run", "dataset.n_test", "Test images."},
+    {"run", "dataset.classes", "Classes, 0 for a set without labels."},
+    {"run", "dataset.shape", "Channels, height and width of an image."},
+    {"run", "model.arch", "As given to --arch."},
+    {"run", "model.width", "Channels of the first stage."},
+    {"run", "model.d", "Number of features: the length of a spectrum."},
+    {"run", "model.params", "Trained parameters, heads included."},
+    {"run", "device.name", "What computed."},
+    {"run", "device.detail", "Instruction set, library and driver versions."},
+    {"run", "device.threads", "Threads that computed."},
+    {"run", "device.precision", "f32 or bf16."},
+    {"run", "device.algorithms", "What the device chose for its layers; obeyed by a resumed or repeated run."},
+    {"run", "steps", "Length T of the schedule."},
+    {"run", "parent", "The run that this one branched from; empty for none."},
+    {"run", "parent_step", "The step at which it did."},
+
+    {"step", "", "One for each step of training."},
+    {"step", "t", "Seconds since the run began, pauses and evaluations included."},
+    {"step", "mode", "From which of the images the batch was drawn."},
+    {"step", "chunk", "The chunk whose time it was, from 0; null in multi-epoch."},
+    {"step", "lr", "Learning rate of encoder and projector in this step."},
+    {"step", "lr_pred", "Learning rate of the predictor in this step."},
+    {"step", "*", "The metrics by key, from the live spectrum; loss and zstd are the step's own."},
+    {"step", "forecast", "Accuracy that a linear probe is expected to reach, 0 to 1."},
+    {"step", "forecast_lo", "Lower end of its 95 % interval."},
+    {"step", "forecast_hi", "Upper end of its 95 % interval."},
+    {"step", "images_s", "Images (not views) a second, over about the last second."},
+    {"step", "ms.data", "Milliseconds spent waiting for views."},
+    {"step", "ms.forward", "Milliseconds of the forward pass."},
+    {"step", "ms.backward", "Milliseconds of the backward pass."},
+    {"step", "ms.update", "Milliseconds of the optimiser."},
+    {"step", "ms.spectrum", "Milliseconds of covariance, spectrum and metrics."},
+
+    {"spectrum", "", "Singular values of the centred features."},
+    {"spectrum", "source", "live: training features of the last steps, weighted down with age. exact: "
+                           "un-augmented training images, network in evaluation mode."},
+    {"spectrum", "n", "Samples behind it; for a live one the effective number."},
+    {"spectrum", "sigma", "The singular values, from the largest down, with 5 significant digits."},
+
+    {"eval", "", "An evaluation: at the first and the last step, every --eval-every steps and on demand."},
+    {"eval", "*", "The metrics by key, from the exact spectrum."},
+    {"eval", "probe", "Test accuracy of a linear classifier on frozen features, 0 to 1."},
+    {"eval", "knn.accuracy", "Test accuracy of the nearest 200 training features, 0 to 1."},
+    {"eval", "n_train", "Training images behind the spectrum."},
+    {"eval", "n_test", "Test images that were scored."},
+
+    {"event", "", "Something happened or was asked for. An event that steers the run is on the disk before the step "
+                  "from which it holds."},
+    {"event", "what", "Kind of event, such as mode, pause, resume, lr, guard, eval or warning."},
+    {"event", "by", "Who asked: key, ctl, plan, guard, signal or trainer."},
+    {"event", "from", "What it was before."},
+    {"event", "to", "What it is from this step on."},
+    {"event", "text", "The rest, for a person."},
+
+    {"checkpoint", "", "A checkpoint was written; step is the number of steps that it holds."},
+    {"checkpoint", "file", "Its name inside the run folder."},
+
+    {"end", "", "The last line of a run that ended by itself. A run that was killed has none."},
+    {"end", "reason", "Why it ended: finished, stopped or failed."},
+    {"end", "text", "The same for a person."},
+};
+// clang-format on
+
+const char *man_field_doc(const char *type, const char *field)
+{
+    for (size_t i = 0; i < sizeof doc_table / sizeof *doc_table; i++)
+        if (!strcmp(doc_table[i].type, type) && !strcmp(doc_table[i].field, field))
+            return doc_table[i].doc;
+    return NULL;
+}
+
+void man_field_name(const struct record_field *field, char *name, size_t size)
+{
+    snprintf(name, size, "%s%s%s", field->group ? field->group : "", field->group ? "." : "",
+             field->key ? field->key : "*");
+}
+
+static void print_field(FILE *f, const char *type, const char *name, const char *kind,
+                        void (*say)(FILE *f, const char *text))
+{
+    const char *doc = man_field_doc(type, name);
+    fprintf(f, ".It Cm %s Pq %s\n", name, kind);
+    if (doc)
+        say(f, doc);
+}
+
+static void print_phases(FILE *f, const char *type, const char *group,
+                         void (*say)(FILE *f, const char *text))
+{
+    for (int i = 0; i < PHASE_COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.%s", group, record_phase_key[i]);
+        print_field(f, type, name, "number", say);
+    }
+}
+
+static void print_metrics(FILE *f, const char *type, void (*say)(FILE *f, const char *text))
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        fprintf(f, "%s%s", i ? " , " : ".It Cm ", metric_table[i].key);
+    fprintf(f, " Pq number\n");
+    say(f, man_field_doc(type, "*"));
+}
+
+void man_print_records(FILE *f, void (*say)(FILE *f, const char *text))
+{
+    static const char *const kind[] = {
+        [FIELD_DOUBLE] = "number",   [FIELD_INT] = "integer",    [FIELD_INT64] = "integer",
+        [FIELD_TEXT] = "text",       [FIELD_OWNED] = "text",     [FIELD_OBJECT] = "object",
+        [FIELD_METRICS] = "numbers", [FIELD_PHASES] = "numbers", [FIELD_SHAPE] = "array",
+        [FIELD_SOURCE] = "text",     [FIELD_SIGMA] = "array"};
+    for (int t = RECORD_RUN; t <= RECORD_END; t++) {
+        const struct record_kind *type = &record_kind_table[t];
+        fprintf(f, ".Ss %s\n", type->name);
+        say(f, man_field_doc(type->name, ""));
+        fprintf(f, ".Bl -tag -width Ds\n");
+        for (size_t i = 0; i < type->n; i++) {
+            const struct record_field *field = &type->field[i];
+            char name[64];
+            man_field_name(field, name, sizeof name);
+            if (field->kind == FIELD_METRICS)
+                print_metrics(f, type->name, say);
+            else if (field->kind == FIELD_PHASES)
+                print_phases(f, type->name, field->group, say);
+            else
+                print_field(f, type->name, name, kind[field->kind], say);
+        }
+        fprintf(f, ".El\n");
+    }
+}
