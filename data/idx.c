@@ -209,7 +209,7 @@ static int read_body(struct idx_file *f, uint64_t n, uint8_t **out, struct error
 static int load_images(const char *dir, enum split which, struct dataset *out, struct error *e)
 {
     struct idx_file f;
-    uint32_t dim[3];
+    uint32_t dim[3] = {0};
     struct dataset_split *s = &out->split[which];
     if (file_open(&f, dir, image_file[which], e) != 0)
         return -1;
@@ -229,12 +229,30 @@ static int load_images(const char *dir, enum split which, struct dataset *out, s
     return rc;
 }
 
+// The s->n bytes as labels, each below `limit`; *classes becomes at least the largest + 1.
+static int take_labels(const struct idx_file *f, const uint8_t *bytes, int limit,
+                       struct dataset_split *s, int *classes, struct error *e)
+{
+    s->labels = s->n > 0 ? malloc((size_t)s->n * sizeof *s->labels) : NULL;
+    if (!s->labels || !bytes)
+        return error_set(e, "out of memory");
+    for (int64_t i = 0; i < s->n; i++) {
+        if (bytes[i] >= limit)
+            return error_set(e, "%s has label %d at byte %" PRId64 ", expected 0 to %d", f->path,
+                             bytes[i], i + 8, limit - 1);
+        s->labels[i] = bytes[i];
+        if (bytes[i] >= *classes)
+            *classes = bytes[i] + 1;
+    }
+    return 0;
+}
+
 // After the images of the split: there must be as many labels, each below `limit`.
 static int load_labels(const char *dir, enum split which, int limit, struct dataset *out,
                        struct error *e)
 {
     struct idx_file f;
-    uint32_t n;
+    uint32_t n = 0;
     uint8_t *bytes = NULL;
     struct dataset_split *s = &out->split[which];
     if (file_open(&f, dir, label_file[which], e) != 0)
@@ -247,19 +265,8 @@ static int load_labels(const char *dir, enum split which, int limit, struct data
                        f.path, n, s->n);
     if (rc == 0)
         rc = read_body(&f, n, &bytes, e);
-    if (rc == 0) {
-        s->labels = malloc(n * sizeof *s->labels);
-        if (!s->labels)
-            rc = error_set(e, "out of memory");
-    }
-    for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        s->labels[i] = bytes[i];
-        if (bytes[i] >= limit)
-            rc = error_set(e, "%s has label %d at byte %" PRIu64 ", expected 0 to %d", f.path,
-                           bytes[i], (uint64_t)i + 8, limit - 1);
-        if (bytes[i] >= out->classes)
-            out->classes = bytes[i] + 1;
-    }
+    if (rc == 0)
+        rc = take_labels(&f, bytes, limit, s, &out->classes, e);
     free(bytes);
     gzclose(f.gz);
     return rc;

@@ -155,7 +155,11 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
     p->nice = nice;
     p->max_batch = max_batch;
     p->worker = calloc((size_t)threads, sizeof *p->worker);
-    int rc = p->worker ? pixel_scratch_new(shape, &p->scratch, e) : error_set(e, "out of memory");
+    if (!p->worker) {
+        pixel_pool_free(p);
+        return error_set(e, "out of memory");
+    }
+    int rc = pixel_scratch_new(shape, &p->scratch, e);
     for (int i = 0; rc == 0 && i < threads; i++)
         rc = pixel_scratch_new(shape, &p->worker[i].scratch, e);
     for (int i = 0; rc == 0 && i < PIXEL_POOL_DEPTH; i++) {
@@ -172,7 +176,7 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
         rc = start_workers(p, threads, e);
     }
     if (rc != 0) {
-        for (int i = p->workers; p->worker && i < threads; i++) // those that free does not know of
+        for (int i = p->workers; i < threads; i++) // those that free does not know of
             pixel_scratch_free(p->worker[i].scratch);
         pixel_pool_free(p);
         return -1;
