@@ -51,7 +51,7 @@ static const struct {
     {"step", "ms.spectrum", "Milliseconds of covariance, spectrum and metrics."},
 
     {"spectrum", "", "Singular values of the centred features."},
-    {"spectrum", "source", "live: training features of the last steps, weighted down with age. exact: "
+    {"spectrum", "source", "Either live: training features of the last steps, weighted down with age; or exact: "
                            "un-augmented training images, network in evaluation mode."},
     {"spectrum", "n", "Samples behind it; for a live one the effective number."},
     {"spectrum", "sigma", "The singular values, from the largest down, with 5 significant digits."},

@@ -37,7 +37,7 @@ static int put_word(FILE *f, const char *word, int n, int first)
 // with a full stop.
 static void say(FILE *f, const char *text)
 {
-    int at = 0, end = 0;
+    int at = 0, end = 0, last = 0;
     for (int begin = 1; *text; begin = 0) {
         int n = (int)strcspn(text, " ");
         if (at && (end || at + 1 + n > COLUMNS)) {
@@ -46,18 +46,20 @@ static void say(FILE *f, const char *text)
         } else if (at) {
             at += fprintf(f, " ");
         }
-        // a word with a capital, a symbol or a colon (a value: "live:") keeps its beginning
+        // a word with a capital, a digit or a symbol (RankMe, f32) keeps its beginning
         int plain = begin && n > 1;
         for (int i = 0; i < n && plain; i++)
-            plain = islower((unsigned char)text[i]) || (i == n - 1 && text[i] == ',');
+            plain = islower((unsigned char)text[i]) || text[i] == '-' ||
+                    (i == n - 1 && strchr(",:;", text[i]));
         if (plain)
             fputc(toupper((unsigned char)*text), f);
         at += plain + put_word(f, text + plain, n - plain, !at);
         end = text[n - 1] == '.' && (n < 2 || text[n - 2] != '.'); // but not an ellipsis
+        last = text[n - 1];
         text += n;
         text += strspn(text, " ");
     }
-    fprintf(f, end ? "\n" : ".\n");
+    fprintf(f, last == '.' ? "\n" : ".\n");
 }
 
 static void begin_list(FILE *f)
