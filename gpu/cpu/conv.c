@@ -117,7 +117,7 @@ static int choose(struct cpu_plan *p, const struct shape *s, enum pass pass, dnn
 // race of timings: the same run must be the same on every start.
 static int wants_winograd(const struct cpu_plan *p, const struct node *d, const struct tensor *in)
 {
-    return p->type == TYPE_F32 && d->k == 3 && d->stride == 1 && in->c >= 64 && d->c >= 64 &&
+    return p->type == TYPE_F32 && d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 &&
            d->h * d->w >= 16;
 }
 
