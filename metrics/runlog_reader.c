@@ -139,6 +139,7 @@ struct frame {
     size_t size;    // bytes of a whole frame; of a part: how many would be needed to see more
     size_t content; // bytes that it can decode to, at most
     size_t blocks;
+    int checked; // carries a checksum
 };
 
 static uint32_t le(const unsigned char *p, int n)
@@ -151,13 +152,13 @@ static uint32_t le(const unsigned char *p, int n)
 
 static struct frame part(size_t size, size_t blocks)
 {
-    return (struct frame){size > FRAME_MAX ? FRAME_BAD : FRAME_PART, size, 0, blocks};
+    return (struct frame){size > FRAME_MAX ? FRAME_BAD : FRAME_PART, size, 0, blocks, 0};
 }
 
 // What begins at p, of which n bytes are there. Follows the block headers and decodes nothing.
 static struct frame look(const unsigned char *p, size_t n)
 {
-    struct frame bad = {FRAME_BAD, 0, 0, 0};
+    struct frame bad = {.kind = FRAME_BAD};
     if (n < 4)
         return part(4, 0);
     uint32_t magic = le(p, 4);
@@ -165,7 +166,7 @@ static struct frame look(const unsigned char *p, size_t n)
         if (n < 8)
             return part(8, 0);
         // Not held in memory: its end is looked for in the file.
-        return (struct frame){FRAME_SKIPPABLE, 8 + (size_t)le(p + 4, 4), 0, 0};
+        return (struct frame){FRAME_SKIPPABLE, 8 + (size_t)le(p + 4, 4), 0, 0, 0};
     }
     if (magic != MAGIC)
         return bad;
@@ -197,7 +198,7 @@ static struct frame look(const unsigned char *p, size_t n)
         content = most < RUNLOG_CONTENT_MAX ? most : RUNLOG_CONTENT_MAX;
     if (content > most || content > RUNLOG_CONTENT_MAX)
         return bad;
-    return (struct frame){FRAME_LINES, at, (size_t)content, blocks};
+    return (struct frame){FRAME_LINES, at, (size_t)content, blocks, (flags & 4) != 0};
 }
 
 // Decode a whole frame into `out`: 1 = good, 0 = damaged, -1 = error.
@@ -227,7 +228,7 @@ static int try_frame(struct runlog_reader *r, int64_t at, struct frame *f, struc
 {
     size_t n, want = 5;
     int more = fill(r, at, want, &n, e);
-    for (*f = (struct frame){FRAME_BAD, 0, 0, 0}; more >= 0;) {
+    for (*f = (struct frame){.kind = FRAME_BAD}; more >= 0;) {
         const unsigned char *p = (const unsigned char *)r->in + (at - r->base);
         *f = look(p, n);
         r->effort += (int64_t)f->blocks;
@@ -306,7 +307,8 @@ static int next_frame(struct runlog_reader *r, struct error *e)
         }
         ahead = 0;
         int64_t gap = at - r->whole - skipped;
-        if (f.kind == FRAME_LINES) {
+        // In the middle of rubble only a checksum tells a frame from bytes that look like one.
+        if (f.kind == FRAME_LINES && (!gap || f.checked)) {
             r->places += gap > 0;
             r->damaged += gap;
             r->whole = at + (int64_t)f.size;
@@ -318,6 +320,7 @@ static int next_frame(struct runlog_reader *r, struct error *e)
             skipped += (int64_t)f.size;
             continue;
         }
+        r->out_at = r->out_n = 0;
         at++;
         if (seek_magic(r, &at, e))
             return -1;
