@@ -111,7 +111,7 @@ run: deps-run ## install what is missing, build, and train on Fashion-MNIST in t
 	@./ssltop train $(ARGS)
 
 # Tests share the cores with the programs they start: one at a time, and threads that wait do not spin for long.
-CHECK_ENV  := GOMP_SPINCOUNT=20000 LC_ALL=C.UTF-8
+CHECK_ENV  := GOMP_SPINCOUNT=1000 LC_ALL=C.UTF-8
 CHECK_JOBS ?= 1
 CHECK_ARGS ?=
 

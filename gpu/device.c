@@ -17,7 +17,7 @@ void device_prepare(char **argv)
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
         return;
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || setenv("GOMP_SPINCOUNT", "20000", 1) < 0)
+    if (n <= 0 || setenv("GOMP_SPINCOUNT", "1000", 1) < 0)
         return;
     self[n] = '\0';
     execv(self, argv); // by its path: the process keeps its name
