@@ -1,4 +1,5 @@
-// The near end of the control socket: find it through the run folder, send a call, wait for its answer.
+// The near end of the control socket: find it through the run folder, send a call, wait for its
+// answer.
 #include "train/control.h"
 
 #include <errno.h>
@@ -82,8 +83,9 @@ static int send_line(int fd, const char *line, size_t n, struct error *e)
     return 0;
 }
 
-// One line into buf[*used]; only its own bytes are taken from the socket, so that what follows stays for the caller.
-// 1: a line; 0: time is over; -1: the trainer went away or the line has no end.
+// One line into buf[*used]; only its own bytes are taken from the socket, so that what follows
+// stays for the caller. 1: a line; 0: time is over; -1: the trainer went away or the line has no
+// end.
 static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
 {
     for (;;) {

@@ -1,5 +1,5 @@
-// The words of the control protocol: commands as rows of a table, what a person types and the JSON lines that
-// travel, in both directions. Nothing here touches a socket.
+// The words of the control protocol: commands as rows of a table, what a person types and the JSON
+// lines that travel, in both directions. Nothing here touches a socket.
 #include "train/control.h"
 
 #include <errno.h>
@@ -20,10 +20,12 @@ const struct command_row command_table[COMMAND_COUNT] = {
     [COMMAND_EVAL] = {"eval", NULL, "measure the exact spectrum now"},
     [COMMAND_CHECKPOINT] = {"checkpoint", NULL, "write a checkpoint now"},
     [COMMAND_STOP] = {"stop", NULL, "write a checkpoint and end the training"},
-    [COMMAND_MODE] = {"mode", "MODE[@CHUNKS]", "draw batches by another mode from the next step on"},
+    [COMMAND_MODE] = {"mode", "MODE[@CHUNKS]",
+                      "draw batches by another mode from the next step on"},
     [COMMAND_LR] = {"lr", "FACTOR", "multiply the learning rates by a factor: lr 0.5x"},
-    [COMMAND_UNTIL] = {"until", "WHEN then MODE[@CHUNKS]",
-                       "keep the mode until 40% of the run or a step, then switch; replaces what was planned"},
+    [COMMAND_UNTIL] =
+        {"until", "WHEN then MODE[@CHUNKS]",
+         "keep the mode until 40% of the run or a step, then switch; replaces what was planned"},
 };
 
 static int find_command(const char *name)
@@ -60,7 +62,8 @@ static int take_mode(const char *word, struct command_call *out, struct error *e
     if (mode_find(name) < 0 || strlen(name) >= sizeof out->mode) {
         char shown[64];
         text_clean(shown, sizeof shown, name);
-        return error_set(e, "unknown mode '%s'; there are multi-epoch, continual, cumulative", shown);
+        return error_set(e, "unknown mode '%s'; there are multi-epoch, continual, cumulative",
+                         shown);
     }
     snprintf(out->mode, sizeof out->mode, "%s", name);
     if (!at)
@@ -107,7 +110,8 @@ static int take_when(const char *word, struct command_call *out, struct error *e
         end++;
     if (errno || end == word || *end || !isfinite(v) || v < 0 || (percent && v > 100) ||
         (!percent && v != floor(v)) || v > 9e15 || strlen(word) >= sizeof out->at)
-        return error_set(e, "until needs 40%% of the run or a step, as in: until 40%% then multi-epoch");
+        return error_set(
+            e, "until needs 40%% of the run or a step, as in: until 40%% then multi-epoch");
     snprintf(out->at, sizeof out->at, "%s", word);
     return 0;
 }

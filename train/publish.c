@@ -1,5 +1,6 @@
-// The writer thread. Lines come in through a ring; the thread wakes when there is something to do (a line after silence, a
-// watcher, the second's flush) and sleeps without a timeout when there is nothing, so a paused run costs nothing.
+// The writer thread. Lines come in through a ring; the thread wakes when there is something to do
+// (a line after silence, a watcher, the second's flush) and sleeps without a timeout when there is
+// nothing, so a paused run costs nothing.
 #include "train/publish.h"
 
 #include <errno.h>
@@ -19,13 +20,13 @@
 #include "train/watchers.h"
 
 enum {
-    RING = 4096,          // lines and answers on their way
-    RING_KEPT = 256,      // of these, room that only events and answers may use
+    RING = 4096,     // lines and answers on their way
+    RING_KEPT = 256, // of these, room that only events and answers may use
     RING_BYTES = 32 << 20,
     REQUESTS = 64,
     BACKLOG_MAX = 1 << 20,
-    FLUSH_MS = 800,       // so that with all delays the disk is at most a second behind
-    GATHER_MS = 40,       // watchers get lines in handfuls
+    FLUSH_MS = 800, // so that with all delays the disk is at most a second behind
+    GATHER_MS = 40, // watchers get lines in handfuls
     SYNC_S = 10,
 };
 
@@ -59,10 +60,11 @@ struct publisher {
     char socket_path[128];
     struct runlog_writer *log;
     struct watchers *watchers;
-    int64_t disk_lines; // whole lines known to be on disk
+    int64_t disk_lines;  // whole lines known to be on disk
     int64_t dirty_since; // ms; 0: everything is on disk
-    int troubled;       // the last flush failed
-    char *backlog;      // lines since the last good flush, for a watcher that comes while the disk is full
+    int troubled;        // the last flush failed
+    char *
+        backlog; // lines since the last good flush, for a watcher that comes while the disk is full
     size_t backlog_len;
     int backlog_broken; // it grew too long and was given up
 };
@@ -77,7 +79,8 @@ static int64_t now_ms(void)
 static void wake(struct publisher *p)
 {
     uint64_t one = 1;
-    // The counter can't overflow and the write can't block in any way that matters: it is read on every wake.
+    // The counter can't overflow and the write can't block in any way that matters: it is read on
+    // every wake.
     ssize_t n = write(p->wake_fd, &one, sizeof one);
     (void)n;
 }
@@ -89,8 +92,8 @@ static uint64_t put(struct publisher *p, const struct item *item, int must, int 
 {
     uint64_t seq = 0;
     pthread_mutex_lock(&p->lock);
-    int full = p->used >= (must ? RING : RING - RING_KEPT) ||
-               (!must && p->bytes + item->len > RING_BYTES);
+    int full =
+        p->used >= (must ? RING : RING - RING_KEPT) || (!must && p->bytes + item->len > RING_BYTES);
     if (full) {
         p->lost++;
     } else {
@@ -254,7 +257,7 @@ static int flush(struct publisher *p, struct error *e)
     int rc = runlog_flush(p->log, 1, &why);
     if (rc == 0) {
         p->dirty_since = 0;
-        p->disk_lines = runlog_lines(p->log) - runlog_dropped(p->log);
+        p->disk_lines = runlog_stored(p->log);
         p->backlog_len = 0;
         p->backlog_broken = 0;
         if (p->troubled) {
@@ -282,7 +285,8 @@ static void answer_watch(struct publisher *p, const struct item *item)
     int rc = flush(p, &why);
     a.ok = 1;
     a.lines = p->disk_lines;
-    snprintf(a.text, sizeof a.text, "%s", rc == 0 ? "following" : "following; the log can't be written");
+    snprintf(a.text, sizeof a.text, "%s",
+             rc == 0 ? "following" : "following; the log can't be written");
     watchers_answer(p->watchers, item->client, &a);
     watchers_follow(p->watchers, item->client, p->backlog, p->backlog_len);
 }
@@ -300,8 +304,8 @@ static void answer_status(struct publisher *p, uint64_t client, int64_t id)
     watchers_answer(p->watchers, client, &a);
 }
 
-// A command arrived. What the thread knows it answers; watch takes its place behind the lines that are queued; the rest
-// goes to the trainer.
+// A command arrived. What the thread knows it answers; watch takes its place behind the lines that
+// are queued; the rest goes to the trainer.
 static void on_call(void *context, uint64_t client, const struct command_call *c)
 {
     struct publisher *p = context;

@@ -1,5 +1,5 @@
-// The writer thread: the one owner of log and sockets. The trainer hands it lines through a bounded queue and takes
-// commands from it; neither a slow disk nor a stuck viewer makes the trainer wait.
+// The writer thread: the one owner of log and sockets. The trainer hands it lines through a bounded
+// queue and takes commands from it; neither a slow disk nor a stuck viewer makes the trainer wait.
 #ifndef SSLTOP_TRAIN_PUBLISH_H
 #define SSLTOP_TRAIN_PUBLISH_H
 
@@ -16,23 +16,24 @@ struct publisher_options {
     const char *dir; // run folder
     int append;      // the log exists: go on after its last whole frame
     int signal_fd;   // signalfd whose signals become requests; -1: none. Stays the caller's
-    int note_fd;     // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
-    int echo;        // tell it on stderr too
+    int note_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
+    int echo;    // tell it on stderr too
 };
 
-// Open the log, the socket and the file `control` in the run folder, and start the thread. On failure nothing is left of them
-// (a log that existed stays).
+// Open the log, the socket and the file `control` in the run folder, and start the thread. On
+// failure nothing is left of them (a log that existed stays).
 int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e);
-// Write out what is queued, say goodbye to watchers (at most a second), remove socket and `control`, free. -1: the log is
-// missing lines.
+// Write out what is queued, say goodbye to watchers (at most a second), remove socket and
+// `control`, free. -1: the log is missing lines.
 int publisher_close(struct publisher *p, struct error *e);
 // Close and remove log, socket and `control` again: the start was refused.
 void publisher_discard(struct publisher *p);
 
-// Queue one record for log and watchers. Never waits: when the queue is full the record is dropped and counted.
+// Queue one record for log and watchers. Never waits: when the queue is full the record is dropped
+// and counted.
 void publish(struct publisher *p, const struct record *r);
-// The same, and wait until it and all before it are on disk; r may be NULL. -1 when the disk does not take it now: it stays
-// queued and the reason is in `e`.
+// The same, and wait until it and all before it are on disk; r may be NULL. -1 when the disk does
+// not take it now: it stays queued and the reason is in `e`.
 int publish_sync(struct publisher *p, const struct record *r, struct error *e);
 
 // --- commands ---

@@ -1,5 +1,6 @@
-// safetensors, both directions (https://github.com/huggingface/safetensors#format). The format demands that tensors
-// cover the data part without gap or overlap, which is what makes a file checkable before a byte of it is believed.
+// safetensors, both directions (https://github.com/huggingface/safetensors#format). The format
+// demands that tensors cover the data part without gap or overlap, which is what makes a file
+// checkable before a byte of it is believed.
 #include "train/safetensors.h"
 
 #include <errno.h>
@@ -33,8 +34,8 @@ static const struct dtype_row {
 };
 // Types that are known and skipped: only their size matters.
 static const struct dtype_row other_types[] = {
-    {"BOOL", 1}, {"U8", 1},  {"I8", 1},      {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"U16", 2},
-    {"I16", 2},  {"U32", 4}, {"I32", 4},     {"U64", 8},     {"C64", 8},
+    {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"U16", 2},
+    {"I16", 2},  {"U32", 4}, {"I32", 4}, {"U64", 8},     {"C64", 8},
 };
 
 static enum dtype find_dtype(const char *name, size_t *bytes)
@@ -78,7 +79,8 @@ static int bad(const struct safetensors *f, const char *name, const char *why, s
     return error_set(e, "%s: tensor '%s' %s", f->path, shown, why);
 }
 
-static int parse_shape(const struct safetensors *f, struct tensor *t, json_t *shape, struct error *e)
+static int parse_shape(const struct safetensors *f, struct tensor *t, json_t *shape,
+                       struct error *e)
 {
     size_t n = json_array_size(shape);
     if (!json_is_array(shape) || n > SAFETENSORS_DIMS)
@@ -184,10 +186,11 @@ static int read_header(struct safetensors *f, struct error *e)
     for (int i = 7; i >= 0; i--)
         len = len << 8 | raw[i];
     if (len < 2 || len > size - 8 || len > HEADER_MAX)
-        return error_set(e,
-                         "%s: a header of %llu bytes (at offset 0) does not fit: the file has %llu and "
-                         "a header at most %d",
-                         f->path, (unsigned long long)len, (unsigned long long)size, HEADER_MAX);
+        return error_set(
+            e,
+            "%s: a header of %llu bytes (at offset 0) does not fit: the file has %llu and "
+            "a header at most %d",
+            f->path, (unsigned long long)len, (unsigned long long)size, HEADER_MAX);
     char *text = malloc(len);
     if (!text)
         return error_set(e, "out of memory");

@@ -1,5 +1,6 @@
-// The place of the control sockets. Run folders are often on network disks and their paths too long for a socket, so
-// sockets lie in the user's runtime folder, or in a private folder under /tmp that is checked before it is trusted.
+// The place of the control sockets. Run folders are often on network disks and their paths too long
+// for a socket, so sockets lie in the user's runtime folder, or in a private folder under /tmp that
+// is checked before it is trusted.
 #include "train/socket.h"
 
 #include <dirent.h>
@@ -50,8 +51,8 @@ static int choose_folder(char *dir, size_t size, struct error *e)
     return private_folder(dir, e);
 }
 
-// Remove sockets left by killed trainers. A living one is listening before its name ends in .sock, so a refused
-// connection means that nobody is there.
+// Remove sockets left by killed trainers. A living one is listening before its name ends in .sock,
+// so a refused connection means that nobody is there.
 static void sweep(const char *dir)
 {
     DIR *d = opendir(dir);
@@ -93,7 +94,7 @@ static int bind_listen(int fd, const char *path, struct error *e)
 
 int socket_listen(char *path, size_t size, struct error *e)
 {
-    char dir[sizeof ((struct sockaddr_un *)0)->sun_path - NAME_ROOM];
+    char dir[sizeof((struct sockaddr_un *)0)->sun_path - NAME_ROOM];
     uint32_t tag = 0;
 
     if (choose_folder(dir, sizeof dir, e) < 0)

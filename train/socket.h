@@ -6,8 +6,9 @@
 
 #include "metrics/error.h"
 
-// A listening, non-blocking, close-on-exec socket of mode 0600 in $XDG_RUNTIME_DIR/ssltop (or /tmp/ssltop-UID, 0700 and
-// ours); its path goes into path[size]. Sockets there that nobody listens to any more are removed.
+// A listening, non-blocking, close-on-exec socket of mode 0600 in $XDG_RUNTIME_DIR/ssltop (or
+// /tmp/ssltop-UID, 0700 and ours); its path goes into path[size]. Sockets there that nobody listens
+// to any more are removed.
 int socket_listen(char *path, size_t size, struct error *e);
 
 // Whether the other end runs as this user or as root.

@@ -1,5 +1,6 @@
-// Connections of viewers and scripts. Each has a bounded line to speak in and a bounded buffer of what it has not read
-// yet: a stopped viewer fills its buffer and is let go, and the trainer never learns of it.
+// Connections of viewers and scripts. Each has a bounded line to speak in and a bounded buffer of
+// what it has not read yet: a stopped viewer fills its buffer and is let go, and the trainer never
+// learns of it.
 #include "train/watchers.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ struct watchers {
     struct client client[WATCHERS_MAX];
 };
 
-int watchers_new(int listen_fd, void (*call)(void *context, uint64_t client, const struct command_call *c),
+int watchers_new(int listen_fd,
+                 void (*call)(void *context, uint64_t client, const struct command_call *c),
                  void *context, struct watchers **out, struct error *e)
 {
     struct watchers *w = calloc(1, sizeof *w);
@@ -185,7 +187,8 @@ void watchers_poll_set(const struct watchers *w, struct pollfd set[WATCHERS_POLL
     int room = 0;
     for (int i = 0; i < WATCHERS_MAX; i++) {
         const struct client *c = &w->client[i];
-        short events = (short)((c->ended || c->leaving ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
+        short events =
+            (short)((c->ended || c->leaving ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
         set[i + 1] = (struct pollfd){.fd = c->fd, .events = events};
         room |= c->fd < 0;
     }

@@ -1,0 +1,100 @@
+// The trainer between two steps: what the loop, the commands and the records share. Private to
+// train/.
+#ifndef SSLTOP_TRAIN_STATE_H
+#define SSLTOP_TRAIN_STATE_H
+
+#include <stdint.h>
+
+#include "train/evaluate.h"
+#include "train/loader.h"
+#include "train/origin.h"
+#include "train/publish.h"
+#include "train/route.h"
+#include "train/rundir.h"
+#include "train/setup.h"
+
+enum { ANNOUNCED = 8 };
+
+struct trainer {
+    struct origin origin;
+    struct setup setup;
+    struct rundir dir;
+    struct publisher *publisher;
+    struct loader loader;
+    struct evaluation evaluation;
+    struct rates rates;
+    struct moments live;
+    double *sigma;
+    int headless;
+
+    // Where it is.
+    int64_t begin, t, end; // first step of this process, the next step, the step after its last
+    int queued;            // batches that are with the device already: of t, t+1, ...
+    int64_t pause_at;      // no step from this one on is made; -1: none
+    int broken;            // something is not finite: there is no way on
+    int over;              // asked to end
+    int signal;            // by this signal
+    char why[200];         // end record: what made it end, "" for its length
+    int64_t announced[ANNOUNCED]; // steps of switches whose event is written already
+    int n_announced;
+    int64_t last_eval, last_checkpoint; // steps, -1
+    int64_t origin_step; // its checkpoint is what a repetition starts from; -1: initial weights
+    int64_t eval_every;  // may grow
+    double last_metric[METRIC_COUNT]; // of the newest spectrum, for the guard
+
+    // Time.
+    double begun, t_offset; // clock at the start of this process, seconds of earlier lives
+    double begun_training;  // clock after the first evaluation
+    double eval_seconds;    // spent in periodic evaluations so far
+    double paused_seconds;
+    double rate_clock[2]; // two marks about a second apart: images a second are counted since the
+                          // older
+    int64_t rate_step[2];
+    double printed; // clock of the last line, headless
+};
+
+double trainer_clock(void); // seconds, monotonic
+
+// --- report.c: records ---
+struct step_result {
+    struct plan_scores scores;
+    double metric[METRIC_COUNT];
+    int has_spectrum;
+    double n; // n_eff
+    double lr, lr_pred, spectrum_ms;
+};
+void report_run(struct trainer *tr, struct record *out);
+void report_step(struct trainer *tr, const struct step_result *r);
+// Formats `text`. `sync`: on disk before it returns, or a warning (not an error). 0: it is on disk
+// as far as asked.
+int report_event(struct trainer *tr, int64_t step, const char *what, const char *by,
+                 const char *from, const char *to, int sync, const char *text, ...)
+    __attribute__((format(printf, 8, 9)));
+void report_warning(struct trainer *tr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_checkpoint(struct trainer *tr, int64_t step, const char *file);
+void report_end(struct trainer *tr, const char *reason);
+void report_status(struct trainer *tr);
+
+// --- steer.c: commands, guard, plan ---
+int is_paused(const struct trainer *tr);
+// Work off what was asked; while paused, wait for more.
+void steer(struct trainer *tr);
+// Events of what the plan (or the repeated run) says begins at step t.
+void steer_announce(struct trainer *tr);
+// Rules over the metrics of step t, which has just been made.
+void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT]);
+// Stop going on at step t for good: a person must decide.
+void steer_break(struct trainer *tr, const char *why);
+
+// --- loop.c ---
+// Evaluate and write a checkpoint before step t. The checkpoint: 0, -1 with the reason (told
+// already), -2 not finite.
+void loop_evaluate(struct trainer *tr, int periodic);
+int loop_checkpoint(struct trainer *tr, struct error *e);
+// The state that a borrowed beginning has, written before there is a log.
+int loop_first_checkpoint(struct trainer *tr, struct error *e);
+// Train until the end; final evaluation, checkpoint and end record included. Returns the exit code;
+// an error (1) is in `e`.
+int loop_run(struct trainer *tr, struct error *e);
+
+#endif

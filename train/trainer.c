@@ -1,0 +1,309 @@
+// The trainer process from its options to its exit code: refuse, set up, make the folder, train,
+// clean up.
+#include "train/trainer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/note.h"
+#include "train/state.h"
+
+enum { FAILED = 1, REFUSED = 2 };
+
+// ---------------------------------------------------------------- signals
+
+// Signals that end a training are taken by the writer thread; those that would kill it for a full
+// disk or a gone reader are not wanted.
+struct signals {
+    sigset_t taken, before;
+    int fd;
+};
+
+static int signals_take(struct signals *s, int headless, struct error *e)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    sigemptyset(&s->taken);
+    sigaddset(&s->taken, SIGINT);
+    sigaddset(&s->taken, SIGTERM);
+    if (headless)
+        sigaddset(&s->taken, SIGHUP);
+    else
+        signal(SIGHUP, SIG_IGN);
+    // Every thread made from here on inherits the mask.
+    pthread_sigmask(SIG_BLOCK, &s->taken, &s->before);
+    s->fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->fd >= 0)
+        return 0;
+    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+    return error_set(e, "no signalfd: %s", strerror(errno));
+}
+
+// A signal that came while nobody looked, or 0.
+static int signals_pending(const struct signals *s)
+{
+    struct signalfd_siginfo info;
+    return read(s->fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+}
+
+static void signals_release(struct signals *s)
+{
+    while (signals_pending(s))
+        continue;
+    close(s->fd);
+    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+}
+
+// ---------------------------------------------------------------- the start
+
+static void say(void *context, const char *what)
+{
+    const int *ready_fd = context;
+    if (*ready_fd >= 0 && dprintf(*ready_fd, "# %s\n", what) < 0)
+        errno = 0; // nobody waits any more; the training does not depend on it
+}
+
+// What would be trained, for a person.
+static void describe(const struct trainer *tr, FILE *f)
+{
+    const struct setup *s = &tr->setup;
+    const struct device_info *info = device_info(s->device);
+    char name[128];
+    text_clean(name, sizeof name, info->name);
+    fprintf(f, "%s  %s x%d  %s  %s %s  %d threads\n", s->data.name, s->o.arch, s->o.width,
+            s->o.method, name, s->o.precision, info->threads);
+    fprintf(f,
+            "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
+            ", schedule %s, %d chunks\n",
+            s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks);
+    fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device\n", net_count(&s->net),
+            s->d, (double)plan_memory(s->plan) / 1e6);
+}
+
+// Network and state where the run begins. Writes nothing.
+static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    int rc = setup_open(s, &tr->origin.o, origin_algorithms(&tr->origin), p, e);
+    if (rc != 0)
+        return rc;
+    p->say(p->context, "preparing the first step");
+    tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
+    if (!tr->sigma)
+        return error_set(e, "out of memory for a spectrum"), FAILED;
+    if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
+        evaluation_init(&tr->evaluation, s, e) < 0 ||
+        origin_restore(&tr->origin, s, &tr->rates, &tr->live, e) < 0)
+        return FAILED;
+    tr->begin = tr->t = tr->origin.step;
+    tr->end = tr->origin.stop_at && tr->origin.stop_at < s->steps ? tr->origin.stop_at : s->steps;
+    tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->origin_step = -1;
+    tr->eval_every = s->o.eval_every;
+    return 0;
+}
+
+// What the log of the run says about this life of it.
+static void take_past(struct trainer *tr)
+{
+    const struct past *past = &tr->origin.past;
+    tr->t_offset = past->last_t;
+    if (*past->run.u.run.parent)
+        tr->origin_step = past->run.u.run.parent_step;
+    if (*tr->origin.file)
+        tr->last_checkpoint = tr->begin;
+    for (size_t i = 0; i < past->n; i++) {
+        const struct record_event *v = &past->event[i].event;
+        int64_t every = strtoll(v->to, NULL, 10);
+        if (strcmp(v->what, "eval") == 0 && strcmp(v->by, "trainer") == 0 && every > 0)
+            tr->eval_every = every;
+    }
+}
+
+static int first_record(struct trainer *tr, struct error *e)
+{
+    struct record r;
+    char from[64];
+    int rc;
+    if (tr->origin.kind == ORIGIN_RESUME) {
+        record_init(&r, RECORD_EVENT, tr->begin);
+        snprintf(r.u.event.what, sizeof r.u.event.what, "resume");
+        snprintf(r.u.event.by, sizeof r.u.event.by, "trainer");
+        checkpoint_name(tr->begin, from, sizeof from);
+        snprintf(r.u.event.text, sizeof r.u.event.text, "from %s",
+                 *tr->origin.file ? from : "the beginning: there is no checkpoint");
+    } else {
+        report_run(tr, &r);
+        if (!r.u.run.config || !r.u.run.device.algorithms) {
+            record_free(&r);
+            return error_set(e, "out of memory for the run record");
+        }
+    }
+    rc = publish_sync(tr->publisher, &r, e);
+    record_free(&r);
+    return rc;
+}
+
+// Folder, first checkpoint, log and socket. On failure nothing of them is left.
+static int enter(struct trainer *tr, const struct signals *signals, struct error *e)
+{
+    const struct options *o = &tr->setup.o;
+    int resumed = tr->origin.kind == ORIGIN_RESUME;
+    if (resumed) {
+        rundir_sweep(tr->dir.path);
+        take_past(tr);
+    } else if (rundir_create(&tr->dir, o, o->name, e) < 0) {
+        return -1;
+    }
+    note(tr->dir.note_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
+         resumed ? "resumed" : "started", tr->begin, tr->setup.steps, (int)getpid());
+    // A run that does not begin with its seed's weights keeps those it begins with.
+    int borrowed = !resumed && (*o->init || *tr->origin.file);
+    if (borrowed) {
+        tr->origin_step = tr->begin;
+        if (loop_first_checkpoint(tr, e) < 0)
+            return -1;
+    }
+    struct publisher_options p = {
+        .dir = tr->dir.path,
+        .append = resumed,
+        .signal_fd = signals->fd,
+        .note_fd = tr->dir.note_fd,
+        .echo = tr->headless,
+    };
+    if (publisher_open(&p, &tr->publisher, e) < 0)
+        return -1;
+    if (first_record(tr, e) < 0) {
+        if (resumed)
+            publisher_close(tr->publisher, NULL);
+        else
+            publisher_discard(tr->publisher);
+        tr->publisher = NULL;
+        return -1;
+    }
+    return 0;
+}
+
+// Let go of the terminal: what libraries still want to say goes to trainer.log.
+static void leave_terminal(const struct trainer *tr)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int out = tr->dir.note_fd >= 0 ? tr->dir.note_fd : null;
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    if (out >= 0) {
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
+    }
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+static void announce_ready(const struct trainer *tr, int ready_fd)
+{
+    if (ready_fd < 0) {
+        describe(tr, stdout);
+        printf("%s\n", tr->dir.path);
+        fflush(stdout);
+        return;
+    }
+    leave_terminal(tr);
+    if (dprintf(ready_fd, "%s\n", tr->dir.path) < 0)
+        note(tr->dir.note_fd, 0, "the process that started this one is gone");
+    close(ready_fd);
+}
+
+// ---------------------------------------------------------------- the whole
+
+static int train(struct trainer *tr, const struct signals *signals, int ready_fd, struct error *e)
+{
+    struct error late = {{0}};
+    if (enter(tr, signals, e) < 0) {
+        rundir_discard(&tr->dir);
+        return FAILED;
+    }
+    announce_ready(tr, ready_fd);
+    tr->begun = tr->begun_training = trainer_clock();
+    tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
+    tr->rate_step[0] = tr->rate_step[1] = tr->t;
+    report_status(tr);
+    int code = loop_run(tr, e);
+    if (publisher_close(tr->publisher, &late) < 0)
+        note(tr->dir.note_fd, tr->headless, "%s", late.text);
+    tr->publisher = NULL;
+    return code;
+}
+
+static void release(struct trainer *tr)
+{
+    evaluation_free(&tr->evaluation);
+    loader_free(&tr->loader);
+    moments_free(&tr->live);
+    free(tr->sigma);
+    rates_free(&tr->rates);
+    setup_close(&tr->setup);
+    origin_free(&tr->origin);
+    rundir_close(&tr->dir);
+    free(tr);
+}
+
+// Hold the folder of a run that goes on, before its log is read.
+static int hold(struct trainer *tr, const struct options *o, struct error *e)
+{
+    char path[sizeof tr->dir.path];
+    int asks_only = o->dry_run || o->print_config;
+    if (!*o->resume || *o->name)
+        return asks_only ? 0 : rundir_check(o->runs, o->name, e);
+    if (run_find(o->runs, o->resume, 0, path, sizeof path, e) < 0)
+        return -1;
+    return rundir_open(&tr->dir, path, e);
+}
+
+static int run(struct trainer *tr, const struct options *o, const unsigned char *given,
+               const struct signals *signals, int ready_fd, struct error *e)
+{
+    const struct progress progress = {say, &ready_fd};
+    if (hold(tr, o, e) < 0)
+        return FAILED;
+    int rc = origin_find(&tr->origin, o, given, e);
+    if (rc != 0)
+        return rc;
+    rc = prepare(tr, &progress, e);
+    if (rc != 0)
+        return rc;
+    if (tr->setup.o.print_config)
+        return options_write_file(&tr->setup.o, stdout, e) < 0 ? FAILED : 0;
+    if (tr->setup.o.dry_run) {
+        describe(tr, stdout);
+        return 0;
+    }
+    int sig = signals_pending(signals);
+    if (sig)
+        return error_set(e, "interrupted before it began"), 128 + sig;
+    return train(tr, signals, ready_fd, e);
+}
+
+int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
+{
+    struct signals signals;
+    struct trainer *tr = calloc(1, sizeof *tr);
+    if (!tr)
+        return error_set(e, "out of memory"), FAILED;
+    tr->dir.lock_fd = tr->dir.note_fd = -1;
+    tr->headless = ready_fd < 0;
+    if (signals_take(&signals, tr->headless, e) < 0) {
+        free(tr);
+        return FAILED;
+    }
+    int code = run(tr, o, given, &signals, ready_fd, e);
+    release(tr);
+    signals_release(&signals);
+    return code;
+}
