@@ -27,8 +27,7 @@ static unsigned char *read_all(const char *path, size_t *size, struct error *e)
         error_set(e, "%s cannot be read", path);
         return NULL;
     }
-    unsigned char *fit = realloc(p, *size + 1);
-    return fit ? fit : p;
+    return p;
 }
 
 static int integer(const struct fixture *f, const char *key)
