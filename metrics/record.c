@@ -309,7 +309,7 @@ int record_format(const struct record *r, char **line, size_t *len, struct error
     }
     for (size_t i = 0; i < kind->n && !l.complaint; i++) {
         const struct record_field *f = &kind->field[i];
-        const void *at = record_at(r, f);
+        const void *at = record_value(r, f);
         int present = exists(f, at);
         if (!present && f->optional)
             continue;

@@ -41,10 +41,14 @@ struct record_kind {
 extern const struct record_kind record_kind_table[RECORD_END + 1]; // [RECORD_UNKNOWN] has no name
 extern const char *const record_source_key[2];
 
-// The field inside a record.
-static inline void *record_at(const struct record *r, const struct record_field *f)
+// The field inside a record, to write and to read.
+static inline void *record_at(struct record *r, const struct record_field *f)
 {
-    return (char *)(uintptr_t)r + f->offset;
+    return (char *)r + f->offset;
+}
+static inline const void *record_value(const struct record *r, const struct record_field *f)
+{
+    return (const char *)r + f->offset;
 }
 
 #endif

@@ -28,26 +28,28 @@ struct runlog_writer {
     size_t frame_cap;
 };
 
-static int writer_new(int fd, struct runlog_writer **out, struct error *e)
+// NULL with a sentence when it can't be; `fd` is then still the caller's.
+static struct runlog_writer *writer_new(int fd, struct error *e)
 {
     struct runlog_writer *w = calloc(1, sizeof *w);
     ZSTD_CCtx *zstd = ZSTD_createCCtx();
     if (!w || !zstd) {
         free(w);
         ZSTD_freeCCtx(zstd);
-        return error_set(e, "out of memory for the log");
+        error_set(e, "out of memory for the log");
+        return NULL;
     }
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
     if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1))) {
         free(w);
         ZSTD_freeCCtx(zstd);
-        return error_set(e, "this zstd library can't write checksums");
+        error_set(e, "this zstd library can't write checksums");
+        return NULL;
     }
     w->fd = fd;
     w->zstd = zstd;
-    *out = w;
-    return 0;
+    return w;
 }
 
 // Make the name of a new file as durable as its content will be. Not every file system can; no
@@ -71,7 +73,8 @@ int runlog_create(const char *path, struct runlog_writer **out, struct error *e)
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return error_set(e, "can't create the log %s: %s", path, strerror(errno));
-    if (writer_new(fd, out, e)) {
+    *out = writer_new(fd, e);
+    if (!*out) {
         close(fd);
         unlink(path);
         return -1;
@@ -127,18 +130,19 @@ int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, 
         close(fd);
         return error_set(e, "%s is not the log of a run: nothing in it can be read", path);
     }
-    if (writer_new(fd, out, e)) {
+    struct runlog_writer *w = writer_new(fd, e);
+    if (!w) {
         close(fd);
         return -1;
     }
     if (cut(fd, end)) {
         error_set(e, "can't cut the log %s after its last whole frame: %s", path, strerror(errno));
-        runlog_close(*out, NULL);
-        *out = NULL;
+        runlog_close(w, NULL);
         return -1;
     }
-    (*out)->end = end;
-    (*out)->lines = (*out)->stored = kept;
+    w->end = end;
+    w->lines = w->stored = kept;
+    *out = w;
     if (lines)
         *lines = kept;
     return 0;
