@@ -125,11 +125,11 @@ $(B)/bench: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench.o
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 deps-bench:
-	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH))
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) zstd jq)
 
-bench: deps-bench ## time the training step beside PyTorch's on this machine and check the ratios
-	@$(MAKE) --no-print-directory $(B)/bench
-	@tests/bench.sh $(B)/bench
+bench: deps-bench ## time the step beside PyTorch's, and training with a viewer; check the ratios
+	@$(MAKE) --no-print-directory ssltop $(B)/bench
+	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; exit $$rc
 
 # --- sanitizers: the same tests in a build of their own. TSan only where threads are ours: it does not know libgomp ---
 SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
