@@ -255,7 +255,7 @@ static int loop(struct trainer *tr, struct error *e)
 {
     struct error why;
     while (!tr->over && tr->t < tr->end) {
-        steer(tr);
+        commands_handle(tr);
         if (tr->over)
             break;
         int due = eval_is_due(tr); // before a repeated run hears that it was lengthened here

@@ -3,6 +3,7 @@
 #ifndef SSLTOP_TRAIN_STATE_H
 #define SSLTOP_TRAIN_STATE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "train/evaluate.h"
@@ -75,10 +76,19 @@ void report_checkpoint(struct trainer *tr, int64_t step, const char *file);
 void report_end(struct trainer *tr, const char *reason);
 void report_status(struct trainer *tr);
 
-// --- steer.c: commands, guard, plan ---
-int is_paused(const struct trainer *tr);
+// --- commands.c ---
 // Work off what was asked; while paused, wait for more.
-void steer(struct trainer *tr);
+void commands_handle(struct trainer *tr);
+
+// --- steer.c: changes, plan, guard ---
+int is_paused(const struct trainer *tr);
+void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size);
+// Put a mode into the plan from this step on; multiply the rates from this step on. With their
+// event, on disk before it returns. -1: refused; 1: done, but not on disk.
+int steer_mode(struct trainer *tr, int64_t step, enum mode mode, int chunks, const char *by,
+               const char *text, struct error *e);
+int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, const char *text,
+               struct error *e);
 // Events of what the plan (or the repeated run) says begins at step t.
 void steer_announce(struct trainer *tr);
 // Rules over the metrics of step t, which has just been made.

@@ -19,11 +19,11 @@ struct client {
     int fd; // -1: free
     uint64_t id;
     int following;
-    int waiting; // calls not answered yet
-    int ended;   // it will say no more
-    int leaving; // close once everything is sent
-    size_t said; // bytes in `say`
-    char *owed;  // to be sent: owed[sent .. used)
+    int waiting;  // calls not answered yet
+    int ended;    // it will say no more
+    int skipping; // the rest of a line that was too long
+    size_t said;  // bytes in `say`
+    char *owed;   // to be sent: owed[sent .. used)
     size_t sent, used, cap;
     char say[SAY_MAX];
 };
@@ -90,7 +90,7 @@ static void push(struct client *c)
         c->sent += (size_t)n;
     }
     c->sent = c->used = 0;
-    if (c->leaving || (c->ended && !c->waiting && !c->following))
+    if (c->ended && !c->waiting && !c->following)
         drop(c);
 }
 
@@ -187,8 +187,7 @@ void watchers_poll_set(const struct watchers *w, struct pollfd set[WATCHERS_POLL
     int room = 0;
     for (int i = 0; i < WATCHERS_MAX; i++) {
         const struct client *c = &w->client[i];
-        short events =
-            (short)((c->ended || c->leaving ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
+        short events = (short)((c->ended ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
         set[i + 1] = (struct pollfd){.fd = c->fd, .events = events};
         room |= c->fd < 0;
     }
@@ -241,19 +240,22 @@ static void hear(struct watchers *w, struct client *c)
         if (!end)
             break;
         size_t n = (size_t)(end - (c->say + at));
-        if (n > 0)
+        if (n > 0 && !c->skipping)
             hear_line(w, c, c->say + at, n);
         if (c->id != id) // dropped while it was answered
             return;
+        c->skipping = 0;
         at += n + 1;
     }
     memmove(c->say, c->say + at, c->said - at);
     c->said -= at;
     if (c->said == SAY_MAX) {
         struct error why;
-        error_set(&why, "a command line has at most %d bytes", SAY_MAX);
-        refuse(c, 0, &why);
-        c->leaving = 1;
+        error_set(&why, "a command line has at most %d bytes", SAY_MAX - 1);
+        if (!c->skipping)
+            refuse(c, 0, &why);
+        c->skipping = 1;
+        c->said = 0;
     }
 }
 
