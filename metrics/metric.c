@@ -170,6 +170,16 @@ static double zstd(const struct metric_input *in)
     return in->zstd;
 }
 
+static double alignment(const struct metric_input *in)
+{
+    return in->alignment;
+}
+
+static double uniformity(const struct metric_input *in)
+{
+    return in->uniformity;
+}
+
 static double loss(const struct metric_input *in)
 {
     return in->loss;
@@ -200,6 +210,13 @@ const struct metric metric_table[METRIC_COUNT] = {
          "deviation of the features over the length of their mean; below 1e-3: constant", spread},
     [METRIC_ZSTD] = {"zstd", "z-std", "", 0, 1, +1, "Chen, He, CVPR 2021, sec. 4.1",
                      "deviation of z/|z| times sqrt(dim); 1 does not mean healthy", zstd},
+    [METRIC_ALIGNMENT] = {"alignment", "alignment", "", 0, 4, -1,
+                          "Wang, Isola, ICML 2020, sec. 4.1",
+                          "mean squared distance of z/|z| of the two views of an image", alignment},
+    [METRIC_UNIFORMITY] =
+        {"uniformity", "uniformity", "", -8, 0, -1, "Wang, Isola, ICML 2020, sec. 4.2",
+         "ln of the mean of exp(-2 distance^2) of z/|z| over pairs of images; 0: one point",
+         uniformity},
     [METRIC_LOSS] = {"loss", "loss", "", -1, 1, 0, "Chen, He, CVPR 2021, eq. 2",
                      "the training loss; its range is the method's", loss},
 };

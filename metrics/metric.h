@@ -19,6 +19,8 @@ enum metric_id {
     METRIC_COND,
     METRIC_SPREAD,
     METRIC_ZSTD,
+    METRIC_ALIGNMENT,
+    METRIC_UNIFORMITY,
     METRIC_LOSS,
     METRIC_COUNT
 };
@@ -33,6 +35,7 @@ struct metric_input {
     double n;         // samples behind sigma (lambda = sigma^2 / n); for the live spectrum n_eff
     double mean_norm; // Euclidean norm of the mean feature
     double zstd;      // see METRIC_ZSTD
+    double alignment, uniformity; // metrics/pairs.h
     double loss;
 };
 

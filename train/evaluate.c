@@ -59,6 +59,8 @@ int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct r
         .n = n,
         .mean_norm = moments_mean_norm(&v->moments),
         .zstd = NAN,
+        .alignment = NAN,
+        .uniformity = NAN,
         .loss = NAN,
     };
     record_init(eval, RECORD_EVAL, step);

@@ -189,12 +189,18 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
     if (rc < 0)
         return 1;
     r->has_spectrum = rc == 0;
+    double alignment = NAN, uniformity = NAN;
+    if (r->has_spectrum && plan_output(s->plan, s->net.projected, 0, tr->z[0], NULL) == 0 &&
+        plan_output(s->plan, s->net.projected, 1, tr->z[1], NULL) == 0)
+        pairs_measure(&tr->pairs, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = {
         .sigma = r->has_spectrum ? tr->sigma : NULL,
         .d = s->d,
         .n = r->has_spectrum ? r->n : NAN,
         .mean_norm = moments_mean_norm(&tr->live),
         .zstd = r->scores.zstd,
+        .alignment = alignment,
+        .uniformity = uniformity,
         .loss = r->scores.loss,
     };
     metric_all(&in, r->metric);

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "metrics/pairs.h"
 #include "train/evaluate.h"
 #include "train/loader.h"
 #include "train/origin.h"
@@ -26,6 +27,8 @@ struct trainer {
     struct rates rates;
     struct moments live;
     double *sigma;
+    struct pairs pairs;
+    float *z[2]; // projections of the two views, batch x dim
     int headless;
 
     // Where it is.

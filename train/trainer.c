@@ -99,8 +99,12 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
     if (!tr->sigma)
         return error_set(e, "out of memory for a spectrum"), FAILED;
-    if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
-        evaluation_init(&tr->evaluation, s, e) < 0 ||
+    int dim = s->net.node[s->net.projected].c;
+    for (int v = 0; v < 2; v++)
+        if (!(tr->z[v] = malloc((size_t)s->o.batch * (size_t)dim * sizeof *tr->z[v])))
+            return error_set(e, "out of memory for projections"), FAILED;
+    if (moments_init(&tr->live, s->d, e) < 0 || pairs_init(&tr->pairs, s->o.batch, dim, e) < 0 ||
+        loader_init(&tr->loader, s, e) < 0 || evaluation_init(&tr->evaluation, s, e) < 0 ||
         origin_restore(&tr->origin, s, &tr->rates, &tr->live, e) < 0)
         return FAILED;
     tr->begin = tr->t = tr->origin.step;
@@ -247,6 +251,9 @@ static void release(struct trainer *tr)
     loader_free(&tr->loader);
     moments_free(&tr->live);
     free(tr->sigma);
+    pairs_free(&tr->pairs);
+    free(tr->z[0]);
+    free(tr->z[1]);
     rates_free(&tr->rates);
     setup_close(&tr->setup);
     origin_free(&tr->origin);
