@@ -280,9 +280,10 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
     if (!c)
         return NULL;
     c->base = (struct stage){&conv_kind, d, in, NULL, out};
-    struct shape s = {.in = {p->batch, in->c, in->h, in->w},
-                      .out = {p->batch, d->c, d->h, d->w},
-                      .weights = {d->c, in->c, d->k, d->k},
+    int ic = in->layout == LAYOUT_PLAIN ? in->c : padded(p, in->c), oc = padded(p, d->c);
+    struct shape s = {.in = {p->batch, ic, in->h, in->w},
+                      .out = {p->batch, oc, d->h, d->w},
+                      .weights = {oc, ic, d->k, d->k},
                       .stride = {d->stride, d->stride},
                       .pad = {d->pad, d->pad},
                       .type = p->type};
