@@ -15,7 +15,8 @@ struct publisher;
 struct publisher_options {
     const char *dir; // run folder
     int append;      // the log exists: go on after its last whole frame
-    int signal_fd;   // signalfd whose signals become requests; -1: none. Stays the caller's
+    int signal_fd;   // each byte read from it is the number of a signal that asks to end; -1: none.
+                     // Stays the caller's
     int note_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
     int echo;    // tell it on stderr too
 };
