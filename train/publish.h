@@ -21,9 +21,12 @@ struct publisher_options {
     int echo;    // tell it on stderr too
 };
 
-// Open the log, the socket and the file `control` in the run folder, and start the thread. On
-// failure nothing is left of them (a log that existed stays).
+// Open the log and the socket, and start the thread. On failure nothing is left of them (a log that
+// existed stays).
 int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e);
+// The run folder has its name, which may be another than before: write the file `control` there, so
+// that commands can come.
+int publisher_settle(struct publisher *p, const char *dir, struct error *e);
 // Write out what is queued, say goodbye to watchers (at most a second), remove socket and
 // `control`, free. -1: the log is missing lines.
 int publisher_close(struct publisher *p, struct error *e);

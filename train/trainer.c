@@ -172,7 +172,8 @@ static int first_record(struct trainer *tr, struct error *e)
     return rc;
 }
 
-// Folder, first checkpoint, log and socket. On failure nothing of them is left.
+// Folder, first checkpoint, log and socket; the folder's name comes last. On failure nothing of
+// them is left.
 static int enter(struct trainer *tr, struct error *e)
 {
     const struct options *o = &tr->setup.o;
@@ -201,15 +202,15 @@ static int enter(struct trainer *tr, struct error *e)
     };
     if (publisher_open(&p, &tr->publisher, e) < 0)
         return -1;
-    if (first_record(tr, e) < 0) {
-        if (resumed)
-            publisher_close(tr->publisher, NULL);
-        else
-            publisher_discard(tr->publisher);
-        tr->publisher = NULL;
-        return -1;
-    }
-    return 0;
+    if (first_record(tr, e) == 0 && (resumed || rundir_publish(&tr->dir, e) == 0) &&
+        publisher_settle(tr->publisher, tr->dir.path, e) == 0)
+        return 0;
+    if (resumed)
+        publisher_close(tr->publisher, NULL);
+    else
+        publisher_discard(tr->publisher);
+    tr->publisher = NULL;
+    return -1;
 }
 
 // Let go of the terminal: what libraries still want to say goes to trainer.log.
