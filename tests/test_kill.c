@@ -72,7 +72,7 @@ static void kill_and_resume(uint64_t seed)
     cr_assert(lab_wait(pid) == 0, "%s", lab_text(lab.out));
     double length = now_ms() - since;
     for (int i = 0; i < KILLS; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "killed%d", i);
         pid = START(&lab, WHOLE, "--name", name);
         // What is left of it is killed again in half of the cases, perhaps while it still starts.
