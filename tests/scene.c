@@ -1,0 +1,190 @@
+// Records made up by arithmetic on integers and ratios, so that every machine gets the same screen.
+#include "scene.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { T = 4680, D = 128, EPOCH = 468 };
+
+void scene_init(struct test_scene *t)
+{
+    *t = (struct test_scene){0};
+    cr_assert_eq(history_init(&t->h, NULL), 0);
+    t->v.asked_pause = -1;
+    t->v.rss = 0.9e9;
+    t->v.link = LINK_LIVE;
+    t->v.can_steer = 1;
+    t->v.now = t->v.heard = 1000;
+    snprintf(t->v.name, sizeof t->v.name, "study-1");
+    t->s = (struct scene){&t->h, &t->c, &t->v};
+}
+
+void scene_free(struct test_scene *t)
+{
+    history_free(&t->h);
+    course_free(&t->c);
+}
+
+void scene_add(struct test_scene *t, const struct record *r)
+{
+    cr_assert_eq(history_add(&t->h, r, NULL), 0);
+    course_add(&t->c, &t->h, r);
+}
+
+void scene_event(struct test_scene *t, int64_t step, const char *what, const char *by,
+                 const char *from, const char *to, const char *text)
+{
+    struct record r;
+    record_init(&r, RECORD_EVENT, step);
+    snprintf(r.u.event.what, sizeof r.u.event.what, "%s", what);
+    snprintf(r.u.event.by, sizeof r.u.event.by, "%s", by);
+    snprintf(r.u.event.from, sizeof r.u.event.from, "%s", from);
+    snprintf(r.u.event.to, sizeof r.u.event.to, "%s", to);
+    snprintf(r.u.event.text, sizeof r.u.event.text, "%s", text);
+    scene_add(t, &r);
+}
+
+// -0.5 .. 0.5, the same everywhere.
+static double noise(int64_t i)
+{
+    uint32_t x = (uint32_t)i * 2654435761u;
+    x ^= x >> 15;
+    x *= 2246822519u;
+    return (double)(x >> 8 & 0xFFFF) / 65536 - 0.5;
+}
+
+static void add_run(struct test_scene *t)
+{
+    struct record r;
+    record_init(&r, RECORD_RUN, -1);
+    struct record_run *u = &r.u.run;
+    u->version = 1;
+    snprintf(u->name, sizeof u->name, "study-1");
+    snprintf(u->created, sizeof u->created, "2025-01-02T03:04:05Z");
+    u->config = strdup("{\"schedule\":\"hybrid\",\"batch\":\"128\",\"chunks\":\"20\",\"method\":"
+                       "\"simsiam\",\"seed\":\"1\"}");
+    cr_assert_not_null(u->config);
+    snprintf(u->dataset.name, sizeof u->dataset.name, "fashion-mnist");
+    u->dataset.n = 60000;
+    u->dataset.n_test = 10000;
+    u->dataset.classes = 10;
+    u->dataset.channels = 1;
+    u->dataset.height = u->dataset.width = 28;
+    snprintf(u->model.arch, sizeof u->model.arch, "resnet18");
+    u->model.width = 16;
+    u->model.d = D;
+    u->model.params = 912345;
+    snprintf(u->device.name, sizeof u->device.name, "cpu");
+    snprintf(u->device.detail, sizeof u->device.detail, "oneDNN 2.6.3, avx512_bf16");
+    u->device.threads = 2;
+    snprintf(u->device.precision, sizeof u->device.precision, "bf16");
+    u->steps = T;
+    scene_add(t, &r);
+    record_free(&r);
+}
+
+// 1 early, 0 late.
+static double early(int64_t step)
+{
+    return 300.0 / (300.0 + (double)step);
+}
+
+static void add_spectrum(struct test_scene *t, int64_t step, enum spectrum_source source)
+{
+    struct record r;
+    record_init(&r, RECORD_SPECTRUM, step);
+    r.u.spectrum.source = source;
+    r.u.spectrum.n = source == SPECTRUM_LIVE ? 1024 : 2048;
+    r.u.spectrum.d = D;
+    r.u.spectrum.sigma = malloc(D * sizeof(double));
+    cr_assert_not_null(r.u.spectrum.sigma);
+    double bend = 3 + 30 * (1 - early(step)) + (source == SPECTRUM_EXACT ? 4 : 0);
+    for (int i = 0; i < D; i++) { // (bend / (bend + i))^3
+        double q = bend / (bend + i);
+        r.u.spectrum.sigma[i] = 40 * q * q * q;
+    }
+    scene_add(t, &r);
+    record_free(&r);
+}
+
+static void set_metrics(double *m, int64_t step)
+{
+    double e = early(step);
+    m[METRIC_AUC] = 0.72 + 0.24 * e + 0.01 * noise(step);
+    m[METRIC_RANKME] = 12 + 50 * (1 - e) + noise(step + 1);
+    m[METRIC_ALPHA] = 1.2 + e;
+    m[METRIC_PR] = 3 + 14 * (1 - e);
+    m[METRIC_STABLE_RANK] = 2 + 5 * (1 - e);
+    m[METRIC_NUM_RANK] = 128;
+    m[METRIC_COND] = 1200 * e;
+    m[METRIC_SPREAD] = 0.25 + 0.3 * (1 - e);
+}
+
+static void add_eval(struct test_scene *t, int64_t step)
+{
+    struct record r;
+    add_spectrum(t, step, SPECTRUM_EXACT);
+    record_init(&r, RECORD_EVAL, step);
+    set_metrics(r.u.eval.metric, step);
+    r.u.eval.metric[METRIC_AUC] += 0.029;
+    r.u.eval.n_train = 2048;
+    scene_add(t, &r);
+}
+
+static void add_step(struct test_scene *t, int64_t step)
+{
+    struct record r;
+    record_init(&r, RECORD_STEP, step);
+    struct record_step *u = &r.u.step;
+    int continual = step < 860 || step >= 1100;
+    snprintf(u->mode, sizeof u->mode, "%s", continual ? "continual" : "multi-epoch");
+    u->chunk = continual ? (int)(step * 20 / T) : -1;
+    u->t = 0.1 * (double)step;
+    u->lr = 0.5 * (1 - (double)step / T);
+    u->lr_pred = 0.5;
+    set_metrics(u->metric, step);
+    u->metric[METRIC_LOSS] = -0.9 + 0.85 * early(step) + 0.06 * noise(step + 7);
+    u->metric[METRIC_ZSTD] = 0.91 + 0.08 * early(step) + 0.01 * noise(step + 3);
+    u->images_s = 1312;
+    static const double ms[PHASE_COUNT] = {0.4, 31, 58, 4.2, 3.1};
+    memcpy(u->ms, ms, sizeof ms);
+    if (step >= 600 && step < 650) // a device that had no spectrum for these
+        u->metric[METRIC_AUC] = NAN;
+    scene_add(t, &r);
+    add_spectrum(t, step, SPECTRUM_LIVE);
+}
+
+void scene_train(struct test_scene *t, int steps)
+{
+    add_run(t);
+    add_eval(t, 0);
+    for (int64_t step = 0; step < steps; step++) {
+        if (step == 860)
+            scene_event(t, step, "mode", "key", "continual", "multi-epoch", "");
+        if (step == 1100)
+            scene_event(t, step, "mode", "ctl", "multi-epoch", "continual", "");
+        add_step(t, step);
+        if ((step + 1) % EPOCH)
+            continue;
+        add_eval(t, step + 1);
+        struct record r;
+        record_init(&r, RECORD_CHECKPOINT, step + 1);
+        snprintf(r.u.checkpoint.file, sizeof r.u.checkpoint.file, "ckpt-%lld.safetensors",
+                 (long long)step + 1);
+        scene_add(t, &r);
+    }
+}
+
+char *scene_text(struct test_scene *t, int h, int w)
+{
+    struct canvas c = {0};
+    cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
+    screen_draw(&c, &t->s);
+    char *text = canvas_to_text(&c);
+    cr_assert_not_null(text);
+    canvas_free(&c);
+    return text;
+}

@@ -1,0 +1,31 @@
+// A run as the screen would have seen it, made of numbers that are the same everywhere: what the
+// screen tests draw.
+#ifndef SSLTOP_TESTS_SCENE_H
+#define SSLTOP_TESTS_SCENE_H
+
+#include "tui/view.h"
+
+struct test_scene {
+    struct history h;
+    struct course c;
+    struct view_state v;
+    struct scene s;
+};
+
+// A scene without a record. Aborts the test without memory.
+void scene_init(struct test_scene *t);
+void scene_free(struct test_scene *t);
+void scene_add(struct test_scene *t, const struct record *r);
+
+// `steps` steps of a run of 4680, planned as hybrid, and switched by hand to multi-epoch at step
+// 860 and back to continual at step 1100 (if it gets so far), with evaluations, checkpoints and
+// some steps without a spectrum.
+void scene_train(struct test_scene *t, int steps);
+// An event.
+void scene_event(struct test_scene *t, int64_t step, const char *what, const char *by,
+                 const char *from, const char *to, const char *text);
+
+// The screen at this size as text; free() it.
+char *scene_text(struct test_scene *t, int h, int w);
+
+#endif

@@ -1,0 +1,289 @@
+// The series and what else a screen remembers of the records.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "scene.h"
+#include "tui/series.h"
+
+static uint32_t next(uint32_t *x)
+{
+    *x = *x * 1664525 + 1013904223;
+    return *x >> 8;
+}
+
+static void expect_range(const struct series *s, const double *v, int64_t n, int64_t from,
+                         int64_t to)
+{
+    double lo = NAN, hi = NAN, last = NAN;
+    for (int64_t i = from < 0 ? 0 : from; i < to && i < n; i++) {
+        lo = fmin(lo, v[i]);
+        hi = fmax(hi, v[i]);
+        last = isnan(v[i]) ? last : v[i];
+    }
+    struct span is = series_range(s, from, to);
+    cr_assert(isnan(lo) ? isnan(is.lo) && isnan(is.hi) : is.lo == (float)lo && is.hi == (float)hi,
+              "%lld to %lld", (long long)from, (long long)to);
+    cr_assert(isnan(last) ? isnan(is.last) : is.last == (float)last);
+}
+
+// Any range of steps has the minimum, maximum and last value of a plain loop, gaps left out.
+Test(history, ranges_are_those_of_a_loop)
+{
+    enum { N = 20000 };
+    static double v[N];
+    struct series s = {0};
+    uint32_t x = 7;
+    for (int i = 0; i < N; i++) {
+        uint32_t r = next(&x);
+        v[i] = r % 5 == 0 ? NAN : (double)(r % 100000) / 7;
+        cr_assert_eq(series_add(&s, i, v[i]), 0);
+    }
+    for (int i = 0; i < 3000; i++) {
+        int64_t from = next(&x) % N, to = from + next(&x) % (i % 3 ? 60 : N);
+        expect_range(&s, v, N, from, to);
+    }
+    expect_range(&s, v, N, -5, N + 100);
+    expect_range(&s, v, N, N, N + 100);
+    cr_assert(isnan(series_range(&s, 10, 10).lo));
+    series_free(&s);
+}
+
+Test(history, steps_left_out_are_gaps)
+{
+    struct series s = {0};
+    series_add(&s, 3, 1.5);
+    series_add(&s, 9000, 2.5);
+    cr_assert(isnan(series_range(&s, 0, 3).lo));
+    cr_assert(isnan(series_range(&s, 4, 9000).lo));
+    cr_assert_eq(series_range(&s, 0, 9001).lo, 1.5f);
+    cr_assert_eq(series_range(&s, 0, 9001).hi, 2.5f);
+    series_add(&s, 9001, INFINITY);
+    cr_assert(isnan(series_range(&s, 9001, 9002).lo));
+    series_free(&s);
+}
+
+// The last value of a step wins, and what was known of later steps is forgotten.
+Test(history, a_repeated_step_replaces)
+{
+    struct series s = {0};
+    for (int i = 0; i < 5000; i++)
+        series_add(&s, i, i);
+    series_add(&s, 1234, -7);
+    cr_assert_eq(series_range(&s, 1234, 1235).last, -7.0f);
+    cr_assert_eq(series_range(&s, 0, 5000).hi, 1233.0f);
+    cr_assert_eq(series_range(&s, 0, 5000).lo, -7.0f);
+    cr_assert(isnan(series_range(&s, 1235, 5000).lo));
+    series_cut(&s, 0);
+    cr_assert(isnan(series_range(&s, 0, 5000).lo));
+    series_add(&s, 0, 4);
+    cr_assert_eq(series_range(&s, 0, 5000).hi, 4.0f);
+    series_free(&s);
+}
+
+// However many steps: bounded memory, and a spike of one step stays.
+Test(history, a_million_steps_keep_their_spikes)
+{
+    struct series s = {0};
+    for (int64_t i = 0; i < 1000000; i++)
+        cr_assert_eq(series_add(&s, i, i == 123457 ? 99 : i == 777777 ? -99 : 1), 0);
+    cr_assert(s.n <= SERIES_MAX && s.cap <= SERIES_MAX);
+    cr_assert_eq(series_range(&s, 120000, 125000).hi, 99.0f);
+    cr_assert_eq(series_range(&s, 120000, 123000).hi, 1.0f);
+    cr_assert_eq(series_range(&s, 0, 1000000).lo, -99.0f);
+    series_add(&s, (int64_t)1 << 60, 5);
+    cr_assert(s.n <= SERIES_MAX && s.cap <= SERIES_MAX);
+    cr_assert_eq(series_range(&s, 0, ((int64_t)1 << 60) + 1).hi, 99.0f);
+    cr_assert_eq(series_add(&s, INT64_MAX, 5), 0);
+    cr_assert_eq(series_add(&s, -1, 5), 0);
+    series_free(&s);
+}
+
+Test(history, offset_of_the_last_exact_evaluation)
+{
+    struct test_scene t;
+    int64_t at = -1;
+    scene_init(&t);
+    scene_train(&t, 1);
+    cr_assert(isnan(history_auc_offset(&t.h, &at)),
+              "the evaluation before the first step has nothing beside it");
+    scene_free(&t);
+    scene_init(&t);
+    scene_train(&t, 500);
+    double offset = history_auc_offset(&t.h, &at);
+    cr_assert_eq(at, 468);
+    cr_assert(offset > 0.015 && offset < 0.045, "%g", offset);
+    cr_assert_float_eq(t.h.eval[1].metric[METRIC_AUC] - offset,
+                       series_range(&t.h.series[METRIC_AUC], 467, 468).last, 1e-6);
+    scene_free(&t);
+}
+
+Test(history, spectra_worth_keeping)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 1000);
+    cr_assert_eq(t.h.first_exact.step, 0);
+    cr_assert_eq(t.h.exact.step, 936);
+    cr_assert_eq(t.h.first_live.step, 0);
+    cr_assert_eq(t.h.live.step, 999);
+    cr_assert(t.h.exact.sigma[100] > t.h.first_exact.sigma[100]);
+    scene_free(&t);
+}
+
+static void add_step(struct test_scene *t, int64_t step, const char *mode, double loss)
+{
+    struct record r;
+    record_init(&r, RECORD_STEP, step);
+    snprintf(r.u.step.mode, sizeof r.u.step.mode, "%s", mode);
+    r.u.step.metric[METRIC_LOSS] = loss;
+    scene_add(t, &r);
+}
+
+// A run that was resumed: steps come again, and switches, evaluations and values after the
+// resumption are the new ones.
+Test(history, resumed_run)
+{
+    struct test_scene t;
+    scene_init(&t);
+    for (int i = 0; i < 100; i++)
+        add_step(&t, i, i < 60 ? "multi-epoch" : "continual", -0.1);
+    cr_assert_eq(t.h.n_mode, 2);
+    scene_event(&t, 50, "resume", "trainer", "", "", "from ckpt-50.safetensors");
+    for (int i = 50; i < 70; i++)
+        add_step(&t, i, "multi-epoch", -0.2);
+    cr_assert_eq(t.h.n_mode, 1, "the switch at 60 did not happen this time");
+    cr_assert_eq(t.h.last_step, 69);
+    cr_assert_eq(series_range(&t.h.series[METRIC_LOSS], 50, 51).last, -0.2f);
+    cr_assert_eq(series_range(&t.h.series[METRIC_LOSS], 49, 50).last, -0.1f);
+    cr_assert(isnan(series_range(&t.h.series[METRIC_LOSS], 70, 100).last));
+    scene_free(&t);
+}
+
+Test(history, pause_and_end)
+{
+    struct test_scene t;
+    scene_init(&t);
+    add_step(&t, 0, "multi-epoch", -0.1);
+    scene_event(&t, 1, "pause", "key", "", "", "");
+    cr_assert(t.h.paused);
+    scene_event(&t, 1, "resume", "ctl", "", "", "");
+    cr_assert(!t.h.paused);
+    struct record r;
+    record_init(&r, RECORD_END, 1);
+    snprintf(r.u.end.reason, sizeof r.u.end.reason, "stopped");
+    scene_add(&t, &r);
+    cr_assert(t.h.ended);
+    add_step(&t, 1, "multi-epoch", -0.1);
+    cr_assert(!t.h.ended, "it was resumed");
+    scene_free(&t);
+}
+
+Test(history, events_are_a_ring)
+{
+    struct test_scene t;
+    char text[32];
+    scene_init(&t);
+    for (int i = 0; i < 3 * HISTORY_EVENTS; i++) {
+        snprintf(text, sizeof text, "number %d", i);
+        scene_event(&t, i, "warning", "trainer", "", "", text);
+    }
+    cr_assert_not_null(strstr(history_event(&t.h, 0)->text, "number 1535"));
+    cr_assert_not_null(strstr(history_event(&t.h, HISTORY_EVENTS - 1)->text, "number 1024"));
+    cr_assert_null(history_event(&t.h, HISTORY_EVENTS));
+    cr_assert_null(history_event(&t.h, -1));
+    cr_assert(history_event(&t.h, 0)->warning);
+    scene_free(&t);
+}
+
+Test(history, bounded_lists_keep_first_and_newest)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    for (int i = 0; i < 3 * HISTORY_EVALS; i++) {
+        record_init(&r, RECORD_EVAL, i);
+        r.u.eval.metric[METRIC_AUC] = 0.7;
+        scene_add(&t, &r);
+        add_step(&t, i, i % 2 ? "continual" : "cumulative", -0.5);
+    }
+    cr_assert(t.h.n_eval <= HISTORY_EVALS && t.h.n_mode <= HISTORY_SWITCHES);
+    cr_assert_eq(t.h.eval[0].step, 0);
+    cr_assert_eq(t.h.eval[t.h.n_eval - 1].step, 3 * HISTORY_EVALS - 1);
+    cr_assert_eq(t.h.mode[t.h.n_mode - 1].step, 3 * HISTORY_EVALS - 1);
+    for (int i = 1; i < t.h.n_eval; i++)
+        cr_assert(t.h.eval[i].step > t.h.eval[i - 1].step);
+    scene_free(&t);
+}
+
+Test(history, eta)
+{
+    struct test_scene t;
+    scene_init(&t);
+    cr_assert(isnan(history_eta(&t.h)));
+    scene_train(&t, 680);
+    cr_assert_float_eq(history_eta(&t.h), 4000.0 * 128 / 1312, 1e-6);
+    scene_free(&t);
+}
+
+// --- the course ---
+
+Test(course, past_is_what_happened_future_is_the_plan)
+{
+    struct test_scene t;
+    int64_t step;
+    int mode;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    cr_assert(t.c.known);
+    cr_assert_eq(course_mode(&t.c, &t.h, 859), MODE_CONTINUAL);
+    cr_assert_eq(course_mode(&t.c, &t.h, 860), MODE_MULTI_EPOCH);
+    cr_assert_eq(course_mode(&t.c, &t.h, 1200), MODE_CONTINUAL);
+    cr_assert_eq(course_mode(&t.c, &t.h, 1871), MODE_CONTINUAL);
+    cr_assert_eq(course_mode(&t.c, &t.h, 1872), MODE_MULTI_EPOCH);
+    cr_assert_eq(course_next(&t.c, 1283, &step, &mode), 1);
+    cr_assert_eq(step, 1872);
+    cr_assert_eq(mode, MODE_MULTI_EPOCH);
+    cr_assert_eq(course_next(&t.c, 1872, &step, &mode), 0);
+    scene_free(&t);
+}
+
+Test(course, until_replaces_what_was_planned)
+{
+    struct test_scene t;
+    int64_t step;
+    int mode;
+    scene_init(&t);
+    scene_train(&t, 100);
+    scene_event(&t, 100, "until", "key", "", "cumulative@10 at 3000", "");
+    cr_assert_eq(course_next(&t.c, 99, &step, &mode), 1);
+    cr_assert_eq(step, 3000);
+    cr_assert_eq(mode, MODE_CUMULATIVE);
+    cr_assert_eq(course_mode(&t.c, &t.h, 2000), MODE_CONTINUAL);
+    cr_assert_eq(course_mode(&t.c, &t.h, 4000), MODE_CUMULATIVE);
+    scene_event(&t, 100, "mode", "plan", "continual", "multi-epoch", "");
+    cr_assert_eq(course_mode(&t.c, &t.h, 200), MODE_CONTINUAL,
+                 "what the plan says is in it already");
+    scene_free(&t);
+}
+
+Test(course, borders_are_where_chunks_begin)
+{
+    struct test_scene t;
+    struct schedule_place a, b;
+    scene_init(&t);
+    scene_train(&t, 1);
+    for (int64_t at = 0; at < 4680;) {
+        int64_t border = course_border(&t.c, 20, at);
+        cr_assert(border > at);
+        if (border < 1872) { // continual by plan
+            schedule_at(&t.c.plan, border - 1, &a);
+            schedule_at(&t.c.plan, border, &b);
+            cr_assert_eq(b.chunk, a.chunk + 1);
+        }
+        at = border;
+    }
+    scene_free(&t);
+}

@@ -1,0 +1,24 @@
+// The command line: argv to a row of the command table.
+#ifndef SSLTOP_TUI_COMMANDS_H
+#define SSLTOP_TUI_COMMANDS_H
+
+#include <stdio.h>
+
+struct command_line_row {
+    const char *name;
+    const char *usage;                 // behind the name
+    const char *doc;                   // one line
+    int (*run)(int argc, char **argv); // argv[0] is the command; the exit code
+};
+extern const struct command_line_row command_line_table[]; // ends with a NULL name
+
+// The options that are the screen's and not the training's; for help and manual.
+struct screen_option_row {
+    const char *name, *argument, *doc; // argument NULL: a flag
+};
+extern const struct screen_option_row screen_option_table[]; // ends with a NULL name
+
+// The whole program behind main: dispatches, prints, returns the exit code (0, 1, 2, 130, 143).
+int commands_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,86 @@
+// The records so far as what a screen needs: the run's facts, series over steps, the spectra worth
+// keeping, evaluations, switches of mode, events. Knows nothing of screens. When a resumed run
+// repeats steps, what was known of them is forgotten: the last record of a step wins. Memory is
+// bounded however long the run.
+#ifndef SSLTOP_TUI_HISTORY_H
+#define SSLTOP_TUI_HISTORY_H
+
+#include <stdint.h>
+
+#include "metrics/error.h"
+#include "metrics/record.h"
+#include "tui/series.h"
+
+// Series: the metrics by their id, then these.
+enum {
+    SERIES_IMAGES_S = METRIC_COUNT,
+    SERIES_LR,
+    SERIES_PHASE, // PHASE_COUNT of them, milliseconds
+    SERIES_COUNT = SERIES_PHASE + PHASE_COUNT
+};
+enum { HISTORY_EVENTS = 512, HISTORY_EVALS = 4096, HISTORY_SWITCHES = 4096 };
+
+struct history_spectrum {
+    int64_t step; // -1: none yet
+    double n;     // samples behind it
+    int d;
+    double *sigma;
+};
+struct history_eval {
+    int64_t step;
+    double metric[METRIC_COUNT];
+    double live_auc; // of the last step that had one by then; NaN: none
+    double probe;
+};
+struct history_switch {
+    int64_t step;
+    char mode[16];
+};
+struct history_event { // text already clean
+    int64_t step;
+    char text[320];
+    int warning;
+};
+
+struct history {
+    int have_run;
+    struct record_run run; // texts clean; config and algorithms owned
+    int batch;             // of the recorded configuration, 0: unknown
+    char method[32];
+
+    int64_t steps;     // step records so far (repeated ones too)
+    int64_t last_step; // -1: none
+    struct record_step last;
+    double rate;           // images a second, smoothed over recent steps; NaN: unknown
+    int64_t spectrum_step; // step of the last live AUC; -1
+
+    struct series series[SERIES_COUNT];
+    struct history_spectrum first_live, live, first_exact, exact;
+
+    struct history_eval *eval; // in order of step
+    int n_eval;
+    struct history_switch *mode; // the first says how the run began
+    int n_mode;
+    struct history_event *event; // ring of HISTORY_EVENTS
+    int64_t n_event;             // ever
+
+    int paused;
+    int64_t checkpoint_step; // -1: none
+    char checkpoint[128];
+    int ended;
+    char end_reason[16], end_text[256];
+};
+
+int history_init(struct history *h, struct error *e);
+void history_free(struct history *h);
+// Takes what it needs from the record. -1 without memory.
+int history_add(struct history *h, const struct record *r, struct error *e);
+
+// The i-th newest event, 0 the newest; NULL: none.
+const struct history_event *history_event(const struct history *h, int64_t i);
+// exact - live AUC at the last evaluation that has both; NaN: none.
+double history_auc_offset(const struct history *h, int64_t *step);
+// Seconds left to the end of the schedule at the present rate; NaN: unknown.
+double history_eta(const struct history *h);
+
+#endif

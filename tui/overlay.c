@@ -1,0 +1,194 @@
+// What lies over the panels: help, mode menu, the question of q, the command line, and the function
+// bar.
+#include <stdio.h>
+#include <string.h>
+
+#include "metrics/metric.h"
+#include "tui/actions.h"
+#include "tui/format.h"
+#include "tui/view.h"
+
+// A cleared box in the middle; what is inside.
+static struct rect open_box(struct canvas *c, int h, int w, const char *title)
+{
+    h = h < c->h - 2 ? h : c->h - 2;
+    w = w < c->w - 2 ? w : c->w - 2;
+    struct rect r = {(c->h - h) / 2, (c->w - w) / 2, h, w};
+    canvas_fill(c, r, ' ', ROLE_OVERLAY);
+    struct rect in = canvas_frame(c, r, ROLE_TITLE);
+    canvas_printf(c, r.y, r.x + 2, w - 4, ROLE_TITLE, " %s ", title);
+    return in;
+}
+
+// Lines of the help, one by one: 0 when there is no line i.
+struct help_line {
+    const char *keys, *doc;
+    int is_title;
+};
+
+static const struct help_line signs[] = {
+    {"signs", "", 1},
+    {"\u2824\u2824", "live: of this step, or of the spectrum now", 0},
+    {"\u2824 \u2824", "at the start (spectrum); z-std beside the loss", 0},
+    {"\u25c6", "exact: measured on un-augmented images", 0},
+    {"M C A", "switch to multi-epoch, continual, cumulative (all that arrived)", 0},
+    {"\u2501\u253f\u2501 \u2500\u253c\u2500", "schedule bar: past, planned; with borders of chunks",
+     0},
+    {"\u254b \u25cf", "schedule bar: a switch of mode; where the run is", 0},
+};
+
+static int help_line(int i, struct help_line *out)
+{
+    for (int context = 0; context < CONTEXT_COUNT; context++) {
+        if (i-- == 0) {
+            *out = (struct help_line){context_title[context], "", 1};
+            return 1;
+        }
+        for (const struct action *a = action_table; a->keys; a++)
+            if ((int)a->context == context && i-- == 0) {
+                *out = (struct help_line){a->keys, a->doc, 0};
+                return 1;
+            }
+    }
+    if (i-- == 0) {
+        *out = (struct help_line){"commands behind :", "", 1};
+        return 1;
+    }
+    for (int k = 0; k < COMMAND_COUNT; k++)
+        if (k != COMMAND_WATCH && i-- == 0) {
+            *out = (struct help_line){command_table[k].name, command_table[k].doc, 0};
+            return 1;
+        }
+    if (i-- == 0) {
+        *out = (struct help_line){"numbers", "", 1};
+        return 1;
+    }
+    if (i < METRIC_COUNT) {
+        *out = (struct help_line){metric_table[i].title, metric_table[i].doc, 0};
+        return 1;
+    }
+    i -= METRIC_COUNT;
+    if (i >= (int)(sizeof signs / sizeof *signs))
+        return 0;
+    *out = signs[i];
+    return 1;
+}
+
+static void draw_help(struct canvas *c, const struct scene *s)
+{
+    enum { KEYS = 13 };
+    int n = 0;
+    struct help_line line;
+    while (help_line(n, &line))
+        n++;
+    struct rect in = open_box(c, n + 2, 96, "help");
+    int most = n > in.h ? n - in.h : 0;
+    if (s->v->help_scroll > most)
+        s->v->help_scroll = most;
+    s->v->help_page = in.h;
+    for (int i = 0; i < in.h && help_line(s->v->help_scroll + i, &line); i++) {
+        canvas_text(c, in.y + i, in.x + 1, line.is_title ? in.w - 2 : KEYS - 1,
+                    line.is_title ? ROLE_TITLE : ROLE_BAR_KEY, line.keys);
+        canvas_text(c, in.y + i, in.x + 1 + KEYS, in.w - KEYS - 2, ROLE_TEXT, line.doc);
+    }
+    if (most)
+        canvas_printf(c, in.y + in.h, in.x + 2, in.w - 4, ROLE_DIM,
+                      " Down for more, Esc closes: line %d of %d ",
+                      s->v->help_scroll + in.h < n ? s->v->help_scroll + in.h : n, n);
+}
+
+static void draw_menu(struct canvas *c, const struct scene *s)
+{
+    struct rect in = open_box(c, MODE_COUNT + 4, 76, "mode from the next step on");
+    int now = mode_find(s->h->last.mode);
+    for (int m = 0; m < MODE_COUNT; m++) {
+        char what[128];
+        course_what_if(s->c, m, s->h->last_step + 1, what, sizeof what);
+        enum role role = m == s->v->menu_row ? ROLE_SELECTED : ROLE_TEXT;
+        canvas_fill(c, (struct rect){in.y + m, in.x, 1, in.w}, ' ', role);
+        canvas_printf(c, in.y + m, in.x + 1, in.w - 2, role, "%s %d %c %-12s %s %s",
+                      m == s->v->menu_row ? "\u25b6" : " ", m + 1, mode_letter(m),
+                      mode_table[m].name, m == now ? "now" : "   ", what);
+    }
+    canvas_text(c, in.y + MODE_COUNT, in.x + 1, in.w - 2, ROLE_DIM, mode_table[s->v->menu_row].doc);
+    canvas_text(c, in.y + MODE_COUNT + 1, in.x + 1, in.w - 2, ROLE_DIM,
+                "Up, Down, Enter; Esc closes");
+}
+
+static void draw_question(struct canvas *c, const struct scene *s)
+{
+    int n = 0;
+    for (const struct action *a = action_table; a->keys; a++)
+        n += a->context == CONTEXT_QUIT;
+    struct rect in = open_box(c, n + 2, 52, "quit: what becomes of the training?");
+    int y = in.y;
+    for (const struct action *a = action_table; a->keys; a++) {
+        if (a->context != CONTEXT_QUIT)
+            continue;
+        canvas_text(c, y, in.x + 2, 6, ROLE_BAR_KEY, a->keys);
+        canvas_text(c, y++, in.x + 8, in.w - 9, ROLE_TEXT, a->doc);
+    }
+}
+
+static void draw_command_line(struct canvas *c, const struct scene *s)
+{
+    const struct view_state *v = s->v;
+    int y = c->h - 2, room = c->w - 3;
+    canvas_fill(c, (struct rect){y, 0, 1, c->w}, ' ', ROLE_TEXT);
+    canvas_put(c, y, 0, ':', ROLE_BAR_KEY);
+    char before[LINE_SIZE];
+    memcpy(before, v->line, v->line_at);
+    before[v->line_at] = 0;
+    const char *shown = before; // its end, when it is longer than the line
+    while (text_columns(shown) > room) {
+        shown++;
+        while (((unsigned char)*shown & 0xC0) == 0x80)
+            shown++;
+    }
+    int x = 1 + canvas_text(c, y, 1, room, ROLE_TEXT, shown);
+    canvas_text(c, y, x, c->w - 1 - x, ROLE_TEXT, v->line + v->line_at);
+    const struct cell *cell = canvas_at(c, y, x);
+    canvas_put(c, y, x, cell && cell->ch ? cell->ch : ' ', ROLE_SELECTED);
+    if (!v->line_len)
+        canvas_text(c, y, 4, c->w - 5, ROLE_DIM,
+                    "mode continual, lr 0.5x, until 40% then multi-epoch, eval, stop; Esc leaves");
+}
+
+void overlay_draw(struct canvas *c, const struct scene *s)
+{
+    static void (*const draw[CONTEXT_COUNT])(struct canvas *, const struct scene *) = {
+        [CONTEXT_HELP] = draw_help,
+        [CONTEXT_MENU] = draw_menu,
+        [CONTEXT_QUIT] = draw_question,
+        [CONTEXT_COMMAND] = draw_command_line,
+    };
+    if (draw[s->v->context])
+        draw[s->v->context](c, s);
+}
+
+// The first word of the keys: "?" of "? F1".
+static int key_length(const struct action *a)
+{
+    return (int)strcspn(a->keys, " ");
+}
+
+void function_bar_draw(struct canvas *c, int y, const struct scene *s)
+{
+    int most = 9, need;
+    do { // the highest rank that fits
+        need = 0;
+        for (const struct action *a = action_table; a->keys; a++)
+            if (a->label && a->rank <= most)
+                need += key_length(a) + (int)strlen(action_label(a, s)) + 3;
+    } while (need > c->w && --most > 0);
+    int x = 1;
+    for (const struct action *a = action_table; a->keys; a++) {
+        if (!a->label || a->rank > most)
+            continue;
+        int n = key_length(a);
+        char key[16];
+        snprintf(key, sizeof key, "%.*s", n, a->keys);
+        x += canvas_text(c, y, x, n, ROLE_BAR_KEY, key) + 1;
+        x += canvas_text(c, y, x, 12, ROLE_BAR, action_label(a, s)) + 2;
+    }
+}

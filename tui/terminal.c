@@ -1,0 +1,219 @@
+// Curses, and giving the terminal back. The state is in file-level variables because a handler of
+// SIGSEGV has no other way to it; everything it does is write(), tcsetattr() and raise().
+#include "tui/terminal.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#define NCURSES_WIDECHAR 1
+#include <ncurses.h>
+#include <term.h>
+
+#include "tui/keys.h"
+
+static struct {
+    volatile sig_atomic_t open;
+    SCREEN *screen;
+    struct termios before;
+    char reset[128]; // what puts the terminal back into its normal state
+    size_t reset_len;
+    struct sigaction old[NSIG];
+    const struct theme *theme;
+    int colours;
+} terminal;
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { FAULTS = sizeof faults / sizeof *faults };
+
+static void on_fault(int sig)
+{
+    if (terminal.open) {
+        terminal.open = 0;
+        ssize_t ignored = write(STDOUT_FILENO, terminal.reset, terminal.reset_len);
+        (void)ignored;
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
+    }
+    raise(sig); // the handler was reset: this kills
+}
+
+// One of the terminal's strings without its padding marks, behind what is there.
+static void add_reset(const char *capability)
+{
+    const char *s = tigetstr(capability);
+    if (!s || s == (const char *)-1)
+        return;
+    while (*s && terminal.reset_len < sizeof terminal.reset) {
+        if (s[0] == '$' && s[1] == '<' && strchr(s, '>'))
+            s = strchr(s, '>') + 1;
+        else
+            terminal.reset[terminal.reset_len++] = *s++;
+    }
+}
+
+static void catch_faults(void)
+{
+    struct sigaction a = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    for (int i = 0; i < FAULTS; i++)
+        sigaction(faults[i], &a, &terminal.old[faults[i]]);
+}
+
+static void start_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    terminal.colours = has_colors() && !(no_color && *no_color) && start_color() == OK;
+    if (!terminal.colours) {
+        const struct theme *mono = theme_find("mono");
+        terminal.theme = mono ? mono : terminal.theme;
+        return;
+    }
+    int own = use_default_colors() == OK; // else the terminal has no "its own" colour
+    for (int i = 0; i < ROLE_COUNT; i++) {
+        const struct style *s = &terminal.theme->style[i];
+        init_pair((short)(i + 1), s->fg < 0 && !own ? COLOR_WHITE : s->fg,
+                  s->bg < 0 && !own ? COLOR_BLACK : s->bg);
+    }
+}
+
+int terminal_open(const struct theme *theme, struct error *e)
+{
+    if (tcgetattr(STDIN_FILENO, &terminal.before))
+        return error_set(e, "standard input is not a terminal: use --headless, or ssltop ctl");
+    const char *type = getenv("TERM");
+    terminal.screen = newterm(NULL, stdout, stdin);
+    if (!terminal.screen)
+        return error_set(e, "the terminal type '%.40s' is unknown: set TERM", type ? type : "");
+    terminal.theme = theme ? theme : theme_table;
+    terminal.reset_len = 0;
+    static const char *const capabilities[] = {"sgr0", "rmkx", "cnorm", "rmcup"};
+    for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
+        add_reset(capabilities[i]);
+    raw(); // Ctrl-C and Ctrl-Z are keys
+    noecho();
+    nonl();
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    set_escdelay(25);
+    curs_set(0);
+    start_colours();
+    terminal.open = 1;
+    catch_faults();
+    return 0;
+}
+
+void terminal_close(void)
+{
+    if (!terminal.open)
+        return;
+    terminal.open = 0;
+    for (int i = 0; i < FAULTS; i++)
+        sigaction(faults[i], &terminal.old[faults[i]], NULL);
+    endwin();
+    delscreen(terminal.screen);
+    terminal.screen = NULL;
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
+}
+
+int terminal_unicode(void)
+{
+    const char *set = nl_langinfo(CODESET);
+    return strcasecmp(set, "UTF-8") == 0 || strcasecmp(set, "utf8") == 0;
+}
+
+void terminal_size(int *h, int *w)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0 &&
+        !is_term_resized(size.ws_row, size.ws_col)) {
+        *h = size.ws_row;
+        *w = size.ws_col;
+        return;
+    }
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 && size.ws_col > 0)
+        resizeterm(size.ws_row, size.ws_col);
+    getmaxyx(stdscr, *h, *w);
+}
+
+static attr_t attributes(const struct style *s)
+{
+    return (s->attr & STYLE_BOLD ? A_BOLD : 0) | (s->attr & STYLE_DIM ? A_DIM : 0) |
+           (s->attr & STYLE_REVERSE ? A_REVERSE : 0) |
+           (s->attr & STYLE_UNDERLINE ? A_UNDERLINE : 0);
+}
+
+void terminal_show(const struct canvas *c, int again)
+{
+    if (again)
+        clearok(curscr, TRUE);
+    for (int y = 0; y < c->h; y++)
+        for (int x = 0; x < c->w; x++) {
+            const struct cell *cell = canvas_at(c, y, x);
+            if (!cell->ch)
+                continue; // the wide character before it covers this one
+            wchar_t text[2] = {(wchar_t)cell->ch, 0};
+            cchar_t out;
+            int role = cell->role;
+            setcchar(&out, text, attributes(&terminal.theme->style[role]),
+                     (short)(terminal.colours ? role + 1 : 0), NULL);
+            mvadd_wch(y, x, &out);
+        }
+    refresh();
+}
+
+int64_t terminal_key(void)
+{
+    static const struct {
+        wint_t curses;
+        uint32_t key;
+    } map[] = {
+        {KEY_UP, KEYS_UP},
+        {KEY_DOWN, KEYS_DOWN},
+        {KEY_LEFT, KEYS_LEFT},
+        {KEY_RIGHT, KEYS_RIGHT},
+        {KEY_PPAGE, KEYS_PAGE_UP},
+        {KEY_NPAGE, KEYS_PAGE_DOWN},
+        {KEY_HOME, KEYS_HOME},
+        {KEY_END, KEYS_END},
+        {KEY_DC, KEYS_DELETE},
+        {KEY_F(1), KEYS_F1},
+        {KEY_BACKSPACE, KEYS_BACKSPACE},
+        {KEY_ENTER, KEYS_ENTER},
+    };
+    wint_t ch;
+    int rc;
+    do
+        rc = get_wch(&ch);
+    while (rc == KEY_CODE_YES && ch == KEY_RESIZE); // the size is looked at anyway
+    if (rc == ERR) {
+        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) ? -1 : 0;
+    }
+    if (rc == KEY_CODE_YES) {
+        for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+            if (map[i].curses == ch)
+                return map[i].key;
+        return KEYS_OTHER;
+    }
+    if (ch == 127 || ch == 8)
+        return KEYS_BACKSPACE;
+    return ch == '\n' ? KEYS_ENTER : (int64_t)ch;
+}
+
+void terminal_suspend(void)
+{
+    def_prog_mode();
+    endwin();
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
+    raise(SIGSTOP);
+    reset_prog_mode();
+    clearok(curscr, TRUE);
+    refresh();
+}

@@ -1,0 +1,44 @@
+// Colours by role and scheme. A cell of the screen knows what it is (its role); only here and in
+// terminal.c does anyone know how that looks. Every scheme gives every role an attribute that works
+// without colour.
+#ifndef SSLTOP_TUI_THEME_H
+#define SSLTOP_TUI_THEME_H
+
+enum role {
+    ROLE_TEXT,
+    ROLE_DIM,
+    ROLE_FRAME,
+    ROLE_TITLE,
+    ROLE_VALUE,
+    ROLE_GOOD,
+    ROLE_WARN,
+    ROLE_BAD,
+    ROLE_LIVE,   // first curve of a plot
+    ROLE_EXACT,  // what was measured exactly
+    ROLE_START,  // how it was at the start
+    ROLE_SECOND, // second curve of a plot
+    ROLE_MARK,   // switches in time plots
+    ROLE_MULTI,  // modes, in the order of enum mode
+    ROLE_CONTINUAL,
+    ROLE_CUMULATIVE,
+    ROLE_BAR, // function bar
+    ROLE_BAR_KEY,
+    ROLE_OVERLAY,
+    ROLE_SELECTED,
+    ROLE_COUNT
+};
+
+enum { STYLE_BOLD = 1, STYLE_DIM = 2, STYLE_REVERSE = 4, STYLE_UNDERLINE = 8 };
+
+struct style {
+    short fg, bg; // colour 0..7, -1 the terminal's own
+    unsigned attr;
+};
+struct theme {
+    const char *name, *doc;
+    struct style style[ROLE_COUNT];
+};
+extern const struct theme theme_table[];          // ends with a NULL name; the first is the default
+const struct theme *theme_find(const char *name); // NULL: unknown
+
+#endif

@@ -1,0 +1,92 @@
+// What is drawn: the screen is a pure function of a scene (records so far, course, view state) and
+// a size.
+#ifndef SSLTOP_TUI_VIEW_H
+#define SSLTOP_TUI_VIEW_H
+
+#include <stddef.h>
+
+#include "tui/canvas.h"
+#include "tui/course.h"
+#include "tui/history.h"
+
+// Who gets the keys.
+enum context {
+    CONTEXT_MAIN,
+    CONTEXT_HELP,
+    CONTEXT_MENU,
+    CONTEXT_QUIT,
+    CONTEXT_COMMAND,
+    CONTEXT_COUNT
+};
+
+enum link {       // to the trainer
+    LINK_READING, // the log so far
+    LINK_LIVE,
+    LINK_ENDED, // it finished, stopped or failed, and said so
+    LINK_LOST   // it is gone without a word
+};
+
+enum { LINE_SIZE = 256, LINES_KEPT = 16 };
+
+struct view_state {
+    int view;   // row of view_table
+    int linear; // spectrum axis
+    // Lists: first line shown, clamped when drawn, and lines of a page, told by the drawing.
+    int scroll, page, help_scroll, help_page;
+    enum context context;
+    int menu_row;
+    char line[LINE_SIZE]; // command line, UTF-8
+    size_t line_len, line_at;
+    char kept[LINES_KEPT][LINE_SIZE]; // lines entered before, newest first
+    int n_kept, kept_at;              // kept_at: 0 the line being written, i the i-th kept
+
+    char message[320]; // last answer or complaint, clean; "" none
+    double message_at; // when it came: it goes after a while
+    enum role message_role;
+    enum link link;
+    char link_text[640]; // what happened to the trainer, for ENDED and LOST
+    char link_hint[320]; // what to type then; "" nothing
+    int asked_pause;     // 1/0: pause/resume was asked and not yet confirmed; -1: nothing asked
+    double now, heard;   // seconds: the clock, and when the last record came; NaN unknown
+    double rss;          // bytes of the trainer; NaN unknown
+    int can_steer;       // commands can reach a trainer
+    int ascii;
+    char name[256]; // the run, clean
+};
+
+struct scene {
+    const struct history *h;
+    const struct course *c;
+    struct view_state *v; // only where lists are scrolled to is written
+};
+
+struct view {
+    const char *name, *doc;
+    void (*draw)(struct canvas *c, struct rect r, const struct scene *s);
+};
+extern const struct view view_table[];
+extern const int view_count;
+
+// The whole screen onto `c`, whatever its size.
+void screen_draw(struct canvas *c, const struct scene *s);
+
+// --- parts (panels.c, header.c, overlay.c, verdict.c) ---
+void header_draw(struct canvas *c, const struct scene *s); // rows 0..2
+void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s);
+void panel_auc(struct canvas *c, struct rect r, const struct scene *s);
+void panel_loss(struct canvas *c, struct rect r, const struct scene *s);
+void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series);
+void panel_numbers(struct canvas *c, struct rect r, const struct scene *s);
+void panel_events(struct canvas *c, struct rect r, const struct scene *s);
+void panel_times(struct canvas *c, struct rect r, const struct scene *s);
+void overlay_draw(struct canvas *c, const struct scene *s);
+void function_bar_draw(struct canvas *c, int y, const struct scene *s);
+
+// What stands for a mode in marks and short segments: M, C, A (all that arrived, the paper's
+// "accumulate"); '?' for -1.
+char mode_letter(int mode);
+
+// What the numbers say, as a sentence of facts.
+enum role verdict(const struct history *h, char *text, size_t size);
+
+#endif

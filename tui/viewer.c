@@ -1,0 +1,326 @@
+// The one poll loop: keys and signals at once, data twice a second. Nothing in it waits for the
+// trainer.
+#include "tui/viewer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tui/actions.h"
+#include "tui/format.h"
+#include "tui/terminal.h"
+#include "tui/view.h"
+
+static const double redraw_every = 0.5; // seconds
+
+struct viewer {
+    const struct viewer_options *o;
+    struct source *source;
+    struct history h;
+    struct course c;
+    struct view_state v;
+    struct canvas canvas;
+    struct ui ui;
+    int signal_fd;
+    pid_t child;      // not yet reaped
+    int child_status; // of waitpid, once known
+    int child_gone;
+    char shown_name[256]; // of the run, clean
+    char child_text[600]; // what it said at its end
+    int leave;            // exit code + 1, 0: stay
+    int stopping;         // leave once the trainer has stopped
+    int was_live;
+    double drawn;
+    int dirty; // records since it was drawn
+};
+
+static double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int64_t trainer_rss(pid_t pid)
+{
+    if (pid <= 0)
+        return -1;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    long long pages = 0, resident = -1;
+    if (fscanf(f, "%lld %lld", &pages, &resident) != 2)
+        resident = -1;
+    fclose(f);
+    return resident < 0 ? -1 : resident * sysconf(_SC_PAGESIZE);
+}
+
+// --- what comes in ---
+
+static int on_record(void *to, const struct record *r, struct error *e)
+{
+    struct viewer *w = to;
+    if (history_add(&w->h, r, e))
+        return -1;
+    course_add(&w->c, &w->h, r);
+    if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
+        w->v.asked_pause = -1;
+    w->v.heard = clock_now();
+    w->dirty = 1;
+    return 0;
+}
+
+static void on_answer(void *to, const struct answer *a)
+{
+    struct viewer *w = to;
+    action_answer(&w->ui, a);
+    if (!a->ok)
+        w->stopping = 0;
+    w->dirty = 1;
+}
+
+static int send_command(void *to, const struct command_call *call, struct error *e)
+{
+    struct viewer *w = to;
+    return w->source->klass->send ? w->source->klass->send(w->source, call, e)
+                                  : error_set(e, "a log cannot be steered");
+}
+
+// A sentence that the child wrote when it failed.
+static void read_child_text(struct viewer *w)
+{
+    char text[512];
+    ssize_t n = w->o->child_fd >= 0 ? read(w->o->child_fd, text, sizeof text - 1) : 0;
+    if (n <= 1)
+        return;
+    text[n] = 0;
+    text[strcspn(text, "\n")] = 0;
+    if (text[0] == '!')
+        text_clean(w->child_text, sizeof w->child_text, text + 1);
+}
+
+static void reap(struct viewer *w)
+{
+    if (w->child <= 0 || waitpid(w->child, &w->child_status, WNOHANG) != w->child)
+        return;
+    w->child = 0;
+    w->child_gone = 1;
+    w->dirty = 1;
+    read_child_text(w);
+}
+
+static void take_signals(struct viewer *w)
+{
+    struct signalfd_siginfo info;
+    while (read(w->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        int sig = (int)info.ssi_signo;
+        if (sig == SIGCHLD)
+            reap(w);
+        else if (sig != SIGWINCH)
+            w->leave = 128 + sig + 1;
+        w->drawn = 0;
+    }
+}
+
+// What became of the trainer, in words.
+static void describe_end(struct viewer *w)
+{
+    const struct history *h = &w->h;
+    char how[700];
+    struct view_state *v = &w->v;
+    int by_signal = w->child_gone && WIFSIGNALED(w->child_status);
+    int failed = w->child_gone && WIFEXITED(w->child_status) && WEXITSTATUS(w->child_status) == 1;
+    if (h->ended && !by_signal) {
+        v->link = LINK_ENDED;
+        snprintf(how, sizeof how, "%s%s%s after %s steps", h->end_reason,
+                 h->end_text[0] ? ": " : "", h->end_text, format_count(h->last_step + 1).s);
+    } else if (by_signal) {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "trainer died (signal %d, %s) after %s steps",
+                 WTERMSIG(w->child_status), strsignal(WTERMSIG(w->child_status)),
+                 format_count(h->last_step + 1).s);
+    } else if (failed || (w->child_gone && w->child_text[0])) {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "trainer failed: %s",
+                 w->child_text[0] ? w->child_text : "see trainer.log");
+    } else {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "no trainer runs and the log has no end: it died after %s steps",
+                 format_count(h->last_step + 1).s);
+    }
+    int can_resume = !(h->ended && strcmp(h->end_reason, "finished") == 0);
+    snprintf(v->link_text, sizeof v->link_text, "%.639s", how);
+    v->link_hint[0] = 0;
+    if (can_resume)
+        snprintf(v->link_hint, sizeof v->link_hint, "resume with: ssltop train --resume %.270s",
+                 w->shown_name);
+}
+
+static void look_at_link(struct viewer *w)
+{
+    struct view_state *v = &w->v;
+    enum source_state state = w->source->klass->state(w->source);
+    v->can_steer = state == SOURCE_LIVE;
+    if (state == SOURCE_LIVE) {
+        v->link = LINK_LIVE;
+        v->link_text[0] = 0;
+        w->was_live = 1;
+    } else if (state == SOURCE_ALONE && w->child == 0) {
+        describe_end(w);
+        v->asked_pause = -1;
+        if (w->stopping)
+            w->leave = 1;
+    } else if (state == SOURCE_READING && !w->was_live && v->link != LINK_ENDED &&
+               v->link != LINK_LOST) {
+        v->link = LINK_READING;
+    }
+    int64_t rss = v->link == LINK_LIVE ? trainer_rss(w->source->klass->pid(w->source)) : -1;
+    v->rss = rss < 0 ? NAN : (double)rss;
+}
+
+// --- keys and drawing ---
+
+static void draw(struct viewer *w, int again)
+{
+    int h, width;
+    terminal_size(&h, &width);
+    look_at_link(w);
+    w->v.now = clock_now();
+    w->drawn = w->v.now;
+    w->dirty = 0;
+    if (canvas_resize(&w->canvas, h, width, NULL))
+        return;
+    struct scene scene = {&w->h, &w->c, &w->v};
+    screen_draw(&w->canvas, &scene);
+    terminal_show(&w->canvas, again);
+}
+
+static void take_keys(struct viewer *w)
+{
+    int64_t key;
+    int any = 0, again = 0;
+    while (!w->leave && (key = terminal_key()) != 0) {
+        if (key < 0) { // the terminal is gone
+            w->leave = 128 + SIGHUP + 1;
+            return;
+        }
+        unsigned flags = action_key(&w->ui, (uint32_t)key);
+        any = 1;
+        if (flags & UI_LEAVE)
+            w->leave = 1;
+        if (flags & UI_STOP)
+            w->stopping = 1;
+        if (flags & UI_SUSPEND)
+            terminal_suspend();
+        again |= (flags & (UI_REPAINT | UI_SUSPEND)) != 0;
+    }
+    if (any && !w->leave)
+        draw(w, again);
+}
+
+static int loop(struct viewer *w, struct error *e)
+{
+    const struct sink sink = {w, on_record, on_answer};
+    const struct source_class *k = w->source->klass;
+    draw(w, 0);
+    while (!w->leave) {
+        struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                              {.fd = w->signal_fd, .events = POLLIN}};
+        double left = w->drawn + redraw_every - clock_now();
+        int timeout = left > 0 ? (int)(left * 1000) + 1 : 0;
+        int n = 2 + k->poll(w->source, &p[2], &timeout);
+        if (poll(p, (nfds_t)n, timeout) < 0 && errno != EINTR)
+            return error_set(e, "poll: %s", strerror(errno));
+        if (p[1].revents)
+            take_signals(w);
+        if (k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))
+            return -1;
+        look_at_link(w);
+        if (p[0].revents)
+            take_keys(w);
+        if (!w->leave && clock_now() >= w->drawn + redraw_every)
+            draw(w, 0);
+    }
+    return 0;
+}
+
+static void say_goodbye(struct viewer *w, struct viewer_result *out)
+{
+    const struct view_state *v = &w->v;
+    const char *lost = w->source->klass->lost(w->source);
+    if (v->link == LINK_ENDED || v->link == LINK_LOST)
+        snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link_text,
+                 lost ? "; " : "", lost ? lost : "");
+    else
+        snprintf(out->text, sizeof out->text,
+                 "%s: still training at step %lld; look again with: ssltop attach %s",
+                 w->shown_name, (long long)w->h.last_step + 1, w->shown_name);
+}
+
+static int open_signals(sigset_t *before, struct error *e)
+{
+    static const int signals[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(&set, signals[i]);
+    if (sigprocmask(SIG_BLOCK, &set, before))
+        return error_set(e, "signals: %s", strerror(errno));
+    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return fd < 0 ? error_set(e, "signalfd: %s", strerror(errno)) : fd;
+}
+
+int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
+               struct error *e)
+{
+    struct viewer *w = calloc(1, sizeof *w);
+    sigset_t before;
+    int rc = -1;
+    out->text[0] = 0;
+    if (!w)
+        return error_set(e, "out of memory");
+    w->o = o;
+    w->source = source;
+    w->child = o->child;
+    w->v.asked_pause = -1;
+    w->v.heard = w->v.rss = NAN;
+    w->v.ascii = o->ascii || !terminal_unicode();
+    text_clean(w->shown_name, sizeof w->shown_name, o->name);
+    snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
+    w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w};
+    if (history_init(&w->h, e))
+        goto done;
+    w->signal_fd = open_signals(&before, e);
+    if (w->signal_fd < 0)
+        goto done;
+    reap(w); // it may have died before SIGCHLD was blocked
+    rc = terminal_open(o->theme, e);
+    if (rc == 0) {
+        rc = loop(w, e);
+        terminal_close();
+        say_goodbye(w, out);
+        if (rc == 0)
+            rc = w->leave - 1;
+        if (rc == 0 && (w->v.link == LINK_LOST ||
+                        (w->v.link == LINK_ENDED && strcmp(w->h.end_reason, "failed") == 0)))
+            rc = 1;
+    }
+    close(w->signal_fd);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+done:
+    history_free(&w->h);
+    course_free(&w->c);
+    canvas_free(&w->canvas);
+    free(w);
+    return rc;
+}

@@ -1,0 +1,29 @@
+// The viewer: one loop over terminal, signals and source; the only place that draws.
+#ifndef SSLTOP_TUI_VIEWER_H
+#define SSLTOP_TUI_VIEWER_H
+
+#include <sys/types.h>
+
+#include "metrics/error.h"
+#include "tui/source.h"
+#include "tui/theme.h"
+
+struct viewer_options {
+    const char *name; // of the run, for the screen and for hints: what `ssltop attach` would take
+    pid_t child;      // the trainer, when it is a child of this process; 0
+    int child_fd;     // where it may have left a sentence ("!..."); -1
+    int ascii;        // whatever the locale says
+    const struct theme *theme; // NULL: by terminal
+};
+
+// What the viewer leaves behind, for the caller to print after the terminal is back.
+struct viewer_result {
+    char text[2048]; // "still training; look again with: ssltop attach NAME"
+};
+
+// Runs until the person leaves or a signal says so; the exit code: 0, 1 when the trainer failed or
+// died, 128 + signal, or -1 with a sentence when the terminal cannot be used.
+int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
+               struct error *e);
+
+#endif
