@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -224,11 +225,11 @@ static int sleep_ms(struct publisher *p, int busy)
 
 static void take_signal(struct publisher *p)
 {
-    unsigned char number;
-    if (read(p->signal_fd, &number, 1) != 1)
+    struct signalfd_siginfo s;
+    if (read(p->signal_fd, &s, sizeof s) != (ssize_t)sizeof s)
         return;
     pthread_mutex_lock(&p->lock);
-    p->signal = number;
+    p->signal = (int)s.ssi_signo;
     pthread_cond_signal(&p->asked);
     pthread_mutex_unlock(&p->lock);
 }
