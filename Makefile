@@ -39,17 +39,53 @@ TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
-ISAS       := v2 v3 v4 v4b
+ISAS       := v2 v3 v4
 ISA_v2     := -march=x86-64-v2
 ISA_v3     := -march=x86-64-v3
 ISA_v4     := -march=x86-64-v4 -mprefer-vector-width=512
-ISA_v4b    := $(ISA_v4) -mavx512bf16
 KERNELS    := gpu/cpu/kernels
 OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.o)
 
 BIN    ?= ssltop
 
-all: $(BIN) ## build ./ssltop
+# --- the CUDA device: built where nvcc is found. CUDA=/path names the toolkit, CUDA=no leaves it out ---
+CUDA   ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
+NVCC   := $(if $(filter no,$(CUDA)),,$(wildcard $(CUDA)/bin/nvcc))
+HAVE_CUDNN := $(if $(NVCC),$(firstword $(wildcard $(CUDA)/include/cudnn.h /usr/include/cudnn.h)))
+CUDA_SO := $(if $(HAVE_CUDNN),ssltop-cuda.so)
+CUDA_LIB := $(firstword $(wildcard $(CUDA)/lib64 $(CUDA)/lib))
+CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+CU     := $(sort $(wildcard gpu/cuda/*.cu))
+# What the loaded object needs of the house it carries itself: it asks nothing of the program.
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/cpu/pixels.c data/augment.c data/rng.c metrics/error.c
+CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
+-include $(wildcard $(CUDA_OBJ:.o=.d))
+
+all: $(BIN) cuda-found $(CUDA_SO) ## build ./ssltop, and ./ssltop-cuda.so where a CUDA toolkit is found
+
+cuda-found:
+	@echo "  CUDA  $(if $(CUDA_SO),$(CUDA) (ssltop-cuda.so),$(if $(filter no,$(CUDA)),left out (CUDA=no),$(if $(NVCC),$(CUDA) has no cuDNN: left out,no toolkit found: left out)))"
+
+$(B)/cuda/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $< (cuda)"
+	$(Q)$(CC) $(CPPFLAGS) -isystem $(CUDA)/include $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+# ptxas says what each kernel takes; a spill is an error. V=1 prints it.
+$(B)/cuda/%.cu.o: %.cu Makefile
+	@mkdir -p $(@D)
+	@echo "  NVCC  $<"
+	$(Q)$(NVCC) -std=c++17 -O3 -I. $(CUDA_ARCH) --compress-mode=size -Xptxas -v $(if $(WERROR),-Werror all-warnings) \
+	  -Xcompiler -fPIC,-fvisibility=hidden,-fno-threadsafe-statics,-fno-exceptions,-fno-rtti,-Wall,-Wextra \
+	  -MD -MP -MF $(@:.o=.d) -c -o $@ $< 2> $(@:.o=.log) || { cat $(@:.o=.log); exit 1; }
+	$(if $(filter 1,$(V)),@cat $(@:.o=.log))
+	@grep -E ' [1-9][0-9]* bytes spill' $(@:.o=.log) && { rm $@; echo "$<: a kernel spills"; exit 1; } || true
+
+# Never -lcuda: the driver's library would have to exist where this is loaded.
+ssltop-cuda.so: $(CUDA_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) -L$(CUDA_LIB) -Wl,--as-needed -lcudart -lcublas -lcusolver -lcudnn -lm \
+	  -lpthread -Wl,-z,defs -Wl,-rpath,$(CUDA_LIB)
 
 $(BIN): $(OBJ)
 	@echo "  LINK  $@"
@@ -81,6 +117,52 @@ $(B)/man/fill: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(B)/man/fill.o
 
 man: $(B)/man/fill ## bring the tables of the manual up to date
 	$(Q)$< man/ssltop.1 man/ssltop-log.5
+
+# --- the CUDA device's sources compiled for the host, with a stand-in for the card (tests/cuda/): plain; check (every
+# access of a kernel is judged); asan; and check with one planted bug each, for the test of the tests ---
+PLAYED_OPT_plain := -O2
+PLAYED_OPT_check := -O1 -DEMU_SHADOW
+PLAYED_OPT_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+PLAYED_CU_plain  := -O2
+PLAYED_CU_check  := -O1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0
+PLAYED_CU_asan   := $(PLAYED_OPT_asan) -fsanitize-sections=emu_shared
+PLAYED_C   := $(CUDA_SRC:%.c=%.o)
+PLAYED_CC  := $(patsubst %.cc,%.o,$(sort $(wildcard tests/cuda/*.cc)))
+PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
+PLAYED_INC := -I. -D_GNU_SOURCE -isystem $(CUDA)/include -DSSLTOP_PREFIX='"$(PREFIX)"'
+PLAYED_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -fPIC -fvisibility=hidden \
+              -ffp-contract=off $(PLAYED_INC) -DCUDA_SHIM='"tests/cuda/shim.h"' -MMD -MP
+PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -llapack -lpthread -lm -ldl \
+              -Wl,-Bsymbolic -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+define played_mode
+$(B)/played/$(1)/%.o: %.c Makefile
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(CFLAGS) $(PLAYED_INC) $$(PLAYED_OPT_$(1)) -fPIC -fvisibility=hidden -MMD -MP -c -o $$@ $$<
+$(B)/played/$(1)/%.cu.o: %.cu Makefile
+	@mkdir -p $$(@D)
+	$(Q)$$(PLAYED_CXX) $$(PLAYED_CU_$(1)) -x c++ -c -o $$@ $$<
+$(B)/played/$(1)/%.o: %.cc Makefile
+	@mkdir -p $$(@D)
+	$(Q)$$(PLAYED_CXX) $$(PLAYED_OPT_$(1)) -c -o $$@ $$<
+$(B)/played/$(1)/ssltop-cuda.so: $(PLAYED_ALL:%=$(B)/played/$(1)/%)
+	@echo "  PLAY  $$@"
+	$(Q)g++ -shared $$(PLAYED_OPT_$(1)) -o $$@ $$^ $$(PLAYED_LD)
+-include $$(wildcard $(PLAYED_ALL:%.o=$(B)/played/$(1)/%.d))
+endef
+$(foreach m,plain check asan,$(eval $(call played_mode,$(m))))
+# Which file a planted bug sits in.
+PLAYED_BUGS := 1:gpu/cuda/loss.cu 2:gpu/cuda/norm.cu 3:gpu/cuda/norm.cu 4:gpu/cuda/pointwise.cu 5:gpu/cuda/augment.cu \
+               6:gpu/cuda/run.c 7:gpu/cuda/run.c 8:gpu/cuda/run.c
+define played_bug
+$(B)/played/bug$(1)/ssltop-cuda.so: $(2) $(PLAYED_ALL:%=$(B)/played/check/%) Makefile
+	@mkdir -p $$(@D)
+	@echo "  PLAY  $$@"
+	$(Q)$(if $(filter %.cu,$(2)),$$(PLAYED_CXX) $$(PLAYED_CU_check) -x c++,$(CC) $(CFLAGS) $(PLAYED_INC) $$(PLAYED_OPT_check) \
+	  -fPIC -fvisibility=hidden) -DCUDA_BUG=$(1) -c -o $$(@D)/bug.o $(2)
+	$(Q)g++ -shared -o $$@ $$(@D)/bug.o $$(filter-out $(B)/played/check/$(basename $(2)).%o,$(PLAYED_ALL:%=$(B)/played/check/%)) $$(PLAYED_LD)
+endef
+$(foreach b,$(PLAYED_BUGS),$(eval $(call played_bug,$(word 1,$(subst :, ,$(b))),$(word 2,$(subst :, ,$(b))))))
+PLAYED_SO := $(foreach m,plain check asan $(foreach b,$(PLAYED_BUGS),bug$(word 1,$(subst :, ,$(b)))),$(B)/played/$(m)/ssltop-cuda.so)
 
 # --- packages: `make deps` installs all; run and check install only what they need ---
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -151,7 +233,7 @@ sanitized: $(BIN) $(B)/check
 # --- quality ---
 format: deps-lint ## format the C sources
 	clang-format -i $(FORMAT)
-FORMAT := $(sort $(foreach d,$(FLOORS) tests man,$(wildcard $(d)/*.c $(d)/*.h)))
+FORMAT := $(sort $(foreach d,$(FLOORS) tests gpu/cuda tests/cuda,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh $(d)/*.cc)))
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
@@ -163,6 +245,7 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
+	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
 
@@ -175,4 +258,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help

@@ -5,6 +5,10 @@
 
 #include "gpu/device.h"
 
+// Raise it with every change of the structs here or in device.h and net.h: a backend that was built
+// for other structs is refused when it is loaded.
+#define BACKEND_ABI 1u
+
 struct backend {
     const char *kind; // what --device says before the colon
     int (*open)(const char *argument, int threads, struct device **out, struct error *e);
@@ -32,6 +36,9 @@ struct backend {
     int (*input)(struct plan *p, int view, const float *x, struct error *e);
     int (*output)(struct plan *p, int node, int view, float *y, struct error *e);
     int (*input_gradient)(struct plan *p, int view, float *dx, struct error *e);
+    // Make plan.scores those of the last forward, and times those of the last step that is over.
+    // NULL: they always are. What goes wrong here is told by the plan's next call.
+    void (*settle)(struct plan *p);
 };
 
 struct device {
@@ -52,5 +59,12 @@ struct plan {
 };
 
 extern const struct backend cpu_backend;
+
+// The one symbol of a backend that is loaded (ssltop-cuda.so): its table, or NULL when it was built
+// for another BACKEND_ABI.
+#define BACKEND_SYMBOL "ssltop_backend"
+typedef const struct backend *backend_entry(unsigned abi);
+// The CUDA backend, loaded at the first call; NULL and why not.
+const struct backend *backend_cuda(struct error *e);
 
 #endif

@@ -1,6 +1,7 @@
 // Chooses a device and forwards the contract to its backend.
 #include "gpu/device.h"
 
+#include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +9,6 @@
 #include <unistd.h>
 
 #include "gpu/backend.h"
-
-static const struct backend *const backends[] = {&cpu_backend};
 
 void device_prepare(char **argv)
 {
@@ -45,6 +44,22 @@ int device_default_threads(void)
     return q > 0 && q < n ? q : n;
 }
 
+static int open_cuda(const char *argument, int threads, struct device **out, struct error *e)
+{
+    const struct backend *b = backend_cuda(e);
+    return b ? b->open(argument, threads, out, e) : -1;
+}
+
+// A usable GPU, else the CPU. Without NVIDIA's driver nobody waits for CUDA's libraries to load.
+static int open_auto(int threads, struct device **out, struct error *e)
+{
+    struct error why;
+    void *driver = getenv("SSLTOP_CUDA") ? NULL : dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    if ((driver || getenv("SSLTOP_CUDA")) && open_cuda("", threads, out, &why) == 0)
+        return 0;
+    return cpu_backend.open("", threads, out, e);
+}
+
 int device_open(const char *spec, int threads, struct device **out, struct error *e)
 {
     *out = NULL;
@@ -55,13 +70,13 @@ int device_open(const char *spec, int threads, struct device **out, struct error
     if (!threads)
         threads = device_default_threads();
     if (!strcmp(spec, "auto"))
-        return cpu_backend.open("", threads, out, e);
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
-        if (strlen(backends[i]->kind) == kind && !strncmp(spec, backends[i]->kind, kind))
-            return backends[i]->open(argument, threads, out, e);
-    if (!strncmp(spec, "cuda", kind) && kind == 4)
-        return error_set(e, "this ssltop was built without the CUDA device; use --device cpu");
-    return error_set(e, "unknown device '%.64s' (there are: auto, cpu)", spec);
+        return open_auto(threads, out, e);
+    if (kind == 3 && !strncmp(spec, "cpu", kind))
+        return cpu_backend.open(argument, threads, out, e);
+    if (kind == 4 && !strncmp(spec, "cuda", kind))
+        return open_cuda(argument, threads, out, e);
+    return error_set(e, "unknown device '%.64s' (there are: auto, cpu, cuda, cuda:N, cuda:sm_90)",
+                     spec);
 }
 
 void device_close(struct device *d)
@@ -120,6 +135,8 @@ size_t plan_memory(const struct plan *p)
 
 void plan_scores(struct plan *p, struct plan_scores *out)
 {
+    if (p->backend->settle)
+        p->backend->settle(p);
     *out = p->scores;
 }
 

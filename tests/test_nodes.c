@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gpu/device.h"
+#include "tests/contract.h"
 #include "tests/net_fixture.h"
 #include "tests/reference.h"
 
@@ -360,7 +361,7 @@ static struct device *open_cpu(void)
 {
     struct error e;
     struct device *d = NULL;
-    cr_assert(device_open("cpu", 2, &d, &e) == 0, "%s", e.text);
+    cr_assert(device_open(contract_device(), 2, &d, &e) == 0, "%s", e.text);
     return d;
 }
 

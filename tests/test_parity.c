@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gpu/device.h"
+#include "tests/contract.h"
 #include "tests/net_fixture.h"
 #include "tests/reference.h"
 #include "train/method.h"
@@ -281,7 +282,7 @@ static void run(const char *title, enum precision precision)
     open_fixture(&p, title);
     p.precision = precision;
     p.tol = &tolerances[precision];
-    ok(&p, device_open("cpu", 2, &p.device, &p.e));
+    ok(&p, device_open(contract_device(), 2, &p.device, &p.e));
     if (precision == PRECISION_BF16 && !device_info(p.device)->bf16) {
         close_fixture(&p);
         cr_skip_test("this processor has no bf16: %s is not compared in bf16 here", title);

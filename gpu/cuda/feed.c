@@ -1,0 +1,266 @@
+// Images on their way in. A data set lies on the card as bytes when it fits; else a batch's images
+// go up with it. The host sends indices and augmentation numbers through pinned memory; the views
+// are made on a stream of their own, beside the step that runs meanwhile. Events keep a slot's
+// memory from being written while something may still read it: `uploaded` the host's side,
+// `consumed` the card's.
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/cpu/pixels.h"
+#include "gpu/cuda/cuda.h"
+
+enum { RESIDENT_SHARE = 2 }; // at most this part of the card's free memory for images
+
+// --- sets of images ---
+static int make_resident(struct cuda_images *s, size_t size, struct error *e)
+{
+    size_t free_now = 0, all = 0;
+    void *card = NULL;
+    if (cuda_ok(cudaMemGetInfo(&free_now, &all), "memory", e) < 0)
+        return -1;
+    if (size > free_now / RESIDENT_SHARE)
+        return 0;
+    cudaError_t rc = cudaMalloc(&card, size);
+    if (rc == cudaErrorMemoryAllocation) { // it does not fit after all
+        (void)cudaGetLastError();
+        return 0;
+    }
+    if (cuda_ok(rc, "images", e) < 0)
+        return -1;
+    if (cuda_ok(cudaMemcpy(card, s->pixels, size, cudaMemcpyHostToDevice), "images", e) < 0) {
+        cudaFree(card);
+        return -1;
+    }
+    s->resident = card;
+    return 0;
+}
+
+int cuda_images_new(struct device *device, const uint8_t *pixels, int64_t n, int c, int h, int w,
+                    const float *mean, const float *std, struct images **out, struct error *e)
+{
+    struct cuda_device *d = (struct cuda_device *)device;
+    *out = NULL;
+    if (n < 1 || (c != 1 && c != 3) || h < 1 || w < 1)
+        return error_set(e, "%lld images of %d x %d x %d cannot be used", (long long)n, c, h, w);
+    struct cuda_images *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(e, "out of memory opening the images");
+    s->base.backend = &cuda_backend;
+    s->device = d;
+    s->pixels = pixels;
+    s->n = n;
+    s->c = c;
+    s->h = h;
+    s->w = w;
+    for (int i = 0; i < c; i++) {
+        s->gain[i] = 1 / std[i];
+        s->shift[i] = -mean[i] / std[i];
+    }
+    size_t size = (size_t)n * (size_t)c * (size_t)h * (size_t)w;
+    if (!d->planning && make_resident(s, size, e) < 0) {
+        free(s);
+        return -1;
+    }
+    *out = &s->base;
+    return 0;
+}
+
+void cuda_images_free(struct images *images)
+{
+    struct cuda_images *s = (struct cuda_images *)images;
+    if (s->resident) { // batches of it may still be worked
+        cudaStreamSynchronize(s->device->feed);
+        cudaFree(s->resident);
+        (void)cudaGetLastError();
+    }
+    free(s);
+}
+
+// --- slots ---
+static int slot_new(struct cuda_plan *p, struct slot *s, int staged, struct error *e)
+{
+    size_t n = (size_t)p->batch;
+    s->index = cuda_pinned(p, n * sizeof *s->index, e);
+    s->view = cuda_pinned(p, VIEWS * n * sizeof *s->view, e);
+    s->index_card = cuda_take(p, n * sizeof *s->index, e);
+    s->view_card = cuda_take(p, VIEWS * n * sizeof *s->view, e);
+    s->out =
+        staged ? cuda_take(p, p->tensor[0]->elements * type_size(p->type), e) : p->tensor[0]->data;
+    if (!s->index || !s->view || !s->index_card || !s->view_card || !s->out)
+        return -1;
+    cudaEvent_t *events[] = {&s->uploaded, &s->ready, &s->consumed};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (cuda_event(p, cudaEventDisableTiming, events[i], e) < 0)
+            return -1;
+    return 0;
+}
+
+int cuda_feed_init(struct cuda_plan *p, struct error *e)
+{
+    const struct tensor *t = p->tensor[0];
+    struct cuda_augment a = {.c = t->c, .out_h = t->h, .out_w = t->w};
+    for (int i = 0; i < DEPTH; i++)
+        if (slot_new(p, &p->slot[i], 1, e) < 0)
+            return -1;
+    if (slot_new(p, &p->evaluation, 0, e) < 0)
+        return -1;
+    p->augment_blocks = 2 * p->device->processors;
+    if (p->augment_blocks > VIEWS * p->batch)
+        p->augment_blocks = VIEWS * p->batch;
+    a.blocks = p->augment_blocks;
+    p->augment_work = cuda_take(p, cuda_augment_work(&a) * sizeof(float), e);
+    return p->augment_work ? 0 : -1;
+}
+
+static int suits(const struct cuda_plan *p, const struct cuda_images *s, const int64_t *index,
+                 int n, struct error *e)
+{
+    if (s->c != p->tensor[0]->c)
+        return error_set(e, "images of %d channels do not fit a network for %d", s->c,
+                         p->tensor[0]->c);
+    for (int i = 0; i < n; i++)
+        if (index[i] < 0 || index[i] >= s->n)
+            return error_set(e, "image %lld is not among the %lld", (long long)index[i],
+                             (long long)s->n);
+    return 0;
+}
+
+// Pinned memory for the images of a batch; made once, for the first set that is not resident.
+static int room_for_pixels(struct cuda_plan *p, struct slot *s, size_t size, struct error *e)
+{
+    if (s->pixels)
+        return 0;
+    s->pixels = cuda_pinned(p, size, e);
+    s->pixels_card = s->pixels ? cuda_take(p, size, e) : NULL;
+    return s->pixels_card ? 0 : -1;
+}
+
+static int send(void *card, const void *pinned, size_t size, cudaStream_t stream, struct error *e)
+{
+    return cuda_ok(cudaMemcpyAsync(card, pinned, size, cudaMemcpyHostToDevice, stream), "images",
+                   e);
+}
+
+// Fill the slot's pinned memory and queue its way to the card. `view` of `views` x n.
+static int upload(struct cuda_plan *p, struct slot *s, const struct cuda_images *images,
+                  const int64_t *index, int n, struct error *e)
+{
+    cudaStream_t feed = p->device->feed;
+    size_t image = (size_t)images->c * (size_t)images->h * (size_t)images->w;
+    for (int i = 0; i < n; i++)
+        s->index[i] = images->resident ? index[i] : i;
+    if (!images->resident) {
+        if (room_for_pixels(p, s, (size_t)p->batch * image, e) < 0)
+            return -1;
+        for (int i = 0; i < n; i++)
+            memcpy(s->pixels + (size_t)i * image, images->pixels + (size_t)index[i] * image, image);
+        if (send(s->pixels_card, s->pixels, (size_t)n * image, feed, e) < 0)
+            return -1;
+    }
+    if (send(s->index_card, s->index, (size_t)n * sizeof *s->index, feed, e) < 0 ||
+        send(s->view_card, s->view, VIEWS * (size_t)p->batch * sizeof *s->view, feed, e) < 0 ||
+        cuda_ok(cudaEventRecord(s->uploaded, feed), "images", e) < 0)
+        return -1;
+    s->was_uploaded = 1;
+    return 0;
+}
+
+static int work(struct cuda_plan *p, struct slot *s, const struct cuda_images *images, int views,
+                int n, struct error *e)
+{
+    const struct tensor *t = p->tensor[0];
+    struct cuda_augment a = {.type = p->type,
+                             .views = views,
+                             .batch = n,
+                             .c = t->c,
+                             .h = images->h,
+                             .w = images->w,
+                             .out_h = t->h,
+                             .out_w = t->w,
+                             .pixels = images->resident ? images->resident : s->pixels_card,
+                             .index = s->index_card,
+                             .view = s->view_card,
+                             .work = p->augment_work,
+                             .out = s->out,
+                             .blocks = p->augment_blocks};
+    memcpy(a.gain, images->gain, sizeof a.gain);
+    memcpy(a.shift, images->shift, sizeof a.shift);
+    if (cuda_ok(cuda_augment(&a, p->device->feed), "views", e) < 0)
+        return -1;
+    return cuda_ok(cudaEventRecord(s->ready, p->device->feed), "views", e);
+}
+
+// The host may write the slot's pinned memory once the last upload from it is over.
+static int wait_uploaded(struct slot *s, struct error *e)
+{
+    return s->was_uploaded ? cuda_ok(cudaEventSynchronize(s->uploaded), "images", e) : 0;
+}
+
+int cuda_load(struct plan *plan, struct images *images, const int64_t *index,
+              const struct augment_view *const view[2], struct error *e)
+{
+    struct cuda_plan *p = (struct cuda_plan *)plan;
+    const struct cuda_images *s = (const struct cuda_images *)images;
+    struct slot *slot = &p->slot[p->loaded % DEPTH];
+    if (cuda_usable(p, e) < 0 || suits(p, s, index, p->batch, e) < 0)
+        return -1;
+    if (p->loaded - p->taken >= DEPTH)
+        return error_set(e, "%d batches are queued already", DEPTH);
+    struct pixel_shape shape = {s->c, s->h, s->w, p->tensor[0]->h, p->tensor[0]->w};
+    for (int v = 0; v < VIEWS; v++)
+        for (int i = 0; i < p->batch; i++)
+            if (pixel_view_check(&shape, &view[v][i], e) < 0)
+                return -1;
+    if (wait_uploaded(slot, e) < 0)
+        return -1;
+    for (int v = 0; v < VIEWS; v++)
+        memcpy(slot->view + (size_t)v * (size_t)p->batch, view[v],
+               (size_t)p->batch * sizeof *slot->view);
+    if (slot->was_consumed &&
+        cuda_ok(cudaStreamWaitEvent(p->device->feed, slot->consumed, 0), "views", e) < 0)
+        return -1;
+    if (upload(p, slot, s, index, p->batch, e) < 0 || work(p, slot, s, VIEWS, p->batch, e) < 0)
+        return -1;
+    p->loaded++;
+    return 0;
+}
+
+int cuda_feed_take(struct cuda_plan *p, struct error *e)
+{
+    cudaStream_t s = p->device->main;
+    const struct tensor *t = p->tensor[0];
+    if (p->direct) {
+        int both = p->direct == (1 << VIEWS) - 1;
+        p->direct = 0;
+        return both ? 0 : error_set(e, "only one view's input was set");
+    }
+    if (p->loaded == p->taken)
+        return error_set(e, "no batch is queued");
+    struct slot *slot = &p->slot[p->taken++ % DEPTH];
+    if (cuda_ok(cudaStreamWaitEvent(s, slot->ready, 0), "views", e) < 0 ||
+        cuda_ok(cudaMemcpyAsync(t->data, slot->out, t->elements * type_size(p->type),
+                                cudaMemcpyDeviceToDevice, s),
+                "views", e) < 0 ||
+        cuda_ok(cudaEventRecord(slot->consumed, s), "views", e) < 0)
+        return -1;
+    slot->was_consumed = 1;
+    return 0;
+}
+
+int cuda_feed_evaluate(struct cuda_plan *p, struct images *images, const int64_t *index, int n,
+                       struct error *e)
+{
+    const struct cuda_images *s = (const struct cuda_images *)images;
+    struct slot *slot = &p->evaluation;
+    cudaStream_t feed = p->device->feed, main = p->device->main;
+    if (suits(p, s, index, n, e) < 0 || wait_uploaded(slot, e) < 0)
+        return -1;
+    for (int i = 0; i < p->batch; i++)
+        augment_identity(s->h, s->w, &slot->view[i]);
+    // The views go straight into the network's input, once the step before has let go of it.
+    if (cuda_ok(cudaEventRecord(p->handed, main), "views", e) < 0 ||
+        cuda_ok(cudaStreamWaitEvent(feed, p->handed, 0), "views", e) < 0 ||
+        upload(p, slot, s, index, n, e) < 0 || work(p, slot, s, 1, n, e) < 0)
+        return -1;
+    return cuda_ok(cudaStreamWaitEvent(main, slot->ready, 0), "views", e);
+}

@@ -1,0 +1,124 @@
+// The card's own kernels, as C functions that queue them on a stream: all that is cheap, odd, or
+// best fused. Tensors hold both views one after the other, NHWC: [views][batch][h][w][c], of f32 or
+// bf16. Each function returns the launch's error.
+#ifndef SSLTOP_GPU_CUDA_KERNELS_H
+#define SSLTOP_GPU_CUDA_KERNELS_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "data/augment.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cuda_type { CUDA_F32, CUDA_BF16 };
+
+// --- batch norm, with the residual add and the ReLU behind it; statistics per view ---
+enum { NORM_PARTS_MAX = 256 };
+struct cuda_norm {
+    enum cuda_type type;
+    int views, rows, c; // rows: batch x h x w of one view
+    int relu;
+    const void *x, *add;               // input; what is added before the ReLU, or NULL
+    void *y;                           // output
+    void *dy;                          // its gradient; with `add` or dy2 it comes back summed and
+    const void *dy2;                   // masked. A second gradient, or NULL
+    void *dx;                          // gradient of x; may be dy unless `add`
+    const float *weight, *bias;        // NULL: 1 and 0
+    float *running_mean, *running_var; // forward updates them view after view
+    float *mean, *inv, *scale, *shift; // [views][c]: y = scale x + shift
+    float *k1, *k0;                    // [views][c]: dx = scale dy + k1 x + k0
+    float *dweight, *dbias;            // summed over views, or NULL
+    float *partial;                    // work: cuda_norm_work() floats
+};
+size_t cuda_norm_work(const struct cuda_norm *a);
+cudaError_t cuda_norm_forward(const struct cuda_norm *a, cudaStream_t s);
+cudaError_t cuda_norm_evaluate(const struct cuda_norm *a, cudaStream_t s);
+cudaError_t cuda_norm_backward(const struct cuda_norm *a, cudaStream_t s);
+
+// --- element by element: n elements ---
+cudaError_t cuda_relu(enum cuda_type t, void *y, const void *x, size_t n, cudaStream_t s);
+// dx = dy where y > 0, else 0; in place allowed.
+cudaError_t cuda_relu_backward(enum cuda_type t, void *dx, const void *dy, const void *y, size_t n,
+                               cudaStream_t s);
+cudaError_t cuda_add(enum cuda_type t, void *y, const void *a, const void *b, size_t n,
+                     cudaStream_t s);
+cudaError_t cuda_cast(void *bf16, const float *x, size_t n, cudaStream_t s);
+
+// --- pooling ---
+struct cuda_pool {
+    enum cuda_type type;
+    int n, c, h, w, oh, ow, k, stride, pad;
+};
+// `place` remembers the position of each maximum in its window (k <= 15): one byte an output.
+cudaError_t cuda_maxpool(const struct cuda_pool *p, void *y, uint8_t *place, const void *x,
+                         cudaStream_t s);
+cudaError_t cuda_maxpool_backward(const struct cuda_pool *p, void *dx, const void *dy,
+                                  const uint8_t *place, cudaStream_t s);
+// Mean over hw: typed y and, if not NULL, f32 features.
+cudaError_t cuda_gap(enum cuda_type t, void *y, float *features, const void *x, int n, int hw,
+                     int c, cudaStream_t s);
+cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const void *dy, int n, int hw, int c,
+                              cudaStream_t s);
+
+// --- bias of a linear layer: y += b; db = column sums of dy ---
+cudaError_t cuda_bias(enum cuda_type t, void *y, const float *b, int rows, int c, cudaStream_t s);
+cudaError_t cuda_bias_gradient(enum cuda_type t, float *db, const void *dy, int rows, int c,
+                               cudaStream_t s);
+
+// --- cosine loss: predictions p and projections z of both views, [2][n][c] ---
+struct cuda_loss {
+    enum cuda_type type;
+    int n, c;
+    const void *p, *z;
+    double *dots;   // [2][n][4]: p.p, z.z, p.z of view v's p with the other view's z; 1/|z|
+    double *spread; // [2][c]: std of z/|z| by dimension
+    double *scores; // loss, zstd
+};
+cudaError_t cuda_loss_forward(const struct cuda_loss *a, cudaStream_t s);
+cudaError_t cuda_loss_backward(const struct cuda_loss *a, void *dp, cudaStream_t s);
+
+// --- features: mean of n rows of d floats in double, and the rows less it ---
+cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d,
+                        cudaStream_t s);
+
+// --- update: tensors in pieces of at most UPDATE_CHUNK elements ---
+enum { UPDATE_CHUNK = 16384, UPDATE_RATES = 4 };
+struct cuda_chunk {
+    float *w, *v;     // master weights, momentum
+    const void *g;    // gradient, f32 or bf16
+    void *w16;        // bf16 copy of w, or NULL
+    int n, rate, g16; // elements; which learning rate; whether g is bf16
+};
+struct cuda_rates { // lives on the card, so that a recorded graph sees what was set last
+    float lr[UPDATE_RATES], momentum, weight_decay;
+};
+cudaError_t cuda_set_rates(struct cuda_rates *to, struct cuda_rates from, cudaStream_t s);
+// v = momentum v + (g + weight_decay w); w -= lr v.
+cudaError_t cuda_sgd(const struct cuda_chunk *chunk, int n, const struct cuda_rates *rates,
+                     cudaStream_t s);
+
+// --- views from images ---
+struct cuda_augment {
+    enum cuda_type type;
+    int views, batch, c;             // c: 1 or 3
+    int h, w, out_h, out_w;          // of the images, of the views
+    float gain[3], shift[3];         // out = gain x + shift, x in [0, 1]
+    const uint8_t *pixels;           // n x c x h x w
+    const int64_t *index;            // [batch]: which of them
+    const struct augment_view *view; // [views][batch]
+    float *work;                     // cuda_augment_work() floats
+    void *out;                       // [views][batch][out_h][out_w][c]
+    int blocks;                      // views worked at once
+};
+size_t cuda_augment_work(const struct cuda_augment *a);
+cudaError_t cuda_augment(const struct cuda_augment *a, cudaStream_t s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

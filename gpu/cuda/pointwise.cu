@@ -1,0 +1,220 @@
+// ReLU, add, casts, pooling and biases. Batch norms take most of the first two along (norm.cu);
+// these serve where they stand alone.
+#include "gpu/cuda/kernels.cuh"
+
+enum { THREADS = 256 };
+
+DEVICE size_t first_item(void)
+{
+    return (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+}
+
+DEVICE size_t item_step(void)
+{
+    return (size_t)gridDim.x * blockDim.x;
+}
+
+// --- element by element ---
+template <typename T> KERNEL(THREADS) relu(T *y, const T *x, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step()) {
+        float v = load1(x + i);
+        store1(y + i, v > 0 || v != v ? v : 0);
+    }
+}
+
+template <typename T> KERNEL(THREADS) relu_backward(T *dx, const T *dy, const T *y, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step())
+        store1(dx + i, load1(y + i) > 0 ? load1(dy + i) : 0);
+}
+
+template <typename T> KERNEL(THREADS) add(T *y, const T *a, const T *b, size_t n)
+{
+#if CUDA_BUG == 4 // off by one past the end
+    for (size_t i = first_item(); i <= n; i += item_step())
+#else
+    for (size_t i = first_item(); i < n; i += item_step())
+#endif
+        store1(y + i, load1(a + i) + load1(b + i));
+}
+
+KERNEL(THREADS) cast(bf16 *to, const float *x, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step())
+        store1(to + i, x[i]);
+}
+
+#define BOTH(kernel, t, n, s, ...)                                                                 \
+    do {                                                                                           \
+        if ((t) == CUDA_BF16) {                                                                    \
+            typedef bf16 T;                                                                        \
+            auto k = kernel<T>;                                                                    \
+            LAUNCH(k, blocks_for(n, THREADS), THREADS, s, __VA_ARGS__);                            \
+        } else {                                                                                   \
+            typedef float T;                                                                       \
+            auto k = kernel<T>;                                                                    \
+            LAUNCH(k, blocks_for(n, THREADS), THREADS, s, __VA_ARGS__);                            \
+        }                                                                                          \
+    } while (0)
+
+cudaError_t cuda_relu(enum cuda_type t, void *y, const void *x, size_t n, cudaStream_t s)
+{
+    BOTH(relu, t, n, s, (T *)y, (const T *)x, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_relu_backward(enum cuda_type t, void *dx, const void *dy, const void *y, size_t n,
+                               cudaStream_t s)
+{
+    BOTH(relu_backward, t, n, s, (T *)dx, (const T *)dy, (const T *)y, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_add(enum cuda_type t, void *y, const void *a, const void *b, size_t n,
+                     cudaStream_t s)
+{
+    BOTH(add, t, n, s, (T *)y, (const T *)a, (const T *)b, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_cast(void *to, const float *x, size_t n, cudaStream_t s)
+{
+    LAUNCH(cast, blocks_for(n, THREADS), THREADS, s, (bf16 *)to, x, n);
+    return cudaGetLastError();
+}
+
+// --- max pool: a thread an output, then a thread an input, which gathers from the windows that it
+// lies in (no atomics: the same sum every time) ---
+template <typename T>
+KERNEL(THREADS)
+maxpool(struct cuda_pool p, T *y, uint8_t *place, const T *x, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step()) {
+        int c = (int)(i % p.c), ow = (int)(i / p.c % p.ow), oh = (int)(i / p.c / p.ow % p.oh);
+        size_t image = i / p.c / p.ow / p.oh;
+        float best = 0;
+        int at = -1;
+        for (int a = 0; a < p.k; a++)
+            for (int b = 0; b < p.k; b++) {
+                int r = oh * p.stride - p.pad + a, q = ow * p.stride - p.pad + b;
+                if (r < 0 || r >= p.h || q < 0 || q >= p.w)
+                    continue;
+                float v = load1(x + ((image * p.h + r) * p.w + q) * p.c + c);
+                if (at < 0 || v > best || v != v) {
+                    best = v;
+                    at = a * p.k + b;
+                }
+            }
+        store1(y + i, best);
+        place[i] = (uint8_t)at;
+    }
+}
+
+template <typename T>
+KERNEL(THREADS)
+maxpool_backward(struct cuda_pool p, T *dx, const T *dy, const uint8_t *place, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step()) {
+        int c = (int)(i % p.c), q = (int)(i / p.c % p.w), r = (int)(i / p.c / p.w % p.h);
+        size_t image = i / p.c / p.w / p.h;
+        float sum = 0;
+        for (int a = (r + p.pad) % p.stride; a < p.k; a += p.stride)
+            for (int b = (q + p.pad) % p.stride; b < p.k; b += p.stride) {
+                int oh = (r + p.pad - a) / p.stride, ow = (q + p.pad - b) / p.stride;
+                if (r + p.pad < a || q + p.pad < b || oh >= p.oh || ow >= p.ow)
+                    continue;
+                size_t o = ((image * p.oh + oh) * p.ow + ow) * p.c + c;
+                if (place[o] == a * p.k + b)
+                    sum += load1(dy + o);
+            }
+        store1(dx + i, sum);
+    }
+}
+
+cudaError_t cuda_maxpool(const struct cuda_pool *p, void *y, uint8_t *place, const void *x,
+                         cudaStream_t s)
+{
+    size_t n = (size_t)p->n * p->oh * p->ow * p->c;
+    BOTH(maxpool, p->type, n, s, *p, (T *)y, place, (const T *)x, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_maxpool_backward(const struct cuda_pool *p, void *dx, const void *dy,
+                                  const uint8_t *place, cudaStream_t s)
+{
+    size_t n = (size_t)p->n * p->h * p->w * p->c;
+    BOTH(maxpool_backward, p->type, n, s, *p, (T *)dx, (const T *)dy, place, n);
+    return cudaGetLastError();
+}
+
+// --- global average pool: a thread a channel of an image ---
+template <typename T>
+KERNEL(THREADS)
+gap(T *y, float *features, const T *x, int hw, int c, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step()) {
+        const T *p = x + i / c * hw * c + i % c;
+        float sum = 0;
+        for (int k = 0; k < hw; k++)
+            sum += load1(p + (size_t)k * c);
+        sum /= (float)hw;
+        store1(y + i, sum);
+        if (features)
+            features[i] = sum;
+    }
+}
+
+template <typename T> KERNEL(THREADS) gap_backward(T *dx, const T *dy, int hw, int c, size_t n)
+{
+    float inv = 1.0f / (float)hw;
+    for (size_t i = first_item(); i < n; i += item_step())
+        store1(dx + i, load1(dy + i / c / hw * c + i % c) * inv);
+}
+
+cudaError_t cuda_gap(enum cuda_type t, void *y, float *features, const void *x, int n, int hw,
+                     int c, cudaStream_t s)
+{
+    size_t all = (size_t)n * c;
+    BOTH(gap, t, all, s, (T *)y, features, (const T *)x, hw, c, all);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const void *dy, int n, int hw, int c,
+                              cudaStream_t s)
+{
+    size_t all = (size_t)n * hw * c;
+    BOTH(gap_backward, t, all, s, (T *)dx, (const T *)dy, hw, c, all);
+    return cudaGetLastError();
+}
+
+// --- bias ---
+template <typename T> KERNEL(THREADS) bias(T *y, const float *b, int c, size_t n)
+{
+    for (size_t i = first_item(); i < n; i += item_step())
+        store1(y + i, load1(y + i) + b[i % c]);
+}
+
+template <typename T> KERNEL(THREADS) bias_gradient(float *db, const T *dy, int rows, int c)
+{
+    for (size_t i = first_item(); i < (size_t)c; i += item_step()) {
+        double sum = 0;
+        for (int r = 0; r < rows; r++)
+            sum += load1(dy + (size_t)r * c + i);
+        db[i] = (float)sum;
+    }
+}
+
+cudaError_t cuda_bias(enum cuda_type t, void *y, const float *b, int rows, int c, cudaStream_t s)
+{
+    size_t n = (size_t)rows * c;
+    BOTH(bias, t, n, s, (T *)y, b, c, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_bias_gradient(enum cuda_type t, float *db, const void *dy, int rows, int c,
+                               cudaStream_t s)
+{
+    BOTH(bias_gradient, t, (size_t)c, s, db, (const T *)dy, rows, c);
+    return cudaGetLastError();
+}

@@ -1,0 +1,37 @@
+// What a test may tell the stand-in for the card (tests/cuda/): how it schedules, which call fails,
+// what it has seen. The stand-in is the CUDA device's own sources, compiled for the host and linked
+// with emu.cc and fake libraries into a ssltop-cuda.so.
+#ifndef SSLTOP_TESTS_CUDA_CONTROL_H
+#define SSLTOP_TESTS_CUDA_CONTROL_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct emu_control {
+    // 0: blocks and threads in order; else shuffled, differently for each seed.
+    void (*seed)(unsigned seed);
+    // 1: queued work runs only when something waits for it, in the order that events ask for.
+    void (*lazy)(int on);
+    // The n-th call of this thread from now on (`others`: of any other thread) fails; 0: none.
+    // fail_hit: whether it has.
+    void (*fail)(int n, int others);
+    int (*fail_hit)(void);
+    // Objects alive: memory of card and host, streams, events, graphs, handles, descriptors.
+    long (*live)(void);
+    // What cudaGetDeviceCount returns, and the driver's version; 0, 13000: a usable card. And its
+    // compute capability.
+    void (*driver)(int code, int version, int major);
+    // The card has only this many bytes free; 0: plenty.
+    void (*memory)(unsigned long bytes);
+    // How often a recorded graph was launched, and kernels that ran.
+    long (*graphs)(void);
+    long (*kernels)(void);
+};
+const struct emu_control *emu_control(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+// Inside of the stand-in for the card: what its parts share.
+#ifndef SSLTOP_TESTS_CUDA_EMU_H
+#define SSLTOP_TESTS_CUDA_EMU_H
+
+#include "tests/cuda/shim.h"
+
+#include "tests/cuda/control.h"
+
+enum : size_t { EMU_ARENA = (size_t)1 << 31 };
+extern char *emu_arena; // memory of the card; readable only while it works
+
+void emu_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// Every entry of the fake libraries: one at a time, counted, and perhaps made to fail.
+struct emu_entry {
+    emu_entry();
+    ~emu_entry();
+    bool fails(void); // whether this call is the one
+};
+// Queue work of a library on a stream.
+void emu_queue(cudaStream_t s, const char *what, emu_work work);
+bool emu_recording(cudaStream_t s);
+// A library may read (or write) n bytes of the card's memory here: faults when it may not.
+void emu_touch(const void *p, size_t n, bool write, const char *what);
+bool emu_on_card(const void *p);
+void emu_count(long by); // objects alive
+void emu_sync(cudaStream_t s);
+
+// One grid, on the calling thread (fiber.cc). emu_inside: this thread of the host is working it.
+extern __thread int emu_inside;
+extern uint32_t emu_launch_number, emu_block_number, emu_barrier_number;
+void emu_run_grid(const char *name, dim3 grid, dim3 block, const emu_work &work);
+void emu_shuffle_schedule(unsigned seed);
+unsigned emu_random(unsigned below);
+size_t emu_stack_low(void); // of the running thread of the card
+enum { EMU_STACK = 64 * 1024 };
+
+// Exact checks of every access (shadow.cc), where compiled in.
+void shadow_alloc(void *p, size_t n);
+void shadow_free(void *p, size_t n);
+void shadow_block(void);
+void shadow_touch(const void *p, size_t n, bool write, const char *what);
+
+#endif
