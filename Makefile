@@ -39,10 +39,11 @@ TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
-ISAS       := v2 v3 v4
+ISAS       := v2 v3 v4 v4b
 ISA_v2     := -march=x86-64-v2
 ISA_v3     := -march=x86-64-v3
 ISA_v4     := -march=x86-64-v4 -mprefer-vector-width=512
+ISA_v4b    := $(ISA_v4) -mavx512bf16
 KERNELS    := gpu/cpu/kernels
 OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.o)
 

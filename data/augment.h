@@ -21,9 +21,9 @@ struct augment_view {
     int32_t top, left, height, width; // crop box in the source image; resized to the output size,
                                       // bilinear with antialias (PIL's). Pixels stay float from
                                       // here on, clamped to [0, 1] wherever torchvision clamps
-    uint8_t jitter;              // 0: no colour jitter
-    uint8_t order[JITTER_PARTS]; // enum jitter_part, in the order of application
-    float factor[JITTER_PARTS];  // indexed by enum jitter_part; hue: shift in [-0.5, 0.5]
+    uint8_t jitter;                   // 0: no colour jitter
+    uint8_t order[JITTER_PARTS];      // enum jitter_part, in the order of application
+    float factor[JITTER_PARTS];       // indexed by enum jitter_part; hue: shift in [-0.5, 0.5]
     uint8_t grayscale;
     float sigma;      // Gaussian blur; 0: none. Radius ceil(3 sigma), reflected borders
     uint8_t solarize; // invert values >= 128 (BYOL)

@@ -56,19 +56,20 @@ static const struct {
     {"spectrum", "n", "Samples behind it; for a live one the effective number."},
     {"spectrum", "sigma", "The singular values, from the largest down, with 5 significant digits."},
 
-    {"eval", "", "An evaluation: at the first and the last step, every --eval-every steps and on demand."},
+    {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand."},
     {"eval", "*", "The metrics by key, from the exact spectrum."},
     {"eval", "probe", "Test accuracy of a linear classifier on frozen features, 0 to 1."},
     {"eval", "knn.accuracy", "Test accuracy of the nearest 200 training features, 0 to 1."},
     {"eval", "n_train", "Training images behind the spectrum."},
     {"eval", "n_test", "Test images that were scored."},
 
-    {"event", "", "Something happened or was asked for. An event that steers the run is on the disk before the step "
-                  "from which it holds."},
-    {"event", "what", "Kind of event, such as mode, pause, resume, lr, guard, eval or warning."},
+    {"event", "", "Something happened or was asked for. A change of mode or learning rate is on the disk before "
+                  "the step from which it holds."},
+    {"event", "what", "Kind of event: a steering command (mode, until, lr, pause, resume, step, eval, checkpoint, stop), guard "
+     "(a rule that could not act) or warning."},
     {"event", "by", "Who asked: key, ctl, plan, guard, signal or trainer."},
-    {"event", "from", "What it was before."},
-    {"event", "to", "What it is from this step on."},
+    {"event", "from", "What it was before: a mode, a learning rate factor, an interval of evaluations."},
+    {"event", "to", "What it is from this step on; of until: the mode, at and the step."},
     {"event", "text", "The rest, for a person."},
 
     {"checkpoint", "", "A checkpoint was written; step is the number of steps that it holds."},

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define D_MAX 32768
 #define BLOCK 256 // rows a rank-k update; bounds the workspace
 
 // Decayed values of features that died would end as denormals, which cost a hundred times as much
@@ -35,8 +34,8 @@ static void one_thread(void)
 int moments_init(struct moments *m, int d, struct error *e)
 {
     *m = (struct moments){0};
-    if (d < 1 || d > D_MAX)
-        return error_set(e, "moments of %d dimensions: 1 to %d are possible", d, D_MAX);
+    if (d < 1 || d > SPECTRUM_D_MAX)
+        return error_set(e, "moments of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
     one_thread();
     m->d = d;
     m->work_rows = BLOCK + 1;
@@ -78,48 +77,74 @@ void moments_decay(struct moments *m, double factor)
     }
 }
 
-// Centre n rows of x (n x d, `stride` apart) on their own mean, into work (n x d); the mean into
-// work's row n as its distance from m->mean.
-static void centre(struct moments *m, const float *x, int n, size_t stride)
+// Centre n rows on their own mean; the mean into row n as its distance from m->mean.
+static void centre(const struct moments *m, double *rows, int n)
 {
     size_t d = (size_t)m->d;
-    double *mean = m->work + (size_t)n * d;
+    double *mean = rows + (size_t)n * d;
     memset(mean, 0, d * sizeof *mean);
     for (int i = 0; i < n; i++) {
-        const float *row = x + (size_t)i * stride;
+        const double *row = rows + (size_t)i * d;
         for (size_t j = 0; j < d; j++)
             mean[j] += row[j];
     }
     for (size_t j = 0; j < d; j++)
         mean[j] /= n;
     for (int i = 0; i < n; i++) {
-        const float *row = x + (size_t)i * stride;
-        double *out = m->work + (size_t)i * d;
+        double *row = rows + (size_t)i * d;
         for (size_t j = 0; j < d; j++)
-            out[j] = row[j] - mean[j];
+            row[j] -= mean[j];
     }
     for (size_t j = 0; j < d; j++)
         mean[j] -= m->mean[j];
 }
 
-// One block of at most BLOCK rows. The shift of the mean is a row more of the same rank-k update:
+// The shift of the mean is a row more of the same rank-k update:
 // scatter += sum (x - mean_b)(x - mean_b)^T + w n / (w + n) delta delta^T.
-static void add_block(struct moments *m, const float *x, int n, size_t stride)
+void moments_take(struct moments *m, double *rows, int n)
 {
     size_t d = (size_t)m->d;
-    centre(m, x, n, stride);
-    double *delta = m->work + (size_t)n * d, sum = m->weight + n;
+    centre(m, rows, n);
+    double *delta = rows + (size_t)n * d, sum = m->weight + n;
     double share = n / sum, scale = sqrt(m->weight * share);
     for (size_t j = 0; j < d; j++) {
         double mean = m->mean[j] + share * delta[j];
         m->mean[j] = fabs(mean) < sqrt(TINY) ? 0 : mean;
         delta[j] *= scale;
     }
-    // Row-major lower triangle of work^T work, work being (n + 1) x d.
-    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m->d, n + 1, 1, m->work, m->d, 1, m->scatter,
+    // Row-major lower triangle of rows^T rows, rows being (n + 1) x d.
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m->d, n + 1, 1, rows, m->d, 1, m->scatter,
                 m->d);
     m->weight = sum;
     m->weight2 += n;
+}
+
+void moments_merge(struct moments *m, const struct moments *other)
+{
+    size_t d = (size_t)m->d;
+    if (!(other->weight > 0))
+        return;
+    double sum = m->weight + other->weight, share = other->weight / sum;
+    double scale = m->weight * share;
+    for (size_t i = 0; i < d; i++) {
+        double di = other->mean[i] - m->mean[i];
+        for (size_t j = 0; j <= i; j++)
+            m->scatter[i * d + j] +=
+                other->scatter[i * d + j] + scale * di * (other->mean[j] - m->mean[j]);
+    }
+    for (size_t i = 0; i < d; i++)
+        m->mean[i] += share * (other->mean[i] - m->mean[i]);
+    m->weight = sum;
+    m->weight2 += other->weight2;
+}
+
+static void add_block(struct moments *m, const float *x, int n, size_t stride)
+{
+    size_t d = (size_t)m->d;
+    for (int i = 0; i < n; i++)
+        for (size_t j = 0; j < d; j++)
+            m->work[(size_t)i * d + j] = x[(size_t)i * stride + j];
+    moments_take(m, m->work, n);
 }
 
 int moments_add(struct moments *m, const float *x, int64_t n, size_t stride, struct error *e)
@@ -140,8 +165,8 @@ double moments_mean_norm(const struct moments *m)
 int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
 {
     *out = NULL;
-    if (d < 1 || d > D_MAX)
-        return error_set(e, "a spectrum of %d dimensions: 1 to %d are possible", d, D_MAX);
+    if (d < 1 || d > SPECTRUM_D_MAX)
+        return error_set(e, "a spectrum of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
     one_thread();
     struct spectrum_solver *s = calloc(1, sizeof *s);
     if (!s)

@@ -10,6 +10,8 @@
 
 #include "metrics/error.h"
 
+#define SPECTRUM_D_MAX 32768 // dimensions
+
 // Weighted moments of d-dimensional samples. `weight` = sum of w, `weight2` = sum of w^2, both with
 // the decay applied: n_eff = weight^2 / weight2. `mean` is d doubles; `scatter` is d x d doubles,
 // row major, lower triangle (row >= column) valid: sum of w (x - mean)(x - mean)^T. Dividing by
@@ -37,6 +39,13 @@ void moments_decay(struct moments *m, double factor);
 // input makes the moments not-finite (the caller sees it in the spectrum) until moments_reset.
 // Allocates nothing; -1 only for n or stride that cannot be, before anything is changed.
 int moments_add(struct moments *m, const float *x, int64_t n, size_t stride, struct error *e);
+
+// The same for n >= 1 rows in double that the caller lends, row major, d apart: (n + 1) x d, the
+// last row free. They are overwritten.
+void moments_take(struct moments *m, double *rows, int n);
+
+// Join the samples behind `other` (of the same d) to those behind m, as if they had been added.
+void moments_merge(struct moments *m, const struct moments *other);
 
 // Workspace for eigenvalues of d x d; allocate once, reuse.
 struct spectrum_solver;

@@ -348,7 +348,7 @@ static float *run_pool(const uint8_t *pixels, int threads)
     return all;
 }
 
-Test(pool, the_same_for_any_number_of_threads)
+Test(pixels, pool_the_same_for_any_number_of_threads)
 {
     uint8_t *pixels = noise((size_t)IMAGES * 3 * 70 * 66, 3);
     size_t size = 2 * STEPS * (BATCH * VIEW_SIZE + 1);
@@ -381,7 +381,7 @@ Test(pool, the_same_for_any_number_of_threads)
     free(pixels);
 }
 
-Test(pool, images_themselves_and_bf16)
+Test(pixels, pool_images_themselves_and_bf16)
 {
     struct pixel_shape shape = {1, 28, 28, 28, 28};
     struct pixel_pool *p;
@@ -422,7 +422,7 @@ Test(pool, images_themselves_and_bf16)
     free(pixels);
 }
 
-Test(pool, refuses_and_stays_usable)
+Test(pixels, pool_refuses_and_stays_usable)
 {
     struct pixel_pool *p;
     struct error e = {""};

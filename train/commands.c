@@ -55,10 +55,6 @@ static void do_pause(struct trainer *tr, const struct command_call *c, struct an
 
 static void do_resume(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    if (tr->broken) {
-        refuse(a, "%s", tr->why);
-        return;
-    }
     if (tr->pause_at < 0) {
         refuse(a, "it is not paused");
         return;
@@ -70,10 +66,6 @@ static void do_resume(struct trainer *tr, const struct command_call *c, struct a
 
 static void do_step(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    if (tr->broken) {
-        refuse(a, "%s", tr->why);
-        return;
-    }
     if (!is_paused(tr)) {
         refuse(a, "it is not paused: pause first");
         return;
@@ -85,10 +77,6 @@ static void do_step(struct trainer *tr, const struct command_call *c, struct ans
 
 static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    if (tr->broken) {
-        refuse(a, "%s", tr->why);
-        return;
-    }
     report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
     loop_evaluate(tr, 0);
     if (tr->last_eval == tr->t)
@@ -101,10 +89,6 @@ static void do_checkpoint(struct trainer *tr, const struct command_call *c, stru
 {
     struct error why = {{0}};
     char file[64];
-    if (tr->broken) {
-        refuse(a, "%s", tr->why);
-        return;
-    }
     report_event(tr, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
     checkpoint_name(tr->t, file, sizeof file);
     if (loop_checkpoint(tr, &why) == 0)
@@ -220,7 +204,9 @@ static void handle(struct trainer *tr, const struct request *r)
         report_event(tr, tr->t, "stop", "signal", "", "", 0, "SIG%s", sigabbrev_np(r->signal));
         return;
     }
-    if (handler[r->call.command])
+    if (tr->broken && r->call.command != COMMAND_STOP)
+        refuse(&a, "%s", tr->why);
+    else if (handler[r->call.command])
         handler[r->call.command](tr, &r->call, &a);
     else
         refuse(&a, "%s is not for the trainer", command_table[r->call.command].name);

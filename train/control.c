@@ -65,7 +65,7 @@ static int take_mode(const char *word, struct command_call *out, struct error *e
         return error_set(e, "unknown mode '%s'; there are multi-epoch, continual, cumulative",
                          shown);
     }
-    snprintf(out->mode, sizeof out->mode, "%s", name);
+    snprintf(out->mode, sizeof out->mode, "%.*s", (int)sizeof out->mode - 1, name);
     if (!at)
         return 0;
     char *end;

@@ -70,7 +70,10 @@ static int eval_is_due(const struct trainer *tr)
 {
     if (tr->last_eval == tr->t)
         return 0;
-    return tr->t % tr->eval_every == 0 || (tr->t == tr->begin && tr->origin.kind == ORIGIN_BRANCH);
+    // A run that begins elsewhere than at step 0 has no other measure of where it begins.
+    int begins_here =
+        tr->t == tr->begin && tr->origin_step == tr->begin && tr->origin.kind != ORIGIN_RESUME;
+    return tr->t % tr->eval_every == 0 || begins_here;
 }
 
 // ---------------------------------------------------------------- checkpoint

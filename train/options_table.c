@@ -103,7 +103,8 @@ const struct option_row option_table[] = {
      .doc = "Act when a metric says so: 'auc > 0.85 for 200 steps: continual'. Several are separated by ';'."},
 
     {INT64("eval-every", OPTION_CONFIG, eval_every, "evaluation"), AUTO, RANGE(1, MANY),
-     .doc = "Steps between exact spectra. auto: one epoch."},
+     .doc = "Steps between exact spectra. auto: one epoch. Lengthened, with an event, when "
+            "evaluations take more than 5 % of the time."},
     {INT64("eval-images", OPTION_CONFIG, eval_images, "evaluation"), AUTO, RANGE(2, MANY),
      .doc = "Training images behind an exact spectrum, at most all. auto: 16 times the number of features."},
 

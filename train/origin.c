@@ -192,7 +192,9 @@ static int check_end(const struct origin *a, struct error *e)
 {
     if (a->kind == ORIGIN_FRESH)
         return 0;
-    if (a->step >= a->past.run.u.run.steps && a->kind != ORIGIN_BRANCH)
+    // Killed between its last checkpoint and its end, it has that end to come.
+    int ended = a->kind != ORIGIN_RESUME || strcmp(a->past.end_reason, "finished") == 0;
+    if (a->step >= a->past.run.u.run.steps && a->kind != ORIGIN_BRANCH && ended)
         return error_set(e, "%s is finished: it has done all its %" PRId64 " steps", a->run,
                          a->past.run.u.run.steps);
     if (a->stop_at && a->stop_at <= a->step)
@@ -362,7 +364,7 @@ int origin_restore(const struct origin *a, struct setup *s, struct rates *rates,
         return *a->o.init ? checkpoint_init(a->o.init, &s->net, s->plan, e) : 0;
     if (same_machine(a, s, e) < 0 || same_data(a, s, e) < 0 || restore_plan(a, s, rates, e) < 0)
         return -1;
-    if (a->step >= s->steps)
+    if (a->step > s->steps || (a->step == s->steps && a->kind != ORIGIN_RESUME))
         return error_set(e, "step %" PRId64 " is the end: there are %" PRId64 " steps", a->step,
                          s->steps);
     if (*a->file && a->kind != ORIGIN_BRANCH && a->checkpoint.steps != s->steps)

@@ -209,7 +209,7 @@ static int open_parts(struct publisher *p, const struct publisher_options *o, st
         p->socket_path[0] = '\0';
         return -1;
     }
-    if (watchers_new(fd, writer_on_call, p, &p->watchers, e) < 0 || write_control(p, e) < 0)
+    if (watchers_new(fd, writer_on_call, p, &p->watchers, e) < 0)
         return -1;
     return open_log(p, o->append, e);
 }
@@ -248,6 +248,16 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     }
     *out = p;
     return 0;
+}
+
+int publisher_settle(struct publisher *p, const char *dir, struct error *e)
+{
+    char *copy = strdup(dir);
+    if (!copy)
+        return error_set(e, "out of memory");
+    free(p->dir); // the thread does not look at it
+    p->dir = copy;
+    return write_control(p, e);
 }
 
 static void end_thread(struct publisher *p)

@@ -15,14 +15,18 @@ struct publisher;
 struct publisher_options {
     const char *dir; // run folder
     int append;      // the log exists: go on after its last whole frame
-    int signal_fd;   // signalfd whose signals become requests; -1: none. Stays the caller's
+    int signal_fd;   // each byte read from it is the number of a signal that asks to end; -1: none.
+                     // Stays the caller's
     int note_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
     int echo;    // tell it on stderr too
 };
 
-// Open the log, the socket and the file `control` in the run folder, and start the thread. On
-// failure nothing is left of them (a log that existed stays).
+// Open the log and the socket, and start the thread. On failure nothing is left of them (a log that
+// existed stays).
 int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e);
+// The run folder has its name, which may be another than before: write the file `control` there, so
+// that commands can come.
+int publisher_settle(struct publisher *p, const char *dir, struct error *e);
 // Write out what is queued, say goodbye to watchers (at most a second), remove socket and
 // `control`, free. -1: the log is missing lines.
 int publisher_close(struct publisher *p, struct error *e);

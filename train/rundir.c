@@ -147,6 +147,38 @@ static void find_name(const struct options *o, int attempt, char *name, size_t s
         snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), o->data);
 }
 
+static void empty_folder(const char *dir)
+{
+    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
+                                       "lock"};
+    char path[4200];
+    rundir_sweep(dir);
+    rundir_drop_after(dir, -1);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (join(path, sizeof path, dir, ours[i], NULL) == 0)
+            unlink(path);
+    rmdir(dir);
+}
+
+// A hidden folder of this name may be left from a trainer that was killed while it started.
+static int make_hidden(struct rundir *d, struct error *e)
+{
+    char hidden[300];
+    snprintf(hidden, sizeof hidden, ".%s.new", d->name);
+    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0)
+        return -1;
+    if (mkdir(d->path, 0700) == 0)
+        return 0;
+    if (errno == EEXIST && !rundir_alive(d->path)) {
+        empty_folder(d->path);
+        if (mkdir(d->path, 0700) == 0)
+            return 0;
+    }
+    if (errno == EEXIST)
+        return error_set(e, "another trainer is just starting %s in %s", d->name, d->runs);
+    return error_set(e, "can't make the run folder %s/%s: %s", d->runs, d->name, strerror(errno));
+}
+
 static int make_folder(struct rundir *d, const struct options *o, const char *name, struct error *e)
 {
     if (mkdir(o->runs, 0777) == 0)
@@ -158,17 +190,35 @@ static int make_folder(struct rundir *d, const struct options *o, const char *na
             snprintf(d->name, sizeof d->name, "%s", name);
         else
             find_name(o, attempt, d->name, sizeof d->name);
-        if (join(d->path, sizeof d->path, o->runs, d->name, e) < 0)
-            return -1;
-        if (mkdir(d->path, 0700) == 0)
+        if (rundir_check(o->runs, d->name, e) == 0)
             break;
-        if (errno == EEXIST && !*name && attempt < 100)
-            continue;
-        if (errno == EEXIST)
-            return rundir_check(o->runs, d->name, e);
-        return error_set(e, "can't make the run folder %s: %s", d->path, strerror(errno));
+        if (*name || attempt == 100)
+            return -1;
     }
+    if (make_hidden(d, e) < 0)
+        return -1;
     d->made = 1;
+    return 0;
+}
+
+int rundir_publish(struct rundir *d, struct error *e)
+{
+    char path[sizeof d->path];
+    if (join(path, sizeof path, d->runs, d->name, e) < 0)
+        return -1;
+    int rc = renameat2(AT_FDCWD, d->path, AT_FDCWD, path, RENAME_NOREPLACE);
+    if (rc < 0 && (errno == EINVAL || errno == ENOSYS)) // not every file system can
+        rc = rundir_check(d->runs, d->name, e) < 0 ? -1 : rename(d->path, path);
+    if (rc < 0 && errno == EEXIST)
+        return rundir_check(d->runs, d->name, e);
+    if (rc < 0)
+        return error_set(e, "can't make the run folder %s: %s", path, strerror(errno));
+    memcpy(d->path, path, sizeof d->path);
+    int fd = open(d->runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
     return 0;
 }
 
@@ -219,17 +269,8 @@ void rundir_close(struct rundir *d)
 
 void rundir_discard(struct rundir *d)
 {
-    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
-                                       "lock"};
-    char path[4200];
-    if (d->made) {
-        rundir_sweep(d->path);
-        rundir_drop_after(d->path, -1);
-        for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-            if (join(path, sizeof path, d->path, ours[i], NULL) == 0)
-                unlink(path);
-        rmdir(d->path);
-    }
+    if (d->made)
+        empty_folder(d->path);
     if (d->made_runs)
         rmdir(d->runs); // refuses when somebody else put something there meanwhile
     rundir_close(d);

@@ -146,8 +146,7 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
         .precision = strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32,
         .algorithms = algorithms,
     };
-    p->say(p->context,
-           algorithms ? "compiling the network" : "compiling the network and timing its layers");
+    p->say(p->context, "compiling the network");
     if (images_new(s->device, train->images, train->n, data->channels, data->height, data->width,
                    data->mean, data->std, &s->images, e) < 0 ||
         device_compile(s->device, &s->net, &compile, &s->plan, e) < 0 ||

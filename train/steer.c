@@ -216,10 +216,10 @@ void steer_break(struct trainer *tr, const char *why)
     tr->broken = 1;
     if (tr->last_checkpoint >= 0)
         snprintf(tr->why, sizeof tr->why,
-                 "%.90s; stop, and go on from step %" PRId64 " with other options", why,
-                 tr->last_checkpoint);
+                 "%.80s; stop, then branch: --resume %.40s --from %" PRId64 " --name NEW --lr LESS",
+                 why, tr->dir.name, tr->last_checkpoint);
     else
-        snprintf(tr->why, sizeof tr->why, "%.90s; stop, and begin again with other options", why);
+        snprintf(tr->why, sizeof tr->why, "%.80s; stop, and begin again with a lower --lr", why);
     note(tr->dir.note_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
     report_event(tr, tr->t, "pause", "trainer", "", "", 0, "%s", tr->why);
     report_status(tr);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,46 +19,64 @@ enum { FAILED = 1, REFUSED = 2 };
 
 // ---------------------------------------------------------------- signals
 
-// Signals that end a training are taken by the writer thread; those that would kill it for a full
-// disk or a gone reader are not wanted.
+// A signal becomes a byte in a pipe that the writer thread reads. Not signalfd: libraries start
+// threads before main that do not block what we block, and the signal would find them.
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDING = sizeof ending / sizeof *ending };
+static int signal_pipe[2] = {-1, -1}; // a handler has no other way to know it
+
 struct signals {
-    sigset_t taken, before;
-    int fd;
+    struct sigaction before[ENDING];
 };
+
+static void on_signal(int number)
+{
+    int was = errno;
+    unsigned char byte = (unsigned char)number;
+    ssize_t n = write(signal_pipe[1], &byte, 1); // full: there are signals enough in it
+    (void)n;
+    errno = was;
+}
+
+// SIGHUP ends a headless training, unless nohup says that it does not.
+static int takes(int number, int headless)
+{
+    struct sigaction now;
+    if (number != SIGHUP)
+        return 1;
+    return headless && sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
 
 static int signals_take(struct signals *s, int headless, struct error *e)
 {
+    struct sigaction ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&ours.sa_mask);
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_set(e, "no pipe for signals: %s", strerror(errno));
+    // A full disk and a gone reader are errors to be told, not reasons to die.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    sigemptyset(&s->taken);
-    sigaddset(&s->taken, SIGINT);
-    sigaddset(&s->taken, SIGTERM);
-    if (headless)
-        sigaddset(&s->taken, SIGHUP);
-    else
-        signal(SIGHUP, SIG_IGN);
-    // Every thread made from here on inherits the mask.
-    pthread_sigmask(SIG_BLOCK, &s->taken, &s->before);
-    s->fd = signalfd(-1, &s->taken, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (s->fd >= 0)
-        return 0;
-    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
-    return error_set(e, "no signalfd: %s", strerror(errno));
+    for (int i = 0; i < ENDING; i++) {
+        ours.sa_handler = takes(ending[i], headless) ? on_signal : SIG_IGN;
+        sigaction(ending[i], &ours, &s->before[i]);
+    }
+    return 0;
 }
 
-// A signal that came while nobody looked, or 0.
-static int signals_pending(const struct signals *s)
+// A signal that came before the writer thread was there, or 0.
+static int signals_pending(void)
 {
-    struct signalfd_siginfo info;
-    return read(s->fd, &info, sizeof info) == (ssize_t)sizeof info ? (int)info.ssi_signo : 0;
+    unsigned char byte;
+    return read(signal_pipe[0], &byte, 1) == 1 ? byte : 0;
 }
 
-static void signals_release(struct signals *s)
+static void signals_release(const struct signals *s)
 {
-    while (signals_pending(s))
-        continue;
-    close(s->fd);
-    pthread_sigmask(SIG_SETMASK, &s->before, NULL);
+    for (int i = 0; i < ENDING; i++)
+        sigaction(ending[i], &s->before[i], NULL);
+    close(signal_pipe[0]);
+    close(signal_pipe[1]);
+    signal_pipe[0] = signal_pipe[1] = -1;
 }
 
 // ---------------------------------------------------------------- the start
@@ -155,8 +172,9 @@ static int first_record(struct trainer *tr, struct error *e)
     return rc;
 }
 
-// Folder, first checkpoint, log and socket. On failure nothing of them is left.
-static int enter(struct trainer *tr, const struct signals *signals, struct error *e)
+// Folder, first checkpoint, log and socket; the folder's name comes last. On failure nothing of
+// them is left.
+static int enter(struct trainer *tr, struct error *e)
 {
     const struct options *o = &tr->setup.o;
     int resumed = tr->origin.kind == ORIGIN_RESUME;
@@ -178,21 +196,21 @@ static int enter(struct trainer *tr, const struct signals *signals, struct error
     struct publisher_options p = {
         .dir = tr->dir.path,
         .append = resumed,
-        .signal_fd = signals->fd,
+        .signal_fd = signal_pipe[0],
         .note_fd = tr->dir.note_fd,
         .echo = tr->headless,
     };
     if (publisher_open(&p, &tr->publisher, e) < 0)
         return -1;
-    if (first_record(tr, e) < 0) {
-        if (resumed)
-            publisher_close(tr->publisher, NULL);
-        else
-            publisher_discard(tr->publisher);
-        tr->publisher = NULL;
-        return -1;
-    }
-    return 0;
+    if (first_record(tr, e) == 0 && (resumed || rundir_publish(&tr->dir, e) == 0) &&
+        publisher_settle(tr->publisher, tr->dir.path, e) == 0)
+        return 0;
+    if (resumed)
+        publisher_close(tr->publisher, NULL);
+    else
+        publisher_discard(tr->publisher);
+    tr->publisher = NULL;
+    return -1;
 }
 
 // Let go of the terminal: what libraries still want to say goes to trainer.log.
@@ -226,10 +244,10 @@ static void announce_ready(const struct trainer *tr, int ready_fd)
 
 // ---------------------------------------------------------------- the whole
 
-static int train(struct trainer *tr, const struct signals *signals, int ready_fd, struct error *e)
+static int train(struct trainer *tr, int ready_fd, struct error *e)
 {
     struct error late = {{0}};
-    if (enter(tr, signals, e) < 0) {
+    if (enter(tr, e) < 0) {
         rundir_discard(&tr->dir);
         return FAILED;
     }
@@ -274,7 +292,7 @@ static int hold(struct trainer *tr, const struct options *o, struct error *e)
 }
 
 static int run(struct trainer *tr, const struct options *o, const unsigned char *given,
-               const struct signals *signals, int ready_fd, struct error *e)
+               int ready_fd, struct error *e)
 {
     const struct progress progress = {say, &ready_fd};
     if (hold(tr, o, e) < 0)
@@ -291,10 +309,10 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
         describe(tr, stdout);
         return 0;
     }
-    int sig = signals_pending(signals);
+    int sig = signals_pending();
     if (sig)
         return error_set(e, "interrupted before it began"), 128 + sig;
-    return train(tr, signals, ready_fd, e);
+    return train(tr, ready_fd, e);
 }
 
 int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
@@ -309,7 +327,7 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
         free(tr);
         return FAILED;
     }
-    int code = run(tr, o, given, &signals, ready_fd, e);
+    int code = run(tr, o, given, ready_fd, e);
     release(tr);
     signals_release(&signals);
     return code;

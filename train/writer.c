@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -225,11 +224,11 @@ static int sleep_ms(struct publisher *p, int busy)
 
 static void take_signal(struct publisher *p)
 {
-    struct signalfd_siginfo s;
-    if (read(p->signal_fd, &s, sizeof s) != (ssize_t)sizeof s)
+    unsigned char number;
+    if (read(p->signal_fd, &number, 1) != 1)
         return;
     pthread_mutex_lock(&p->lock);
-    p->signal = (int)s.ssi_signo;
+    p->signal = number;
     pthread_cond_signal(&p->asked);
     pthread_mutex_unlock(&p->lock);
 }

@@ -112,43 +112,70 @@ static int choose(struct cpu_plan *p, const struct shape *s, enum pass pass, dnn
     return cpu_keep_desc(p, *pd, e);
 }
 
-// Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications. It wins from 32 channels up
-// where the image is not tiny; below, its transforms cost more than they save. A rule and not a
-// race of timings: the same run must be the same on every start.
-static int wants_winograd(const struct cpu_plan *p, const struct node *d, const struct tensor *in)
+// How a pass may be computed; the letters make the plan's algorithm word. Which one is a rule and
+// not a race of timings: the same run must be the same on every start.
+static const struct algorithm {
+    char letter;
+    dnnl_alg_kind_t kind;
+    int f32; // in f32 although the plan is bf16: copies of what goes in
+    const char *name;
+} algorithms[] = {
+    {'d', dnnl_convolution_direct, 0, "direct"},
+    {'w', dnnl_convolution_winograd, 0, "Winograd"},
+    {'f', dnnl_convolution_direct, 1, "direct in f32"},
+};
+
+// Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
+// where the image is not tiny; below, its transforms cost more than they save. The bf16 code for
+// weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
+static char rule(const struct cpu_plan *p, enum pass pass, const struct node *d,
+                 const struct tensor *in)
 {
-    return p->type == TYPE_F32 && d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 &&
-           d->h * d->w >= 16;
+    if (p->type == TYPE_BF16)
+        return pass == PASS_WEIGHTS && d->stride > 1 ? 'f' : 'd';
+    return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
+                                                                                         : 'd';
 }
 
-// The letter of a pass: what was recorded, else the rule.
-static char letter(struct cpu_plan *p, const struct node *d, const struct tensor *in)
+// The algorithm of the next pass: what was recorded, else the rule. NULL: no such letter.
+static const struct algorithm *next_algorithm(const struct cpu_plan *p, enum pass pass,
+                                              const struct node *d, const struct tensor *in)
 {
+    char letter = rule(p, pass, d, in);
     if (p->recorded)
-        return p->n_choice < (int)strlen(p->recorded) ? p->recorded[p->n_choice] : 'd';
-    return wants_winograd(p, d, in) ? 'w' : 'd';
+        letter = p->n_choice < (int)strlen(p->recorded) ? p->recorded[p->n_choice] : '?';
+    for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++)
+        if (algorithms[i].letter == letter)
+            return &algorithms[i];
+    return NULL;
 }
 
 static int select_pass(struct cpu_plan *p, const struct shape *s, enum pass pass,
                        const struct node *d, const struct tensor *in, const struct tensor *out,
                        dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd, struct error *e)
 {
-    char c = letter(p, d, in);
-    if (c == 'w') {
-        *pd = try_desc(p, s, pass, dnnl_convolution_winograd, &in->md, &out->md, hint);
-        if (is_fast(*pd)) {
-            return plan_choice(p, 'w', e) < 0 || cpu_keep_desc(p, *pd, e) < 0 ? -1 : 0;
+    const struct algorithm *a = next_algorithm(p, pass, d, in);
+    if (!a)
+        return error_set(e, "%s: the recorded algorithms are for another network", d->name);
+    if (a != algorithms) {
+        struct shape as = *s;
+        dnnl_memory_desc_t x = in->md, y = out->md;
+        if (a->f32) {
+            as.type = TYPE_F32;
+            x.data_type = y.data_type = dnnl_f32;
         }
+        *pd = try_desc(p, &as, pass, a->kind, &x, &y, hint);
+        if (is_fast(*pd))
+            return plan_choice(p, a->letter, e) < 0 || cpu_keep_desc(p, *pd, e) < 0 ? -1 : 0;
         if (*pd)
             dnnl_primitive_desc_destroy(*pd);
         if (p->recorded)
-            return error_set(
-                e, "%s: the recorded algorithm (Winograd) does not exist on this processor",
-                d->name);
+            return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
+                             d->name, a->name);
     }
-    if (plan_choice(p, 'd', e) < 0)
+    if (plan_choice(p, algorithms->letter, e) < 0)
         return -1;
-    return choose(p, s, pass, dnnl_convolution_direct, &in->md, &out->md, hint, pd, e);
+    return choose(p, s, pass, algorithms->kind, &in->md, &out->md, hint, pd, e);
 }
 
 // Memory for a copy of tensor `t` in layout `md`, for both views; the tensor's own where the
@@ -280,9 +307,10 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
     if (!c)
         return NULL;
     c->base = (struct stage){&conv_kind, d, in, NULL, out};
-    struct shape s = {.in = {p->batch, in->c, in->h, in->w},
-                      .out = {p->batch, d->c, d->h, d->w},
-                      .weights = {d->c, in->c, d->k, d->k},
+    int ic = in->layout == LAYOUT_PLAIN ? in->c : padded(p, in->c), oc = padded(p, d->c);
+    struct shape s = {.in = {p->batch, ic, in->h, in->w},
+                      .out = {p->batch, oc, d->h, d->w},
+                      .weights = {oc, ic, d->k, d->k},
                       .stride = {d->stride, d->stride},
                       .pad = {d->pad, d->pad},
                       .type = p->type};

@@ -164,7 +164,7 @@ static int seed(struct cpu_plan *p, int view, const float *dy, struct error *e)
                                                rows ? dnnl_nc : dnnl_nchw),
                   "gradient", e) < 0)
         return -1;
-    return cpu_convert(p, &plain, dy, &t->md, p->seed[view]->data, e);
+    return cpu_convert(p, &plain, dy, &t->outer_md, p->seed[view]->data, e);
 }
 
 static int cpu_backward(struct plan *plan, const float *const dy[2], struct error *e)
@@ -245,7 +245,7 @@ static int canonical(struct cpu_plan *p, const struct tensor *t, const void *dat
                                                rows ? dnnl_nc : dnnl_nchw),
                   "output", e) < 0)
         return -1;
-    return cpu_convert(p, &t->md, data, &plain, out, e);
+    return cpu_convert(p, &t->outer_md, data, &plain, out, e);
 }
 
 static int cpu_output(struct plan *plan, int node, int view, float *y, struct error *e)

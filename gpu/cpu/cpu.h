@@ -52,7 +52,10 @@ struct tensor {
     enum layout layout;
     int type;        // TYPE_F32 or TYPE_BF16
     size_t elements; // with padding
-    dnnl_memory_desc_t md;
+    // The same memory twice: for computing, the padding channels are channels like any other
+    // (oneDNN's fast code wants whole blocks, and zeros stay zeros); for tensors that come in or go
+    // out they are padding.
+    dnnl_memory_desc_t md, outer_md;
     void *data[VIEWS];
     dnnl_memory_t memory[VIEWS];
     int wants_grad;
@@ -83,7 +86,7 @@ struct op_list {
 // its padding).
 struct trained {
     const struct param *param;
-    dnnl_memory_desc_t md;
+    dnnl_memory_desc_t md, outer_md; // as a tensor's
     size_t elements;
     float *w, *v, *g[VIEWS];
 };
@@ -183,6 +186,11 @@ int plan_choice(struct cpu_plan *p, char letter, struct error *e);
 static inline size_t type_size(int type)
 {
     return type == TYPE_BF16 ? 2 : 4;
+}
+// Channels of a blocked tensor, whole blocks.
+static inline int padded(const struct cpu_plan *p, int c)
+{
+    return (c + p->k->block - 1) / p->k->block * p->k->block;
 }
 static inline dnnl_data_type_t type_dnnl(int type)
 {

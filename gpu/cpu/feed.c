@@ -27,8 +27,9 @@ int feed_init(struct cpu_plan *p, struct error *e)
         }
     dnnl_primitive_desc_t pd;
     dnnl_engine_t engine = p->device->engine;
-    if (cpu_check(dnnl_reorder_primitive_desc_create(&pd, &f->md, engine, &t->md, engine, NULL),
-                  "input", e) < 0 ||
+    if (cpu_check(
+            dnnl_reorder_primitive_desc_create(&pd, &f->md, engine, &t->outer_md, engine, NULL),
+            "input", e) < 0 ||
         cpu_keep_desc(p, pd, e) < 0)
         return -1;
     return cpu_primitive(p, pd, &f->ingest, e);
@@ -158,7 +159,7 @@ int feed_input(struct plan *plan, int view, const float *x, struct error *e)
     if (view < 0 || view >= VIEWS)
         return error_set(e, "there is no view %d", view);
     plain.data_type = dnnl_f32;
-    if (cpu_convert(p, &plain, x, &t->md, t->data[view], e) < 0)
+    if (cpu_convert(p, &plain, x, &t->outer_md, t->data[view], e) < 0)
         return -1;
     p->feed.direct |= 1 << view;
     return 0;

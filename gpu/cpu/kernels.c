@@ -42,13 +42,17 @@ static inline vf load_bf16(const uint16_t *p)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
-// Round to nearest, ties to even; a NaN stays a NaN.
+// Round to nearest, ties to even; a NaN stays a NaN. (The instruction takes denormals for zero.)
 static inline void store_bf16(uint16_t *p, vf v)
 {
+#ifdef __AVX512BF16__
+    __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#else
     vu u = (vu)v;
     vu rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
     vu nan = (vu)(v != v);
     vh h = __builtin_convertvector((rounded & ~nan) | (((u >> 16) | 0x40) & nan), vh);
+#endif
     memcpy(p, &h, sizeof h);
 }
 

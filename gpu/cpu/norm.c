@@ -23,10 +23,9 @@ static struct norm_args args(struct cpu_plan *p, struct norm *s, int view)
 {
     const struct tensor *x = s->base.in;
     int rows = x->layout == LAYOUT_ROWS;
-    int block = p->k->block;
     return (struct norm_args){
         .n = p->batch,
-        .c = rows ? x->c : (x->c + block - 1) / block * block,
+        .c = rows ? x->c : padded(p, x->c),
         .hw = x->h * x->w,
         .threads = p->threads,
         .relu = s->relu,
@@ -146,11 +145,11 @@ struct stage *norm_stage(struct cpu_plan *p, const struct node *d, struct tensor
         return NULL;
     s->base = (struct stage){&norm_kind, d, in, add, out};
     s->relu = relu;
-    size_t block = (size_t)p->k->block, padded = ((size_t)in->c + block - 1) / block * block;
-    size_t size = padded * sizeof(float);
+    size_t channels = (size_t)padded(p, in->c);
+    size_t size = channels * sizeof(float);
     if (d->affine) {
-        s->weight = params_vector(p, d, PARAM_WEIGHT, padded, e);
-        s->bias = params_vector(p, d, PARAM_BIAS, padded, e);
+        s->weight = params_vector(p, d, PARAM_WEIGHT, channels, e);
+        s->bias = params_vector(p, d, PARAM_BIAS, channels, e);
         if (!s->weight || !s->bias)
             return NULL;
     }
@@ -162,7 +161,7 @@ struct stage *norm_stage(struct cpu_plan *p, const struct node *d, struct tensor
             return NULL;
     for (int c = 0; c < in->c; c++)
         s->ones[c] = 1;
-    s->running_mean = params_running(p, d, PARAM_RUNNING_MEAN, padded, e);
-    s->running_var = params_running(p, d, PARAM_RUNNING_VAR, padded, e);
+    s->running_mean = params_running(p, d, PARAM_RUNNING_MEAN, channels, e);
+    s->running_var = params_running(p, d, PARAM_RUNNING_VAR, channels, e);
     return s->running_mean && s->running_var ? &s->base : NULL;
 }

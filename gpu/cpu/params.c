@@ -22,7 +22,9 @@ static struct trained *trained_new(struct cpu_plan *p, const struct param *param
     struct trained *t = &p->trained[param - p->net.param];
     size_t size = dnnl_memory_desc_get_size(md);
     t->param = param;
-    t->md = *md;
+    t->md = t->outer_md = *md;
+    for (int i = 0; i < param->ndim && i < 2; i++)
+        t->outer_md.dims[i] = param->dim[i]; // the rest of the blocks is padding
     t->elements = size / sizeof(float);
     float **arrays[] = {&t->w, &t->v, &t->g[0], &t->g[1]};
     for (int i = 0; i < 4; i++)
@@ -106,8 +108,8 @@ static int convert(struct cpu_plan *p, const struct trained *t, void *data, floa
     if (cpu_check(dnnl_memory_desc_init_by_tag(&plain, param->ndim, dims, dnnl_f32, tag),
                   param->name, e) < 0)
         return -1;
-    return in ? cpu_convert(p, &plain, v, &t->md, data, e)
-              : cpu_convert(p, &t->md, data, &plain, v, e);
+    return in ? cpu_convert(p, &plain, v, &t->outer_md, data, e)
+              : cpu_convert(p, &t->outer_md, data, &plain, v, e);
 }
 
 // The parameter behind a name and which of its arrays the prefix asks for.

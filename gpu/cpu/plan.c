@@ -67,13 +67,15 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, struc
     t->type = p->type;
     t->layout = node_layout(p, d);
     t->wants_grad = 1;
-    dnnl_dims_t dims = {p->batch, d->c, d->h, d->w};
+    int rows = t->layout == LAYOUT_ROWS, plain = t->layout == LAYOUT_PLAIN;
+    dnnl_dims_t outer = {p->batch, d->c, d->h, d->w},
+                dims = {p->batch, rows || plain ? d->c : padded(p, d->c), d->h, d->w};
     dnnl_format_tag_t blocked = p->k->block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
-    dnnl_format_tag_t tag = t->layout == LAYOUT_ROWS    ? dnnl_nc
-                            : t->layout == LAYOUT_PLAIN ? dnnl_nchw
-                                                        : blocked;
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&t->md, t->layout == LAYOUT_ROWS ? 2 : 4, dims,
-                                               type_dnnl(t->type), tag),
+    dnnl_format_tag_t tag = rows ? dnnl_nc : plain ? dnnl_nchw : blocked;
+    dnnl_data_type_t type = type_dnnl(t->type);
+    if (cpu_check(dnnl_memory_desc_init_by_tag(&t->md, rows ? 2 : 4, dims, type, tag), "tensor",
+                  e) < 0 ||
+        cpu_check(dnnl_memory_desc_init_by_tag(&t->outer_md, rows ? 2 : 4, outer, type, tag),
                   "tensor", e) < 0)
         return NULL;
     size_t size = dnnl_memory_desc_get_size(&t->md);

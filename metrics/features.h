@@ -1,0 +1,31 @@
+// Features in a file, larger than memory or not: their moments in one pass on all cores, and what
+// the spectrum says of them.
+#ifndef SSLTOP_METRICS_FEATURES_H
+#define SSLTOP_METRICS_FEATURES_H
+
+#include <stdint.h>
+
+#include "metrics/error.h"
+#include "metrics/metric.h"
+#include "metrics/npy.h"
+#include "metrics/spectrum.h"
+
+// Moments of the rows of a two-dimensional array; l2: each row over its length first (rows of
+// zeros stay). `threads` >= 1 at most. m must be initialised with a->d. Refuses arrays with numbers
+// that are not finite: the sentence says how many and where the first is.
+int features_moments(const struct npy *a, int l2, int threads, struct moments *m, struct error *e);
+
+struct features_report {
+    int64_t n; // rows; 0 when the file held singular values
+    int d;
+    double *sigma; // descending, malloc'd
+    double mean_norm;
+    double metric[METRIC_COUNT];
+};
+
+// Open and measure a .npy file. One dimension is taken as singular values (sorted here).
+int features_measure(const char *path, int l2, int threads, struct features_report *out,
+                     struct error *e);
+void features_report_free(struct features_report *r);
+
+#endif

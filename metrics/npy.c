@@ -1,0 +1,347 @@
+// Reading .npy: a magic, a version, the length of a header, a header that is the text of a Python
+// dictionary, then the numbers. The format: NumPy Enhancement Proposal 1 and numpy.lib.format.
+#include "metrics/npy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/text.h"
+
+enum { MAGIC = 6, HEADER_MAX = 1 << 16, D_MOST = 1 << 30 };
+
+static const size_t type_size[NPY_TYPES] = {[NPY_F16] = 2, [NPY_F32] = 4, [NPY_F64] = 8};
+
+// ---------------------------------------------------------------- the header
+
+// The text of the dictionary, of which `at` .. `end` is still to be read.
+struct header {
+    const char *at, *end;
+};
+
+static void skip_space(struct header *h)
+{
+    while (h->at < h->end && strchr(" \t\n\r", *h->at) && *h->at)
+        h->at++;
+}
+
+static int take(struct header *h, char c)
+{
+    skip_space(h);
+    if (h->at == h->end || *h->at != c)
+        return 0;
+    h->at++;
+    return 1;
+}
+
+// A quoted text without escapes into text[size].
+static int take_text(struct header *h, char *text, size_t size)
+{
+    skip_space(h);
+    if (h->at == h->end || (*h->at != '\'' && *h->at != '"'))
+        return 0;
+    const char *end = memchr(h->at + 1, *h->at, (size_t)(h->end - h->at - 1));
+    if (!end || (size_t)(end - h->at - 1) >= size || memchr(h->at, '\\', (size_t)(end - h->at)))
+        return 0;
+    text_copy(text, size, h->at + 1, (size_t)(end - h->at - 1));
+    h->at = end + 1;
+    return 1;
+}
+
+static int take_word(struct header *h, const char *word)
+{
+    size_t n = strlen(word);
+    skip_space(h);
+    if ((size_t)(h->end - h->at) < n || memcmp(h->at, word, n) != 0)
+        return 0;
+    h->at += n;
+    return 1;
+}
+
+static int take_number(struct header *h, int64_t *out)
+{
+    skip_space(h);
+    const char *first = h->at;
+    int64_t v = 0;
+    for (; h->at < h->end && *h->at >= '0' && *h->at <= '9'; h->at++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *h->at - '0', &v))
+            return 0;
+    take_word(h, "L"); // as Python 2 wrote long integers
+    *out = v;
+    return h->at > first;
+}
+
+// "(3, 4)", "(3,)", "()": numbers beyond the second are counted only.
+static int take_shape(struct header *h, int *ndim, int64_t dim[2])
+{
+    int64_t v;
+    *ndim = 0;
+    if (!take(h, '('))
+        return 0;
+    while (!take(h, ')')) {
+        if (!take_number(h, &v) || *ndim == 64)
+            return 0;
+        if (*ndim < 2)
+            dim[*ndim] = v;
+        (*ndim)++;
+        if (!take(h, ','))
+            return take(h, ')');
+    }
+    return 1;
+}
+
+// "<f4" and its like.
+static int take_type(struct npy *a, struct header *h, struct error *e)
+{
+    char text[64], clean[64];
+    skip_space(h);
+    if (h->at < h->end && *h->at == '[')
+        return error_set(e, "holds structures, not numbers");
+    if (!take_text(h, text, sizeof text))
+        return error_set(e, "its header has no readable 'descr'");
+    text_clean(clean, sizeof clean, text);
+    if (strchr(text, 'O'))
+        return error_set(e, "holds Python objects ('%.20s'), not numbers: save it as float32",
+                         clean);
+    for (int i = 0; i < NPY_TYPES; i++) {
+        if (!strchr("<>=", text[0]) || text[1] != 'f' || strlen(text) != 3 ||
+            (size_t)(text[2] - '0') != type_size[i])
+            continue;
+        a->type = (enum npy_type)i;
+        a->swapped = text[0] == '>';
+        return 0;
+    }
+    return error_set(e, "holds numbers of type '%.20s'; float16, float32 and float64 are possible",
+                     clean);
+}
+
+static int parse_header(struct npy *a, const char *text, size_t n, struct error *e)
+{
+    struct header h = {text, text + n};
+    int64_t dim[2] = {0, 0};
+    int seen = 0, ndim = 0;
+    char key[32];
+    if (!take(&h, '{'))
+        return error_set(e, "its header is not a dictionary");
+    for (int more = !take(&h, '}'); more;) {
+        if (!take_text(&h, key, sizeof key) || !take(&h, ':'))
+            return error_set(e, "its header is not a dictionary");
+        if (strcmp(key, "descr") == 0) {
+            if (take_type(a, &h, e) < 0)
+                return -1;
+            seen |= 1;
+        } else if (strcmp(key, "fortran_order") == 0) {
+            a->fortran = take_word(&h, "True");
+            if (!a->fortran && !take_word(&h, "False"))
+                return error_set(e, "its header says neither True nor False to 'fortran_order'");
+            seen |= 2;
+        } else if (strcmp(key, "shape") == 0) {
+            if (!take_shape(&h, &ndim, dim))
+                return error_set(e, "its header has no readable 'shape'");
+            seen |= 4;
+        } else {
+            return error_set(e, "its header has an unknown key");
+        }
+        int comma = take(&h, ','), end = take(&h, '}');
+        if (!comma && !end)
+            return error_set(e, "its header is not a dictionary");
+        more = !end;
+    }
+    skip_space(&h);
+    if (seen != 7 || h.at != h.end)
+        return error_set(e, "its header lacks a key or goes on behind its end");
+    if (ndim < 1 || ndim > 2)
+        return error_set(e,
+                         "has %d dimensions; 2 (samples x features) or 1 (singular values) are "
+                         "possible",
+                         ndim);
+    a->ndim = ndim;
+    a->n = dim[0];
+    a->d = ndim == 2 ? dim[1] : 1;
+    return 0;
+}
+
+// Where the header's text begins and how long it is, from magic and version.
+static int find_header(const unsigned char *p, size_t size, size_t *begin, size_t *n,
+                       struct error *e)
+{
+    static const unsigned char magic[MAGIC] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+    if (size < MAGIC + 2 || memcmp(p, magic, MAGIC) != 0)
+        return error_set(e, "is not a .npy file: its first bytes are not \\x93NUMPY");
+    int major = p[MAGIC];
+    if (major < 1 || major > 3)
+        return error_set(e, "has format version %d.%d; 1.0 to 3.0 are known", major, p[MAGIC + 1]);
+    *begin = MAGIC + 2 + (major == 1 ? 2 : 4);
+    if (size < *begin)
+        return error_set(e, "ends at byte %zu, inside its header", size);
+    *n = p[8] | (size_t)p[9] << 8;
+    if (major > 1)
+        *n |= (size_t)p[10] << 16 | (size_t)p[11] << 24;
+    if (*n > size - *begin)
+        return error_set(e, "ends at byte %zu, inside its header of %zu bytes", size, *n);
+    if (*n > HEADER_MAX)
+        return error_set(e, "has a header of %zu bytes; %d are sense", *n, HEADER_MAX);
+    return 0;
+}
+
+static int parse(struct npy *a, struct error *e)
+{
+    size_t begin = 0, n = 0, count, bytes;
+    const unsigned char *p = a->map;
+    if (find_header(p, a->map_size, &begin, &n, e) < 0 ||
+        parse_header(a, (const char *)p + begin, n, e) < 0)
+        return -1;
+    if (a->n < 1 || a->d < 1)
+        return error_set(e, "is empty: %lld x %lld", (long long)a->n, (long long)a->d);
+    if (a->d > D_MOST || __builtin_mul_overflow((size_t)a->n, (size_t)a->d, &count) ||
+        __builtin_mul_overflow(count, type_size[a->type], &bytes) ||
+        bytes > a->map_size - begin - n)
+        return error_set(e,
+                         "is cut off: %lld x %lld numbers of %zu bytes do not fit into the %zu "
+                         "bytes behind its header",
+                         (long long)a->n, (long long)a->d, type_size[a->type],
+                         a->map_size - begin - n);
+    a->data = p + begin + n;
+    return 0;
+}
+
+static int map_file(struct npy *a, const char *path, struct error *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(e, "cannot be opened: %s", strerror(errno));
+    int rc = 0;
+    if (fstat(fd, &st) < 0)
+        rc = error_set(e, "cannot be looked at: %s", strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        rc = error_set(e, "is not a regular file");
+    else if (st.st_size == 0)
+        rc = error_set(e, "is empty");
+    if (rc == 0) {
+        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+            rc = error_set(e, "cannot be mapped: %s", strerror(errno));
+        else {
+            a->map = map;
+            a->map_size = (size_t)st.st_size;
+        }
+    }
+    close(fd);
+    return rc;
+}
+
+int npy_open(const char *path, struct npy *out, struct error *e)
+{
+    struct error why = {""};
+    memset(out, 0, sizeof *out);
+    if (map_file(out, path, &why) == 0 && parse(out, &why) == 0) {
+        if (!out->fortran)
+            madvise(out->map, out->map_size, MADV_SEQUENTIAL); // advice only
+        return 0;
+    }
+    npy_close(out);
+    return error_set(e, "%.300s %s", path, why.text);
+}
+
+void npy_close(struct npy *a)
+{
+    if (a->map)
+        munmap(a->map, a->map_size);
+    memset(a, 0, sizeof *a);
+}
+
+void npy_forget(const struct npy *a, int64_t at, int64_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), row = (size_t)a->d * type_size[a->type];
+    size_t offset = (size_t)(a->data - (const unsigned char *)a->map);
+    size_t begin = (offset + (size_t)at * row + page - 1) / page * page;
+    size_t end = (offset + (size_t)(at + n) * row) / page * page;
+    if (!a->fortran && begin < end)
+        madvise((char *)a->map + begin, end - begin, MADV_DONTNEED); // advice only
+}
+
+// ---------------------------------------------------------------- the numbers
+
+// IEEE 754 binary16: its exponent and fraction, where a float has them, are 2^-112 times too small.
+static float half(uint16_t h)
+{
+    uint32_t bits = (uint32_t)(h & 0x7fff) << 13;
+    float v;
+    if (bits >= 0x0f800000)
+        bits |= 0x7f800000; // infinity and NaN
+    memcpy(&v, &bits, sizeof v);
+    if (bits < 0x0f800000)
+        v *= 0x1p112f;
+    return h >> 15 ? -v : v;
+}
+
+// `n` numbers. Files give no alignment: memcpy.
+static void read_f16(const unsigned char *p, int swapped, int64_t n, double *out)
+{
+    for (int64_t i = 0; i < n; i++, p += 2) {
+        uint16_t v;
+        memcpy(&v, p, sizeof v);
+        out[i] = half(swapped ? __builtin_bswap16(v) : v);
+    }
+}
+
+static void read_f32(const unsigned char *p, int swapped, int64_t n, double *out)
+{
+    for (int64_t i = 0; i < n; i++, p += 4) {
+        uint32_t v;
+        float f;
+        memcpy(&v, p, sizeof v);
+        if (swapped)
+            v = __builtin_bswap32(v);
+        memcpy(&f, &v, sizeof f);
+        out[i] = f;
+    }
+}
+
+static void read_f64(const unsigned char *p, int swapped, int64_t n, double *out)
+{
+    for (int64_t i = 0; i < n; i++, p += 8) {
+        uint64_t v;
+        memcpy(&v, p, sizeof v);
+        if (swapped)
+            v = __builtin_bswap64(v);
+        memcpy(out + i, &v, sizeof v);
+    }
+}
+
+static void (*const read_type[NPY_TYPES])(const unsigned char *p, int swapped, int64_t n,
+                                          double *out) = {
+    [NPY_F16] = read_f16, [NPY_F32] = read_f32, [NPY_F64] = read_f64};
+
+// Columns of a block are read one after the other, which is how they lie, and turned into rows in
+// tiles that stay in the cache.
+static void rows_of_columns(const struct npy *a, int64_t at, int64_t n, double *out)
+{
+    enum { TILE = 64 };
+    double column[TILE];
+    size_t size = type_size[a->type];
+    for (int64_t i0 = 0; i0 < n; i0 += TILE) {
+        int64_t rows = n - i0 < TILE ? n - i0 : TILE;
+        for (int64_t j = 0; j < a->d; j++) {
+            size_t first = (size_t)j * (size_t)a->n + (size_t)(at + i0);
+            read_type[a->type](a->data + first * size, a->swapped, rows, column);
+            for (int64_t i = 0; i < rows; i++)
+                out[(i0 + i) * a->d + j] = column[i];
+        }
+    }
+}
+
+void npy_rows(const struct npy *a, int64_t at, int64_t n, double *out)
+{
+    size_t first = (size_t)at * (size_t)a->d;
+    if (a->fortran && a->ndim == 2)
+        rows_of_columns(a, at, n, out);
+    else
+        read_type[a->type](a->data + first * type_size[a->type], a->swapped, n * a->d, out);
+}

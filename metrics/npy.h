@@ -1,0 +1,51 @@
+// NumPy's .npy files (format versions 1.0 to 3.0), memory-mapped: an array of one or two dimensions
+// of f16, f32 or f64, C or Fortran order, either byte order. Read as a file from a stranger: the
+// header is checked against the file's size before anything is touched. Whoever shortens the file
+// while it is mapped kills the reader (SIGBUS), as with every mapping.
+#ifndef SSLTOP_METRICS_NPY_H
+#define SSLTOP_METRICS_NPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/error.h"
+
+enum npy_type { NPY_F16, NPY_F32, NPY_F64, NPY_TYPES };
+
+struct npy {
+    enum npy_type type;
+    int swapped;  // bytes are in the other order than this machine's
+    int fortran;  // column after column
+    int ndim;     // 1 or 2
+    int64_t n, d; // rows and columns; d is 1 for one dimension
+    const unsigned char *data;
+    void *map; // private
+    size_t map_size;
+};
+
+// Refuses with a sentence: another magic or version, a header that is none, a type that is not a
+// float (objects and structures by name), no or more than two dimensions, and sizes that the file
+// does not have. Needs npy_close only after 0.
+int npy_open(const char *path, struct npy *out, struct error *e);
+void npy_close(struct npy *a); // takes a zeroed struct too
+
+// Rows at .. at + n - 1 as doubles, n x d row major, into out.
+void npy_rows(const struct npy *a, int64_t at, int64_t n, double *out);
+
+// Give back the memory of these rows' pages: they will not be needed again. Without effect in
+// Fortran order.
+void npy_forget(const struct npy *a, int64_t at, int64_t n);
+
+// --- writing ---
+struct npy_writer;
+
+// A new file of n rows of d floats (f32), or with d 0 of n integers (i4), C order. An existing file
+// is replaced only when all has been written: until npy_finish it has a temporary name beside.
+int npy_create(const char *path, int64_t n, int64_t d, struct npy_writer **out, struct error *e);
+int npy_write(struct npy_writer *w, const void *items, size_t count, struct error *e);
+// -1 when less or more was written than announced, or the disk is full: then nothing is left.
+// Frees the writer in any case.
+int npy_finish(struct npy_writer *w, struct error *e);
+void npy_abandon(struct npy_writer *w); // remove and free; NULL allowed
+
+#endif
