@@ -333,6 +333,52 @@ Test(trainer, pauses_where_the_loss_is_not_finite)
     lab_close(&lab);
 }
 
+// Not headless: progress and then the folder through a pipe; the terminal is left alone, and
+// hanging up does not end it.
+Test(trainer, tells_who_started_it)
+{
+    struct lab lab;
+    char line[512], path[128];
+    int ends[2], progress = 0;
+    lab_open(&lab);
+    cr_assert(pipe(ends) == 0);
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        char *argv[] = {"train", "--runs", lab.dir, TINY, "--steps", "100000", "--name", "r"};
+        unsigned char given[256];
+        struct options o;
+        close(ends[0]);
+        if (options_parse(&o, (int)(sizeof argv / sizeof *argv), argv, given, NULL) < 0)
+            _exit(2);
+        _exit(trainer_main(&o, given, ends[1], NULL));
+    }
+    close(ends[1]);
+    FILE *f = fdopen(ends[0], "r");
+    cr_assert(f != NULL);
+    while (fgets(line, sizeof line, f) && line[0] == '#')
+        progress++;
+    cr_assert(progress > 0);
+    snprintf(path, sizeof path, "%s/r\n", lab.dir);
+    cr_assert_str_eq(line, path);
+    cr_assert(fgetc(f) == EOF, "it is closed then");
+    fclose(f);
+    kill(pid, SIGHUP);
+    lab_ready(&lab, "r", pid);
+    lab_until_step(&lab, "r", 2);
+    char name[64], target[256];
+    for (int fd = 0; fd < 3; fd++) {
+        snprintf(name, sizeof name, "/proc/%d/fd/%d", (int)pid, fd);
+        ssize_t n = readlink(name, target, sizeof target - 1);
+        cr_assert(n > 0);
+        target[n] = '\0';
+        cr_assert(strstr(target, fd ? "/r/trainer.log" : "/dev/null"), "%d is %s", fd, target);
+    }
+    cr_assert(lab_say(&lab, "r", "stop").ok);
+    cr_assert(lab_wait(pid) == 0);
+    lab_close(&lab);
+}
+
 static long ticks(pid_t pid)
 {
     char path[64];
