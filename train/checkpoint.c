@@ -351,7 +351,9 @@ static int fold_bias(struct safetensors *f, const struct net *net, const struct 
     if (t->ndim != 1 || t->dim[0] != n || (size_t)n != p->count)
         return error_set(e, "tensor %s should have the shape [%d]", name, n);
     float *b = malloc((size_t)n * sizeof *b);
-    int rc = b ? read_finite(f, t, b, (size_t)n, e) : error_set(e, "out of memory");
+    if (!b)
+        return error_set(e, "out of memory");
+    int rc = read_finite(f, t, b, (size_t)n, e);
     for (int i = 0; rc == 0 && i < n; i++)
         v[i] -= b[i];
     free(b);
@@ -420,7 +422,9 @@ static int load_network(struct safetensors *f, const struct net *net, struct pla
         if (net->param[i].count > most)
             most = net->param[i].count;
     float *v = malloc(most * sizeof *v);
-    int rc = v ? refuse_extra(f, net, e) : error_set(e, "out of memory for parameters");
+    if (!v)
+        return error_set(e, "out of memory for parameters");
+    int rc = refuse_extra(f, net, e);
     for (int i = 0; rc == 0 && i < net->n_param; i++) {
         const struct param *p = &net->param[i];
         rc = load_param(f, net, p, "", plan, v, e);
@@ -450,7 +454,7 @@ static int load_doubles(struct safetensors *f, const char *name, double *out, si
 static int load_live(struct safetensors *f, struct moments *live, struct error *e)
 {
     size_t d = (size_t)live->d;
-    double weight[2];
+    double weight[2] = {0, 0};
     if (load_doubles(f, LIVE_MEAN, live->mean, d, e) < 0 ||
         load_doubles(f, LIVE_SCATTER, live->scatter, d * d, e) < 0 ||
         load_doubles(f, LIVE_WEIGHT, weight, 2, e) < 0)

@@ -46,7 +46,7 @@ static int collect(struct evaluation *v, struct setup *s, struct error *e)
 int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
                    struct record *spectrum, struct error *e)
 {
-    double n;
+    double n = 0;
     int rc = collect(v, s, e);
     // A device that computes eigenvalues beside the steps says "not ready" until it is.
     while (rc == 0 && (rc = device_spectrum(s->device, &v->moments, v->sigma, &n, e)) == 1)

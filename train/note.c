@@ -23,8 +23,9 @@ void note(int fd, int echo, const char *fmt, ...)
         return;
     at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
     line[at++] = '\n';
-    if (fd >= 0 && write(fd, line, at) < 0)
-        fd = -1; // the disk is full: there is nowhere left to tell it
-    if (echo && write(STDERR_FILENO, line + text, at - text) < 0)
-        echo = 0;
+    // The disk may be full or the reader gone: there is nowhere left to tell it.
+    ssize_t told = fd >= 0 ? write(fd, line, at) : 0;
+    if (echo)
+        told = write(STDERR_FILENO, line + text, at - text);
+    (void)told;
 }

@@ -147,8 +147,8 @@ int plan_parse(struct schedule *s, const char *text, struct error *e)
     while (*text) {
         char one[64];
         int64_t from;
-        enum mode mode;
-        int chunks;
+        enum mode mode = MODE_MULTI_EPOCH;
+        int chunks = 0;
         const char *rest = take_step(text, &from);
         size_t n = rest ? strcspn(rest, ",") : 0;
         if (!rest || n >= sizeof one || (first && from != 0))

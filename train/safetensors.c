@@ -359,9 +359,9 @@ static int add_source(json_t *header, const struct tensor_source *s, uint64_t be
         bad_memory |= json_array_append_new(shape, json_integer(s->dim[i]));
     bad_memory |= json_object_set_new(o, "dtype", json_string(dtype_table[s->dtype].name));
     bad_memory |= json_object_set_new(o, "shape", shape);
-    bad_memory |= json_object_set_new(
-        o, "data_offsets",
-        json_pack("[II]", (json_int_t)begin, (json_int_t)(begin + source_bytes(s))));
+    uint64_t end = begin + source_bytes(s);
+    bad_memory |= json_object_set_new(o, "data_offsets",
+                                      json_pack("[II]", (json_int_t)begin, (json_int_t)end));
     return bad_memory | json_object_set_new(header, s->name, o);
 }
 

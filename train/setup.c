@@ -59,8 +59,9 @@ static void make_absolute(struct options *o)
             strcmp(k->argument, "DIR") != 0)
             continue;
         char *path = realpath(colon + 1, NULL);
-        if (path && kind + 1 + strlen(path) < sizeof o->data)
-            strcpy(colon + 1, path);
+        size_t room = sizeof o->data - kind - 1;
+        if (path && strlen(path) < room)
+            snprintf(colon + 1, room, "%s", path);
         free(path);
         return;
     }
