@@ -376,7 +376,7 @@ Test(viewer, a_killed_trainer)
     wait_for(&s, "trainer died (signal 9");
     wait_for(&s, "resume with: ssltop train --resume");
     type(&s, "3");
-    wait_for(&s, "learning rate");
+    wait_for(&s, "spread");
     type(&s, "q");
     int status = finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);

@@ -320,7 +320,7 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s)
         canvas_printf(c, y, in.x + 1, x - in.x - 1, ROLE_TEXT, "%s%s%s", metric_table[m].title,
                       *unit ? " " : "", unit);
         for (int i = 0; i < 3; i++) {
-            struct text t = format_value(values[i] ? values[i][m] : NAN, 3);
+            struct text t = format_value(values[i] ? values[i][m] : NAN, 4);
             int n = text_columns(t.s);
             canvas_text(c, y, x + (i + 1) * COLUMN - n - 1, n, i ? ROLE_TEXT : ROLE_VALUE, t.s);
         }

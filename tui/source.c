@@ -89,8 +89,11 @@ static void hang_up(struct live *s)
 static int give(const char *line, size_t n, const struct sink *sink, struct error *e)
 {
     struct record r;
-    // A line that is no record is of a damaged log or a later version: the others still count.
-    int rc = record_parse(line, n, &r, NULL) == 0 ? sink->record(sink->to, &r, e) : 0;
+    int rc = 0;
+    // A line that is no record, or of no known type, is of a damaged log or a later version: the
+    // others still count.
+    if (record_parse(line, n, &r, NULL) == 0 && r.type != RECORD_UNKNOWN)
+        rc = sink->record(sink->to, &r, e);
     record_free(&r);
     return rc;
 }
