@@ -16,6 +16,9 @@
 #include "train/method.h"
 #include "train/options.h"
 #include "train/schedule.h"
+#include "tui/actions.h"
+#include "tui/commands.h"
+#include "tui/view.h"
 
 enum { COLUMNS = 78 };
 
@@ -173,6 +176,66 @@ static void print_guard_actions(FILE *f)
     end_list(f);
 }
 
+static void print_commands(FILE *f)
+{
+    begin_list(f);
+    for (const struct command_line_row *row = command_line_table; row->name; row++)
+        item(f, row->name, *row->usage ? row->usage : NULL, row->doc);
+    end_list(f);
+}
+
+static void print_screen_options(FILE *f)
+{
+    begin_list(f);
+    for (const struct screen_option_row *row = screen_option_table; row->name; row++) {
+        fprintf(f, ".It Fl Fl %s%s%s\n", row->name, row->argument ? " Ar " : "",
+                row->argument ? row->argument : "");
+        say(f, row->doc);
+    }
+    end_list(f);
+}
+
+static void print_views(FILE *f)
+{
+    begin_list(f);
+    for (int i = 0; i < view_count; i++)
+        item(f, view_table[i].name, NULL, view_table[i].doc);
+    end_list(f);
+}
+
+// "? F1" as the arguments of a macro: words of punctuation would be its delimiters.
+static void put_keys(FILE *f, const char *keys)
+{
+    while (*keys) {
+        int n = (int)strcspn(keys, " ");
+        fprintf(f, " %s%.*s", ispunct((unsigned char)*keys) ? "\\&" : "", n, keys);
+        keys += n;
+        keys += strspn(keys, " ");
+        if (*keys)
+            fprintf(f, " ,");
+    }
+}
+
+static void print_keys(FILE *f)
+{
+    for (int c = 0; c < CONTEXT_COUNT; c++) {
+        if (c == CONTEXT_MAIN)
+            fprintf(f, ".Ss Keys\n");
+        else
+            fprintf(f, ".Ss Keys %s\n", context_title[c]);
+        begin_list(f);
+        for (const struct action *a = action_table; a->keys; a++) {
+            if ((int)a->context != c)
+                continue;
+            fprintf(f, ".It Cm");
+            put_keys(f, a->keys);
+            fputc('\n', f);
+            say(f, a->doc);
+        }
+        end_list(f);
+    }
+}
+
 static void print_steering(FILE *f)
 {
     begin_list(f);
@@ -231,10 +294,11 @@ static const struct {
     const char *name;
     void (*print)(FILE *f);
 } table[] = {
-    {"options", print_options},     {"datasets", print_datasets}, {"recipes", print_recipes},
-    {"archs", print_archs},         {"methods", print_methods},   {"modes", print_modes},
-    {"guard", print_guard_actions}, {"steering", print_steering}, {"metrics", print_metrics},
-    {"protocol", print_protocol},   {"records", print_records},
+    {"options", print_options},     {"datasets", print_datasets},     {"recipes", print_recipes},
+    {"archs", print_archs},         {"methods", print_methods},       {"modes", print_modes},
+    {"guard", print_guard_actions}, {"steering", print_steering},     {"metrics", print_metrics},
+    {"commands", print_commands},   {"screen", print_screen_options}, {"views", print_views},
+    {"keys", print_keys},           {"protocol", print_protocol},     {"records", print_records},
 };
 enum { TABLES = sizeof table / sizeof *table };
 
