@@ -1,0 +1,82 @@
+// The part of Criterion's interface that our tests use, for ThreadSanitizer: Criterion's sandbox
+// wants an arena at a fixed address, which TSan refuses. `make tsan` puts this folder before the
+// system's; runner.c beside it runs the tests.
+#ifndef SSLTOP_TESTS_TSAN_CRITERION_H
+#define SSLTOP_TESTS_TSAN_CRITERION_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tsan_test {
+    const char *suite, *name;
+    void (*run)(void);
+    struct tsan_test *next;
+};
+struct tsan_suite {
+    const char *name;
+    void (*init)(void), (*fini)(void);
+    struct tsan_suite *next;
+};
+void tsan_add_test(struct tsan_test *t);
+void tsan_add_suite(struct tsan_suite *s);
+
+// Report a failure; `fatal` ends the test. `fmt` may be "".
+void tsan_fail(int fatal, const char *file, int line, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+void tsan_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+#define Test(suite_, name_)                                                                        \
+    static void suite_##_##name_##_run(void);                                                      \
+    __attribute__((constructor)) static void suite_##_##name_##_add(void)                          \
+    {                                                                                              \
+        static struct tsan_test t = {#suite_, #name_, suite_##_##name_##_run, NULL};               \
+        tsan_add_test(&t);                                                                         \
+    }                                                                                              \
+    static void suite_##_##name_##_run(void)
+
+#define TestSuite(suite_, ...)                                                                     \
+    __attribute__((constructor)) static void suite_##_suite_add(void)                              \
+    {                                                                                              \
+        static struct tsan_suite s = {.name = #suite_, __VA_ARGS__};                               \
+        tsan_add_suite(&s);                                                                        \
+    }                                                                                              \
+    struct tsan_suite
+
+// The message is optional: a leading "" makes it a format in any case.
+#define TSAN_CHECK(fatal, cond, ...)                                                               \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            tsan_fail(fatal, __FILE__, __LINE__, #cond, "" __VA_ARGS__);                           \
+    } while (0)
+
+#define cr_assert(cond, ...)         TSAN_CHECK(1, cond, __VA_ARGS__)
+#define cr_assert_eq(a, b, ...)      TSAN_CHECK(1, (a) == (b), __VA_ARGS__)
+#define cr_assert_neq(a, b, ...)     TSAN_CHECK(1, (a) != (b), __VA_ARGS__)
+#define cr_assert_lt(a, b, ...)      TSAN_CHECK(1, (a) < (b), __VA_ARGS__)
+#define cr_assert_leq(a, b, ...)     TSAN_CHECK(1, (a) <= (b), __VA_ARGS__)
+#define cr_assert_gt(a, b, ...)      TSAN_CHECK(1, (a) > (b), __VA_ARGS__)
+#define cr_assert_geq(a, b, ...)     TSAN_CHECK(1, (a) >= (b), __VA_ARGS__)
+#define cr_assert_null(a, ...)       TSAN_CHECK(1, (a) == NULL, __VA_ARGS__)
+#define cr_assert_not_null(a, ...)   TSAN_CHECK(1, (a) != NULL, __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...)  TSAN_CHECK(1, strcmp(a, b) == 0, __VA_ARGS__)
+#define cr_assert_str_neq(a, b, ...) TSAN_CHECK(1, strcmp(a, b) != 0, __VA_ARGS__)
+#define cr_assert_float_eq(a, b, e, ...)                                                           \
+    TSAN_CHECK(1, fabs((double)((a) - (b))) <= (e), __VA_ARGS__)
+#define cr_expect(cond, ...)        TSAN_CHECK(0, cond, __VA_ARGS__)
+#define cr_expect_eq(a, b, ...)     TSAN_CHECK(0, (a) == (b), __VA_ARGS__)
+#define cr_expect_neq(a, b, ...)    TSAN_CHECK(0, (a) != (b), __VA_ARGS__)
+#define cr_expect_lt(a, b, ...)     TSAN_CHECK(0, (a) < (b), __VA_ARGS__)
+#define cr_expect_leq(a, b, ...)    TSAN_CHECK(0, (a) <= (b), __VA_ARGS__)
+#define cr_expect_gt(a, b, ...)     TSAN_CHECK(0, (a) > (b), __VA_ARGS__)
+#define cr_expect_geq(a, b, ...)    TSAN_CHECK(0, (a) >= (b), __VA_ARGS__)
+#define cr_expect_null(a, ...)      TSAN_CHECK(0, (a) == NULL, __VA_ARGS__)
+#define cr_expect_not_null(a, ...)  TSAN_CHECK(0, (a) != NULL, __VA_ARGS__)
+#define cr_expect_str_eq(a, b, ...) TSAN_CHECK(0, strcmp(a, b) == 0, __VA_ARGS__)
+#define cr_expect_float_eq(a, b, e, ...)                                                           \
+    TSAN_CHECK(0, fabs((double)((a) - (b))) <= (e), __VA_ARGS__)
+#define cr_skip_test(...) tsan_skip("" __VA_ARGS__)
+
+#endif
