@@ -121,7 +121,7 @@ Test(screen, states)
     t.v.link = LINK_LOST;
     t.v.can_steer = 0;
     snprintf(t.v.link_text, sizeof t.v.link_text,
-             "trainer died (signal 9, Killed) after 300 steps");
+             "trainer died (signal 9, Killed) at step 300");
     snprintf(t.v.link_hint, sizeof t.v.link_hint, "resume with: ssltop train --resume study-1");
     expect_screen(&t, "died-80x24", 24, 80);
     scene_free(&t);
@@ -137,7 +137,7 @@ Test(screen, finished)
     snprintf(r.u.end.reason, sizeof r.u.end.reason, "finished");
     scene_add(&t, &r);
     t.v.link = LINK_ENDED;
-    snprintf(t.v.link_text, sizeof t.v.link_text, "finished after 4 680 steps");
+    snprintf(t.v.link_text, sizeof t.v.link_text, "finished at step 4 680");
     expect_screen(&t, "finished-80x24", 24, 80);
     scene_free(&t);
 }

@@ -270,7 +270,7 @@ static void stop_and_remove(struct run *r, pid_t trainer)
     cr_assert_eq(nftw(r->runs, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
-// A step more than there is now.
+// The training makes steps.
 static void expect_progress(const struct run *r)
 {
     int64_t step = ask(r, COMMAND_STATUS).step;

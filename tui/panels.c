@@ -234,9 +234,10 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     };
     for (int i = 0; i < 2; i++) {
         struct span range = read_series(&t, &h->series[curves[i].series]);
-        struct axis a =
-            axis_linear(range.lo, range.hi, 0.2, metric_table[curves[i].series].lo,
-                        metric_table[curves[i].series].hi, t.area.h > 3 ? t.area.h / 2 : 2);
+        const struct metric *m = &metric_table[curves[i].series];
+        // Another method's loss, or a rounding, may leave the range that the table knows.
+        struct axis a = axis_linear(range.lo, range.hi, 0.2, fmin(m->lo, range.lo),
+                                    fmax(m->hi, range.hi), t.area.h > 3 ? t.area.h / 2 : 2);
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
         plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
@@ -283,8 +284,9 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
         range.hi = fmaxf(range.hi, (float)h->eval[i].metric[series]);
     }
     double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
-    struct axis a = axis_linear(range.lo, range.hi, isfinite(span) ? span : 1, least, most,
-                                t.area.h > 3 ? t.area.h / 2 : 2);
+    struct axis a =
+        axis_linear(range.lo, range.hi, isfinite(span) ? span : 1, fmin(least, range.lo),
+                    fmax(most, range.hi), t.area.h > 3 ? t.area.h / 2 : 2);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     plot_step_labels(c, t.area, t.per, ROLE_DIM);
     draw_marks(c, &t, s);

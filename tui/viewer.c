@@ -142,11 +142,11 @@ static void describe_end(struct viewer *w)
     int failed = w->child_gone && WIFEXITED(w->child_status) && WEXITSTATUS(w->child_status) == 1;
     if (h->ended && !by_signal) {
         v->link = LINK_ENDED;
-        snprintf(how, sizeof how, "%s%s%s after %s steps", h->end_reason,
-                 h->end_text[0] ? ": " : "", h->end_text, format_count(h->last_step + 1).s);
+        snprintf(how, sizeof how, "%s%s%s at step %s", h->end_reason, h->end_text[0] ? ": " : "",
+                 h->end_text, format_count(h->last_step + 1).s);
     } else if (by_signal) {
         v->link = LINK_LOST;
-        snprintf(how, sizeof how, "trainer died (signal %d, %s) after %s steps",
+        snprintf(how, sizeof how, "trainer died (signal %d, %s) at step %s",
                  WTERMSIG(w->child_status), strsignal(WTERMSIG(w->child_status)),
                  format_count(h->last_step + 1).s);
     } else if (failed || (w->child_gone && w->child_text[0])) {
@@ -155,7 +155,7 @@ static void describe_end(struct viewer *w)
                  w->child_text[0] ? w->child_text : "see trainer.log");
     } else {
         v->link = LINK_LOST;
-        snprintf(how, sizeof how, "no trainer runs and the log has no end: it died after %s steps",
+        snprintf(how, sizeof how, "no trainer runs and the log has no end: it died at step %s",
                  format_count(h->last_step + 1).s);
     }
     int can_resume = !(h->ended && strcmp(h->end_reason, "finished") == 0);
