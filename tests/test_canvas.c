@@ -152,3 +152,27 @@ Test(format, numbers)
     cr_assert_str_eq(format_value(-INFINITY, 3).s, "\u2212inf");
     cr_assert_str_eq(format_value(0, 3).s, "0.00");
 }
+
+Test(canvas, text_wraps_at_blanks)
+{
+    static const struct {
+        const char *text, *shown;
+        int lines;
+    } rows[] = {
+        {"one two three", "one two\nthree\n\n", 2},
+        {"one two", "one two\n\n\n", 1},
+        {"one two three four five six", "one two\nthree\nfour f\u2026\n", 3},
+        {"abcdefghijk lm", "abcdef\u2026\n\n\n", 1},
+        {"\u732b\u732b \u732b \u732b", "\u732b\u732b \u732b\n\u732b\n\n", 2},
+        {"", "\n\n\n", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct canvas c = new_canvas(3, 20);
+        cr_assert_eq(canvas_wrap(&c, 0, 0, 7, 3, ROLE_TEXT, rows[i].text), rows[i].lines);
+        char *text = canvas_to_text(&c);
+        cr_assert_not_null(text);
+        cr_assert_str_eq(text, rows[i].shown);
+        free(text);
+        canvas_free(&c);
+    }
+}

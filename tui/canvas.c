@@ -190,6 +190,35 @@ int canvas_printf(struct canvas *c, int y, int x, int max, enum role role, const
     return canvas_text(c, y, x, max, role, text);
 }
 
+int canvas_wrap(struct canvas *c, int y, int x, int max, int lines, enum role role,
+                const char *text)
+{
+    int used = 0;
+    while (*text && used + 1 < lines && text_columns(text) > max) {
+        size_t n = 0, best = 0; // bytes up to the last blank that fits
+        for (const char *p = text; *p && n < 1000; n = (size_t)(p - text)) {
+            char line[1024];
+            next_char(&p);
+            memcpy(line, text, (size_t)(p - text));
+            line[p - text] = 0;
+            if (text_columns(line) > max + (p[-1] == ' '))
+                break;
+            if (p[-1] == ' ')
+                best = (size_t)(p - text);
+        }
+        if (!best)
+            break;
+        char line[1024];
+        memcpy(line, text, best - 1);
+        line[best - 1] = 0;
+        canvas_text(c, y + used++, x, max, role, line);
+        text += best;
+    }
+    if (*text && used < lines)
+        canvas_text(c, y + used++, x, max, role, text);
+    return used;
+}
+
 void canvas_dot(struct canvas *c, int dy, int dx, enum role role)
 {
     static const uint8_t bit[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};

@@ -153,6 +153,14 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
     return keep_spectrum(now, step, r, e);
 }
 
+static void add_event_text(struct history *h, int64_t step, int warning, const char *text)
+{
+    struct history_event *v = &h->event[h->n_event++ % HISTORY_EVENTS];
+    v->step = step;
+    v->warning = warning;
+    text_clean(v->text, sizeof v->text, text);
+}
+
 static void add_eval(struct history *h, int64_t step, const struct record_eval *r)
 {
     while (h->n_eval && h->eval[h->n_eval - 1].step >= step)
@@ -169,14 +177,12 @@ static void add_eval(struct history *h, int64_t step, const struct record_eval *
     v->live_auc = series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last;
     if (h->spectrum_step < 0)
         v->live_auc = NAN;
-}
-
-static void add_event_text(struct history *h, int64_t step, int warning, const char *text)
-{
-    struct history_event *v = &h->event[h->n_event++ % HISTORY_EVENTS];
-    v->step = step;
-    v->warning = warning;
-    text_clean(v->text, sizeof v->text, text);
+    char text[128], offset[32] = "";
+    if (isfinite(v->live_auc))
+        snprintf(offset, sizeof offset, " (live %.3f)", v->live_auc);
+    snprintf(text, sizeof text, "exact AUC %.3f%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
+             v->metric[METRIC_RANKME]);
+    add_event_text(h, step, 0, text);
 }
 
 static void add_event(struct history *h, int64_t step, const struct record_event *r)

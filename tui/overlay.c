@@ -99,7 +99,7 @@ static void draw_help(struct canvas *c, const struct scene *s)
 
 static void draw_menu(struct canvas *c, const struct scene *s)
 {
-    struct rect in = open_box(c, MODE_COUNT + 4, 76, "mode from the next step on");
+    struct rect in = open_box(c, MODE_COUNT + 5, 76, "mode from the next step on");
     int now = mode_find(s->h->last.mode);
     for (int m = 0; m < MODE_COUNT; m++) {
         char what[128];
@@ -110,8 +110,9 @@ static void draw_menu(struct canvas *c, const struct scene *s)
                       m == s->v->menu_row ? "\u25b6" : " ", m + 1, mode_letter(m),
                       mode_table[m].name, m == now ? "now" : "   ", what);
     }
-    canvas_text(c, in.y + MODE_COUNT, in.x + 1, in.w - 2, ROLE_DIM, mode_table[s->v->menu_row].doc);
-    canvas_text(c, in.y + MODE_COUNT + 1, in.x + 1, in.w - 2, ROLE_DIM,
+    canvas_wrap(c, in.y + MODE_COUNT, in.x + 1, in.w - 2, 2, ROLE_DIM,
+                mode_table[s->v->menu_row].doc);
+    canvas_text(c, in.y + MODE_COUNT + 2, in.x + 1, in.w - 2, ROLE_DIM,
                 "Up, Down, Enter; Esc closes");
 }
 
