@@ -126,7 +126,7 @@ PLAYED_OPT_check := -O1 -DEMU_SHADOW
 PLAYED_OPT_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 PLAYED_CU_plain  := -O2
 PLAYED_CU_check  := -O1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0
-PLAYED_CU_asan   := $(PLAYED_OPT_asan) -fsanitize-sections=emu_shared
+PLAYED_CU_asan   := $(PLAYED_OPT_asan)
 PLAYED_C   := $(CUDA_SRC:%.c=%.o)
 PLAYED_CC  := $(patsubst %.cc,%.o,$(sort $(wildcard tests/cuda/*.cc)))
 PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
@@ -200,8 +200,38 @@ CHECK_JOBS ?= 1
 CHECK_ARGS ?=
 
 check: deps-check ## install what the tests need, build, and run all of them
-	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check
-	@$(CHECK_ENV) SSLTOP=$(CURDIR)/ssltop $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
+	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check $(CUDA_SO) $(if $(CUDA_SO),$(PLAYED_SO))
+	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP=$(CURDIR)/ssltop $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
+	@$(MAKE) --no-print-directory check-cuda
+
+# The CUDA device beside the CPU's references on the stand-in for the card, then its own tests under AddressSanitizer.
+CHECK_CUDA := $(if $(CUDA_SO),SSLTOP_PLAYED=$(CURDIR)/$(B)/played SSLTOP_CUDA_REAL=$(CURDIR)/ssltop-cuda.so)
+PLAYED_RUN := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/played
+check-cuda:
+ifneq ($(CUDA_SO),)
+	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|evaluation_*)'
+	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/*_@(f32|bf16)'
+	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
+	  --filter 'cuda/@(steps_*|images_*|algorithms_*|says_*|every_call_of_a_recorded*)'
+else
+	@echo "  SKIP  the CUDA device is not tested: $(if $(filter no,$(CUDA)),CUDA=no,no CUDA toolkit with cuDNN is found)"
+endif
+
+# For .ci/run: whether `make check` has tested the CUDA device.
+cuda-tested:
+	@$(if $(CUDA_SO),true,echo "a CUDA toolkit is there, but the CUDA device was not tested" && false)
+
+# On a machine with a card: the contract tests on it, and again under compute-sanitizer where that is.
+gpu-check: deps-check ## run the contract tests on the GPU of this machine
+	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
+	@$(MAKE) --no-print-directory $(B)/check ssltop-cuda.so
+	@$(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so $(B)/check -j1 --verbose \
+	  --filter '@(nodes|parity)/*@(f32|bf16)'
+	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
+	  $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so \
+	  $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 --filter 'nodes/@(f32|bf16)'; \
+	else echo "  SKIP  compute-sanitizer is not there"; fi
 
 # tests/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
 $(B)/bench: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench.o
@@ -257,7 +287,7 @@ install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
 
 uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
+	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
 
 clean: ## remove everything that was built
 	rm -rf build ssltop ssltop-cuda.so
@@ -265,4 +295,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help

@@ -175,7 +175,8 @@ DEVICE void finish(const struct cuda_augment *a, const float *x, int flip, void 
 
 KERNEL(THREADS) augment(const __grid_constant__ struct cuda_augment a)
 {
-    __shared__ float room[WARPS], kernel[2 * RADIUS_MAX + 1];
+    SHARED(float, room, WARPS);
+    SHARED(float, kernel, 2 * RADIUS_MAX + 1);
     int n = a.out_h * a.out_w, c = a.c;
     float *x = a.work + (size_t)blockIdx.x * 2 * c * n, *half = x + (size_t)c * n;
     for (int job = (int)blockIdx.x; job < a.views * a.batch; job += (int)gridDim.x) {

@@ -88,6 +88,8 @@ static int slot_new(struct cuda_plan *p, struct slot *s, int staged, struct erro
         staged ? cuda_take(p, p->tensor[0]->elements * type_size(p->type), e) : p->tensor[0]->data;
     if (!s->index || !s->view || !s->index_card || !s->view_card || !s->out)
         return -1;
+    if (!p->device->planning) // an evaluation fills one view and sends both
+        memset(s->view, 0, VIEWS * n * sizeof *s->view);
     cudaEvent_t *events[] = {&s->uploaded, &s->ready, &s->consumed};
     for (size_t i = 0; i < sizeof events / sizeof *events; i++)
         if (cuda_event(p, cudaEventDisableTiming, events[i], e) < 0)

@@ -14,6 +14,8 @@
 #define LAUNCH(kernel, grid, block, stream, ...)                                                   \
     kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
 #define DEVICE static __device__ __forceinline__
+// n elements of the block's shared memory.
+#define SHARED(type, name, n) __shared__ type name[n]
 #endif
 // One block a multiprocessor is enough to ask for: asked for nothing, ptxas would rather spill.
 #define KERNEL(threads) static __global__ void __launch_bounds__(threads, 1)

@@ -13,7 +13,7 @@ DEVICE double at_least(double v, double floor)
 // A block a row of a view: p.p, z.z, p.z with the other view's z, and 1/|z|.
 template <typename T> KERNEL(THREADS) loss_dots(const T *p, const T *z, int n, int c, double *dots)
 {
-    __shared__ double room[WARPS];
+    SHARED(double, room, WARPS);
     int row = (int)blockIdx.x, view = (int)blockIdx.y;
     const T *a = p + ((size_t)view * n + row) * c, *b = z + ((size_t)(1 - view) * n + row) * c;
     double pp = 0, zz = 0, pz = 0;
@@ -58,7 +58,7 @@ loss_spread(const T *z, const double *dots, int n, int c, double *spread)
 KERNEL(THREADS)
 loss_scores(const double *dots, const double *spread, int n, int c, double *scores)
 {
-    __shared__ double room[WARPS];
+    SHARED(double, room, WARPS);
     double cosine = 0, spreads = 0;
     for (int i = (int)threadIdx.x; i < 2 * n; i += THREADS) {
         const double *d = dots + (size_t)i * DOTS;

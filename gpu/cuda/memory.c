@@ -129,7 +129,6 @@ void *cuda_pinned(struct cuda_plan *p, size_t size, struct error *e)
         return cuda_heap(p, 1, e);
     if (cuda_ok(cudaMallocHost(&m, size ? size : 1), "pinned memory", e) < 0)
         return NULL;
-    memset(m, 0, size);
     return own(p, OWNED_PINNED, m, e);
 }
 

@@ -77,7 +77,7 @@ template <typename T, int V>
 KERNEL(THREADS)
 norm_sums(const T *x, int rows, int c, int groups, float *partial)
 {
-    __shared__ float room[THREADS * 2 * V];
+    SHARED(float, room, THREADS * 2 * V);
     int group = (int)(blockIdx.x * blockDim.x + threadIdx.x), ch = group * V;
     float s[V] = {0}, q[V] = {0};
     if (group < groups) {
@@ -104,9 +104,11 @@ norm_sums(const T *x, int rows, int c, int groups, float *partial)
         write_partial(partial, c, ch, s, q);
 }
 
+typedef double join_row[2][JOIN_X];
+
 // Joins the parts of channel ch of a view in double; valid where threadIdx.y is 0.
 DEVICE void join(const float *partial, int parts, int c, int ch, int view,
-                 double (*room)[2][JOIN_X], double *s, double *q)
+                 join_row *room, double *s, double *q)
 {
     int x = (int)threadIdx.x, y = (int)threadIdx.y;
     double a = 0, b = 0;
@@ -136,7 +138,7 @@ norm_finish(const T *x, const float *partial, int parts, int views, int rows, in
             const float *weight, const float *bias, float *mean, float *inv, float *scale,
             float *shift, float *running_mean, float *running_var)
 {
-    __shared__ double room[JOIN_Y][2][JOIN_X];
+    SHARED(join_row, room, JOIN_Y);
     int ch = (int)(blockIdx.x * JOIN_X + threadIdx.x);
     for (int v = 0; v < views; v++) {
         double s, q;
@@ -231,7 +233,7 @@ norm_back_sums(const T *x, T *dy, const T *dy2, const T *y, int rows, int c, int
                const float *mean, const float *scale, const float *shift, int relu, int keep,
                float *partial)
 {
-    __shared__ float room[THREADS * 2 * V];
+    SHARED(float, room, THREADS * 2 * V);
     int group = (int)(blockIdx.x * blockDim.x + threadIdx.x), ch = group * V;
     float s[V] = {0}, q[V] = {0};
     if (group < groups) {
@@ -263,7 +265,7 @@ norm_back_finish(const float *partial, int parts, int views, int rows, int c, co
                  const float *inv, const float *scale, float *k1, float *k0, float *dweight,
                  float *dbias)
 {
-    __shared__ double room[JOIN_Y][2][JOIN_X];
+    SHARED(join_row, room, JOIN_Y);
     int ch = (int)(blockIdx.x * JOIN_X + threadIdx.x);
     double dw = 0, db = 0;
     for (int v = 0; v < views; v++) {

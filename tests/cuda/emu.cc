@@ -384,7 +384,8 @@ cudaError_t cudaMalloc(void **p, size_t n)
     top = (at + n + 4095) / 4096 * 4096;
     mprotect(emu_arena, top, PROT_READ | PROT_WRITE);
     UNPOISON(block, n);
-    memset(block, 0xff, n); // NaN
+    if (n <= 16 << 20)          // what is larger is a workspace: that would only take time
+        memset(block, 0xff, n); // NaN
     mprotect(emu_arena, top, PROT_NONE);
     top = at + n;
     blocks[block] = n;

@@ -10,10 +10,9 @@
 #include <algorithm>
 #include <vector>
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-
-extern char __start_emu_shared[] __attribute__((weak)), __stop_emu_shared[] __attribute__((weak));
 
 emu_thread *emu_self;
 uint3 emu_block;
@@ -232,18 +231,48 @@ uint64_t emu_shuffle(unsigned mask, uint64_t v, int from, const char *file, int 
     return t->got;
 }
 
-// Shared memory begins as NaN. The red zones between arrays are filled too: hence unchecked.
-__attribute__((no_sanitize("address"), no_sanitize("undefined"), noinline)) static void
-poison_shared(void)
+// --- shared memory: arrays of the running block with red zones between, NaN at first ---
+enum { SHARED_MOST = 48 * 1024, RED = 64 };
+struct shared_array {
+    const void *key;
+    char *at;
+};
+alignas(64) static char shared_memory[2 * SHARED_MOST];
+static size_t shared_used, shared_sum;
+static std::vector<shared_array> shared_arrays;
+
+static void forget_shared(void)
 {
-    for (volatile char *p = __start_emu_shared; p < __stop_emu_shared; p++)
-        *p = (char)0xff;
+    shared_arrays.clear();
+    shadow_forget(shared_memory, shared_used);
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_POISON_MEMORY_REGION(shared_memory, sizeof shared_memory);
+#endif
+    shared_used = shared_sum = 0;
+}
+
+void *emu_shared(const void *key, size_t size)
+{
+    for (const shared_array &a : shared_arrays)
+        if (a.key == key)
+            return a.at;
+    char *at = shared_memory + shared_used + RED;
+    shared_used += (size + 63) / 64 * 64 + 2 * RED;
+    shared_sum += size;
+    if (shared_sum > SHARED_MOST || shared_used > sizeof shared_memory)
+        emu_fault("%s: more than %d bytes of shared memory", kernel_name, (int)SHARED_MOST);
+#ifdef __SANITIZE_ADDRESS__
+    ASAN_UNPOISON_MEMORY_REGION(at, size);
+#endif
+    memset(at, 0xff, size);
+    shadow_shared(shared_memory, sizeof shared_memory, at, size);
+    shared_arrays.push_back({key, at});
+    return at;
 }
 
 static void set_up(void)
 {
-    poison_shared();
-    shadow_block();
+    forget_shared();
     n_done = n_barrier = next_fresh = 0;
     emu_barrier_number++;
     memset(waiting, 0, sizeof waiting);

@@ -17,15 +17,16 @@ void shadow_alloc(void *, size_t)
 void shadow_free(void *, size_t)
 {
 }
-void shadow_block(void)
+void shadow_shared(const char *, size_t, const void *, size_t)
+{
+}
+void shadow_forget(const char *, size_t)
 {
 }
 void shadow_touch(const void *, size_t, bool, const char *)
 {
 }
 #else
-extern char __start_emu_shared[] __attribute__((weak)), __stop_emu_shared[] __attribute__((weak));
-
 // Who touched a byte last. `by`: thread of the block + 1, and whether several have read.
 struct trace {
     uint32_t launch, block, barrier, by;
@@ -43,6 +44,7 @@ struct area {
     bool shared;
 };
 static area card = {"memory of the card", NULL, 0, NULL, NULL, false};
+static area host = {"memory of the host", NULL, 0, NULL, NULL, false};
 static area shared = {"shared memory", NULL, 0, NULL, NULL, true};
 
 static void *reserve(size_t n)
@@ -77,11 +79,16 @@ void shadow_free(void *p, size_t n)
     memset(card.state + ((char *)p - card.from), FREED, n);
 }
 
-void shadow_block(void)
+void shadow_shared(const char *base, size_t all, const void *p, size_t n)
 {
-    prepare(&shared, __start_emu_shared, (size_t)(__stop_emu_shared - __start_emu_shared));
-    if (shared.from)
-        memset(shared.state, BLANK, shared.size);
+    prepare(&shared, base, all);
+    memset(shared.state + ((const char *)p - base), BLANK, n);
+}
+
+void shadow_forget(const char *base, size_t n)
+{
+    if (shared.from == base)
+        memset(shared.state, NOWHERE, n);
 }
 
 void shadow_touch(const void *p, size_t n, bool write, const char *what)
@@ -130,7 +137,7 @@ static void access(const void *address, size_t n, bool write, const void *pc)
         a = &shared;
     if (!a) { // the thread's own stack; constants and arguments may be read
         if (write && (size_t)p - emu_stack_low() >= EMU_STACK)
-            emu_fault("a kernel writes to memory of the host");
+            report("written", &host, write, n, pc);
         return;
     }
     if ((size_t)p & (n - 1) & 15)

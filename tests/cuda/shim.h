@@ -23,13 +23,16 @@ extern dim3 emu_block_dim, emu_grid_dim;
 #define blockDim  emu_block_dim
 #define gridDim   emu_grid_dim
 
-#undef __shared__
 #undef __launch_bounds__
 #undef __grid_constant__
-#define __shared__ static __attribute__((section("emu_shared")))
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define DEVICE static inline
+// Shared memory of the block; `key` tells one array, and one instance of a template, from another.
+void *emu_shared(const void *key, size_t size);
+#define SHARED(type, name, n)                                                                      \
+    static const char name##_key = 0;                                                              \
+    type *name = (type *)emu_shared(&name##_key, sizeof(type) * (n))
 
 // Arguments are converted and copied when a kernel is launched, as <<<>>> does.
 typedef std::function<void(void)> emu_work;

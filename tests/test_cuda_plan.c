@@ -1,0 +1,103 @@
+// What cuDNN itself says without a card: every convolution of every network has a plan on sm_80 and
+// sm_90, for every pass, batch and precision that is offered, and what memory a training takes. On
+// the real ssltop-cuda.so. Shown with `build/check --verbose`.
+#include <criterion/criterion.h>
+#include <criterion/logging.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/device.h"
+#include "train/method.h"
+
+static void use_real(void)
+{
+    const char *path = getenv("SSLTOP_CUDA_REAL");
+    if (!path)
+        cr_skip_test("no CUDA toolkit was found by the build: no plans are made");
+    cr_assert(setenv("SSLTOP_CUDA", path, 1) == 0);
+}
+
+static const struct row {
+    int width, channels, size, batch;
+    const char *stem;
+    size_t least, most; // MB in bf16
+} rows[] = {
+    {64, 3, 32, 512, "cifar", 2500, 16000}, {64, 3, 224, 256, "imagenet", 5000, 70000},
+    {64, 1, 28, 512, "cifar", 1500, 14000}, {16, 1, 28, 128, "cifar", 50, 1500},
+    {8, 3, 96, 37, "imagenet", 20, 1500},   {4, 1, 28, 1, "cifar", 1, 100},
+};
+
+static void plan_row(const char *card, const char *arch, const struct row *r, enum precision how)
+{
+    struct device *d;
+    struct options o;
+    struct net net;
+    struct plan *p;
+    struct error e;
+    struct plan_options po = {.batch = r->batch, .precision = how};
+    options_default(&o);
+    o.width = r->width;
+    snprintf(o.arch, sizeof o.arch, "%s", arch);
+    snprintf(o.stem, sizeof o.stem, "%s", r->stem);
+    cr_assert(device_open(card, 1, &d, &e) == 0, "%s", e.text);
+    cr_assert(method_build(&o, r->channels, r->size, r->size, &net, &e) == 0, "%s", e.text);
+    int rc = device_compile(d, &net, &po, &p, &e);
+    cr_expect(rc == 0, "%s, %s at width %d, %d images of %d: %s", card, arch, r->width, r->batch,
+              r->size, e.text);
+    if (rc == 0) {
+        size_t mb = plan_memory(p) >> 20;
+        cr_log_info("%s %s, width %d, %d x %d x %d x %d: %zu MB", card,
+                    how == PRECISION_BF16 ? "bf16" : "f32", r->width, r->batch, r->channels,
+                    r->size, r->size, mb);
+        if (how == PRECISION_BF16)
+            cr_expect(mb >= r->least && mb <= r->most, "%s takes %zu MB", arch, mb);
+        plan_free(p);
+    }
+    net_free(&net);
+    device_close(d);
+}
+
+static void plan_all(const char *card)
+{
+    for (const struct arch_row *a = arch_table; a->name; a++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            plan_row(card, a->name, &rows[i], PRECISION_BF16);
+            plan_row(card, a->name, &rows[i], PRECISION_F32);
+        }
+}
+
+Test(cuda_plan, every_convolution_on_sm_80)
+{
+    use_real();
+    plan_all("cuda:sm_80");
+}
+
+Test(cuda_plan, every_convolution_on_sm_90)
+{
+    use_real();
+    plan_all("cuda:sm_90");
+}
+
+// A planned card does everything but run.
+Test(cuda_plan, cannot_run)
+{
+    struct device *d;
+    struct options o;
+    struct net net;
+    struct plan *p;
+    struct error e;
+    struct plan_options po = {.batch = 4, .precision = PRECISION_BF16};
+    use_real();
+    options_default(&o);
+    o.width = 4;
+    cr_assert(device_open("cuda:sm_90", 1, &d, &e) == 0, "%s", e.text);
+    cr_assert(method_build(&o, 1, 28, 28, &net, &e) == 0, "%s", e.text);
+    cr_assert(device_compile(d, &net, &po, &p, &e) == 0, "%s", e.text);
+    cr_expect(plan_forward(p, &e) < 0);
+    cr_expect(strstr(e.text, "nothing to run on"), "%s", e.text);
+    plan_free(p);
+    net_free(&net);
+    device_close(d);
+}
