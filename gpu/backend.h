@@ -29,6 +29,7 @@ struct backend {
     int (*backward)(struct plan *p, const float *const dy[2],
                     struct error *e); // dy: NULL, or for a net without loss
     int (*update)(struct plan *p, const struct update *u, struct error *e);
+    int (*ema)(struct plan *p, double tau, struct error *e);
     int (*features)(struct plan *p, int view, float *h, struct error *e);
     int (*moments)(struct plan *p, struct moments *m, struct error *e);
     int (*evaluate)(struct plan *p, struct images *s, const int64_t *index, int n, float *h,

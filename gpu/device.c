@@ -181,6 +181,11 @@ int plan_update(struct plan *p, const struct update *u, struct error *e)
     return p->backend->update(p, u, e);
 }
 
+int plan_ema(struct plan *p, double tau, struct error *e)
+{
+    return p->backend->ema(p, tau, e);
+}
+
 int plan_features(struct plan *p, int view, float *h, struct error *e)
 {
     return p->backend->features(p, view, h, e);

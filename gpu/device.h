@@ -82,7 +82,7 @@ size_t plan_memory(const struct plan *p); // bytes held
 
 // A tensor by its PyTorch name, f32, row major, `n` elements (checked). Prefix "optim." is its
 // momentum buffer, and (get only) "grad." its gradient, summed over both views, without weight
-// decay.
+// decay; frozen parameters and running statistics have neither.
 int plan_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e);
 int plan_get(struct plan *p, const char *name, float *v, size_t n, struct error *e);
 
@@ -97,19 +97,29 @@ int plan_load(struct plan *p, struct images *s, const int64_t *index,
 int plan_forward(struct plan *p, struct error *e);
 
 struct plan_scores {
-    double loss; // double sums, clamped to [-1, 1]; NaN stays NaN
+    double loss; // double sums, clamped to its form's range (offset +- scale); NaN stays NaN
     double zstd; // mean over dimensions of std(z / |z|), times sqrt(dim), mean of the two views
 };
 void plan_scores(struct plan *p, struct plan_scores *out);
 
-// Gradients of every parameter, then one update. SGD as PyTorch's: buf = momentum buf + g + wd w; w
-// -= lr buf.
+// Gradients of every trained parameter, then one update.
+enum update_kind {
+    UPDATE_SGD, // PyTorch's: buf = momentum buf + g + wd w; w -= lr buf
+    UPDATE_LARS // tensors of two dimensions and more: buf = momentum buf + q (g + wd w) with q =
+                // trust |w| / |g + wd w|, 1 where a norm is 0; vectors (batch norm, biases): SGD
+                // without decay
+};
 struct update {
+    enum update_kind kind;
     double lr[GROUP_COUNT];
     double momentum, weight_decay;
+    double trust; // LARS; 0.001 is usual
 };
 int plan_backward(struct plan *p, struct error *e);
 int plan_update(struct plan *p, const struct update *u, struct error *e);
+
+// Parameters that follow others (net_follow): w = tau w + (1 - tau) followed.
+int plan_ema(struct plan *p, double tau, struct error *e);
 
 // Features of the last training forward: view 0 or 1, B x d floats.
 int plan_features(struct plan *p, int view, float *h, struct error *e);

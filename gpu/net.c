@@ -34,6 +34,8 @@ static int add_param(struct net *net, int node, enum param_kind kind, const char
     p->kind = kind;
     p->node = node;
     p->group = net->node[node].group;
+    p->frozen = net->node[node].frozen;
+    p->followed = -1;
     p->ndim = ndim;
     p->count = 1;
     for (int i = 0; i < ndim; i++) {
@@ -68,6 +70,7 @@ static struct node *add_node(struct net *net, enum node_op op, int a, int b, con
     d->in[0] = a;
     d->in[1] = b;
     d->group = net->group;
+    d->frozen = net->frozen;
     if (name)
         snprintf(d->name, sizeof d->name, "%s", name);
     if (a >= 0) {
@@ -210,9 +213,37 @@ int net_cosine(struct net *net, int p, int z)
     if (z < 0 || x->c != y->c || x->h != 1 || x->w != 1 || y->h != 1 || y->w != 1)
         error_set(&net->error, "the loss takes two vectors of one length");
     d->c = 1;
+    d->scale = 1;
+    d->stop_gradient = 1;
     net->projected = z;
     net->loss = last(net);
     return net->loss;
+}
+
+void net_cosine_form(struct net *net, double scale, double offset, int stop_gradient)
+{
+    if (net->error.text[0] || net->loss < 0)
+        return;
+    struct node *d = &net->node[net->loss];
+    d->scale = scale;
+    d->offset = offset;
+    d->stop_gradient = stop_gradient;
+}
+
+int net_follow(struct net *net, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    for (int i = 0; i < net->n_param && !net->error.text[0]; i++) {
+        struct param *p = &net->param[i];
+        if (!p->frozen || (p->kind != PARAM_WEIGHT && p->kind != PARAM_BIAS) ||
+            strncmp(p->name, prefix, n) != 0)
+            continue;
+        const struct param *q = net_param(net, p->name + n);
+        if (!q || q->ndim != p->ndim || memcmp(q->dim, p->dim, sizeof p->dim) != 0)
+            return error_set(&net->error, "%s has nothing of its shape to follow", p->name);
+        p->followed = (int)(q - net->param);
+    }
+    return net->error.text[0] ? -1 : 0;
 }
 
 const struct param *net_param(const struct net *net, const char *name)
@@ -223,11 +254,16 @@ const struct param *net_param(const struct net *net, const char *name)
     return NULL;
 }
 
+int param_trained(const struct param *p)
+{
+    return !p->frozen && (p->kind == PARAM_WEIGHT || p->kind == PARAM_BIAS);
+}
+
 int64_t net_count(const struct net *net)
 {
     int64_t n = 0;
     for (int i = 0; i < net->n_param; i++)
-        if (net->param[i].kind == PARAM_WEIGHT || net->param[i].kind == PARAM_BIAS)
+        if (param_trained(&net->param[i]))
             n += (int64_t)net->param[i].count;
     return n;
 }

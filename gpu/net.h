@@ -18,8 +18,8 @@ enum node_op {
     NODE_MAXPOOL, // padding counts as -infinity
     NODE_GAP,     // global average pool: c x 1 x 1
     NODE_LINEAR,  // on c x 1 x 1; weight [out, in], bias [out] when asked for
-    NODE_COSINE   // inputs p, z: L = -1/2 mean cos(p1, sg(z2)) - 1/2 mean cos(p2, sg(z1)) (SimSiam,
-                  // eq. 2)
+    NODE_COSINE // inputs p, z, c numbers each: L = offset + scale S with S = -1/2 mean cos(p1, z2)
+                // - 1/2 mean cos(p2, z1), z held constant where stop_gradient (SimSiam, eq. 2)
 };
 
 enum param_group { GROUP_MAIN, GROUP_PREDICTOR, GROUP_COUNT }; // each has its learning rate
@@ -31,6 +31,10 @@ struct node {
     int k, stride, pad;     // conv, maxpool
     int affine;             // bn
     int bias;               // linear
+    int zero;               // bn: its weight starts at 0
+    int frozen;             // works on batch statistics, but no gradient comes here or goes through
+    double scale, offset;   // cosine: 1 and 0 for SimSiam
+    int stop_gradient;      // cosine
     enum param_group group; // of its parameters
     char name[64];          // prefix of its parameters: "encoder.layer1.0.conv1"
 };
@@ -44,6 +48,8 @@ struct param {
     enum param_kind kind;
     int node;
     enum param_group group;
+    int frozen;   // no gradient, no momentum, no update
+    int followed; // the parameter whose moving average this one is, or -1
     int ndim;
     int64_t dim[4];
     size_t count;
@@ -58,6 +64,7 @@ struct net {
     int projected;          // node of z
     int loss;               // node of the loss, -1 for none
     enum param_group group; // of the nodes added next
+    int frozen;             // the nodes added next
     struct error error;     // the first thing that went wrong; every net_* call is a no-op after it
 };
 
@@ -72,12 +79,20 @@ int net_add(struct net *net, int a, int b);
 int net_maxpool(struct net *net, int in, int k, int stride, int pad);
 int net_gap(struct net *net, int in);
 int net_linear(struct net *net, int in, const char *name, int out, int bias);
-int net_cosine(struct net *net, int p, int z);
+int net_cosine(struct net *net, int p, int z); // scale 1, offset 0, with stop-gradient
+// The form of the loss added last.
+void net_cosine_form(struct net *net, double scale, double offset, int stop_gradient);
+// Every frozen weight and bias named `prefix` + NAME becomes the moving average of NAME, which must
+// be there and of the same shape.
+int net_follow(struct net *net, const char *prefix);
 
 // The tensor of this name, or NULL.
 const struct param *net_param(const struct net *net, const char *name);
 
-// Number of trained parameters (running statistics not counted).
+// Whether it is changed by an update: not a running statistic and not frozen.
+int param_trained(const struct param *p);
+
+// Number of trained parameters.
 int64_t net_count(const struct net *net);
 
 #endif

@@ -351,6 +351,7 @@ static void cosine_loss(struct reference *r)
             cosine_rows(r, view, b, &p, &z, &n);
             r->loss -= 0.5 * dot(p, z, n) / sqrt(dot(p, p, n) * dot(z, z, n)) / r->batch;
         }
+    r->loss = r->net->node[r->net->loss].offset + r->net->node[r->net->loss].scale * r->loss;
 }
 
 static void cosine_backward(struct reference *r)
@@ -362,9 +363,12 @@ static void cosine_backward(struct reference *r)
             int n;
             cosine_rows(r, view, b, &p, &z, &n);
             double pp = sqrt(dot(p, p, n)), zz = sqrt(dot(z, z, n)), cos = dot(p, z, n) / pp / zz;
-            double *dp = r->dy[view][d->in[0]] + b * n;
+            double *dp = r->dy[view][d->in[0]] + b * n, *dz = r->dy[!view][d->in[1]] + b * n;
+            double f = -0.5 * d->scale / r->batch;
             for (int i = 0; i < n; i++)
-                dp[i] -= 0.5 / r->batch * (z[i] / zz - cos * p[i] / pp) / pp;
+                dp[i] += f * (z[i] / zz - cos * p[i] / pp) / pp;
+            for (int i = 0; i < n && !d->stop_gradient; i++)
+                dz[i] += f * (p[i] / pp - cos * z[i] / zz) / zz;
         }
 }
 
@@ -446,7 +450,7 @@ void reference_backward(struct reference *r, const double *const dy[2])
     for (int view = 0; view < 2; view++)
         for (int i = last; i >= 0; i--) {
             struct at t = at(r, view, i);
-            if (table[t.d->op].backward)
+            if (table[t.d->op].backward && !t.d->frozen)
                 table[t.d->op].backward(&t);
         }
 }

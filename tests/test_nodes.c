@@ -21,7 +21,7 @@ struct node_case {
     void (*build)(struct net *net, const struct node_case *c);
     int c, h, w;             // input
     int out, k, stride, pad; // conv, maxpool, linear
-    int flag;                // batch norm: affine; linear: bias
+    int flag;                // batch norm: affine; linear: bias; cosine: stop-gradient
 };
 
 static void build_conv(struct net *net, const struct node_case *c)
@@ -84,6 +84,44 @@ static void build_cosine(struct net *net, const struct node_case *c)
     net_cosine(net, net_linear(net, z, "p", c->out, 1), z);
 }
 
+// Another form, with or without stop-gradient.
+static void build_cosine_form(struct net *net, const struct node_case *c)
+{
+    int z = net_linear(net, 0, "z", c->out, 0);
+    net_cosine(net, net_linear(net, z, "p", c->out, 1), z);
+    net_cosine_form(net, 4, 4, c->flag);
+}
+
+// Without a predictor: p is z.
+static void build_cosine_same(struct net *net, const struct node_case *c)
+{
+    int z = net_bn(net, net_linear(net, 0, "z", c->out, 0), "bn", 0);
+    net_cosine(net, z, z);
+    net_cosine_form(net, 1, 0, c->flag);
+}
+
+// Against a frozen branch, as BYOL's target is; no gradient comes from it. (Whole frozen networks
+// are compared with PyTorch's: test_parity.c.)
+static int branch(struct net *net, const struct node_case *c, const char *prefix)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%sbn", prefix);
+    int h = net_bn(net, 0, name, 1);
+    snprintf(name, sizeof name, "%slinear", prefix);
+    return net_linear(net, h, name, c->out, 1);
+}
+
+static void build_cosine_target(struct net *net, const struct node_case *c)
+{
+    int p = branch(net, c, "");
+    net->frozen = 1;
+    int z = branch(net, c, "target.");
+    net->frozen = 0;
+    net_cosine(net, p, z);
+    net_cosine_form(net, 4, 4, 1);
+    net_follow(net, "target.");
+}
+
 static const struct node_case cases[] = {
     {"conv 3x3 4->4", build_conv, 4, 9, 11, 4, 3, 1, 1, 0},
     {"conv 3x3 8->8", build_conv, 8, 8, 8, 8, 3, 1, 1, 0},
@@ -133,6 +171,12 @@ static const struct node_case cases[] = {
     {"linear 64->256 with bias", build_linear, 64, 1, 1, 256, 0, 0, 0, 1},
     {"cosine 20", build_cosine, 12, 1, 1, 20, 0, 0, 0, 0},
     {"cosine 128", build_cosine, 32, 1, 1, 128, 0, 0, 0, 0},
+    {"cosine 20 of 4 and 4", build_cosine_form, 12, 1, 1, 20, 0, 0, 0, 1},
+    {"cosine 20 without stop-gradient", build_cosine_form, 12, 1, 1, 20, 0, 0, 0, 0},
+    {"cosine 24 without predictor", build_cosine_same, 16, 1, 1, 24, 0, 0, 0, 1},
+    {"cosine 24 without both", build_cosine_same, 16, 1, 1, 24, 0, 0, 0, 0},
+    {"cosine of a frozen branch 20", build_cosine_target, 12, 1, 1, 20, 0, 0, 0, 0},
+    {"cosine of a frozen branch 64", build_cosine_target, 32, 1, 1, 64, 0, 0, 0, 0},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -298,6 +342,13 @@ static void compare_parameters(struct bench *b, struct plan *plan, double tol)
         const struct param *p = &b->net.param[i];
         int running = p->kind == PARAM_RUNNING_MEAN || p->kind == PARAM_RUNNING_VAR;
         float *v = need(p->count, sizeof *v);
+        if (p->frozen && !running) {
+            snprintf(name, sizeof name, "grad.%s", p->name);
+            cr_expect(plan_get(plan, name, v, p->count, &e) == -1, "%s: %s has a gradient",
+                      b->c->title, p->name);
+            free(v);
+            continue;
+        }
         snprintf(name, sizeof name, "%s%s", running ? "" : "grad.", p->name);
         cr_assert(plan_get(plan, name, v, p->count, &e) == 0, "%s: %s", b->c->title, e.text);
         compare(b->c->title, name, v, running ? b->r.param[i] : b->r.grad[i], p->count, tol);
@@ -438,13 +489,14 @@ static void check_reference(const struct node_case *c)
     make_gradient(&b, dy);
     reference_step(&b);
     // z is a constant to the loss.
-    for (int v = 0; v < 2 && b.net.loss >= 0; v++) {
+    int constant = b.net.loss >= 0 && b.net.node[b.net.loss].stop_gradient;
+    for (int v = 0; v < 2 && constant; v++) {
         size_t n = reference_size(&b.r, b.net.projected);
         b.r.fixed[v] = need(n, sizeof(double));
         memcpy(b.r.fixed[v], b.r.y[v][b.net.projected], n * sizeof(double));
     }
     for (int i = 0; i < b.net.n_param; i++)
-        if (b.net.param[i].kind == PARAM_WEIGHT || b.net.param[i].kind == PARAM_BIAS)
+        if (param_trained(&b.net.param[i]))
             differences(&b, b.net.param[i].name, b.r.param[i], b.r.grad[i], b.net.param[i].count);
     for (int v = 0; v < 2; v++)
         differences(&b, "input", b.x[v], b.r.dy[v][0], b.n_in);

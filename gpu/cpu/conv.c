@@ -318,7 +318,10 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
     for (int pass = PASS_FORWARD; pass < PASS_COUNT; pass++) {
         if (pass == PASS_DATA && !in->wants_grad)
             continue;
-        if (select_pass(p, &s, pass, d, in, out, c->pd[PASS_FORWARD], &c->pd[pass], e) < 0 ||
+        // A frozen one needs to know how its gradient would lie, because its weights lie so.
+        if (select_pass(p, &s, pass, d, in, out, c->pd[PASS_FORWARD], &c->pd[pass], e) < 0)
+            return NULL;
+        if ((pass == PASS_FORWARD || !d->frozen) &&
             cpu_primitive(p, c->pd[pass], &c->primitive[pass], e) < 0)
             return NULL;
     }

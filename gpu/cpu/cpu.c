@@ -131,8 +131,11 @@ static int fresh(struct cpu_plan *p, struct error *e)
 {
     if (!p->stale)
         return 0;
+    for (int i = 0; i < REFRESHES; i++)
+        if (cpu_run(p, &p->refresh[i], e) < 0)
+            return -1;
     p->stale = 0;
-    return cpu_run(p, &p->refresh, e);
+    return 0;
 }
 
 static int cpu_forward(struct plan *plan, struct error *e)
@@ -189,6 +192,15 @@ static int cpu_update(struct plan *plan, const struct update *u, struct error *e
     if (params_update((struct cpu_plan *)plan, u, e) < 0)
         return -1;
     plan->times.update = now_ms() - t0;
+    return 0;
+}
+
+static int cpu_ema(struct plan *plan, double tau, struct error *e)
+{
+    double t0 = now_ms();
+    if (params_ema((struct cpu_plan *)plan, tau, e) < 0)
+        return -1;
+    plan->times.update += now_ms() - t0;
     return 0;
 }
 
@@ -256,6 +268,8 @@ static int cpu_output(struct plan *plan, int node, int view, float *y, struct er
     if (!p->tensor[node])
         return error_set(e, "the output of node %d is not kept: it is fused with what follows",
                          node);
+    if (p->tensor[node]->lent)
+        return error_set(e, "the output of node %d is not kept: it is frozen", node);
     return canonical(p, p->tensor[node], p->tensor[node]->data[view], y, e);
 }
 
@@ -282,6 +296,7 @@ const struct backend cpu_backend = {
     .forward = cpu_forward,
     .backward = cpu_backward,
     .update = cpu_update,
+    .ema = cpu_ema,
     .features = cpu_features,
     .moments = cpu_moments,
     .evaluate = cpu_evaluate,

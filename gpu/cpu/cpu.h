@@ -59,6 +59,7 @@ struct tensor {
     void *data[VIEWS];
     dnnl_memory_t memory[VIEWS];
     int wants_grad;
+    struct grad *lent;    // of a frozen node: this memory is shared, its content does not last
     struct grad *grad[2]; // while the backward list is built: what has been added so far
     int n_grad;
 };
@@ -83,13 +84,14 @@ struct op_list {
 
 // --- parameters ---
 // A trained tensor: master copy, momentum and one gradient a view, f32, in one layout (`md`, with
-// its padding).
+// its padding). A frozen one has the master copy only.
 struct trained {
     const struct param *param;
     dnnl_memory_desc_t md, outer_md; // as a tensor's
     size_t elements;
     float *w, *v, *g[VIEWS];
 };
+enum { REFRESH_TRAINED, REFRESH_FROZEN, REFRESHES };
 
 // --- where images come in ---
 enum { SLOT_EVALUATE = PIXEL_POOL_DEPTH, SLOTS };
@@ -133,7 +135,7 @@ struct cpu_plan {
     struct tensor **tensor; // by node; NULL where fusion left none
     struct stage **stage;   // in order of the forward pass
     int n_stage;
-    struct op_list forward[VIEWS], loss, backward[VIEWS], evaluate, refresh;
+    struct op_list forward[VIEWS], loss, backward[VIEWS], evaluate, refresh[REFRESHES];
     char *choice;         // a letter for each convolution pass: what was chosen
     const char *recorded; // while compiling: what an earlier run chose, or NULL
     int n_choice, cap_choice;
@@ -153,6 +155,7 @@ struct cpu_plan {
     // Work of the stages.
     double *partial;            // batch norm sums
     double *dots[VIEWS], *work; // loss: p.p, z.z, p.z of each row; 2 c of the projection
+    double *dots_z[VIEWS];      // without stop-gradient: z.z, p.p, p.z, by the view of z
     float *features[VIEWS];     // batch x feature_d
     int feature_d;
     struct grad *seed[VIEWS]; // where backward_from puts the gradient of the last node

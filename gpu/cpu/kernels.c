@@ -174,6 +174,48 @@ static void sgd(float *w, float *v, const float *g0, const float *g1, size_t n, 
     }
 }
 
+static void squares(const float *w, const float *g0, const float *g1, size_t n, float wd,
+                    double *partial, double sum[2], int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static, 1)
+    for (int t = 0; t < threads; t++) {
+        double a = 0, b = 0;
+        size_t lo = (size_t)share((int64_t)n, t, threads);
+        size_t hi = (size_t)share((int64_t)n, t + 1, threads);
+#pragma omp simd reduction(+ : a, b)
+        for (size_t i = lo; i < hi; i++) {
+            double x = w[i], y = g0[i] + g1[i] + wd * w[i];
+            a += x * x;
+            b += y * y;
+        }
+        partial[2 * t] = a;
+        partial[2 * t + 1] = b;
+    }
+    sum[0] = sum[1] = 0;
+    for (int t = 0; t < threads; t++) {
+        sum[0] += partial[2 * t];
+        sum[1] += partial[2 * t + 1];
+    }
+}
+
+static void lars(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
+                 float momentum, float wd, float q, int threads)
+{
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > 1 << 14)
+    for (size_t i = 0; i < n; i++) {
+        v[i] = momentum * v[i] + q * (g0[i] + g1[i] + wd * w[i]);
+        w[i] -= lr * v[i];
+    }
+}
+
+static void ema(float *w, const float *followed, size_t n, double tau, int threads)
+{
+    float keep = (float)tau, take = (float)(1 - tau);
+#pragma omp parallel for num_threads(threads) schedule(static) if (n > 1 << 14)
+    for (size_t i = 0; i < n; i++)
+        w[i] = keep * w[i] + take * followed[i];
+}
+
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
 #define STRING_(a)   #a
@@ -202,4 +244,7 @@ const struct kernels PASTE(kernels_, ISA) = {
     .cosine_backward = BOTH(cosine_backward),
     .direction_std = BOTH(direction_std),
     .sgd = sgd,
+    .squares = squares,
+    .lars = lars,
+    .ema = ema,
 };

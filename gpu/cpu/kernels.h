@@ -56,12 +56,12 @@ struct kernels {
     void (*gap[TYPE_COUNT])(void *y, float *h, const void *x, int n, int c, int hw, int threads);
     void (*gap_backward[TYPE_COUNT])(void *dx, const void *dy, int n, int c, int hw, int threads);
 
-    // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(1/2n) (z/|z| - cos p/|p|) /
-    // |p|.
+    // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(scale/2n) (z/|z| - cos p/|p|)
+    // / |p|.
     void (*cosine_dots[TYPE_COUNT])(double *dots, const void *p, const void *z, int n, int c,
                                     int threads);
     void (*cosine_backward[TYPE_COUNT])(void *dp, const double *dots, const void *p, const void *z,
-                                        int n, int c, int threads);
+                                        int n, int c, double scale, int threads);
     // Sum over dimensions of the unbiased std of z/|z| (norms from dots[.][1]); work: 2 c doubles.
     double (*direction_std[TYPE_COUNT])(const double *dots, const void *z, int n, int c,
                                         double *work);
@@ -69,6 +69,14 @@ struct kernels {
     // v = momentum v + (g0 + g1) + wd w; w -= lr v.
     void (*sgd)(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
                 float momentum, float wd, int threads);
+    // sum[2] = |w|^2, |g0 + g1 + wd w|^2; partial: threads x 2 doubles of work.
+    void (*squares)(const float *w, const float *g0, const float *g1, size_t n, float wd,
+                    double *partial, double sum[2], int threads);
+    // v = momentum v + q (g0 + g1 + wd w); w -= lr v.
+    void (*lars)(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
+                 float momentum, float wd, float q, int threads);
+    // w = tau w + (1 - tau) followed.
+    void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };
 
 // The best set that this processor runs.

@@ -386,7 +386,7 @@ static void NAME(cosine_dots)(double *dots, const void *pv, const void *zv, int 
 }
 
 static void NAME(cosine_backward)(void *dpv, const double *dots, const void *pv, const void *zv,
-                                  int n, int c, int threads)
+                                  int n, int c, double scale, int threads)
 {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int i = 0; i < n; i++) {
@@ -396,7 +396,7 @@ static void NAME(cosine_backward)(void *dpv, const double *dots, const void *pv,
                pz = dots[3 * (size_t)i + 2];
         np = np > 1e-8 ? np : 1e-8; // as PyTorch's cosine_similarity
         nz = nz > 1e-8 ? nz : 1e-8;
-        double f = -0.5 / n / np;
+        double f = -0.5 * scale / n / np;
         float kz = (float)(f / nz), kp = (float)(-f * pz / (nz * np * np));
         for (int j = 0; j < c; j++)
             STORE1(dp + j, kz * LOAD1(z + j) + kp * LOAD1(p + j));

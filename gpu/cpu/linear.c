@@ -73,7 +73,7 @@ static int add_bias(struct cpu_plan *p, struct linear *l, struct error *e)
     l->bias = params_vector(p, l->base.node, PARAM_BIAS, (size_t)l->base.node->c, e);
     if (!l->bias || cpu_memory(p, &l->bias->md, l->bias->w, &l->bias_memory, e) < 0)
         return -1;
-    for (int v = 0; v < VIEWS; v++)
+    for (int v = 0; v < VIEWS && !l->base.node->frozen; v++)
         if (cpu_memory(p, &l->bias->md, l->bias->g[v], &l->bias_grad[v], e) < 0)
             return -1;
     return 0;

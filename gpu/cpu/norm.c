@@ -35,7 +35,7 @@ static struct norm_args args(struct cpu_plan *p, struct norm *s, int view)
         .var = s->var[view],
         .scale = s->scale[view],
         .shift = s->shift[view],
-        .dweight = s->weight ? s->weight->g[view] : s->unused[0],
+        .dweight = s->weight ? s->weight->g[view] : s->unused[0], // NULL where frozen
         .dbias = s->bias ? s->bias->g[view] : s->unused[1],
         .k1 = s->k1,
         .k0 = s->k0,

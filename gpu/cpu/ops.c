@@ -58,8 +58,8 @@ static int own(struct cpu_plan *p, enum owned_kind kind, void *object, struct er
 
 void cpu_ops_free(struct cpu_plan *p)
 {
-    struct op_list *lists[] = {&p->forward[0],  &p->forward[1], &p->loss,   &p->backward[0],
-                               &p->backward[1], &p->evaluate,   &p->refresh};
+    struct op_list *lists[] = {&p->forward[0],  &p->forward[1], &p->loss,       &p->backward[0],
+                               &p->backward[1], &p->evaluate,   &p->refresh[0], &p->refresh[1]};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         free(lists[i]->op);
     while (p->n_owned)

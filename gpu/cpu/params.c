@@ -2,6 +2,7 @@
 // one pass; reordered on the way in and out.
 #include "gpu/cpu/params.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +28,7 @@ static struct trained *trained_new(struct cpu_plan *p, const struct param *param
         t->outer_md.dims[i] = param->dim[i]; // the rest of the blocks is padding
     t->elements = size / sizeof(float);
     float **arrays[] = {&t->w, &t->v, &t->g[0], &t->g[1]};
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < (param->frozen ? 1 : 4); i++)
         if (!(*arrays[i] = cpu_take(p, size, e)))
             return NULL;
     return t;
@@ -65,7 +66,8 @@ static int copy_of(struct cpu_plan *p, struct trained *t, dnnl_memory_t master,
     void *data = cpu_take(p, dnnl_memory_desc_get_size(md), e);
     if (!data || cpu_memory(p, md, data, out, e) < 0)
         return -1;
-    return cpu_reorder(p, &p->refresh, master, &t->md, *out, md, e);
+    struct op_list *list = &p->refresh[t->param->frozen ? REFRESH_FROZEN : REFRESH_TRAINED];
+    return cpu_reorder(p, list, master, &t->md, *out, md, e);
 }
 
 int params_weights(struct cpu_plan *p, struct weights *w, const struct node *node,
@@ -77,7 +79,7 @@ int params_weights(struct cpu_plan *p, struct weights *w, const struct node *nod
     if (!t || cpu_memory(p, grad_md, t->w, &master, e) < 0)
         return -1;
     w->trained = t;
-    for (int v = 0; v < VIEWS; v++)
+    for (int v = 0; v < VIEWS && !t->param->frozen; v++)
         if (cpu_memory(p, grad_md, t->g[v], &w->grad[v], e) < 0)
             return -1;
     if (copy_of(p, t, master, forward_md, &w->forward, e) < 0)
@@ -132,7 +134,7 @@ static int lookup(const struct cpu_plan *p, const char *name, size_t n, enum arr
     if (param->count != n)
         return error_set(e, "%s has %zu elements, not %zu", param->name, param->count, n);
     int i = (int)(param - p->net.param);
-    if (p->running[i] && *which != ARRAY_VALUE)
+    if (!param_trained(param) && *which != ARRAY_VALUE)
         return error_set(e, "%s is not trained", param->name);
     return i;
 }
@@ -179,14 +181,62 @@ int params_get(struct plan *plan, const char *name, float *v, size_t n, struct e
     return rc;
 }
 
+static void update_sgd(struct cpu_plan *p, struct trained *t, const struct update *u, double decay)
+{
+    p->k->sgd(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
+              (float)u->momentum, (float)decay, p->threads);
+}
+
+// Layer-wise adaptive rate scaling (You, Gitman, Ginsburg 2017) as MoCo v3 and the collapse paper's
+// BYOL use it. Padding adds nothing to a norm.
+static void update_lars(struct cpu_plan *p, struct trained *t, const struct update *u)
+{
+    double sum[2], q = 1;
+    if (t->param->ndim < 2) {
+        update_sgd(p, t, u, 0);
+        return;
+    }
+    p->k->squares(t->w, t->g[0], t->g[1], t->elements, (float)u->weight_decay, p->partial, sum,
+                  p->threads);
+    if (sum[0] > 0 && sum[1] > 0)
+        q = u->trust * sqrt(sum[0]) / sqrt(sum[1]);
+    p->k->lars(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
+               (float)u->momentum, (float)u->weight_decay, (float)q, p->threads);
+}
+
 int params_update(struct cpu_plan *p, const struct update *u, struct error *e)
 {
     for (int i = 0; i < p->net.n_param; i++) {
         struct trained *t = &p->trained[i];
-        if (t->param)
-            p->k->sgd(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
-                      (float)u->momentum, (float)u->weight_decay, p->threads);
+        if (!t->param || t->param->frozen)
+            continue;
+        if (u->kind == UPDATE_LARS)
+            update_lars(p, t, u);
+        else
+            update_sgd(p, t, u, u->weight_decay);
     }
-    p->stale = 0;
-    return cpu_run(p, &p->refresh, e);
+    return cpu_run(p, &p->refresh[REFRESH_TRAINED], e);
+}
+
+int params_check(const struct cpu_plan *p, struct error *e)
+{
+    for (int i = 0; i < p->net.n_param; i++) {
+        int followed = p->net.param[i].followed;
+        if (followed >= 0 && (!p->trained[i].param || !p->trained[followed].param ||
+                              !dnnl_memory_desc_equal(&p->trained[i].md, &p->trained[followed].md)))
+            return error_set(e, "%s does not lie in memory as %s does", p->net.param[i].name,
+                             p->net.param[followed].name);
+    }
+    return 0;
+}
+
+int params_ema(struct cpu_plan *p, double tau, struct error *e)
+{
+    for (int i = 0; i < p->net.n_param; i++) {
+        int followed = p->net.param[i].followed;
+        if (followed >= 0)
+            p->k->ema(p->trained[i].w, p->trained[followed].w, p->trained[i].elements, tau,
+                      p->threads);
+    }
+    return cpu_run(p, &p->refresh[REFRESH_FROZEN], e);
 }

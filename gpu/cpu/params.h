@@ -27,4 +27,8 @@ int params_put(struct plan *p, const char *name, const float *v, size_t n, struc
 int params_get(struct plan *p, const char *name, float *v, size_t n, struct error *e);
 int params_update(struct cpu_plan *p, const struct update *u, struct error *e);
 
+// After all stages: what follows must lie as what it follows. Then the contract's moving average.
+int params_check(const struct cpu_plan *p, struct error *e);
+int params_ema(struct cpu_plan *p, double tau, struct error *e);
+
 #endif

@@ -8,6 +8,7 @@
 
 #include "gpu/cpu/feed.h"
 #include "gpu/cpu/ops.h"
+#include "gpu/cpu/params.h"
 
 int plan_choice(struct cpu_plan *p, char letter, struct error *e)
 {
@@ -56,7 +57,24 @@ static enum layout node_layout(const struct cpu_plan *p, const struct node *d)
     }
 }
 
-static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, struct error *e)
+// Memory of a tensor for both views. What a frozen node gives is wanted until the next stages of
+// the same view have run and not in the backward pass: it is lent from the pool of gradients, one
+// buffer for both views, until build_stages gives it back.
+static int place(struct cpu_plan *p, struct tensor *t, int lend, struct error *e)
+{
+    size_t size = dnnl_memory_desc_get_size(&t->md);
+    if (lend && !(t->lent = cpu_grad_take(p, size, e)))
+        return -1;
+    for (int v = 0; v < VIEWS; v++) {
+        t->data[v] = lend ? t->lent->data : cpu_take(p, size, e);
+        if (!t->data[v] || cpu_memory(p, &t->md, t->data[v], &t->memory[v], e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, int lend,
+                                 struct error *e)
 {
     struct tensor *t = cpu_heap(p, sizeof *t, e);
     if (!t)
@@ -66,7 +84,7 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, struc
     t->w = d->w;
     t->type = p->type;
     t->layout = node_layout(p, d);
-    t->wants_grad = 1;
+    t->wants_grad = !d->frozen;
     int rows = t->layout == LAYOUT_ROWS, plain = t->layout == LAYOUT_PLAIN;
     dnnl_dims_t outer = {p->batch, d->c, d->h, d->w},
                 dims = {p->batch, rows || plain ? d->c : padded(p, d->c), d->h, d->w};
@@ -78,19 +96,15 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, struc
         cpu_check(dnnl_memory_desc_init_by_tag(&t->outer_md, rows ? 2 : 4, outer, type, tag),
                   "tensor", e) < 0)
         return NULL;
-    size_t size = dnnl_memory_desc_get_size(&t->md);
-    t->elements = size / type_size(t->type);
-    for (int v = 0; v < VIEWS; v++)
-        if (!(t->data[v] = cpu_take(p, size, e)) ||
-            cpu_memory(p, &t->md, t->data[v], &t->memory[v], e) < 0)
-            return NULL;
-    return t;
+    t->elements = dnnl_memory_desc_get_size(&t->md) / type_size(t->type);
+    return place(p, t, lend, e) < 0 ? NULL : t;
 }
 
 // --- fusion: BN+ReLU, BN+add, BN+add+ReLU become one stage at the place of the last of them ---
 struct fusion {
-    int *uses; // how often a node's output is wanted
-    int *into; // the node whose stage does this node's work, itself when not fused
+    int *uses;  // how often a node's output is wanted
+    int *into;  // the node whose stage does this node's work, itself when not fused
+    int *until; // the last node whose stage takes this node's output
 };
 
 static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
@@ -136,6 +150,27 @@ static void fuse(const struct net *net, struct fusion *f)
     }
 }
 
+static void find_last_uses(const struct net *net, struct fusion *f)
+{
+    for (int i = 0; i < net->n; i++) {
+        int at = i;
+        while (f->into[at] != at)
+            at = f->into[at];
+        for (int k = 0; k < 2; k++) {
+            int in = net->node[i].in[k];
+            if (in >= 0 && at > f->until[in])
+                f->until[in] = at;
+        }
+    }
+}
+
+// A frozen node's output that only frozen nodes take.
+static int is_passing(const struct net *net, const struct fusion *f, int i)
+{
+    return net->node[i].frozen && net->node[f->until[i]].frozen && f->until[i] > i &&
+           i != net->projected;
+}
+
 // The stage at node i, whose output is wanted, from what was fused into it.
 static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i, struct error *e)
 {
@@ -179,17 +214,20 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
 static int build_stages(struct cpu_plan *p, const struct plan_options *o, struct error *e)
 {
     size_t n = (size_t)p->net.n;
-    struct fusion f = {cpu_heap(p, n * sizeof(int), e), cpu_heap(p, n * sizeof(int), e)};
+    struct fusion f = {cpu_heap(p, n * sizeof(int), e), cpu_heap(p, n * sizeof(int), e),
+                       cpu_heap(p, n * sizeof(int), e)};
     p->tensor = cpu_heap(p, n * sizeof *p->tensor, e);
     p->stage = cpu_heap(p, n * sizeof *p->stage, e);
-    if (!f.uses || !f.into || !p->tensor || !p->stage)
+    if (!f.uses || !f.into || !f.until || !p->tensor || !p->stage)
         return -1;
     fuse(&p->net, &f);
+    find_last_uses(&p->net, &f);
     for (int i = 0; i < p->net.n; i++) {
         const struct node *d = &p->net.node[i];
         if (f.into[i] != i)
             continue;
-        if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, e)))
+        int lend = is_passing(&p->net, &f, i);
+        if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
             return -1;
         if (i == 0)
             p->tensor[0]->wants_grad = o->input_gradient;
@@ -197,8 +235,11 @@ static int build_stages(struct cpu_plan *p, const struct plan_options *o, struct
         if (!s)
             return -1;
         p->stage[p->n_stage++] = s;
+        for (int k = 0; k < i; k++)
+            if (p->tensor[k] && p->tensor[k]->lent && f.until[k] == i)
+                cpu_grad_release(p->tensor[k]->lent);
     }
-    return 0;
+    return params_check(p, e);
 }
 
 // --- lists ---
@@ -237,7 +278,8 @@ static int build_backward(struct cpu_plan *p, struct error *e)
         }
         for (int i = p->n_stage - 1; i >= 0; i--) {
             struct stage *s = p->stage[i];
-            if (s->kind->backward && s->kind->backward(p, s, v, &p->backward[v], e) < 0)
+            if (s->kind->backward && !s->node->frozen &&
+                s->kind->backward(p, s, v, &p->backward[v], e) < 0)
                 return -1;
         }
     }
