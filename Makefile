@@ -279,14 +279,17 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	  --enable=warning,performance,portability -I. -DISA=v3 $(SRC)
 
 # --- install ---
-MANDIR = $(DESTDIR)$(PREFIX)/share/man
+MANDIR    = $(DESTDIR)$(PREFIX)/share/man
+RECIPEDIR = $(DESTDIR)$(PREFIX)/share/ssltop/recipes
 install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
 	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
+	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
 
 uninstall: ## remove what install put there
+	rm -rf $(RECIPEDIR)
 	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
 
 clean: ## remove everything that was built

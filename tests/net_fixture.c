@@ -35,6 +35,12 @@ static int integer(const struct fixture *f, const char *key)
     return (int)json_integer_value(json_object_get(f->header, key));
 }
 
+static const char *text(const struct fixture *f, const char *key, const char *otherwise)
+{
+    const char *s = json_string_value(json_object_get(f->header, key));
+    return s ? s : otherwise;
+}
+
 int fixture_open(const char *path, struct fixture *out, struct error *e)
 {
     memset(out, 0, sizeof *out);
@@ -67,6 +73,8 @@ int fixture_open(const char *path, struct fixture *out, struct error *e)
     out->dim = integer(out, "dim");
     out->pred = integer(out, "pred");
     out->stem = json_string_value(json_object_get(out->header, "stem"));
+    out->arch = text(out, "arch", "resnet18");
+    out->method = text(out, "method", "simsiam");
     if (!out->stem || out->batch < 1 || out->channels < 1 || out->size < CELLS) {
         fixture_close(out);
         return error_set(e, "%s: the header lacks the net's shape", path);
@@ -128,7 +136,8 @@ int fixture_tensor(const struct fixture *f, const char *name, struct fixture_ten
         return error_set(e, "the fixture has no tensor %s", name);
     size_t i, k = (size_t)json_integer_value(json_object_get(t, "bytes"));
     size_t offset = (size_t)json_integer_value(json_object_get(t, "offset"));
-    json_t *extent;
+    json_t *extent, *every = json_object_get(t, "every");
+    out->every = every ? (size_t)json_integer_value(every) : 1;
     out->count = 1;
     json_array_foreach(json_object_get(t, "shape"), i, extent)
     {
@@ -136,7 +145,8 @@ int fixture_tensor(const struct fixture *f, const char *name, struct fixture_ten
         if (out->count > FILE_MAX)
             return error_set(e, "%s: larger than any fixture", name);
     }
-    if (k < 2 || k > 4 || offset > f->raw_size || out->count * k > f->raw_size - offset)
+    if (!out->every || k < 2 || k > 4 || offset > f->raw_size ||
+        out->count * k > f->raw_size - offset)
         return error_set(e, "%s: outside the fixture's file", name);
     out->f32 = json_number_value(json_object_get(t, "f32"));
     out->bf16 = json_number_value(json_object_get(t, "bf16"));
@@ -157,13 +167,14 @@ int fixture_net(const struct fixture *f, struct net *out, struct error *e)
 {
     struct options o;
     options_default(&o);
-    snprintf(o.arch, sizeof o.arch, "resnet18");
-    snprintf(o.method, sizeof o.method, "simsiam");
+    snprintf(o.arch, sizeof o.arch, "%s", f->arch);
+    snprintf(o.method, sizeof o.method, "%s", f->method);
     snprintf(o.stem, sizeof o.stem, "%s", f->stem);
     o.width = f->width;
     o.dim = f->dim;
     o.pred_dim = f->pred;
-    o.proj_layers = 3;
+    if (method_resolve(&o, e) < 0)
+        return -1;
     return method_build(&o, f->channels, f->size, f->size, out, e);
 }
 
@@ -196,12 +207,12 @@ static double value_of(const struct param *p, double u)
         return 0.25 * u;
     if (p->kind == PARAM_RUNNING_VAR)
         return 1 + 0.5 * u;
-    if (!strcmp(p->name, "predictor.3.bias"))
+    if (!strcmp(p->name, "predictor.3.bias")) // SimSiam's alone has one
         return 0.1 * u;
     if (p->kind == PARAM_BIAS)
         return u + (u < 0 ? -1.0 : 1.0);
     if (p->ndim == 1)
-        return (strstr(p->name, ".bn2.") ? 0.3 : 1.0) * (1 + 0.5 * u);
+        return (strstr(p->name, ".bn2.") || strstr(p->name, ".bn3.") ? 0.3 : 1.0) * (1 + 0.5 * u);
     return sqrt(6.0 / (double)((int64_t)p->count / p->dim[0])) * u;
 }
 

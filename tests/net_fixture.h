@@ -16,14 +16,15 @@ struct fixture {
     unsigned char *raw; // the tensors
     size_t raw_size;
     int batch, channels, size, width, dim, pred;
-    const char *stem; // "cifar", "imagenet"; belongs to the header
+    const char *stem;          // "cifar", "imagenet"; belongs to the header, as arch and method
+    const char *arch, *method; // "resnet18" and "simsiam" where the header says nothing
 };
 
 // What a tensor holds, as floats, and how far PyTorch's own runs are from it (relative, Euclidean
 // norm).
 struct fixture_tensor {
-    float *v; // malloc'd
-    size_t count;
+    float *v;            // malloc'd
+    size_t count, every; // elements 0, every, 2 every, .. of the tensor
     double f32, bf16;
 };
 

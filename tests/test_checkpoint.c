@@ -239,6 +239,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     struct lab lab;
     struct side a, b, wide;
     char path[160];
+    char notice[160];
     lab_open(&lab);
     side_open(&a, 4, 3, 1);
     side_open(&b, 4, 3, 2);
@@ -246,7 +247,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rewrite(&a, path, &cases[i].change);
-        int rc = checkpoint_init(path, &b.net, b.plan, &b.e);
+        int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
         if (cases[i].says)
             cr_assert(rc == -1 && strstr(b.e.text, cases[i].says), "%s: %s", cases[i].change.tensor,
                       b.e.text);
@@ -260,7 +261,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     cr_assert(plan_get(a.plan, "encoder.fc.7.running_mean", was, 128, &a.e) == 0);
     for (int i = 0; i < 128; i++)
         cr_assert(mean[i] == was[i] - 0.25f);
-    cr_assert(checkpoint_init(path, &wide.net, wide.plan, &wide.e) == -1);
+    cr_assert(checkpoint_init(path, &wide.net, wide.plan, notice, sizeof notice, &wide.e) == -1);
     cr_assert(
         strstr(wide.e.text,
                "encoder.conv1.weight has the shape [4, 1, 3, 3], the network needs [8, 1, 3, 3]"),

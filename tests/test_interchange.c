@@ -132,8 +132,9 @@ Test(interchange, init_takes_pytorchs_file)
     struct fixture_tensor want;
     size_t n;
     double off = 0, square = 0;
+    char notice[160];
     open_side(&s, FEATURES);
-    ok(&s, checkpoint_init(FROM_TORCH, &s.net, s.plan, &s.e));
+    ok(&s, checkpoint_init(FROM_TORCH, &s.net, s.plan, notice, sizeof notice, &s.e));
     float *h = features(&s, &n);
     ok(&s, fixture_tensor(&s.f, "evaluate", &want, &s.e));
     cr_assert(want.count == n);

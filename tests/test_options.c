@@ -158,14 +158,16 @@ Test(options, defaults)
     cr_assert_str_eq(o.arch, "resnet18");
     cr_assert_str_eq(o.method, "simsiam");
     cr_assert_str_eq(o.schedule, "multi-epoch");
-    cr_assert_str_eq(o.augment, "simsiam");
+    cr_assert_str_eq(o.augment, "auto");
+    cr_assert_str_eq(o.optimizer, "auto");
     cr_assert_str_eq(o.stem, "auto");
     cr_assert_str_eq(o.precision, "auto");
     cr_assert_str_eq(o.device, "auto");
     cr_assert_str_eq(o.normalize, "auto");
     cr_assert_str_eq(o.runs, "./runs");
-    cr_assert(o.lr == 1 && o.wd == 5e-4 && o.momentum == 0.9 && o.epochs == 10);
-    cr_assert(o.fix_pred_lr == 1 && o.proj_layers == 3 && o.keep == 3 && o.seed == 1);
+    cr_assert(o.lr == -1 && o.wd == -1 && o.tau == -1 && o.warmup == -1);
+    cr_assert(o.momentum == 0.9 && o.epochs == 10 && o.predictor && o.stop_gradient);
+    cr_assert(o.fix_pred_lr == -1 && o.proj_layers == 0 && o.keep == 3 && o.seed == 1);
     cr_assert(o.width == 0 && o.batch == 0 && o.steps == 0 && o.chunks == 0 && o.threads == 0);
     cr_assert(o.from == -1 && o.stop_at == 0 && !o.headless && !o.help && !*o.guard && !*o.subset);
 }
@@ -233,15 +235,17 @@ Test(options, refuses_with_a_sentence)
         {"--width", NULL, "needs a value"},
         {"--width", "--headless", "needs a value"},
         {"--batch", "1", "from 2"},
-        {"--lr", "nan", "a number from 0"},
-        {"--lr", "-nan", "a number from 0"},
+        {"--lr", "nan", "auto or a number from 0"},
+        {"--lr", "-nan", "auto or a number from 0"},
         {"--lr", "inf", "a number"},
         {"--lr", "1e999", "a number"},
         {"--lr", "-1", "a number"},
         {"--lr", "0x10", "a number"},
         {"--lr", "1,5", "a number"},
         {"--lr", "1e", "a number"},
-        {"--lr", "auto", "a number"},
+        {"--lr", "Auto", "a number"},
+        {"--momentum", "auto", "a number"},
+        {"--fix-pred-lr=maybe", NULL, "on, off or auto"},
         {"--momentum", "1.1", "from 0 to 1"},
         {"--seed", "-1", "18446744073709551615"},
         {"--seed", "18446744073709551616", "18446744073709551615"},

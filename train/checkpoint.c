@@ -70,11 +70,6 @@ static int frozen_bias(const struct net *net, char name[128], const struct node 
     return linear->c;
 }
 
-static int is_trained(const struct param *p)
-{
-    return p->kind == PARAM_WEIGHT || p->kind == PARAM_BIAS;
-}
-
 // ---------------------------------------------------------------- writing
 
 // What the tensor list points to.
@@ -104,7 +99,7 @@ static struct tensor_source *add(struct contents *c, enum dtype dtype, const voi
 
 static void add_param(struct contents *c, const struct param *p)
 {
-    for (int momentum = 0; momentum <= is_trained(p); momentum++) {
+    for (int momentum = 0; momentum <= param_trained(p); momentum++) {
         struct tensor_source *s = add(c, DTYPE_F32, NULL);
         snprintf(s->name, sizeof s->name, "%s%s", momentum ? MOMENTUM : "", p->name);
         s->ndim = p->ndim;
@@ -360,12 +355,11 @@ static int fold_bias(struct safetensors *f, const struct net *net, const struct 
     return rc;
 }
 
-static int load_param(struct safetensors *f, const struct net *net, const struct param *p,
-                      const char *prefix, struct plan *plan, float *v, struct error *e)
+static int load_tensor(struct safetensors *f, const struct net *net, const struct param *p,
+                       const struct tensor *t, const char *name, struct plan *plan, float *v,
+                       struct error *e)
 {
-    char name[128], want[96], got[200];
-    snprintf(name, sizeof name, "%s%s", prefix, p->name);
-    const struct tensor *t = safetensors_find(f, name);
+    char want[96], got[200];
     if (!t)
         return error_set(e, "tensor %s is missing", name);
     if (!same_shape(p, t)) {
@@ -376,6 +370,14 @@ static int load_param(struct safetensors *f, const struct net *net, const struct
     if (read_finite(f, t, v, p->count, e) < 0 || fold_bias(f, net, p, v, e) < 0)
         return -1;
     return plan_put(plan, name, v, p->count, e);
+}
+
+static int load_param(struct safetensors *f, const struct net *net, const struct param *p,
+                      const char *prefix, struct plan *plan, float *v, struct error *e)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", prefix, p->name);
+    return load_tensor(f, net, p, safetensors_find(f, name), name, plan, v, e);
 }
 
 static int ends_with(const char *text, const char *end)
@@ -428,7 +430,7 @@ static int load_network(struct safetensors *f, const struct net *net, struct pla
     for (int i = 0; rc == 0 && i < net->n_param; i++) {
         const struct param *p = &net->param[i];
         rc = load_param(f, net, p, "", plan, v, e);
-        if (rc == 0 && momentum && is_trained(p))
+        if (rc == 0 && momentum && param_trained(p))
             rc = load_param(f, net, p, MOMENTUM, plan, v, e);
     }
     free(v);
@@ -479,12 +481,91 @@ int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }
 
-int checkpoint_init(const char *path, const struct net *net, struct plan *plan, struct error *e)
+// ---------------------------------------------------------------- from elsewhere
+
+#define ENCODER "encoder."
+#define TARGET  "target."
+
+// A file of an encoder alone, as torchvision has them: its names lack the prefix, and a classifier
+// may stand where the projector would.
+static int is_bare(struct safetensors *f)
+{
+    return safetensors_find(f, "conv1.weight") && !safetensors_find(f, ENCODER "conv1.weight");
+}
+
+static int is_classifier(const char *name)
+{
+    return strcmp(name, "fc.weight") == 0 || strcmp(name, "fc.bias") == 0;
+}
+
+// Where a parameter stands in the file: under its name; a target network's without its prefix, for
+// it begins as what it follows; in a bare file without the encoder's. NULL: nowhere.
+static const struct tensor *find_initial(struct safetensors *f, const struct param *p, int bare)
+{
+    const char *name = p->name;
+    const struct tensor *t = safetensors_find(f, name);
+    if (!t && strncmp(name, TARGET, strlen(TARGET)) == 0) {
+        name += strlen(TARGET);
+        t = safetensors_find(f, name);
+    }
+    if (!t && bare && strncmp(name, ENCODER, strlen(ENCODER)) == 0)
+        t = safetensors_find(f, name + strlen(ENCODER));
+    return t;
+}
+
+// Extra tensors of a bare file, and whether it has a classifier.
+static int check_bare(struct safetensors *f, const struct net *net, int *classifier,
+                      struct error *e)
+{
+    char name[160], shown[128];
+    *classifier = 0;
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        const struct tensor *t = safetensors_at(f, i);
+        snprintf(name, sizeof name, ENCODER "%.120s", t->name);
+        if (is_classifier(t->name)) {
+            *classifier = 1;
+        } else if (!net_param(net, name) && !ends_with(t->name, TRACKED)) {
+            text_clean(shown, sizeof shown, t->name);
+            return error_set(e, "tensor %s has no place in the network", shown);
+        }
+    }
+    return 0;
+}
+
+static int load_initial(struct safetensors *f, const struct net *net, struct plan *plan,
+                        char *notice, size_t size, struct error *e)
+{
+    int bare = is_bare(f), classifier = 0;
+    size_t most = 1;
+    for (int i = 0; i < net->n_param; i++)
+        if (net->param[i].count > most)
+            most = net->param[i].count;
+    float *v = malloc(most * sizeof *v);
+    if (!v)
+        return error_set(e, "out of memory for parameters");
+    int rc = bare ? check_bare(f, net, &classifier, e) : refuse_extra(f, net, e);
+    for (int i = 0; rc == 0 && i < net->n_param; i++) {
+        const struct param *p = &net->param[i];
+        const struct tensor *t = find_initial(f, p, bare);
+        // A bare file leaves the heads as they are.
+        if (t || !bare || p->node <= net->features)
+            rc = load_tensor(f, net, p, t, p->name, plan, v, e);
+    }
+    free(v);
+    if (rc == 0 && bare)
+        snprintf(notice, size, "the file holds an encoder alone%s: the heads begin at random",
+                 classifier ? " and a classifier, which is left out" : "");
+    return rc;
+}
+
+int checkpoint_init(const char *path, const struct net *net, struct plan *plan, char *notice,
+                    size_t size, struct error *e)
 {
     struct safetensors *f;
+    notice[0] = '\0';
     if (safetensors_open(path, &f, e) < 0)
         return -1;
-    int rc = load_network(f, net, plan, 0, e);
+    int rc = load_initial(f, net, plan, notice, size, e);
     safetensors_close(f);
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }

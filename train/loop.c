@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "train/note.h"
+#include "train/rate.h"
 #include "train/state.h"
 
-enum { HALF_LIFE = 8 };     // of the live spectrum, in samples per feature
-#define EVAL_SHARE    0.05  // of the time
-#define EVAL_PATIENCE 2.0   // seconds of evaluations before their share is looked at
-#define BATCH_OF_RATE 256.0 // lr is given for this batch (Goyal et al., 2017)
+enum { HALF_LIFE = 8 };    // of the live spectrum, in samples per feature
+#define EVAL_SHARE    0.05 // of the time
+#define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
 
 // ---------------------------------------------------------------- evaluation
 
@@ -169,14 +169,10 @@ static int load(struct trainer *tr, struct error *e)
 
 static void rates_of_step(const struct trainer *tr, struct update *u, struct step_result *r)
 {
-    const struct options *o = &tr->setup.o;
-    double peak = o->lr * o->batch / BATCH_OF_RATE * rates_at(&tr->rates, tr->t);
-    r->lr = peak * 0.5 * (1 + cos(M_PI * (double)tr->t / (double)tr->setup.steps));
-    r->lr_pred = o->fix_pred_lr ? peak : r->lr;
-    u->lr[GROUP_MAIN] = r->lr;
-    u->lr[GROUP_PREDICTOR] = r->lr_pred;
-    u->momentum = o->momentum;
-    u->weight_decay = o->wd;
+    const struct setup *s = &tr->setup;
+    rate_update(&s->o, s->epoch, s->steps, tr->t, rates_at(&tr->rates, tr->t), u);
+    r->lr = u->lr[GROUP_MAIN];
+    r->lr_pred = u->lr[GROUP_PREDICTOR];
 }
 
 // Live spectrum and metrics of the forward pass that was just made. 1: not finite.
@@ -250,6 +246,9 @@ static int make_step(struct trainer *tr, struct error *e)
     if (rc > 0)
         return break_off(tr, &r, "features");
     if (rc < 0 || plan_backward(s->plan, e) < 0 || plan_update(s->plan, &update, e) < 0)
+        return -1;
+    double tau = rate_tau(&s->o, s->steps, tr->t);
+    if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
         return -1;
     report_step(tr, &r);
     newest_metrics(tr, &r);

@@ -3,17 +3,84 @@
 #include "train/method.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/rng.h"
-#include "train/resnet.h"
+#include "train/byol.h"
 #include "train/simsiam.h"
 
 const struct method_row method_table[] = {
-    {"simsiam", "SimSiam (Chen & He, CVPR 2021)", -1, 1, simsiam_heads},
-    {NULL, NULL, 0, 0, NULL},
+    {.name = "simsiam",
+     .doc = "SimSiam (Chen & He, CVPR 2021)",
+     .loss_lo = -1,
+     .loss_hi = 1,
+     .defaults = {.lr = 1,
+                  .wd = 5e-4,
+                  .fix_pred_lr = 1,
+                  .optimizer = "sgd",
+                  .augment = "simsiam",
+                  .tau = -1},
+     .check = simsiam_check,
+     .heads = simsiam_heads},
+    {.name = "byol",
+     .doc = "BYOL (Grill et al., NeurIPS 2020)",
+     .loss_lo = 0,
+     .loss_hi = 8,
+     .defaults =
+         {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
+     .check = byol_check,
+     .heads = byol_heads},
+    {.name = NULL},
 };
+
+const struct method_row *method_find(const char *name)
+{
+    for (const struct method_row *m = method_table; m->name; m++)
+        if (!strcmp(m->name, name))
+            return m;
+    return NULL;
+}
+
+static int unknown_method(const char *name, struct error *e)
+{
+    char names[128] = "";
+    for (const struct method_row *m = method_table; m->name; m++) {
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", m->name);
+    }
+    return error_set(e, "unknown method '%s'; there are %s", name, names);
+}
+
+static void text_auto(char *field, size_t size, const char *value)
+{
+    if (!strcmp(field, "auto")) {
+        memset(field, 0, size); // equal options are equal bytes
+        snprintf(field, size, "%s", value);
+    }
+}
+
+int method_resolve(struct options *o, struct error *e)
+{
+    const struct method_row *m = method_find(o->method);
+    if (!m)
+        return unknown_method(o->method, e);
+    if (m->check && m->check(o, e) < 0)
+        return -1;
+    const struct method_defaults *d = &m->defaults;
+    if (o->lr < 0)
+        o->lr = d->lr;
+    if (o->wd < 0)
+        o->wd = d->wd;
+    if (o->fix_pred_lr < 0)
+        o->fix_pred_lr = d->fix_pred_lr;
+    if (o->tau < 0)
+        o->tau = d->tau;
+    text_auto(o->optimizer, sizeof o->optimizer, d->optimizer);
+    text_auto(o->augment, sizeof o->augment, d->augment);
+    return 0;
+}
 
 // A stem that halves small images twice leaves nothing to look at: CIFAR's below 64 pixels.
 static int wants_imagenet_stem(const struct options *o, int height, int width)
@@ -28,23 +95,25 @@ static int wants_imagenet_stem(const struct options *o, int height, int width)
 int method_build(const struct options *o, int channels, int height, int width, struct net *out,
                  struct error *e)
 {
-    const struct method_row *m = method_table;
-    while (m->name && strcmp(m->name, o->method))
-        m++;
-    if (!m->name)
-        return error_set(e, "unknown method '%s' (there is: simsiam)", o->method);
+    const struct method_row *m = method_find(o->method);
+    if (!m)
+        return unknown_method(o->method, e);
+    if (resnet_check(o->arch, o->width, e) < 0)
+        return -1;
+    struct resnet_shape encoder = {.prefix = "encoder",
+                                   .arch = o->arch,
+                                   .width = o->width,
+                                   .imagenet_stem = wants_imagenet_stem(o, height, width),
+                                   .zero_residual = o->zero_init};
     net_init(out, channels, height, width);
-    if (resnet_build(out, o->arch, o->width, wants_imagenet_stem(o, height, width), e) < 0)
-        goto fail;
-    m->heads(out, o, o->width);
+    out->features = resnet_build(out, &encoder);
+    m->heads(out, o, &encoder);
     if (out->error.text[0]) {
         error_set(e, "%s", out->error.text);
-        goto fail;
+        net_free(out);
+        return -1;
     }
     return 0;
-fail:
-    net_free(out);
-    return -1;
 }
 
 static double fan_in(const struct param *p)
@@ -55,6 +124,8 @@ static double fan_in(const struct param *p)
 // torch.nn.init as torchvision's ResNet and nn.Linear use it.
 static void fill(const struct net *net, int index, uint64_t seed, float *v)
 {
+    if (net->param[index].followed >= 0)
+        index = net->param[index].followed;
     const struct param *p = &net->param[index];
     enum node_op op = net->node[p->node].op;
     struct rng r;
@@ -70,7 +141,8 @@ static void fill(const struct net *net, int index, uint64_t seed, float *v)
         for (size_t i = 0; i < p->count; i++)
             v[i] = (float)(bound * (2 * rng_uniform(&r) - 1));
     } else {
-        float one = p->kind == PARAM_WEIGHT || p->kind == PARAM_RUNNING_VAR ? 1.0f : 0.0f;
+        int weight = p->kind == PARAM_WEIGHT && !net->node[p->node].zero;
+        float one = weight || p->kind == PARAM_RUNNING_VAR ? 1.0f : 0.0f;
         for (size_t i = 0; i < p->count; i++)
             v[i] = one;
     }

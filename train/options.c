@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "metrics/record.h"
+#include "train/recipe.h"
 #include "train/schedule.h"
 
 static void *field(struct options *o, const struct option_row *row)
@@ -100,8 +101,11 @@ static int set_number(struct options *o, const struct option_row *row, const cha
         return row->type == OPTION_DOUBLE ? set_double(o, row, value, e)
                                           : set_integer(o, row, value, e);
     int64_t x = row->word_value;
+    double real = row->word_value;
     if (row->type == OPTION_INT)
         memcpy(field(o, row), &row->word_value, sizeof row->word_value);
+    else if (row->type == OPTION_DOUBLE)
+        memcpy(field(o, row), &real, sizeof real);
     else
         memcpy(field(o, row), &x, sizeof x);
     return 0;
@@ -118,7 +122,11 @@ static int set_flag(struct options *o, const struct option_row *row, const char 
             return 0;
         }
     }
-    return refuse(row, value, "expected on or off", e);
+    if (row->word && !strcmp(value, row->word)) {
+        memcpy(field(o, row), &row->word_value, sizeof row->word_value);
+        return 0;
+    }
+    return refuse(row, value, row->word ? "expected on, off or auto" : "expected on or off", e);
 }
 
 // Is `value` one of "a|b|c"?
@@ -262,10 +270,17 @@ void options_value(const struct options *o, const struct option_row *row, char *
         return;
     case OPTION_FLAG:
         memcpy(&i, at, sizeof i);
-        snprintf(text, size, "%s", i ? "on" : "off");
+        snprintf(text, size, "%s",
+                 row->word && i == row->word_value ? row->word
+                 : i                               ? "on"
+                                                   : "off");
         return;
     case OPTION_DOUBLE:
         memcpy(&x, at, sizeof x);
+        if (row->word && x == row->word_value) {
+            snprintf(text, size, "%s", row->word);
+            return;
+        }
         for (int digits = 6; digits <= 17; digits++) { // the shortest that reads back the same
             snprintf(text, size, "%.*g", digits, x);
             if (strtod(text, NULL) == x)
@@ -364,6 +379,8 @@ int options_parse(struct options *o, int argc, char **argv, unsigned char *given
         *o = typed;
         return 0;
     }
+    if (*typed.recipe && recipe_read(o, typed.recipe, given, e) < 0)
+        return -1;
     if (*typed.config && options_read_file(o, typed.config, given, e) < 0)
         return -1;
     return parse_all(o, argc, argv, given, e);

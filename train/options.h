@@ -22,18 +22,24 @@ struct options {
     char schedule[OPTION_TEXT]; // multi-epoch
     int64_t epochs;             // 10
     int batch;                  // 0: by device (128 / 512)
-    double lr, wd, momentum;
+    double lr, wd, momentum;    // lr, wd -1: by method, as fix_pred_lr
     int fix_pred_lr;
+    char optimizer[16];    // auto (by method), sgd, lars
+    double warmup;         // epochs; -1: by method
+    double tau;            // of the target network; -1: by method
+    char tau_schedule[16]; // constant, cosine
+    int zero_init;
     char precision[8]; // auto, f32, bf16
     char device[32];   // auto
     uint64_t seed;
     int threads;   // 0: all this process may use
     int64_t steps; // T; 0: epochs * floor(N/B)
     int64_t stop_at;
-    char subset[32]; // "20%" or a number of images; "" all
-    int chunks;      // 0: default of schedule.h
-    int dim, pred_dim, proj_layers;
-    char augment[32];
+    char subset[32];                // "20%" or a number of images; "" all
+    int chunks;                     // 0: default of schedule.h
+    int dim, pred_dim, proj_layers; // 0: by method
+    int predictor, stop_gradient;
+    char augment[32];         // auto: by method
     char normalize[256];      // "auto" or "MEAN[,..]/STD[,..]"
     int64_t eval_every;       // steps; 0: one epoch
     int64_t eval_images;      // of the exact spectrum; 0: 16 d
@@ -44,7 +50,7 @@ struct options {
     // Below: what to do, not how to train; never written to config.ini.
     char init[OPTION_TEXT], resume[OPTION_TEXT], rerun[OPTION_TEXT];
     int64_t from; // -1: last checkpoint
-    char name[128], runs[OPTION_TEXT], config[OPTION_TEXT];
+    char name[128], runs[OPTION_TEXT], config[OPTION_TEXT], recipe[64];
     int headless, dry_run, print_config, help;
 };
 
@@ -69,8 +75,8 @@ struct option_row {
     const char *fallback; // default as text
     const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
     double lo, hi;        // for numbers, both allowed
-    const char
-        *word; // numbers: the word for `word_value` ("auto"), which has no other spelling; or NULL
+    const char *word; // numbers and flags: the word for `word_value` ("auto"), which has no other
+                      // spelling; or NULL
     int word_value;
     int multiple;        // an integer must be a multiple of this; 0: any
     const char *choices; // text: "auto|cifar|imagenet", or NULL for any
@@ -87,7 +93,8 @@ void options_default(struct options *o);
 // The row of this name, or NULL.
 const struct option_row *option_find(const char *name);
 
-// argv[1..argc-1] after the command word. --config FILE is read first, then the command line wins.
+// argv[1..argc-1] after the command word. --recipe is read first (train/recipe.h), then --config
+// FILE, then the command line wins.
 // An unknown option is an error that names it and the nearest known one. `given` (option_count
 // bytes, or NULL) says which rows were set. With --help nothing else is looked at.
 int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);

@@ -55,7 +55,7 @@ static int read_value(void *user, const char *section, const char *name, const c
     text[n - 2 * (size_t)quoted] = '\0';
 
     const struct option_row *row = option_find(name);
-    if (row && (!strcmp(name, "config") || !strcmp(name, "help"))) {
+    if (row && (!strcmp(name, "config") || !strcmp(name, "recipe") || !strcmp(name, "help"))) {
         error_set(r->e, "%s has no place in a configuration file", name);
         return reading_failed(r);
     }

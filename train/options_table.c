@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "train/recipe.h"
 #include "train/schedule.h"
 
 // What is the same for all rows of a kind; a row adds what it has besides with designated
@@ -17,6 +18,7 @@
 #define FLAG(n, p, f, s)   ROW(n, OPTION_FLAG, p, f, s)
 #define RANGE(a, b)        .lo = (a), .hi = (b)
 #define AUTO               .fallback = "auto", .word = "auto"
+#define BY_METHOD          AUTO, .word_value = -1
 
 #define MANY                                                                                       \
     1e15 // steps and images: exact in a double, and no product with a batch overflows 64 bits
@@ -50,8 +52,9 @@ const struct option_row option_table[] = {
      .doc = "The data set: a name, or a name and its argument after a colon."},
     {TEXT("subset", OPTION_CONFIG, subset, "data"), .argument = "PART", .fallback = "", .check = check_subset,
      .doc = "Train on the first images of the arrival order only: a percentage (20%) or a number of images."},
-    {TEXT("augment", OPTION_CONFIG, augment, "data"), .argument = "RECIPE", .fallback = "simsiam",
-     .doc = "How an image becomes two views: simsiam, or none (both views are the image)."},
+    {TEXT("augment", OPTION_CONFIG, augment, "data"), .argument = "RECIPE", .fallback = "auto",
+     .doc = "How an image becomes two views: simsiam, byol, or none (both views are the image). auto: as the method "
+            "is published."},
     {TEXT("normalize", OPTION_CONFIG, normalize, "data"), .argument = "MEAN/STD", .fallback = "auto",
      .check = check_normalize,
      .doc = "Mean and deviation of pixels in [0, 1], a number or one for each channel (0.49,0.48,0.45/0.2,0.2,0.2). "
@@ -64,27 +67,50 @@ const struct option_row option_table[] = {
      .doc = "First layer: cifar is 3x3 with stride 1 and no max-pool, imagenet 7x7 with stride 2 and max-pool. "
             "auto: cifar for images below 64 pixels."},
     {INT("width", OPTION_CONFIG, width, "network"), AUTO, RANGE(4, 4096), .multiple = 4,
-     .doc = "Channels of the first stage; the features are 8 times as many. auto: 16 on a CPU, 64 on a GPU."},
+     .doc = "Channels of the first stage; the features are 8 times as many, with bottleneck blocks 32 times. auto: "
+            "16 on a CPU, 64 on a GPU."},
+    {FLAG("zero-init", OPTION_CONFIG, zero_init, "network"), .fallback = "off",
+     .doc = "Let every residual branch start as nothing: the weight of its last batch norm begins at 0."},
 
     {TEXT("method", OPTION_CONFIG, method, "method"), .argument = "NAME", .fallback = "simsiam",
      .doc = "Heads and loss."},
     {INT("dim", OPTION_CONFIG, dim, "method"), AUTO, RANGE(2, 65536),
-     .doc = "Outputs of projector and predictor. auto: 32 times the width."},
+     .doc = "Outputs of projector and predictor. auto: 32 times the width, byol 4 times."},
     {INT("pred-dim", OPTION_CONFIG, pred_dim, "method"), AUTO, RANGE(1, 65536),
-     .doc = "Hidden units of the predictor. auto: 8 times the width."},
-    {INT("proj-layers", OPTION_CONFIG, proj_layers, "method"), .fallback = "3", RANGE(2, 3),
-     .doc = "Linear layers of the projector."},
+     .doc = "Hidden units of the predictor; byol: of the projector too. auto: 8 times the width, byol 64 times."},
+    {INT("proj-layers", OPTION_CONFIG, proj_layers, "method"), AUTO, RANGE(2, 3),
+     .doc = "Linear layers of the projector. auto: 3, byol 2."},
+    {FLAG("predictor", OPTION_CONFIG, predictor, "method"), .fallback = "on",
+     .doc = "Have a predictor. Without it the representation collapses: for teaching."},
+    {FLAG("stop-gradient", OPTION_CONFIG, stop_gradient, "method"), .fallback = "on",
+     .doc = "Hold the projection of the other view constant in the loss. Without it the representation collapses: "
+            "for teaching."},
+    {REAL("tau", OPTION_CONFIG, tau, "method"), BY_METHOD, RANGE(0, 1),
+     .doc = "How much of the target network stays at each step; the rest comes from the trained one. auto: 0.99 for "
+            "byol. Other methods have no target."},
+    {TEXT("tau-schedule", OPTION_CONFIG, tau_schedule, "method"), .argument = "KIND", .fallback = "constant",
+     .choices = "constant|cosine",
+     .doc = "cosine: tau rises to 1 along half a cosine."},
 
     {INT("batch", OPTION_CONFIG, batch, "optimiser"), AUTO, RANGE(2, 65536),
      .doc = "Images a step; each gives two views. auto: 128 on a CPU, 512 on a GPU."},
-    {REAL("lr", OPTION_CONFIG, lr, "optimiser"), .fallback = "1", RANGE(0, 1e6),
-     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine."},
-    {REAL("wd", OPTION_CONFIG, wd, "optimiser"), .fallback = "0.0005", RANGE(0, 1e3),
-     .doc = "Weight decay, of every parameter."},
+    {TEXT("optimizer", OPTION_CONFIG, optimizer, "optimiser"), .argument = "NAME", .fallback = "auto",
+     .choices = "auto|sgd|lars",
+     .doc = "sgd, or lars: SGD with a rate for each layer that suits the size of its weights. auto: sgd for simsiam, "
+            "lars for byol."},
+    {REAL("lr", OPTION_CONFIG, lr, "optimiser"), BY_METHOD, RANGE(0, 1e6),
+     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine. auto: 1 for "
+            "simsiam, 0.6 for byol."},
+    {ROW("warmup", OPTION_DOUBLE, OPTION_CONFIG, warmup, "optimiser"), BY_METHOD, RANGE(0, 1e9), .argument = "EPOCHS",
+     .doc = "Epochs over which the learning rate rises from 0. auto: none for simsiam, 10 for byol, at most a tenth of "
+            "the run."},
+    {REAL("wd", OPTION_CONFIG, wd, "optimiser"), BY_METHOD, RANGE(0, 1e3),
+     .doc = "Weight decay: of every parameter with sgd, not of batch norms and biases with lars. auto: 0.0005 for "
+            "simsiam, 0.000001 for byol."},
     {REAL("momentum", OPTION_CONFIG, momentum, "optimiser"), .fallback = "0.9", RANGE(0, 1),
-     .doc = "Momentum of SGD."},
-    {FLAG("fix-pred-lr", OPTION_CONFIG, fix_pred_lr, "optimiser"), .fallback = "on",
-     .doc = "Keep the learning rate of the predictor constant."},
+     .doc = "Momentum of either."},
+    {FLAG("fix-pred-lr", OPTION_CONFIG, fix_pred_lr, "optimiser"), BY_METHOD,
+     .doc = "Keep the learning rate of the predictor constant. auto: on for simsiam, off for byol."},
 
     {TEXT("schedule", OPTION_CONFIG, schedule, "schedule"), .argument = "PLAN", .fallback = "multi-epoch",
      .doc = "From which of the images a step draws: multi-epoch, continual, cumulative, hybrid (which is "
@@ -141,6 +167,9 @@ const struct option_row option_table[] = {
      .doc = "Where run folders are. The environment variable SSLTOP_RUNS changes the default."},
     {TEXT("config", OPTION_COMMAND, config, "command"), .argument = "FILE", .fallback = "",
      .doc = "Read options from this file first; the command line wins. A run's config.ini is one."},
+    {TEXT("recipe", OPTION_COMMAND, recipe, "command"), .argument = "NAME", .fallback = "", .check = recipe_check,
+     .doc = "Start from published hyperparameters: simsiam-cifar10, simsiam-imagenet, byol-imagenet or fashion-mnist. --config "
+            "and the command line win."},
     {FLAG("headless", OPTION_COMMAND, headless, "command"), .fallback = "off",
      .doc = "Train in this process, without a screen, and print a line a second."},
     {FLAG("dry-run", OPTION_COMMAND, dry_run, "command"), .fallback = "off",

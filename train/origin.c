@@ -361,7 +361,9 @@ int origin_restore(const struct origin *a, struct setup *s, struct rates *rates,
                    struct moments *live, struct error *e)
 {
     if (a->kind == ORIGIN_FRESH)
-        return *a->o.init ? checkpoint_init(a->o.init, &s->net, s->plan, e) : 0;
+        return *a->o.init
+                   ? checkpoint_init(a->o.init, &s->net, s->plan, s->notice, sizeof s->notice, e)
+                   : 0;
     if (same_machine(a, s, e) < 0 || same_data(a, s, e) < 0 || restore_plan(a, s, rates, e) < 0)
         return -1;
     if (a->step > s->steps || (a->step == s->steps && a->kind != ORIGIN_RESUME))

@@ -4,11 +4,20 @@
 
 #include "gpu/net.h"
 #include "metrics/error.h"
-#include "train/method.h"
 
-// Append the encoder of `arch` to a net that holds its input: stem (3 x 3 stride 1, or ImageNet's 7
-// x 7 stride 2 with max pooling), four stages of width, 2 width, 4 width, 8 width channels, global
-// pooling. Sets net->features.
-int resnet_build(struct net *net, const char *arch, int width, int imagenet_stem, struct error *e);
+struct resnet_shape {
+    const char *prefix; // of every name: "encoder"
+    const char *arch;   // a row of arch_table
+    int width;
+    int imagenet_stem; // 7 x 7 stride 2 with max pooling; else CIFAR's 3 x 3 stride 1
+    int zero_residual; // the last batch norm of each block starts at 0
+};
+
+// Whether there is such a network: refusals of names and widths.
+int resnet_check(const char *arch, int width, struct error *e);
+
+// Append the encoder to a net that holds its input: stem, four stages, global pooling. Returns the
+// pooled node, or -1 with the reason in net->error.
+int resnet_build(struct net *net, const struct resnet_shape *s);
 
 #endif

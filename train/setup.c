@@ -35,6 +35,8 @@ static const struct device_defaults *find_defaults(const char *kind)
 static int check_words(struct setup *s, struct error *e)
 {
     const struct options *o = &s->o;
+    if (method_resolve(&s->o, e) < 0)
+        return -1;
     s->recipe = augment_find(o->augment);
     if (!s->recipe) {
         char names[200] = "";
@@ -108,7 +110,7 @@ static int make_schedule(struct setup *s, struct error *e)
     if (o->batch > s->n)
         return error_set(e, "batch %d is larger than the data set (%lld images): at most %lld",
                          o->batch, (long long)s->n, (long long)s->n);
-    int64_t epoch = s->n / o->batch;
+    int64_t epoch = s->epoch = s->n / o->batch;
     s->steps = o->steps ? o->steps : schedule_steps(s->n, o->batch, o->epochs);
     if (s->steps < 1 || s->steps > (int64_t)1e15)
         return error_set(e, "%lld epochs are too many steps to count", (long long)o->epochs);

@@ -19,6 +19,7 @@ struct setup {
     struct dataset data;
     uint32_t data_crc; // of the training images
     int64_t n, steps;  // images after --subset, T
+    int64_t epoch;     // steps of one, S
     int64_t *order;    // arrival order: n indices of training images
     struct schedule schedule;
     struct guard guard;
@@ -28,6 +29,7 @@ struct setup {
     struct images *images; // the training images
     struct plan *plan;     // compiled, with initial weights
     int d;                 // numbers of a feature
+    char notice[160];      // something to tell about the start, or ""
 };
 
 // Tells a waiting person what takes so long.

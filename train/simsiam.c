@@ -1,19 +1,30 @@
 // SimSiam's heads (Chen & He, CVPR 2021, sec. 3 and its published code): a projector whose last
 // batch norm has no affine part, a bottleneck predictor, and the symmetric negative cosine loss
-// with stop-gradient.
+// with stop-gradient. Predictor and stop-gradient can be left out: the paper's ablations, which
+// collapse.
 #include "train/simsiam.h"
 
 #include <stdio.h>
 
-void simsiam_heads(struct net *net, const struct options *o, int width)
+enum { DIM = 32, HIDDEN = 8, LAYERS = 3 }; // the first two times the width
+
+int simsiam_check(const struct options *o, struct error *e)
+{
+    if (o->tau >= 0)
+        return error_set(e, "--tau: simsiam has no target network");
+    return 0;
+}
+
+void simsiam_heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
 {
     int d = net->features >= 0 ? net->node[net->features].c : 0;
-    int dim = o->dim ? o->dim : 32 * width;
-    int hidden = o->pred_dim ? o->pred_dim : 8 * width;
+    int dim = o->dim ? o->dim : DIM * encoder->width;
+    int hidden = o->pred_dim ? o->pred_dim : HIDDEN * encoder->width;
+    int layers = o->proj_layers ? o->proj_layers : LAYERS;
     char name[32];
     int z = net->features, at = 0;
     net->group = GROUP_MAIN;
-    for (int layer = 1; layer < o->proj_layers; layer++, at += 3) {
+    for (int layer = 1; layer < layers; layer++, at += 3) {
         snprintf(name, sizeof name, "encoder.fc.%d", at);
         z = net_linear(net, z, name, d, 0);
         snprintf(name, sizeof name, "encoder.fc.%d", at + 1);
@@ -24,9 +35,13 @@ void simsiam_heads(struct net *net, const struct options *o, int width)
     snprintf(name, sizeof name, "encoder.fc.%d", at + 1);
     z = net_bn(net, z, name, 0);
 
-    net->group = GROUP_PREDICTOR;
-    int p = net_linear(net, z, "predictor.0", hidden, 0);
-    p = net_relu(net, net_bn(net, p, "predictor.1", 1));
-    p = net_linear(net, p, "predictor.3", dim, 1);
+    int p = z;
+    if (o->predictor) {
+        net->group = GROUP_PREDICTOR;
+        p = net_linear(net, z, "predictor.0", hidden, 0);
+        p = net_relu(net, net_bn(net, p, "predictor.1", 1));
+        p = net_linear(net, p, "predictor.3", dim, 1);
+    }
     net_cosine(net, p, z);
+    net_cosine_form(net, 1, 0, o->stop_gradient);
 }

@@ -4,9 +4,13 @@
 
 #include "gpu/net.h"
 #include "train/options.h"
+#include "train/resnet.h"
 
-// Append projector (o->proj_layers linear layers, the last to o->dim, default 32 * width),
-// predictor (bottleneck o->pred_dim, default 8 * width) and loss after net->features.
-void simsiam_heads(struct net *net, const struct options *o, int width);
+int simsiam_check(const struct options *o, struct error *e);
+
+// Append projector (o->proj_layers linear layers, default 3, the last to o->dim, default 32 *
+// width), predictor (bottleneck o->pred_dim, default 8 * width; left out without o->predictor) and
+// loss after net->features.
+void simsiam_heads(struct net *net, const struct options *o, const struct resnet_shape *encoder);
 
 #endif
