@@ -251,6 +251,8 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         rundir_discard(&tr->dir);
         return FAILED;
     }
+    if (*tr->setup.notice)
+        report_warning(tr, "%s", tr->setup.notice);
     announce_ready(tr, ready_fd);
     tr->begun = tr->begun_training = trainer_clock();
     tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
