@@ -42,7 +42,7 @@ def measure(width, bf16, steps, batch, layout, foreach):
         sgd.zero_grad(set_to_none=True)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             p1, p2, z1, z2, _, _ = net(*x)
-        loss = pytorch.loss_of(p1, p2, z1, z2)
+        loss = net.loss(p1, p2, z1, z2)
         loss.backward()
         sgd.step()
         value = float(loss)

@@ -201,7 +201,7 @@ static double *uniform(const char *name, size_t n)
     return u;
 }
 
-static double value_of(const struct param *p, double u)
+static double value_of(const struct param *p, const char *last, double u)
 {
     if (p->kind == PARAM_RUNNING_MEAN)
         return 0.25 * u;
@@ -212,17 +212,21 @@ static double value_of(const struct param *p, double u)
     if (p->kind == PARAM_BIAS)
         return u + (u < 0 ? -1.0 : 1.0);
     if (p->ndim == 1)
-        return (strstr(p->name, ".bn2.") || strstr(p->name, ".bn3.") ? 0.3 : 1.0) * (1 + 0.5 * u);
+        return (strstr(p->name, last) ? 0.3 : 1.0) * (1 + 0.5 * u);
     return sqrt(6.0 / (double)((int64_t)p->count / p->dim[0])) * u;
 }
 
-int fixture_value(const struct param *p, float *v)
+int fixture_value(const struct fixture *f, const struct param *p, float *v)
 {
+    const char *last = ".bn2."; // of a block
+    for (const struct arch_row *a = arch_table; a->name; a++)
+        if (a->inner && !strcmp(a->name, f->arch))
+            last = ".bn3.";
     double *u = uniform(p->name, p->count);
     if (!u)
         return -1;
     for (size_t i = 0; i < p->count; i++)
-        v[i] = (float)value_of(p, u[i]);
+        v[i] = (float)value_of(p, last, u[i]);
     free(u);
     return 0;
 }

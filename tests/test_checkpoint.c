@@ -26,19 +26,26 @@ struct side {
     struct error e;
 };
 
-static void side_open(struct side *s, int width, int layers, uint64_t seed)
+static void side_of(struct side *s, const char *method, int width, int layers, uint64_t seed)
 {
     struct options o;
     memset(s, 0, sizeof *s);
     options_default(&o);
+    snprintf(o.method, sizeof o.method, "%s", method);
     o.width = width;
     o.proj_layers = layers;
+    cr_assert(method_resolve(&o, &s->e) == 0, "%s", s->e.text);
     cr_assert(method_build(&o, 1, 28, 28, &s->net, &s->e) == 0, "%s", s->e.text);
     cr_assert(device_open("cpu", 1, &s->device, &s->e) == 0, "%s", s->e.text);
     struct plan_options p = {.batch = BATCH, .precision = PRECISION_F32};
     cr_assert(device_compile(s->device, &s->net, &p, &s->plan, &s->e) == 0, "%s", s->e.text);
     cr_assert(method_init(&s->net, seed, s->plan, &s->e) == 0, "%s", s->e.text);
     cr_assert(moments_init(&s->live, s->net.node[s->net.features].c, &s->e) == 0);
+}
+
+static void side_open(struct side *s, int width, int layers, uint64_t seed)
+{
+    side_of(s, "simsiam", width, layers, seed);
 }
 
 static void side_close(struct side *s)
@@ -58,8 +65,7 @@ static void scramble(struct side *s, uint64_t seed)
         const struct param *p = &s->net.param[i];
         float *v = malloc(p->count * sizeof *v);
         char name[128];
-        for (int momentum = 0; momentum <= (p->kind == PARAM_WEIGHT || p->kind == PARAM_BIAS);
-             momentum++) {
+        for (int momentum = 0; momentum <= param_trained(p); momentum++) {
             for (size_t k = 0; k < p->count; k++)
                 v[k] = (float)(0.5 + rng_uniform(&r));
             snprintf(name, sizeof name, "%s%s", momentum ? "optim." : "", p->name);
@@ -307,5 +313,114 @@ Test(checkpoint, a_full_disk_leaves_nothing)
               !lab_exists(&lab, "ckpt-8.safetensors.tmp"));
     free(v);
     side_close(&a);
+    lab_close(&lab);
+}
+
+// An encoder alone as torchvision writes it: no prefix, a classifier at the end.
+static void write_bare(struct side *s, const char *path, const char *extra)
+{
+    static const float zeros[10 * 32];
+    struct tensor_source *source = calloc((size_t)s->net.n_param + 3, sizeof *source);
+    float **data = calloc((size_t)s->net.n_param, sizeof *data);
+    size_t n = 0;
+    for (int i = 0; i < s->net.n_param; i++) {
+        const struct param *p = &s->net.param[i];
+        if (p->node > s->net.features)
+            continue;
+        data[n] = malloc(p->count * sizeof **data);
+        cr_assert(plan_get(s->plan, p->name, data[n], p->count, &s->e) == 0);
+        snprintf(source[n].name, sizeof source[n].name, "%s", p->name + strlen("encoder."));
+        source[n].dtype = DTYPE_F32;
+        source[n].ndim = p->ndim;
+        memcpy(source[n].dim, p->dim, sizeof p->dim);
+        source[n].data = data[n];
+        n++;
+    }
+    size_t owned = n;
+    source[n++] = (struct tensor_source){
+        .name = "fc.weight", .dtype = DTYPE_F32, .ndim = 2, .dim = {10, 32}, .data = zeros};
+    source[n++] = (struct tensor_source){
+        .name = "fc.bias", .dtype = DTYPE_F32, .ndim = 1, .dim = {10}, .data = zeros};
+    if (extra) {
+        source[n] = source[n - 1];
+        snprintf(source[n++].name, sizeof source[0].name, "%s", extra);
+    }
+    FILE *f = fopen(path, "w");
+    cr_assert(safetensors_write(f, source, n, NULL, 0, NULL, NULL, &s->e) == 0, "%s", s->e.text);
+    cr_assert(fclose(f) == 0);
+    while (owned > 0)
+        free(data[--owned]);
+    free(data);
+    free(source);
+}
+
+Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
+{
+    struct lab lab;
+    struct side a, b, target;
+    char path[160], notice[160];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    side_open(&b, 4, 3, 2);
+    side_of(&target, "byol", 4, 0, 3);
+    scramble(&a, 7);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    write_bare(&a, path, NULL);
+    size_t heads = net_param(&b.net, "predictor.0.weight")->count;
+    float *before = malloc(heads * sizeof *before), *after = malloc(heads * sizeof *after);
+    cr_assert(before && after && plan_get(b.plan, "predictor.0.weight", before, heads, &b.e) == 0);
+    int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
+    cr_assert(rc == 0, "%s", b.e.text);
+    cr_assert(strstr(notice, "classifier") && strstr(notice, "at random"), "%s", notice);
+    same_tensor(&a, &b, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
+    same_tensor(&a, &b, "encoder.bn1.running_var", 4);
+    cr_assert(plan_get(b.plan, "predictor.0.weight", after, heads, &b.e) == 0);
+    cr_assert(memcmp(before, after, heads * sizeof *before) == 0, "the heads were touched");
+
+    // A target network begins as the encoder.
+    rc = checkpoint_init(path, &target.net, target.plan, notice, sizeof notice, &target.e);
+    cr_assert(rc == 0, "%s", target.e.text);
+    same_tensor(&a, &target, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
+    float w[16], t[16];
+    cr_assert(plan_get(a.plan, "encoder.layer2.0.bn1.running_mean", w, 8, &a.e) == 0);
+    cr_assert(plan_get(target.plan, "target.encoder.layer2.0.bn1.running_mean", t, 8, &a.e) == 0);
+    cr_assert(memcmp(w, t, 8 * sizeof *w) == 0, "the target did not begin as the encoder");
+
+    write_bare(&a, path, "layer5.0.conv1.weight");
+    cr_assert(checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e) == -1);
+    cr_assert(strstr(b.e.text, "layer5.0.conv1.weight has no place"), "%s", b.e.text);
+    free(before);
+    free(after);
+    side_close(&a);
+    side_close(&b);
+    side_close(&target);
+    lab_close(&lab);
+}
+
+// All of BYOL's state comes back, and nothing is stored that a frozen parameter does not have.
+Test(checkpoint, keeps_the_target_network)
+{
+    struct lab lab;
+    struct side a, b;
+    lab_open(&lab);
+    side_of(&a, "byol", 4, 0, 1);
+    side_of(&b, "byol", 4, 0, 2);
+    scramble(&a, 3);
+    struct checkpoint c = describe(5);
+    int rc = checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e);
+    cr_assert(rc == 0, "%s", a.e.text);
+    char path[200];
+    snprintf(path, sizeof path, "%s/ckpt-5.safetensors", lab.dir);
+    rc = checkpoint_load(path, &b.net, b.plan, &b.live, &b.e);
+    cr_assert(rc == 0, "%s", b.e.text);
+    for (int i = 0; i < a.net.n_param; i++)
+        same_tensor(&a, &b, a.net.param[i].name, a.net.param[i].count);
+    struct safetensors *s;
+    cr_assert(safetensors_open(path, &s, &a.e) == 0);
+    cr_assert(safetensors_find(s, "target.encoder.conv1.weight"));
+    cr_assert(!safetensors_find(s, "optim.target.encoder.conv1.weight"));
+    safetensors_close(s);
+    side_close(&a);
+    side_close(&b);
     lab_close(&lab);
 }

@@ -47,7 +47,7 @@ Test(interchange, pytorchs_file_has_our_names_and_shapes)
             cr_assert(t->dim[k] == p->dim[k], "%s has another shape", p->name);
         float *got = need(p->count, sizeof *got), *want = need(p->count, sizeof *want);
         cr_assert(safetensors_floats(s, t, got, p->count, &e) == 0, "%s", e.text);
-        cr_assert(fixture_value(p, want) == 0, "out of memory");
+        cr_assert(fixture_value(&f, p, want) == 0, "out of memory");
         for (size_t k = 0; k < p->count; k++)
             cr_assert(got[k] == want[k], "%s[%zu] is %.9g, not %.9g", p->name, k, got[k], want[k]);
         free(got);
@@ -157,7 +157,7 @@ static void train_a_little(struct side *s)
     for (int i = 0; i < s->net.n_param; i++) {
         const struct param *p = &s->net.param[i];
         float *v = need(p->count, sizeof *v);
-        cr_assert(fixture_value(p, v) == 0, "out of memory");
+        cr_assert(fixture_value(&s->f, p, v) == 0, "out of memory");
         ok(s, plan_put(s->plan, p->name, v, p->count, &s->e));
         free(v);
     }
