@@ -220,7 +220,7 @@ int fixture_value(const struct fixture *f, const struct param *p, float *v)
 {
     const char *last = ".bn2."; // of a block
     for (const struct arch_row *a = arch_table; a->name; a++)
-        if (a->inner && !strcmp(a->name, f->arch))
+        if (f && a->inner && !strcmp(a->name, f->arch))
             last = ".bn3.";
     double *u = uniform(p->name, p->count);
     if (!u)

@@ -48,7 +48,8 @@ int fixture_net(const struct fixture *f, struct net *out, struct error *e);
 
 // n numbers of [-1, 1), keyed by `name`.
 void fixture_uniform(const char *name, size_t n, double *u);
-// Initial value of a parameter or running statistic, p->count floats; -1 when out of memory.
+// Initial value of a parameter or running statistic, p->count floats, `f` NULL for basic blocks; -1
+// when out of memory.
 int fixture_value(const struct fixture *f, const struct param *p, float *v);
 // View 0 or 1: n x c x size x size floats; images as bytes, to be normalised with mean 0.5 and
 // deviation 0.25.

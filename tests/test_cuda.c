@@ -93,7 +93,7 @@ static int start(struct run *r, const char *device, int c, const uint8_t *p, enu
     for (int i = 0; i < r->net.n_param; i++) {
         const struct param *q = &r->net.param[i];
         float *v = need(q->count, sizeof *v);
-        cr_assert(fixture_value(q, v) == 0);
+        cr_assert(fixture_value(NULL, q, v) == 0);
         int rc = plan_put(r->plan, q->name, v, q->count, &r->e);
         free(v);
         if (rc < 0)
