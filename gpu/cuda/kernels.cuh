@@ -13,7 +13,7 @@
 #else
 #define LAUNCH(kernel, grid, block, stream, ...)                                                   \
     kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
-#define DEVICE static __device__ __forceinline__
+#define DEVICE                static __device__ __forceinline__
 // n elements of the block's shared memory.
 #define SHARED(type, name, n) __shared__ type name[n]
 #endif

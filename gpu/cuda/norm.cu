@@ -107,8 +107,8 @@ norm_sums(const T *x, int rows, int c, int groups, float *partial)
 typedef double join_row[2][JOIN_X];
 
 // Joins the parts of channel ch of a view in double; valid where threadIdx.y is 0.
-DEVICE void join(const float *partial, int parts, int c, int ch, int view,
-                 join_row *room, double *s, double *q)
+DEVICE void join(const float *partial, int parts, int c, int ch, int view, join_row *room,
+                 double *s, double *q)
 {
     int x = (int)threadIdx.x, y = (int)threadIdx.y;
     double a = 0, b = 0;

@@ -190,7 +190,9 @@ static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, stru
         error_set(e, "%d images of %d x %d are too many at once", p->batch, d->h, d->w);
         return NULL;
     }
-    t->data = cuda_take(p, t->elements * type_size(p->type), e);
+    // An evaluation of fewer images than a batch runs over whatever else the input holds.
+    size_t size = t->elements * type_size(p->type);
+    t->data = d->op == NODE_INPUT ? cuda_take_zero(p, size, e) : cuda_take(p, size, e);
     return t->data ? t : NULL;
 }
 

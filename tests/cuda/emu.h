@@ -38,7 +38,8 @@ enum { EMU_STACK = 64 * 1024 };
 // Exact checks of every access (shadow.cc), where compiled in.
 void shadow_alloc(void *p, size_t n);
 void shadow_free(void *p, size_t n);
-// Shared memory at `base` of `all` bytes: n of them at p are the running block's; all are forgotten.
+// Shared memory at `base` of `all` bytes: n of them at p are the running block's; all are
+// forgotten.
 void shadow_shared(const char *base, size_t all, const void *p, size_t n);
 void shadow_forget(const char *base, size_t n);
 void shadow_touch(const void *p, size_t n, bool write, const char *what);
