@@ -96,7 +96,9 @@ int canvas_resize(struct canvas *c, int h, int w, struct error *e)
         if (!cell)
             return error_set(e, "out of memory for a screen of %d x %d cells", w, h);
         free(c->cell);
-        *c = (struct canvas){h, w, cell};
+        c->cell = cell;
+        c->h = h;
+        c->w = w;
     }
     canvas_clear(c);
     return 0;

@@ -26,9 +26,10 @@ int history_init(struct history *h, struct error *e)
 
 void history_free(struct history *h)
 {
-    struct history_spectrum *spectra[] = {&h->first_live, &h->live, &h->first_exact, &h->exact};
-    for (size_t i = 0; i < sizeof spectra / sizeof *spectra; i++)
-        free(spectra[i]->sigma);
+    free(h->first_live.sigma);
+    free(h->live.sigma);
+    free(h->first_exact.sigma);
+    free(h->exact.sigma);
     for (int i = 0; i < SERIES_COUNT; i++)
         series_free(&h->series[i]);
     free(h->run.config);

@@ -152,6 +152,13 @@ static struct span read_series(struct time_plot *t, const struct series *p)
     return all;
 }
 
+// The column of dots of a step; one behind the last step (an evaluation at the end) is in the last.
+static int column_of(const struct time_plot *t, int64_t step)
+{
+    int64_t column = step / t->per;
+    return column < t->columns ? (int)column : t->columns - 1;
+}
+
 // Switches that were, and the next one that is planned if the axis reaches it.
 static void draw_marks(struct canvas *c, const struct time_plot *t, const struct scene *s)
 {
@@ -200,8 +207,8 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
     draw_marks(c, &t, s);
     plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
-        plot_sign(c, t.area, &a, (int)fmin((double)(h->eval[i].step / t.per), t.columns - 1),
-                  h->eval[i].metric[METRIC_AUC], 0x25C6, ROLE_EXACT);
+        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), h->eval[i].metric[METRIC_AUC],
+                  0x25C6, ROLE_EXACT);
     free(t.col);
 }
 
@@ -292,8 +299,8 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     draw_marks(c, &t, s);
     plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; is_metric && i < h->n_eval; i++)
-        plot_sign(c, t.area, &a, (int)fmin((double)(h->eval[i].step / t.per), t.columns - 1),
-                  h->eval[i].metric[series], 0x25C6, ROLE_EXACT);
+        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), h->eval[i].metric[series], 0x25C6,
+                  ROLE_EXACT);
     free(t.col);
 }
 

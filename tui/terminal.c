@@ -49,7 +49,7 @@ static void on_fault(int sig)
 static void add_reset(const char *capability)
 {
     const char *s = tigetstr(capability);
-    if (!s || s == (const char *)-1)
+    if (!s || (intptr_t)s == -1)
         return;
     while (*s && terminal.reset_len < sizeof terminal.reset) {
         if (s[0] == '$' && s[1] == '<' && strchr(s, '>'))
