@@ -183,6 +183,7 @@ static int finish(struct session *s, int check_terminal)
         cr_assert_eq(s->alternate, 0, "the alternate screen is left");
         cr_assert_eq(s->hidden, 0, "the cursor is back");
     }
+    text_of(s); // what stays on the terminal
     close(s->master);
     vterm_free(s->vt);
     return status;
@@ -380,6 +381,7 @@ Test(viewer, a_killed_trainer)
     type(&s, "q");
     int status = finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    cr_assert_not_null(strstr(s.text, "ssltop: resume with: ssltop train --resume"), "%s", s.text);
     expect_state(&r, "died");
     stop_and_remove(&r, 0);
 }
@@ -398,6 +400,7 @@ Test(viewer, signals_to_the_viewer)
         cr_assert_eq(kill(s.pid, rows[i].signal), 0);
         int status = finish(&s, 1);
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].code, "%d", status);
+        cr_assert_not_null(strstr(s.text, "ssltop: look again with: ssltop attach"), "%s", s.text);
         expect_progress(&r);
         stop_and_remove(&r, trainer);
     }
@@ -481,6 +484,7 @@ Test(viewer, a_refusal_is_a_sentence)
         int status = finish(&s, 0);
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].code, "%s: %d",
                   rows[i].option, WEXITSTATUS(status));
+        cr_assert_not_null(strstr(s.text, rows[i].says), "%s", s.text);
         stop_and_remove(&r, 0);
     }
 }

@@ -169,10 +169,12 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
     source->klass->free(source);
     if (rc < 0)
         return complain(FAILED, &e);
-    if (result.text[0]) {
+    const char *const last_words[] = {result.text, result.hint};
+    for (size_t i = 0; i < 2; i++) {
         char text[sizeof result.text];
-        text_clean(text, sizeof text, result.text);
-        printf("ssltop: %s\n", text);
+        text_clean(text, sizeof text, last_words[i]);
+        if (text[0])
+            printf("ssltop: %s\n", text);
     }
     return rc;
 }

@@ -258,13 +258,15 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
 {
     const struct view_state *v = &w->v;
     const char *lost = w->source->klass->lost(w->source);
-    if (v->link == LINK_ENDED || v->link == LINK_LOST)
+    if (v->link == LINK_ENDED || v->link == LINK_LOST) {
         snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link_text,
                  lost ? "; " : "", lost ? lost : "");
-    else
-        snprintf(out->text, sizeof out->text,
-                 "%s: still training at step %lld; look again with: ssltop attach %s",
-                 w->shown_name, (long long)w->h.last_step + 1, w->shown_name);
+        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+    } else {
+        snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
+                 format_count(w->h.last_step + 1).s);
+        snprintf(out->hint, sizeof out->hint, "look again with: ssltop attach %s", w->shown_name);
+    }
 }
 
 static int open_signals(sigset_t *before, struct error *e)
@@ -286,7 +288,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     struct viewer *w = calloc(1, sizeof *w);
     sigset_t before;
     int rc = -1;
-    out->text[0] = 0;
+    out->text[0] = out->hint[0] = 0;
     if (!w)
         return error_set(e, "out of memory");
     w->o = o;

@@ -18,7 +18,8 @@ struct viewer_options {
 
 // What the viewer leaves behind, for the caller to print after the terminal is back.
 struct viewer_result {
-    char text[2048]; // "still training; look again with: ssltop attach NAME"
+    char text[2048]; // "NAME: still training at step 1 284"
+    char hint[384];  // "look again with: ssltop attach NAME"; "" none
 };
 
 // Runs until the person leaves or a signal says so; the exit code: 0, 1 when the trainer failed or
