@@ -210,7 +210,7 @@ PLAYED_RUN := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/pl
 check-cuda:
 ifneq ($(CUDA_SO),)
 	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|evaluation_*)'
-	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/*_@(f32|bf16)'
+	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray|colour)_*'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
 	  --filter 'cuda/@(steps_*|images_*|algorithms_*|says_*|every_call_of_a_recorded*)'
@@ -227,7 +227,7 @@ gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
 	@$(MAKE) --no-print-directory $(B)/check ssltop-cuda.so
 	@$(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so $(B)/check -j1 --verbose \
-	  --filter '@(nodes|parity)/*@(f32|bf16)'
+	  --filter '@(nodes/*|parity/@(gray|colour)_*)'
 	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
 	  $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so \
 	  $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 --filter 'nodes/@(f32|bf16)'; \

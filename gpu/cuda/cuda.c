@@ -164,6 +164,7 @@ const struct backend cuda_backend = {
     .forward = cuda_forward,
     .backward = cuda_backward,
     .update = cuda_update,
+    .ema = cuda_ema,
     .features = cuda_features,
     .moments = cuda_moments,
     .evaluate = cuda_evaluate,

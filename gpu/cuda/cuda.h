@@ -240,6 +240,7 @@ void cuda_plan_free(struct plan *p);
 int cuda_forward(struct plan *p, struct error *e);
 int cuda_backward(struct plan *p, const float *const dy[2], struct error *e);
 int cuda_update(struct plan *p, const struct update *u, struct error *e);
+int cuda_ema(struct plan *p, double tau, struct error *e);
 int cuda_features(struct plan *p, int view, float *h, struct error *e);
 int cuda_moments(struct plan *p, struct moments *m, struct error *e);
 int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,

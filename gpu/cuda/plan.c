@@ -339,6 +339,20 @@ static int name_algorithms(struct cuda_plan *p, struct error *e)
     return 0;
 }
 
+// What this device does not know is refused: never trained some other way.
+static int knows(const struct net *net, struct error *e)
+{
+    for (int i = 0; i < net->n; i++) {
+        const struct node *d = &net->node[i];
+        if (d->frozen)
+            return error_set(e, "the CUDA device knows no target network yet: BYOL needs --device "
+                                "cpu");
+        if (d->op == NODE_COSINE && (d->scale != 1 || d->offset != 0 || !d->stop_gradient))
+            return error_set(e, "the CUDA device knows SimSiam's form of the loss only");
+    }
+    return 0;
+}
+
 int cuda_compile(struct device *device, const struct net *net, const struct plan_options *o,
                  struct plan **out, struct error *e)
 {
@@ -350,9 +364,10 @@ int cuda_compile(struct device *device, const struct net *net, const struct plan
     p->device = (struct cuda_device *)device;
     p->batch = o->batch;
     p->type = o->precision == PRECISION_BF16 ? CUDA_BF16 : CUDA_F32;
-    if (copy_net(p, net, e) < 0 || obey(p, o->algorithms, e) < 0 || init_work(p, e) < 0 ||
-        build_stages(p, o, e) < 0 || build_lists(p, e) < 0 || cuda_conv_place(p, e) < 0 ||
-        cuda_params_place(p, e) < 0 || cuda_feed_init(p, e) < 0 || name_algorithms(p, e) < 0 ||
+    if (knows(net, e) < 0 || copy_net(p, net, e) < 0 || obey(p, o->algorithms, e) < 0 ||
+        init_work(p, e) < 0 || build_stages(p, o, e) < 0 || build_lists(p, e) < 0 ||
+        cuda_conv_place(p, e) < 0 || cuda_params_place(p, e) < 0 || cuda_feed_init(p, e) < 0 ||
+        name_algorithms(p, e) < 0 ||
         (!p->device->planning &&
          cuda_ok(cudaStreamSynchronize(p->device->main), "compiling", e) < 0)) {
         cuda_plan_free(&p->base);

@@ -180,6 +180,8 @@ int cuda_update(struct plan *plan, const struct update *u, struct error *e)
                                .weight_decay = (float)u->weight_decay};
     for (int i = 0; i < GROUP_COUNT; i++)
         rates.lr[i] = (float)u->lr[i];
+    if (u->kind != UPDATE_SGD)
+        return error_set(e, "the CUDA device knows SGD only: LARS needs --device cpu");
     if (cuda_usable(p, e) < 0 || p->n_chunk == 0)
         return p->n_chunk == 0 ? 0 : -1;
     if (mark(p, MARK_UPDATE, e) < 0 ||
@@ -188,6 +190,13 @@ int cuda_update(struct plan *plan, const struct update *u, struct error *e)
         return -1;
     p->marked[p->step & 1] = 1;
     return 0;
+}
+
+int cuda_ema(struct plan *plan, double tau, struct error *e)
+{
+    (void)plan;
+    (void)tau;
+    return error_set(e, "the CUDA device knows no target network yet: BYOL needs --device cpu");
 }
 
 // --- features ---
