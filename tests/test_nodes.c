@@ -366,13 +366,13 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
     struct plan_options o = {.batch = BATCH, .precision = precision, .input_gradient = 1};
     float *x[2], *dy[2] = {NULL, NULL};
     bench_open(&b, c);
-    int rc = device_compile(d, &b.net, &o, &plan, &e);
-    if (rc < 0 && strncmp(e.text, "the CUDA device knows", 21) == 0) {
+    int made = device_compile(d, &b.net, &o, &plan, &e);
+    if (made < 0 && strncmp(e.text, "the CUDA device knows", 21) == 0) {
         cr_log_warn("%s is left out: %s", c->title, e.text);
         bench_close(&b);
         return;
     }
-    cr_assert(rc == 0, "%s: %s", c->title, e.text);
+    cr_assert(made == 0, "%s: %s", c->title, e.text);
     put_parameters(&b.net, plan, &b.r);
     make_input(&b, x);
     reference_forward(&b.r, (const double *const *)b.x);
