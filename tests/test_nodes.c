@@ -388,7 +388,7 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
             cr_assert(plan_output(plan, b.net.n - 1, v, y, &e) == 0, "%s: %s", c->title, e.text);
             compare(c->title, v ? "output 2" : "output 1", y, b.r.y[v][b.net.n - 1], b.n_out, tol);
         }
-        rc = plan_backward_from(plan, (const float *const *)dy, &e);
+        int rc = plan_backward_from(plan, (const float *const *)dy, &e);
         cr_assert(rc == 0, "%s: %s", c->title, e.text);
     } else {
         struct plan_scores s;
