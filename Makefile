@@ -34,7 +34,7 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ld
 FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-TSRC   := $(sort $(filter-out tests/bench.c,$(wildcard tests/*.c)))
+TSRC   := $(sort $(filter-out tests/bench.c tests/slow.c,$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -105,7 +105,7 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/cpu/pixels.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/slow.d)
 
 $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
 	@echo "  LINK  $@"
@@ -233,6 +233,14 @@ gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	  $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 --filter 'nodes/@(f32|bf16)'; \
 	else echo "  SKIP  compute-sanitizer is not there"; fi
 
+$(B)/slow: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/slow.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
+
+check-slow: deps-check ## install what the tests need, and run those that take minutes
+	@$(MAKE) --no-print-directory WERROR=-Werror $(B)/slow
+	@$(CHECK_ENV) $(B)/slow -j1
+
 # tests/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
 $(B)/bench: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench.o
 	@echo "  LINK  $@"
@@ -298,4 +306,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check bench asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check check-slow bench asan ubsan tsan sanitized format lint man install uninstall clean help
