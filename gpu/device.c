@@ -108,28 +108,12 @@ void images_free(struct images *s)
         s->backend->images_free(s);
 }
 
-// What every backend does: SimSiam's loss, no target network.
-static int is_plain(const struct net *net)
-{
-    const struct node *loss = net->loss >= 0 ? &net->node[net->loss] : NULL;
-    for (int i = 0; i < net->n; i++)
-        if (net->node[i].frozen)
-            return 0;
-    return !loss || (loss->scale == 1 && loss->offset == 0 && loss->stop_gradient &&
-                     loss->in[0] != loss->in[1]);
-}
-
 int device_compile(struct device *d, const struct net *net, const struct plan_options *o,
                    struct plan **out, struct error *e)
 {
     *out = NULL;
     if (o->batch < 1 || o->batch > 1 << 16)
         return error_set(e, "a batch of %d is not possible", o->batch);
-    if (!d->backend->ema && !is_plain(net))
-        return error_set(e,
-                         "the %s device knows SimSiam's loss only: use --device cpu for byol and "
-                         "--no-stop-gradient",
-                         d->backend->kind);
     return d->backend->compile(d, net, o, out, e);
 }
 
@@ -194,15 +178,12 @@ int plan_backward_from(struct plan *p, const float *const dy[2], struct error *e
 
 int plan_update(struct plan *p, const struct update *u, struct error *e)
 {
-    if (u->kind != UPDATE_SGD && !p->backend->ema)
-        return error_set(e, "the %s device updates by SGD only: use --optimizer sgd",
-                         p->backend->kind);
     return p->backend->update(p, u, e);
 }
 
 int plan_ema(struct plan *p, double tau, struct error *e)
 {
-    return p->backend->ema ? p->backend->ema(p, tau, e) : 0; // no target: nothing follows
+    return p->backend->ema(p, tau, e);
 }
 
 int plan_features(struct plan *p, int view, float *h, struct error *e)
