@@ -210,12 +210,18 @@ static int has_features(const struct cpu_plan *p, struct error *e)
     return p->net.features >= 0 ? 0 : error_set(e, "the network has no features");
 }
 
+// The pooled output, rows of f32 in any precision.
+static const float *features(const struct cpu_plan *p, int view)
+{
+    return p->tensor[p->net.features]->data[view];
+}
+
 static int cpu_features(struct plan *plan, int view, float *h, struct error *e)
 {
     struct cpu_plan *p = (struct cpu_plan *)plan;
     if (has_features(p, e) < 0)
         return -1;
-    memcpy(h, p->features[view], (size_t)p->batch * p->feature_d * sizeof *h);
+    memcpy(h, features(p, view), (size_t)p->batch * p->feature_d * sizeof *h);
     return 0;
 }
 
@@ -227,7 +233,7 @@ static int cpu_moments(struct plan *plan, struct moments *m, struct error *e)
     if (m->d != p->feature_d)
         return error_set(e, "moments of %d dimensions for features of %d", m->d, p->feature_d);
     for (int v = 0; v < VIEWS; v++)
-        if (moments_add(m, p->features[v], p->batch, (size_t)p->feature_d, e) < 0)
+        if (moments_add(m, features(p, v), p->batch, (size_t)p->feature_d, e) < 0)
             return -1;
     return 0;
 }
@@ -242,7 +248,7 @@ static int cpu_evaluate(struct plan *plan, struct images *s, const int64_t *inde
         return error_set(e, "%d images do not fit a batch of %d", n, p->batch);
     if (feed_evaluate(p, s, index, n, e) < 0 || fresh(p, e) < 0 || cpu_run(p, &p->evaluate, e) < 0)
         return -1;
-    memcpy(h, p->features[0], (size_t)n * p->feature_d * sizeof *h);
+    memcpy(h, features(p, 0), (size_t)n * p->feature_d * sizeof *h);
     return 0;
 }
 

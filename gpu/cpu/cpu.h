@@ -156,9 +156,8 @@ struct cpu_plan {
     double *partial;            // batch norm sums
     double *dots[VIEWS], *work; // loss: p.p, z.z, p.z of each row; 2 c of the projection
     double *dots_z[VIEWS];      // without stop-gradient: z.z, p.p, p.z, by the view of z
-    float *features[VIEWS];     // batch x feature_d
-    int feature_d;
-    struct grad *seed[VIEWS]; // where backward_from puts the gradient of the last node
+    int feature_d;              // width of the features, rows of f32
+    struct grad *seed[VIEWS];   // where backward_from puts the gradient of the last node
     void *input_gradient[VIEWS];
 
     struct feed feed; // where images come in (feed.c)

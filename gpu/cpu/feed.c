@@ -15,7 +15,7 @@ int feed_init(struct cpu_plan *p, struct error *e)
     const struct tensor *t = p->tensor[0];
     dnnl_dims_t dims = {p->batch, t->c, t->h, t->w};
     int rows = t->layout == LAYOUT_ROWS;
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&f->md, rows ? 2 : 4, dims, type_dnnl(p->type),
+    if (cpu_check(dnnl_memory_desc_init_by_tag(&f->md, rows ? 2 : 4, dims, type_dnnl(t->type),
                                                rows ? dnnl_nc : dnnl_nchw),
                   "input", e) < 0)
         return -1;

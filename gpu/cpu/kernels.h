@@ -51,10 +51,9 @@ struct kernels {
     void (*relu_backward[TYPE_COUNT])(void *dx, const void *dy, const void *y, size_t n,
                                       int threads);
 
-    // Mean over hw of a blocked tensor to n x c rows: typed `y` and, if not NULL, f32 `h`. c
-    // unpadded.
-    void (*gap[TYPE_COUNT])(void *y, float *h, const void *x, int n, int c, int hw, int threads);
-    void (*gap_backward[TYPE_COUNT])(void *dx, const void *dy, int n, int c, int hw, int threads);
+    // Mean over hw of a blocked tensor to n x c rows of floats. c unpadded.
+    void (*gap[TYPE_COUNT])(float *y, const void *x, int n, int c, int hw, int threads);
+    void (*gap_backward[TYPE_COUNT])(void *dx, const float *dy, int n, int c, int hw, int threads);
 
     // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(scale/2n) (z/|z| - cos p/|p|)
     // / |p|.

@@ -320,9 +320,8 @@ static void NAME(relu_backward)(void *dxv, const void *dyv, const void *yv, size
         STORE1(dx + i, LOAD1(y + i) > 0 ? LOAD1(dy + i) : 0);
 }
 
-static void NAME(gap)(void *yv, float *h, const void *xv, int n, int c, int hw, int threads)
+static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int threads)
 {
-    T *y = yv;
     const T *x = xv;
     int cb = (c + LANES - 1) / LANES;
     vf inv = splat(1.0f / (float)hw);
@@ -335,19 +334,14 @@ static void NAME(gap)(void *yv, float *h, const void *xv, int n, int c, int hw, 
                 s += LOAD(p + j * LANES);
             float v[LANES];
             store_f32(v, s * inv);
-            for (int j = 0; j < LANES && b * LANES + j < c; j++) {
-                size_t at = (size_t)i * c + b * LANES + j;
-                STORE1(y + at, v[j]);
-                if (h)
-                    h[at] = v[j];
-            }
+            for (int j = 0; j < LANES && b * LANES + j < c; j++)
+                y[(size_t)i * c + b * LANES + j] = v[j];
         }
 }
 
-static void NAME(gap_backward)(void *dxv, const void *dyv, int n, int c, int hw, int threads)
+static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw, int threads)
 {
     T *dx = dxv;
-    const T *dy = dyv;
     int cb = (c + LANES - 1) / LANES;
     vf inv = splat(1.0f / (float)hw);
 #pragma omp parallel for num_threads(threads) schedule(static)
@@ -356,7 +350,7 @@ static void NAME(gap_backward)(void *dxv, const void *dyv, int n, int c, int hw,
             T *p = dx + ((size_t)i * cb + b) * (size_t)hw * LANES;
             float g[LANES] = {0};
             for (int j = 0; j < LANES && b * LANES + j < c; j++)
-                g[j] = LOAD1(dy + (size_t)i * c + b * LANES + j);
+                g[j] = dy[(size_t)i * c + b * LANES + j];
             vf v = load_f32(g) * inv;
             for (size_t j = 0; j < (size_t)hw; j++)
                 STORE(p + j * LANES, v);

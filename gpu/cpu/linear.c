@@ -89,7 +89,7 @@ struct stage *linear_stage(struct cpu_plan *p, const struct node *d, struct tens
     dnnl_dims_t dims = {d->c, in->c}, bias_dim = {d->c};
     dnnl_memory_desc_t w, gw, b;
     if (cpu_check(
-            dnnl_memory_desc_init_by_tag(&w, 2, dims, type_dnnl(p->type), dnnl_format_tag_any),
+            dnnl_memory_desc_init_by_tag(&w, 2, dims, type_dnnl(in->type), dnnl_format_tag_any),
             "weights", e) < 0 ||
         cpu_check(dnnl_memory_desc_init_by_tag(&gw, 2, dims, dnnl_f32, dnnl_format_tag_any),
                   "weights", e) < 0 ||

@@ -15,8 +15,8 @@ static int run_loss(struct cpu_plan *p, const struct op *op)
     int n = p->batch, c = s->in->c;
     double loss = 0, spread = 0;
     for (int v = 0; v < VIEWS; v++) {
-        p->k->cosine_dots[p->type](p->dots[v], s->in->data[v], s->in2->data[1 - v], n, c,
-                                   p->threads);
+        p->k->cosine_dots[s->in->type](p->dots[v], s->in->data[v], s->in2->data[1 - v], n, c,
+                                       p->threads);
         double sum = 0;
         for (int i = 0; i < n; i++) {
             const double *d = p->dots[v] + 3 * (size_t)i;
@@ -25,7 +25,7 @@ static int run_loss(struct cpu_plan *p, const struct op *op)
                 d[2] / ((np < NORM_FLOOR ? NORM_FLOOR : np) * (nz < NORM_FLOOR ? NORM_FLOOR : nz));
         }
         loss -= 0.5 * sum / n;
-        spread += p->k->direction_std[p->type](p->dots[v], s->in2->data[1 - v], n, c, p->work);
+        spread += p->k->direction_std[s->in->type](p->dots[v], s->in2->data[1 - v], n, c, p->work);
     }
     // Rounding may leave the range by an ulp; NaN fails both comparisons and stays.
     loss = loss > 1 ? 1 : loss < -1 ? -1 : loss;
@@ -38,8 +38,8 @@ static int run_backward(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
     int v = op->view;
-    p->k->cosine_backward[p->type](op->out, p->dots[v], s->in->data[v], s->in2->data[1 - v],
-                                   p->batch, s->in->c, s->node->scale, p->threads);
+    p->k->cosine_backward[s->in->type](op->out, p->dots[v], s->in->data[v], s->in2->data[1 - v],
+                                       p->batch, s->in->c, s->node->scale, p->threads);
     return 0;
 }
 
@@ -48,10 +48,10 @@ static int run_backward_z(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
     int v = op->view;
-    p->k->cosine_dots[p->type](p->dots_z[v], s->in2->data[v], s->in->data[1 - v], p->batch,
-                               s->in->c, p->threads);
-    p->k->cosine_backward[p->type](op->out, p->dots_z[v], s->in2->data[v], s->in->data[1 - v],
-                                   p->batch, s->in->c, s->node->scale, p->threads);
+    p->k->cosine_dots[s->in->type](p->dots_z[v], s->in2->data[v], s->in->data[1 - v], p->batch,
+                                   s->in->c, p->threads);
+    p->k->cosine_backward[s->in->type](op->out, p->dots_z[v], s->in2->data[v], s->in->data[1 - v],
+                                       p->batch, s->in->c, s->node->scale, p->threads);
     return 0;
 }
 
@@ -73,7 +73,7 @@ static int append(struct cpu_plan *p, struct stage *s, struct tensor *to, int vi
                   int (*run)(struct cpu_plan *, const struct op *), struct op_list *list,
                   struct error *e)
 {
-    struct grad *g = cpu_grad_take(p, to->elements * type_size(p->type), e);
+    struct grad *g = cpu_grad_take(p, to->elements * type_size(to->type), e);
     struct op *op = g ? cpu_op(list, e) : NULL;
     if (!op)
         return -1;

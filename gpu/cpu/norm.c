@@ -55,7 +55,7 @@ static int run_forward(struct cpu_plan *p, const struct op *op)
 {
     struct norm *s = (struct norm *)op->stage;
     struct norm_args a = args(p, s, op->view);
-    (is_rows(s) ? p->k->row_norm_forward : p->k->norm_forward)[p->type](&a);
+    (is_rows(s) ? p->k->row_norm_forward : p->k->norm_forward)[s->base.in->type](&a);
     double m = (double)a.n * a.hw, unbias = m > 1 ? m / (m - 1) : 1;
     for (int c = 0; c < s->base.in->c; c++) {
         s->running_mean[c] += MOMENTUM * (a.mean[c] - s->running_mean[c]);
@@ -73,7 +73,7 @@ static int run_evaluate(struct cpu_plan *p, const struct op *op)
         a.scale[c] = (float)scale;
         a.shift[c] = (float)(a.bias[c] - s->running_mean[c] * scale);
     }
-    (is_rows(s) ? p->k->row_norm_apply : p->k->norm_apply)[p->type](&a);
+    (is_rows(s) ? p->k->row_norm_apply : p->k->norm_apply)[s->base.in->type](&a);
     return 0;
 }
 
@@ -84,7 +84,7 @@ static int run_backward(struct cpu_plan *p, const struct op *op)
     a.dy = op->a;
     a.dy2 = op->b;
     a.dx = op->out;
-    (is_rows(s) ? p->k->row_norm_backward : p->k->norm_backward)[p->type](&a);
+    (is_rows(s) ? p->k->row_norm_backward : p->k->norm_backward)[s->base.in->type](&a);
     return 0;
 }
 

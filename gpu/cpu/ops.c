@@ -301,7 +301,7 @@ int cpu_grad_give(struct tensor *t, struct grad *g, struct error *e)
 
 static int run_sum(struct cpu_plan *p, const struct op *op)
 {
-    p->k->add[p->type](op->out, op->a, op->b, op->stage->out->elements, p->threads);
+    p->k->add[op->stage->out->type](op->out, op->a, op->b, op->stage->out->elements, p->threads);
     return 0;
 }
 

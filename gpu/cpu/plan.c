@@ -82,8 +82,10 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, int l
     t->c = d->c;
     t->h = d->h;
     t->w = d->w;
-    t->type = p->type;
     t->layout = node_layout(p, d);
+    // The heads work in f32 in any precision: they cost little, and the gradient of a loss that is
+    // nearly minimal drowns in bf16's rounding.
+    t->type = t->layout == LAYOUT_ROWS ? TYPE_F32 : p->type;
     t->wants_grad = !d->frozen;
     int rows = t->layout == LAYOUT_ROWS, plain = t->layout == LAYOUT_PLAIN;
     dnnl_dims_t outer = {p->batch, d->c, d->h, d->w},
@@ -316,9 +318,6 @@ static int init_work(struct cpu_plan *p, struct error *e)
     if (h->op != NODE_GAP)
         return error_set(e, "the features must come from a global average pool");
     p->feature_d = h->c;
-    for (int v = 0; v < VIEWS; v++)
-        if (!(p->features[v] = cpu_take(p, (size_t)p->batch * h->c * sizeof(float), e)))
-            return -1;
     return 0;
 }
 

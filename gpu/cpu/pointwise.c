@@ -33,16 +33,16 @@ static struct stage *stage_new(struct cpu_plan *p, const struct stage_kind *kind
 static int run_relu(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
-    p->k->relu[p->type](s->out->data[op->view], s->in->data[op->view], s->out->elements,
-                        p->threads);
+    p->k->relu[s->out->type](s->out->data[op->view], s->in->data[op->view], s->out->elements,
+                             p->threads);
     return 0;
 }
 
 static int run_relu_backward(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
-    p->k->relu_backward[p->type](op->out, op->a, s->out->data[op->view], s->out->elements,
-                                 p->threads);
+    p->k->relu_backward[s->out->type](op->out, op->a, s->out->data[op->view], s->out->elements,
+                                      p->threads);
     return 0;
 }
 
@@ -73,14 +73,14 @@ struct stage *relu_stage(struct cpu_plan *p, const struct node *d, struct tensor
 static int run_add(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
-    p->k->add[p->type](s->out->data[op->view], s->in->data[op->view], s->in2->data[op->view],
-                       s->out->elements, p->threads);
+    p->k->add[s->out->type](s->out->data[op->view], s->in->data[op->view], s->in2->data[op->view],
+                            s->out->elements, p->threads);
     return 0;
 }
 
 static int run_copy(struct cpu_plan *p, const struct op *op)
 {
-    memcpy(op->out, op->a, op->stage->out->elements * type_size(p->type));
+    memcpy(op->out, op->a, op->stage->out->elements * type_size(op->stage->out->type));
     return 0;
 }
 
@@ -95,7 +95,7 @@ static int add_backward(struct cpu_plan *p, struct stage *s, int view, struct op
                         struct error *e)
 {
     struct grad *g = cpu_grad_of(p, s, list, e);
-    struct grad *copy = g ? cpu_grad_take(p, s->out->elements * type_size(p->type), e) : NULL;
+    struct grad *copy = g ? cpu_grad_take(p, s->out->elements * type_size(s->out->type), e) : NULL;
     if (!copy || append(list, run_copy, s, view, g->data, copy->data, e) < 0 ||
         cpu_grad_give(s->in, g, e) < 0)
         return -1;
@@ -114,17 +114,16 @@ struct stage *add_stage(struct cpu_plan *p, const struct node *d, struct tensor 
 static int run_gap(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
-    int features = p->net.features >= 0 && &p->net.node[p->net.features] == s->node;
-    p->k->gap[p->type](s->out->data[op->view], features ? p->features[op->view] : NULL,
-                       s->in->data[op->view], p->batch, s->in->c, s->in->h * s->in->w, p->threads);
+    p->k->gap[s->in->type](s->out->data[op->view], s->in->data[op->view], p->batch, s->in->c,
+                           s->in->h * s->in->w, p->threads);
     return 0;
 }
 
 static int run_gap_backward(struct cpu_plan *p, const struct op *op)
 {
     const struct stage *s = op->stage;
-    p->k->gap_backward[p->type](op->out, op->a, p->batch, s->in->c, s->in->h * s->in->w,
-                                p->threads);
+    p->k->gap_backward[s->in->type](op->out, op->a, p->batch, s->in->c, s->in->h * s->in->w,
+                                    p->threads);
     return 0;
 }
 
@@ -138,7 +137,7 @@ static int gap_backward(struct cpu_plan *p, struct stage *s, int view, struct op
                         struct error *e)
 {
     struct grad *g = cpu_grad_of(p, s, list, e);
-    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(p->type), e) : NULL;
+    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(s->in->type), e) : NULL;
     if (!dx || append(list, run_gap_backward, s, view, g->data, dx->data, e) < 0)
         return -1;
     cpu_grad_release(g);
@@ -176,7 +175,7 @@ static int maxpool_backward(struct cpu_plan *p, struct stage *s, int view, struc
 {
     struct maxpool *m = (struct maxpool *)s;
     struct grad *g = cpu_grad_of(p, s, list, e);
-    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(p->type), e) : NULL;
+    struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(s->in->type), e) : NULL;
     dnnl_memory_t dy, d;
     if (!dx || cpu_memory(p, &s->out->md, g->data, &dy, e) < 0 ||
         cpu_memory(p, &s->in->md, dx->data, &d, e) < 0)
@@ -241,7 +240,8 @@ struct stage *maxpool_stage(struct cpu_plan *p, const struct node *d, struct ten
 // --- the input: nothing to do but to keep its gradient where a test wants it ---
 static int run_keep(struct cpu_plan *p, const struct op *op)
 {
-    memcpy(p->input_gradient[op->view], op->a, op->stage->out->elements * type_size(p->type));
+    memcpy(p->input_gradient[op->view], op->a,
+           op->stage->out->elements * type_size(op->stage->out->type));
     return 0;
 }
 
@@ -251,7 +251,7 @@ static int input_backward(struct cpu_plan *p, struct stage *s, int view, struct 
     if (!s->out->wants_grad)
         return 0;
     struct grad *g = cpu_grad_of(p, s, list, e);
-    p->input_gradient[view] = g ? cpu_take(p, s->out->elements * type_size(p->type), e) : NULL;
+    p->input_gradient[view] = g ? cpu_take(p, s->out->elements * type_size(s->out->type), e) : NULL;
     if (!p->input_gradient[view] || append(list, run_keep, s, view, g->data, NULL, e) < 0)
         return -1;
     cpu_grad_release(g);
