@@ -53,6 +53,9 @@ static int check_file(const char *path)
         if (!what)
             continue;
         n++;
+        // The one name that is not a path: the tests' stand-in for the card, in no build of ours.
+        if (strncmp(what, "CUDA_SHIM", 9) == 0)
+            continue;
         cr_assert(*what == '"' || *what == '<', "%s:%d: include of a macro", path, number);
         if (*what == '<') {
             int curses =
