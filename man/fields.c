@@ -43,6 +43,9 @@ static const struct {
     {"step", "forecast", "Accuracy that a linear probe is expected to reach, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
+    {"step", "forecast_state", "Why there is no forecast: uncalibrated (no calibration for this data set, network and "
+                               "method), waiting (no evaluation yet), or extrapolating (AUC, loss or width are far "
+                               "from all that it was fitted on). Absent where there is one."},
     {"step", "images_s", "Images (not views) a second, over about the last second."},
     {"step", "ms.data", "Milliseconds spent waiting for views."},
     {"step", "ms.forward", "Milliseconds of the forward pass."},
@@ -58,9 +61,9 @@ static const struct {
 
     {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand."},
     {"eval", "*", "The metrics by key, from the exact spectrum."},
-    {"eval", "probe", "Test accuracy of a linear classifier on frozen features, 0 to 1."},
+    {"eval", "probe", "Test accuracy of a linear classifier (the fast probe) on frozen features, 0 to 1."},
     {"eval", "knn.accuracy", "Test accuracy of the nearest 200 training features, 0 to 1."},
-    {"eval", "n_train", "Training images behind the spectrum."},
+    {"eval", "n_train", "Training images that the probe was fitted on; without a probe those behind the spectrum."},
     {"eval", "n_test", "Test images that were scored."},
 
     {"event", "", "Something happened or was asked for. A change of mode or learning rate is on the disk before "

@@ -67,7 +67,8 @@ struct record_step {
     double lr, lr_pred;
     double metric[METRIC_COUNT]; // from the live spectrum; loss and zstd among them
     double forecast, forecast_lo, forecast_hi;
-    double images_s; // images (not views) a second, over the last second or so
+    char forecast_state[16]; // why there is no number: uncalibrated waiting extrapolating; or ""
+    double images_s;         // images (not views) a second, over the last second or so
     double ms[PHASE_COUNT];
 };
 
@@ -83,7 +84,7 @@ struct record_eval {
     double metric[METRIC_COUNT]; // from the exact spectrum
     double probe;                // fast probe accuracy 0..1
     double knn;                  // kNN accuracy 0..1 (k = 200)
-    int64_t n_train, n_test;     // features behind spectrum/probe fit, and scored
+    int64_t n_train, n_test;     // images behind the probe (else the spectrum), and scored
 };
 
 struct record_event {

@@ -49,10 +49,14 @@ void loop_evaluate(struct trainer *tr, int periodic)
     }
     publish(tr->publisher, &eval);
     publish(tr->publisher, &spectrum);
+    outlook_eval(&tr->outlook, tr->t, eval.u.eval.metric[METRIC_AUC]);
     tr->last_eval = tr->t;
     double now = trainer_clock();
     if (tr->headless) {
-        printf("step %" PRId64 "  exact auc %.4f\n", tr->t, eval.u.eval.metric[METRIC_AUC]);
+        printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
+        if (isfinite(eval.u.eval.probe))
+            printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
+        putchar('\n');
         fflush(stdout);
     }
     if (!periodic)

@@ -39,13 +39,16 @@ struct options {
     int chunks;                     // 0: default of schedule.h
     int dim, pred_dim, proj_layers; // 0: by method
     int predictor, stop_gradient;
-    char augment[32];         // auto: by method
-    char normalize[256];      // "auto" or "MEAN[,..]/STD[,..]"
-    int64_t eval_every;       // steps; 0: one epoch
-    int64_t eval_images;      // of the exact spectrum; 0: 16 d
-    int64_t checkpoint_every; // steps; 0: one epoch
-    int keep;                 // 3
-    char guard[OPTION_TEXT];  // rules, ';' between several
+    char augment[32];              // auto: by method
+    char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
+    int64_t eval_every;            // steps; 0: one epoch
+    char probe[8];                 // on, off
+    int64_t probe_images;          // training images of the probe; two fifths as many are scored
+    char calibration[OPTION_TEXT]; // auto, off, or a file
+    int64_t eval_images;           // of the exact spectrum; 0: 16 d
+    int64_t checkpoint_every;      // steps; 0: one epoch
+    int keep;                      // 3
+    char guard[OPTION_TEXT];       // rules, ';' between several
     int inexact;
     // Below: what to do, not how to train; never written to config.ini.
     char init[OPTION_TEXT], resume[OPTION_TEXT], rerun[OPTION_TEXT];

@@ -133,6 +133,15 @@ const struct option_row option_table[] = {
             "evaluations take more than 5 % of the time."},
     {INT64("eval-images", OPTION_CONFIG, eval_images, "evaluation"), AUTO, RANGE(2, MANY),
      .doc = "Training images behind an exact spectrum, at most all. auto: 16 times the number of features."},
+    {TEXT("probe", OPTION_CONFIG, probe, "evaluation"), .argument = "WORD", .fallback = "on", .choices = "on|off",
+     .doc = "Measure at every evaluation, where there are labels, what a fast linear probe and the nearest neighbours "
+            "score on test images. Training never sees a label."},
+    {INT64("probe-images", OPTION_CONFIG, probe_images, "evaluation"), .fallback = "5000", RANGE(10, 1e9),
+     .doc = "Training images that the probe is fitted on, as many of each class; two fifths as many test images are "
+            "scored."},
+    {TEXT("calibration", OPTION_CONFIG, calibration, "evaluation"), .argument = "FILE", .fallback = "auto",
+     .doc = "What forecasts probe accuracy without labels: a file of the command fit, off, or auto: the one for this "
+            "data set, network and method that came with the program."},
 
     {TEXT("device", OPTION_CONFIG, device, "device"), .argument = "DEVICE", .fallback = "auto",
      .doc = "What computes: auto, cpu, or another that the command devices lists."},

@@ -92,9 +92,11 @@ static void print_step(struct trainer *tr, const struct record_step *r, double n
         return;
     tr->printed = now;
     print_duration(eta, sizeof eta, (double)(tr->end - done) * tr->setup.o.batch / r->images_s);
-    printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f  %.0f img/s  ETA %s\n", done,
-           tr->setup.steps, r->mode, r->metric[METRIC_LOSS], r->metric[METRIC_AUC], r->images_s,
-           eta);
+    printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, tr->setup.steps, r->mode,
+           r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
+    if (isfinite(r->forecast))
+        printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
+    printf("  %.0f img/s  ETA %s\n", r->images_s, eta);
     fflush(stdout);
 }
 
@@ -115,6 +117,8 @@ void report_step(struct trainer *tr, const struct step_result *r)
     s->lr = r->lr;
     s->lr_pred = r->lr_pred;
     memcpy(s->metric, r->metric, sizeof s->metric);
+    outlook_step(&tr->outlook, tr->t, r->metric[METRIC_AUC], r->metric[METRIC_LOSS]);
+    outlook_fill(&tr->outlook, s, tr->t);
     s->images_s = images_a_second(tr, now);
     s->ms[PHASE_DATA] = times.data;
     s->ms[PHASE_FORWARD] = times.forward;

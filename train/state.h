@@ -10,6 +10,7 @@
 #include "train/evaluate.h"
 #include "train/loader.h"
 #include "train/origin.h"
+#include "train/outlook.h"
 #include "train/publish.h"
 #include "train/route.h"
 #include "train/rundir.h"
@@ -24,6 +25,9 @@ struct trainer {
     struct publisher *publisher;
     struct loader loader;
     struct evaluation evaluation;
+    struct outlook outlook;
+    char calibration[4096]; // its file, "" for none
+    struct error calibration_error; // of files that were passed over
     struct rates rates;
     struct moments live;
     double *sigma;

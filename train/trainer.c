@@ -105,6 +105,26 @@ static void describe(const struct trainer *tr, FILE *f)
             s->d, (double)plan_memory(s->plan) / 1e6);
 }
 
+// The calibration, and what it needs to know of the steps before the first.
+static int prepare_outlook(struct trainer *tr, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    struct options *o = &s->o;
+    outlook_init(&tr->outlook, o->width, s->d, 2 * (int64_t)o->batch);
+    if (outlook_calibrate(&tr->outlook, o->calibration, s->data.name, o->arch, o->method,
+                          tr->calibration, sizeof tr->calibration, &tr->calibration_error) < 0)
+        return error_set(e, "%s", tr->calibration_error.text), REFUSED;
+    // A relative path would mean another file when the run is resumed from elsewhere.
+    char *path =
+        strcmp(o->calibration, tr->calibration) == 0 ? realpath(tr->calibration, NULL) : NULL;
+    if (path && strlen(path) < sizeof o->calibration)
+        snprintf(o->calibration, sizeof o->calibration, "%s", path);
+    free(path);
+    if (tr->origin.step > 0 && *tr->origin.run)
+        return outlook_replay(&tr->outlook, tr->origin.run, tr->origin.step, e) < 0 ? FAILED : 0;
+    return 0;
+}
+
 // Network and state where the run begins. Writes nothing.
 static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
 {
@@ -128,7 +148,7 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     tr->end = tr->origin.stop_at && tr->origin.stop_at < s->steps ? tr->origin.stop_at : s->steps;
     tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->origin_step = -1;
     tr->eval_every = s->o.eval_every;
-    return 0;
+    return prepare_outlook(tr, e);
 }
 
 // What the log of the run says about this life of it.
@@ -253,6 +273,8 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
     }
     if (*tr->setup.notice)
         report_warning(tr, "%s", tr->setup.notice);
+    if (*tr->calibration_error.text)
+        report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
     announce_ready(tr, ready_fd);
     tr->begun = tr->begun_training = trainer_clock();
     tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
@@ -268,6 +290,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
 static void release(struct trainer *tr)
 {
     evaluation_free(&tr->evaluation);
+    outlook_free(&tr->outlook);
     loader_free(&tr->loader);
     moments_free(&tr->live);
     free(tr->sigma);

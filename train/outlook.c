@@ -1,0 +1,208 @@
+// A live AUC lies below an exact one, because augmented views are more spread. The difference is
+// measured at each evaluation and added to the live value until the next. All state follows from
+// records, so that a resumed run foretells what it would have without the pause.
+#include "train/outlook.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/runlog.h"
+
+#define SUFFIX ".json"
+enum { FOLDERS = 3, FOLDER_MAX = 4200 };
+
+void outlook_init(struct outlook *o, int width, int d, int64_t samples)
+{
+    memset(o, 0, sizeof *o);
+    o->width = width;
+    o->warm = ((int64_t)OUTLOOK_SAMPLES * d + samples - 1) / samples - 1;
+    o->live = o->exact = o->offset = NAN;
+    for (int i = 0; i < OUTLOOK_STEPS; i++)
+        o->ring[i].step = -1;
+}
+
+void outlook_free(struct outlook *o)
+{
+    forecast_free(&o->calibration);
+    memset(o, 0, sizeof *o);
+}
+
+// ---------------------------------------------------------------- calibrations
+
+static int folders(char folder[FOLDERS][FOLDER_MAX])
+{
+    const char *set = getenv("SSLTOP_CALIBRATION");
+    if (set && *set) {
+        snprintf(folder[0], FOLDER_MAX, "%s", set);
+        return 1;
+    }
+    char self[4096];
+    int n = 0;
+    ssize_t got = readlink("/proc/self/exe", self, sizeof self - 1);
+    char *slash = NULL;
+    if (got > 0) {
+        self[got] = '\0';
+        slash = strrchr(self, '/');
+    }
+    if (slash) {
+        *slash = '\0';
+        snprintf(folder[n++], FOLDER_MAX, "%s/data/calibration", self);
+        snprintf(folder[n++], FOLDER_MAX, "%s/../share/ssltop/calibration", self);
+    }
+    snprintf(folder[n++], FOLDER_MAX, "%s/share/ssltop/calibration", SSLTOP_PREFIX);
+    return n;
+}
+
+static int is_calibration(const struct dirent *d)
+{
+    size_t n = strlen(d->d_name), m = strlen(SUFFIX);
+    return n > m && strcmp(d->d_name + n - m, SUFFIX) == 0;
+}
+
+static int is_for(const struct forecast *f, const char *data, const char *arch, const char *method)
+{
+    return strcmp(f->data, data) == 0 && strcmp(f->arch, arch) == 0 &&
+           strcmp(f->method, method) == 0;
+}
+
+// The first of a folder that is for this run. 1: found.
+static int look_in(struct outlook *o, const char *folder, const char *data, const char *arch,
+                   const char *method, char *path, size_t size, struct error *e)
+{
+    struct dirent **entry;
+    int n = scandir(folder, &entry, is_calibration, alphasort);
+    for (int i = 0; i < n; i++) {
+        int length = o->calibrated ? -1 : snprintf(path, size, "%s/%s", folder, entry[i]->d_name);
+        free(entry[i]);
+        if (length < 0 || (size_t)length >= size || forecast_read(path, &o->calibration, e) < 0)
+            continue;
+        o->calibrated = is_for(&o->calibration, data, arch, method);
+        if (!o->calibrated)
+            forecast_free(&o->calibration);
+    }
+    if (n >= 0)
+        free(entry);
+    if (!o->calibrated)
+        path[0] = '\0';
+    return o->calibrated;
+}
+
+int outlook_calibrate(struct outlook *o, const char *word, const char *data, const char *arch,
+                      const char *method, char *path, size_t size, struct error *e)
+{
+    char folder[FOLDERS][FOLDER_MAX];
+    path[0] = '\0';
+    if (strcmp(word, "off") == 0)
+        return 0;
+    if (strcmp(word, "auto") == 0) {
+        int n = folders(folder);
+        for (int i = 0; i < n; i++)
+            if (look_in(o, folder[i], data, arch, method, path, size, e))
+                break;
+        return 0;
+    }
+    if (forecast_read(word, &o->calibration, e) < 0)
+        return -1;
+    const struct forecast *f = &o->calibration;
+    if (!is_for(f, data, arch, method)) {
+        error_set(e, "%.200s is for %.60s on %.60s by %.30s, not for this run", word, f->arch,
+                  f->data, f->method);
+        forecast_free(&o->calibration);
+        return -1;
+    }
+    o->calibrated = 1;
+    snprintf(path, size, "%s", word);
+    return 0;
+}
+
+// ---------------------------------------------------------------- the run
+
+// Compare the last exact AUC with the live one.
+static void settle(struct outlook *o, int64_t step)
+{
+    if (!o->pending || !isfinite(o->live) || step < o->warm)
+        return;
+    o->offset = o->exact - o->live;
+    o->pending = 0;
+}
+
+void outlook_step(struct outlook *o, int64_t step, double auc, double loss)
+{
+    o->ring[step % OUTLOOK_STEPS].step = step;
+    o->ring[step % OUTLOOK_STEPS].loss = loss;
+    if (isfinite(auc))
+        o->live = auc;
+    settle(o, step);
+}
+
+void outlook_eval(struct outlook *o, int64_t step, double auc)
+{
+    if (!isfinite(auc))
+        return;
+    o->exact = auc;
+    o->pending = 1;
+    settle(o, step - 1);
+}
+
+double outlook_loss(const struct outlook *o, int64_t step)
+{
+    double sum = 0;
+    int n = 0;
+    // From the newest back: the order of a sum is part of its value.
+    for (int64_t s = step - 1; s >= 0 && s >= step - OUTLOOK_STEPS; s--)
+        if (o->ring[s % OUTLOOK_STEPS].step == s) {
+            sum += o->ring[s % OUTLOOK_STEPS].loss;
+            n++;
+        }
+    return n ? sum / n : NAN;
+}
+
+void outlook_fill(const struct outlook *o, struct record_step *out, int64_t step)
+{
+    static const char *const word[] = {[FORECAST_OK] = "",
+                                       [FORECAST_EXTRAPOLATING] = "extrapolating",
+                                       [FORECAST_UNKNOWN] = "waiting"};
+    struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
+    // Until the live spectrum can be compared, the exact value itself stands in.
+    double auc = o->pending ? o->exact : fmin(1, o->live + o->offset);
+    if (o->calibrated)
+        v = forecast_at(&o->calibration, auc, outlook_loss(o, step + 1), o->width);
+    out->forecast = v.value;
+    out->forecast_lo = v.lo;
+    out->forecast_hi = v.hi;
+    snprintf(out->forecast_state, sizeof out->forecast_state, "%s",
+             o->calibrated ? word[v.state] : "uncalibrated");
+}
+
+// ---------------------------------------------------------------- the log
+
+int outlook_replay(struct outlook *o, const char *dir, int64_t step, struct error *e)
+{
+    char path[4200];
+    struct runlog_reader *reader;
+    const char *line;
+    size_t n;
+    int rc;
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    if (runlog_open(path, &reader, e) < 0)
+        return -1;
+    while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
+        static const char spectrum[] = "{\"type\":\"spectrum\"";
+        struct record r;
+        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
+            continue; // half of the log, and nothing in it is needed
+        if (record_parse(line, n, &r, NULL) == 0) {
+            if (r.type == RECORD_STEP && r.step >= 0 && r.step < step)
+                outlook_step(o, r.step, r.u.step.metric[METRIC_AUC], r.u.step.metric[METRIC_LOSS]);
+            else if (r.type == RECORD_EVAL && r.step >= 0 && r.step <= step)
+                outlook_eval(o, r.step, r.u.eval.metric[METRIC_AUC]);
+        }
+        record_free(&r);
+    }
+    runlog_reader_free(reader);
+    return rc;
+}
