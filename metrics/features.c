@@ -5,6 +5,7 @@
 
 #include <cblas.h>
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ int features_moments(const struct npy *a, int l2, int threads, struct moments *m
 {
     if (a->d != m->d)
         return error_set(e, "%lld features do not fit moments of %d", (long long)a->d, m->d);
-    threads = fit_threads(a, threads);
+    threads = fit_threads(a, threads > 0 ? threads : omp_get_max_threads());
     struct worker *w = calloc((size_t)threads, sizeof *w);
     int rc = w ? 0 : error_set(e, "out of memory for %d threads", threads);
     for (int t = 0; t < threads && rc == 0; t++)

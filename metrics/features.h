@@ -11,8 +11,9 @@
 #include "metrics/spectrum.h"
 
 // Moments of the rows of a two-dimensional array; l2: each row over its length first (rows of
-// zeros stay). `threads` >= 1 at most. m must be initialised with a->d. Refuses arrays with numbers
-// that are not finite: the sentence says how many and where the first is.
+// zeros stay). At most `threads` of them; 0: all this process may use. m must be initialised with
+// a->d. Refuses arrays with numbers that are not finite: the sentence says how many and where the
+// first is.
 int features_moments(const struct npy *a, int l2, int threads, struct moments *m, struct error *e);
 
 struct features_report {

@@ -15,6 +15,7 @@
 #include "train/devices.h"
 #include "train/options.h"
 #include "train/trainer.h"
+#include "tui/cmd.h"
 #include "tui/format.h"
 #include "tui/launch.h"
 #include "tui/theme.h"
@@ -362,6 +363,13 @@ const struct command_line_row command_line_table[] = {
     {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach},
     {"ctl", "RUN COMMAND ...", "steer a running training from a script (--json: the whole answer)",
      run_ctl},
+    {"metrics", "FILE.npy ... [options]",
+     "spectrum and all metrics of saved features (rows x features)", cmd_metrics},
+    {"embed", "CKPT|RUN --data SET -o FILE.npy [options]",
+     "features of a data set, and their labels", cmd_embed},
+    {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe},
+    {"fit", "RUN ... -o FILE.json [options]",
+     "fit a forecast from runs with measured probe accuracy", cmd_fit},
     {"runs", "[--json]", "list the runs", run_runs},
     {"devices", "[--json]", "list what can compute here", run_devices},
     {"help", "", "this list", run_help},

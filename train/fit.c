@@ -1,0 +1,208 @@
+// Logs to points: exact AUC and measured probe from the evaluations, the loss from the steps before
+// each, by the same code that averages it while training.
+#include "train/fit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/runlog.h"
+#include "train/options.h"
+#include "train/outlook.h"
+
+enum { LEFT_OUT = 10 }; // the first tenth of a run
+
+struct points {
+    struct forecast_point *point;
+    int64_t n, cap;
+    char **name;
+    int runs;
+    char data[256], arch[64], method[64]; // of the first run
+};
+
+static int add(struct points *p, const struct forecast_point *point, struct error *e)
+{
+    if (p->n == p->cap) {
+        int64_t cap = p->cap ? 2 * p->cap : 256;
+        struct forecast_point *more = realloc(p->point, (size_t)cap * sizeof *more);
+        if (!more)
+            return error_set(e, "out of memory for evaluations");
+        p->point = more;
+        p->cap = cap;
+    }
+    p->point[p->n++] = *point;
+    return 0;
+}
+
+// Where a repeated step begins, what an earlier life of the run said of later ones did not happen.
+static void drop_from(struct points *p, int64_t first, const int64_t *step, int64_t from)
+{
+    while (p->n > first && step[p->n - 1 - first] >= from)
+        p->n--;
+}
+
+struct reading {
+    int has_run;
+    char name[128];
+    int width;
+    int64_t steps;          // T
+    struct outlook outlook; // for the mean loss
+    int64_t last, first;    // newest step; first point of this run
+    int64_t *step;          // of its points
+    int64_t cap;
+};
+
+static int same(struct points *p, const struct record_run *r, struct error *e)
+{
+    struct options o;
+    options_default(&o);
+    if (!r->config || options_from_json(&o, r->config, e) < 0)
+        return r->config ? -1 : error_set(e, "its run record has no options");
+    if (!p->data[0]) {
+        snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
+        snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
+        snprintf(p->method, sizeof p->method, "%s", o.method);
+    }
+    if (strcmp(p->data, r->dataset.name) != 0 || strcmp(p->arch, r->model.arch) != 0 ||
+        strcmp(p->method, o.method) != 0)
+        return error_set(e,
+                         "it trains %.60s on %.60s by %.30s, the others %.60s on %.60s by %.30s: "
+                         "a forecast is for one of each",
+                         r->model.arch, r->dataset.name, o.method, p->arch, p->data, p->method);
+    return 0;
+}
+
+static int take_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
+{
+    const struct record_eval *v = &r->u.eval;
+    drop_from(p, g->first, g->step, r->step);
+    struct forecast_point point = {
+        .run = p->runs,
+        .auc = v->metric[METRIC_AUC],
+        .loss = outlook_loss(&g->outlook, r->step),
+        .width = g->width,
+        .n = v->n_test,
+    };
+    if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
+        !isfinite(point.auc) || !isfinite(point.loss) || r->step * LEFT_OUT < g->steps)
+        return 0;
+    point.correct = llround(v->probe * (double)v->n_test);
+    int64_t at = p->n - g->first;
+    if (at == g->cap) {
+        int64_t cap = g->cap ? 2 * g->cap : 64;
+        int64_t *more = realloc(g->step, (size_t)cap * sizeof *more);
+        if (!more)
+            return error_set(e, "out of memory for evaluations");
+        g->step = more;
+        g->cap = cap;
+    }
+    g->step[at] = r->step;
+    return add(p, &point, e);
+}
+
+static int take(struct points *p, struct reading *g, const struct record *r, struct error *e)
+{
+    if (r->type == RECORD_RUN && !g->has_run) {
+        g->has_run = 1;
+        snprintf(g->name, sizeof g->name, "%s", r->u.run.name);
+        g->width = r->u.run.model.width;
+        g->steps = r->u.run.steps;
+        outlook_init(&g->outlook, g->width, 1, 1);
+        return same(p, &r->u.run, e);
+    }
+    if (r->type == RECORD_STEP && r->step >= 0) {
+        if (r->step <= g->last)
+            drop_from(p, g->first, g->step, r->step + 1);
+        g->last = r->step;
+        outlook_step(&g->outlook, r->step, NAN, r->u.step.metric[METRIC_LOSS]);
+    }
+    if (r->type == RECORD_EVAL && r->step >= 0 && g->has_run)
+        return take_eval(p, g, r, e);
+    return 0;
+}
+
+static int read_log(const char *dir, struct points *p, struct reading *g, struct error *e)
+{
+    char path[4200];
+    struct runlog_reader *reader;
+    const char *line;
+    size_t n;
+    int rc;
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    if (runlog_open(path, &reader, e) < 0)
+        return -1;
+    while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
+        static const char spectrum[] = "{\"type\":\"spectrum\"";
+        struct record r;
+        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
+            continue; // half of the log, and nothing in it is needed
+        int taken = record_parse(line, n, &r, NULL) == 0 ? take(p, g, &r, e) : 0;
+        record_free(&r);
+        if (taken < 0) {
+            rc = -1;
+            break;
+        }
+    }
+    runlog_reader_free(reader);
+    if (rc == 0 && !g->has_run)
+        rc = error_set(e, "its log has no run record");
+    return rc;
+}
+
+static int read_run(const char *dir, struct points *p, struct error *e)
+{
+    struct reading g = {.last = -1, .first = p->n};
+    int rc = read_log(dir, p, &g, e);
+    if (rc == 0 && p->n > g.first) {
+        p->name[p->runs] = strdup(g.name);
+        rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");
+        p->runs += rc == 1;
+    }
+    free(g.step);
+    return rc < 0 ? error_prefix(e, "%.200s", dir) : rc;
+}
+
+int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
+{
+    struct points p = {0};
+    memset(out, 0, sizeof *out);
+    p.name = calloc((size_t)n + 1, sizeof *p.name);
+    int rc = p.name ? 0 : error_set(e, "out of memory for the names of runs");
+    for (int i = 0; i < n && rc >= 0; i++) {
+        rc = read_run(dir[i], &p, e);
+        out->skipped += rc == 0;
+    }
+    if (rc >= 0)
+        rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
+    snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);
+    snprintf(out->forecast.arch, sizeof out->forecast.arch, "%s", p.arch);
+    snprintf(out->forecast.method, sizeof out->forecast.method, "%s", p.method);
+    for (int i = 0; i < p.runs; i++)
+        free(p.name[i]);
+    free(p.name);
+    free(p.point);
+    return rc;
+}
+
+int fit_save(const struct forecast *f, const char *path, struct error *e)
+{
+    char *part = NULL;
+    if (asprintf(&part, "%s.part", path) < 0)
+        return error_set(e, "out of memory for a file name");
+    FILE *out = fopen(part, "we");
+    int rc = out ? forecast_write(f, out, e)
+                 : error_set(e, "%.300s cannot be written: %s", part, strerror(errno));
+    if (out && rc == 0 && (fflush(out) != 0 || fsync(fileno(out)) < 0))
+        rc = error_set(e, "%.300s: %s", part, strerror(errno));
+    if (out && fclose(out) != 0 && rc == 0)
+        rc = error_set(e, "%.300s: %s", part, strerror(errno));
+    if (rc == 0 && rename(part, path) < 0)
+        rc = error_set(e, "%.300s: %s", path, strerror(errno));
+    if (rc < 0 && out)
+        unlink(part);
+    free(part);
+    return rc;
+}

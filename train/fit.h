@@ -1,0 +1,21 @@
+// A forecast from logs: the evaluations of runs whose probe was measured.
+#ifndef SSLTOP_TRAIN_FIT_H
+#define SSLTOP_TRAIN_FIT_H
+
+#include "metrics/error.h"
+#include "metrics/forecast.h"
+
+struct fit {
+    struct forecast forecast;
+    int unsupported; // forecast_fit's
+    int skipped;     // runs without a measured probe after their first tenth
+};
+
+// From the logs of these run folders, each without its first tenth. All must be of one data set,
+// network and method. As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
+int fit_runs(char *const *dir, int n, struct fit *out, struct error *e);
+
+// Write to path (replaced only when all is written).
+int fit_save(const struct forecast *f, const char *path, struct error *e);
+
+#endif

@@ -1,0 +1,103 @@
+// Words and options of a command without a screen, taken apart by rows.
+#include "tui/cmd.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "metrics/text.h"
+#include "tui/commands.h"
+
+int cmd_complain(int code, const struct error *e)
+{
+    char text[sizeof e->text];
+    text_clean(text, sizeof text, e->text);
+    if (text[0])
+        fprintf(stderr, "ssltop: %s\n", text);
+    return code;
+}
+
+static int help(const char *name, const struct cmd_option *option)
+{
+    for (const struct command_line_row *c = command_line_table; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            printf("usage: ssltop %s %s\n\n%s\n\n", c->name, c->usage, c->doc);
+    for (; option->name; option++)
+        printf("  %s%s%s%s\n        %s\n", option->name[1] ? "--" : "-", option->name,
+               option->argument ? " " : "", option->argument ? option->argument : "", option->doc);
+    return CMD_OK;
+}
+
+// Whether `word` is this option; *value is behind its '=', or NULL.
+static int is_option(const struct cmd_option *o, const char *word, const char **value)
+{
+    size_t dashes = o->name[1] ? 2 : 1, n = strlen(o->name);
+    *value = NULL;
+    if (strncmp(word, "--", dashes) != 0 || strncmp(word + dashes, o->name, n) != 0)
+        return 0;
+    word += dashes + n;
+    if (*word == '=')
+        *value = word + 1;
+    return *word == '\0' || *word == '=';
+}
+
+// The option at argv[*i], which moves on over its value.
+static int take_option(int argc, char **argv, int *i, const struct cmd_option *option,
+                       struct error *e)
+{
+    const char *word = argv[*i], *value;
+    for (const struct cmd_option *o = option; o->name; o++) {
+        if (!is_option(o, word, &value))
+            continue;
+        if (!o->argument) {
+            *o->flag = 1;
+            return value ? error_set(e, "%.60s takes no value", word) : 0;
+        }
+        if (!value && *i + 1 < argc)
+            value = argv[++*i];
+        *o->value = value;
+        return value && *value ? 0 : error_set(e, "%.60s needs its %s", word, o->argument);
+    }
+    return error_set(e, "unknown option %.60s; see ssltop %.20s --help", word, argv[0]);
+}
+
+int cmd_parse(int *argc, char **argv, const struct cmd_option *option, int least, int most)
+{
+    struct error e = {""};
+    int words = 1, only_words = 0;
+    for (int i = 1; i < *argc; i++) {
+        const char *word = argv[i];
+        if (only_words || word[0] != '-' || !word[1]) {
+            argv[words++] = argv[i];
+        } else if (strcmp(word, "--") == 0) {
+            only_words = 1;
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            return help(argv[0], option);
+        } else if (take_option(*argc, argv, &i, option, &e) < 0) {
+            return cmd_complain(CMD_USAGE, &e);
+        }
+    }
+    argv[words] = NULL;
+    *argc = words;
+    if (words - 1 < least)
+        error_set(&e, "%s needs more words; see ssltop %s --help", argv[0], argv[0]);
+    else if (words - 1 > most)
+        error_set(&e, "%s: '%.60s' is one word too many", argv[0], argv[most + 1]);
+    return e.text[0] ? cmd_complain(CMD_USAGE, &e) : CMD_GO_ON;
+}
+
+json_t *cmd_number(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+int cmd_print_json(json_t *object)
+{
+    struct error e = {""};
+    int rc = object ? json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17)) : -1;
+    json_decref(object);
+    if (rc == 0 && putchar('\n') != EOF)
+        return CMD_OK;
+    error_set(&e, "the answer cannot be written: memory is short, or a name is not UTF-8");
+    return cmd_complain(CMD_FAILED, &e);
+}

@@ -1,0 +1,201 @@
+// ssltop metrics: the spectrum of features that anybody saved, and all metrics of it.
+#include <langinfo.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "metrics/features.h"
+#include "metrics/text.h"
+#include "tui/cmd.h"
+#include "tui/format.h"
+#include "tui/plot.h"
+
+enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, COLUMN = 11 };
+
+struct wanted {
+    int json, spectrum, l2, plot, ascii, threads;
+};
+
+// Metrics that a file of features can give: the others need a network.
+static int is_given(int m)
+{
+    return m != METRIC_ZSTD && m != METRIC_ALIGNMENT && m != METRIC_UNIFORMITY && m != METRIC_LOSS;
+}
+
+// ---------------------------------------------------------------- the plot
+
+static int width_of_terminal(void)
+{
+    struct winsize size;
+    int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    return columns >= 40 && columns < PLOT_WIDTH ? columns : PLOT_WIDTH;
+}
+
+// Range of sigma / sigma_1 in each column of dots; zeros are gaps.
+static void spans(const struct features_report *r, struct span *col, int columns)
+{
+    for (int x = 0; x < columns; x++) {
+        int64_t from = (int64_t)x * r->d / columns, to = (int64_t)(x + 1) * r->d / columns;
+        col[x] = (struct span){NAN, NAN, NAN};
+        for (int64_t i = from; i < (to > from ? to : from + 1); i++) {
+            float v = (float)(r->sigma[i] / r->sigma[0]);
+            if (!(v > 0))
+                continue;
+            col[x].lo = fminf(col[x].lo, v);
+            col[x].hi = fmaxf(col[x].hi, v);
+            col[x].last = v;
+        }
+    }
+}
+
+static int draw(const struct features_report *r, int ascii, struct error *e)
+{
+    struct canvas c = {0};
+    int w = width_of_terminal();
+    struct rect frame = {0, GUTTER, PLOT_HEIGHT, w - GUTTER}, in;
+    int columns = 2 * (frame.w - 2);
+    struct span *col = calloc((size_t)columns, sizeof *col);
+    if (!col || canvas_resize(&c, PLOT_HEIGHT, w, e) < 0) {
+        free(col);
+        return error_set(e, "out of memory for a plot");
+    }
+    in = canvas_frame(&c, frame, ROLE_FRAME);
+    double least = 1;
+    for (int i = 0; i < r->d; i++)
+        if (r->sigma[i] > 1e-9 * r->sigma[0])
+            least = fmin(least, r->sigma[i] / r->sigma[0]);
+    struct axis a = axis_decades(least, 1, PLOT_HEIGHT / 2);
+    spans(r, col, columns);
+    canvas_text(&c, 0, frame.x + 2, frame.w - 4, ROLE_TITLE, " \u03c3/\u03c3\u2081 ");
+    canvas_printf(&c, PLOT_HEIGHT - 1, frame.x + 1, frame.w - 2, ROLE_DIM, "1");
+    struct text last = format_count(r->d);
+    int n = text_columns(last.s);
+    canvas_text(&c, PLOT_HEIGHT - 1, frame.x + frame.w - 1 - n, n, ROLE_DIM, last.s);
+    plot_labels(&c, in, &a, frame.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    plot_curve(&c, in, &a, col, LINE_SOLID, ROLE_LIVE);
+    if (ascii)
+        canvas_ascii(&c);
+    char *text = canvas_to_text(&c);
+    if (text)
+        fputs(text, stdout);
+    free(col);
+    canvas_free(&c);
+    free(text);
+    return text ? 0 : error_set(e, "out of memory for a plot");
+}
+
+// ---------------------------------------------------------------- numbers
+
+static int print_json(const char *path, const struct features_report *r, const struct wanted *w)
+{
+    json_t *o = json_object();
+    char name[PATH_MAX];
+    text_clean(name, sizeof name, path);
+    json_object_set_new(o, "file", json_string(name));
+    json_object_set_new(o, "n", r->n ? json_integer(r->n) : json_null());
+    json_object_set_new(o, "d", json_integer(r->d));
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m))
+            json_object_set_new(o, metric_table[m].key, cmd_number(r->metric[m]));
+    json_object_set_new(o, "mean_norm", cmd_number(r->mean_norm));
+    if (w->spectrum) {
+        json_t *sigma = json_array();
+        for (int i = 0; i < r->d; i++)
+            json_array_append_new(sigma, json_real(r->sigma[i]));
+        json_object_set_new(o, "sigma", sigma);
+    }
+    return cmd_print_json(o);
+}
+
+static void print_heads(void)
+{
+    printf("%10s %6s", "n", "d");
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m))
+            printf(" %*s", COLUMN, metric_table[m].title);
+    printf("  file\n");
+}
+
+static void print_row(const char *path, const struct features_report *r)
+{
+    char name[PATH_MAX];
+    text_clean(name, sizeof name, path);
+    if (r->n)
+        printf("%10lld %6d", (long long)r->n, r->d);
+    else
+        printf("%10s %6d", "-", r->d);
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        if (!is_given(m))
+            continue;
+        if (isfinite(r->metric[m]))
+            printf(" %*.*g", COLUMN, 5, r->metric[m]);
+        else
+            printf(" %*s", COLUMN, "-");
+    }
+    printf("  %s\n", name);
+}
+
+static int one_file(const char *path, const struct wanted *w)
+{
+    struct features_report r;
+    struct error e = {""};
+    if (features_measure(path, w->l2, w->threads, &r, &e) < 0)
+        return cmd_complain(CMD_FAILED, &e);
+    int rc = CMD_OK;
+    if (w->json) {
+        rc = print_json(path, &r, w);
+    } else {
+        print_row(path, &r);
+        if (w->plot && r.sigma[0] > 0 && draw(&r, w->ascii, &e) < 0)
+            rc = cmd_complain(CMD_FAILED, &e);
+        for (int i = 0; w->spectrum && i < r.d; i++)
+            printf("%.17g\n", r.sigma[i]);
+    }
+    features_report_free(&r);
+    return rc;
+}
+
+int cmd_metrics(int argc, char **argv)
+{
+    struct wanted w = {0};
+    const char *threads = NULL;
+    const struct cmd_option option[] = {
+        {"json", NULL, "One JSON object a file and line; a value that does not exist is null.",
+         &w.json, NULL},
+        {"spectrum", NULL, "Print the singular values too, from the largest down.", &w.spectrum,
+         NULL},
+        {"l2", NULL, "Divide each row by its length first.", &w.l2, NULL},
+        {"plot", NULL, "Draw the spectrum.", &w.plot, NULL},
+        {"ascii", NULL, "Draw with ASCII characters only.", &w.ascii, NULL},
+        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
+         &threads},
+        {0},
+    };
+    int rc = cmd_parse(&argc, argv, option, 1, INT_MAX - 1);
+    if (rc != CMD_GO_ON)
+        return rc;
+    if (threads) {
+        char *end;
+        long n = strtol(threads, &end, 10);
+        struct error e;
+        if (*end || n < 1 || n > 4096) {
+            error_set(&e, "--threads needs a number from 1 to 4096");
+            return cmd_complain(CMD_USAGE, &e);
+        }
+        w.threads = (int)n;
+    }
+    w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    rc = CMD_OK;
+    if (!w.json)
+        print_heads();
+    for (int i = 1; i < argc; i++) {
+        fflush(stdout);
+        if (one_file(argv[i], &w) != CMD_OK)
+            rc = CMD_FAILED;
+    }
+    return rc;
+}

@@ -1,0 +1,106 @@
+// ssltop probe: what the features of a checkpoint are worth to a classifier.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/text.h"
+#include "train/embed.h"
+#include "tui/cmd.h"
+#include "tui/format.h"
+
+static void say(const char *what)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "ssltop: %s ...\n", what);
+}
+
+static json_t *score_json(const struct probe_score *s)
+{
+    struct probe_share p = probe_interval(s->correct, s->n);
+    json_t *o = json_object();
+    json_object_set_new(o, "top1", json_real(p.share));
+    json_object_set_new(o, "lo", json_real(p.lo));
+    json_object_set_new(o, "hi", json_real(p.hi));
+    if (s->top5 >= 0)
+        json_object_set_new(o, "top5", json_real((double)s->top5 / (double)s->n));
+    return o;
+}
+
+static int print_json(const char *path, const struct embed *m, const struct embed_scores *s)
+{
+    char name[4300], data[256];
+    text_clean(name, sizeof name, path);
+    text_clean(data, sizeof data, embed_data(m)->name);
+    json_t *o = json_object(), *linear = score_json(&s->linear), *ridge = score_json(&s->ridge);
+    json_object_set_new(o, "checkpoint", json_string(name));
+    json_object_set_new(o, "step", json_integer(embed_step(m)));
+    json_object_set_new(o, "data", json_string(data));
+    json_object_set_new(o, "d", json_integer(embed_d(m)));
+    json_object_set_new(o, "n_train", json_integer(s->n_train));
+    json_object_set_new(o, "n_test", json_integer(s->n_test));
+    json_object_set_new(linear, "iterations", json_integer(s->fit.iterations));
+    json_object_set_new(linear, "converged", json_boolean(s->fit.converged));
+    json_object_set_new(ridge, "penalty", json_real(s->lambda));
+    json_object_set_new(o, "linear", linear);
+    json_object_set_new(o, "fast", ridge);
+    json_object_set_new(o, "knn", score_json(&s->near));
+    json_object_set_new(o, "knn_plain", score_json(&s->plain));
+    return cmd_print_json(o);
+}
+
+static void print_score(const char *name, const struct probe_score *s, const char *note)
+{
+    struct probe_share p = probe_interval(s->correct, s->n);
+    printf("%-26s %6.2f %%  (%5.2f to %5.2f)", name, 100 * p.share, 100 * p.lo, 100 * p.hi);
+    if (s->top5 >= 0)
+        printf("  %6.2f %%", 100 * (double)s->top5 / (double)s->n);
+    printf("%s\n", note);
+}
+
+static void print_table(const char *path, const struct embed *m, const struct embed_scores *s)
+{
+    char name[4300], data[256];
+    text_clean(name, sizeof name, path);
+    text_clean(data, sizeof data, embed_data(m)->name);
+    printf("%s\n%s: fitted on %s images, %s scored, %d features\n\n", name, data,
+           format_count(s->n_train).s, format_count(s->n_test).s, embed_d(m));
+    printf("%-26s %8s  %-16s%s\n", "", "top-1", "95 % interval",
+           s->linear.top5 >= 0 ? "      top-5" : "");
+    print_score("linear probe", &s->linear,
+                s->fit.converged ? "" : "  (not converged: more may be possible)");
+    print_score("fast probe (ridge)", &s->ridge, "");
+    print_score("nearest 200, weighted", &s->near, "");
+    print_score("nearest 20", &s->plain, "");
+}
+
+int cmd_probe(int argc, char **argv)
+{
+    struct error e = {""};
+    struct embed_options o = {0};
+    struct embed_scores s;
+    struct embed *m = NULL;
+    int json = 0;
+    char path[4300];
+    const char *set = getenv("SSLTOP_RUNS"), *runs = set && *set ? set : "./runs";
+    const struct cmd_option option[] = {
+        {"json", NULL, "One JSON object; accuracies are 0 to 1.", &json, NULL},
+        {"data", "SET", "The data set. The default is the one that was trained on.", NULL, &o.data},
+        {"device", "DEVICE", "What computes. The default is what trained.", NULL, &o.device},
+        {"runs", "DIR", "Where run folders are.", NULL, &runs},
+        {0},
+    };
+    int rc = cmd_parse(&argc, argv, option, 1, 1);
+    if (rc != CMD_GO_ON)
+        return rc;
+    rc = CMD_OK;
+    if (embed_find(runs, argv[1], path, sizeof path, &e) < 0 || embed_open(path, &o, &m, &e) < 0 ||
+        embed_probe(m, say, &s, &e) < 0)
+        rc = CMD_FAILED;
+    else if (json)
+        rc = print_json(path, m, &s);
+    else
+        print_table(path, m, &s);
+    embed_close(m);
+    return cmd_complain(rc, &e);
+}
