@@ -1,6 +1,11 @@
 // The linear probe: multinomial logistic regression. Rows are standardised block by block as they
 // are needed, so that no second copy of the features is kept; each thread has a gradient of its
 // own, joined in order, so that a thread count gives one result.
+//
+// Collapsing features are all but collinear, where L-BFGS would need thousands of steps. So it
+// works on A, W = A diag(s) E, with the eigenvectors E (rows) of the features' correlations and s =
+// (lambda
+// + 10 / n)^-1/2: in A all directions are about as curved, and |W|^2 = sum A^2 s^2.
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
@@ -8,15 +13,24 @@
 
 #include "metrics/lbfgs.h"
 #include "metrics/probe.h"
+#include "metrics/spectrum.h"
 
 enum { BLOCK = 256, ITERATIONS = 2000 };
+static const double FLOOR = 10; // over n: below it the penalty decides how curved a direction is
 
-// Parameters: classes x d weights, then classes intercepts.
+// LAPACK, column major.
+extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda,
+                    double *w, double *work, const int *lwork, int *iwork, const int *liwork,
+                    int *info, size_t jobz_len, size_t uplo_len);
+
+// Parameters: classes x d weights (A), then classes intercepts.
 struct logistic {
     const struct probe_data *p;
     struct probe_scale scale;
     int threads;
     size_t parameters;
+    double *e, *s;    // d x d, d
+    double *w;        // parameters with W in place of A
     double *z, *y;    // a block for each thread: BLOCK x d, BLOCK x classes
     double *gradient; // one for each thread
     double *loss;     // of each thread
@@ -76,32 +90,58 @@ static void accumulate(const struct logistic *l, int64_t at, int n, const double
                 block_z(l, t), d, 1, g, d);
 }
 
-// Mean objective and gradient.
-static double objective(void *context, const double *x, double *gradient)
+// W and the intercepts from A and the intercepts.
+static void weights(const struct logistic *l, const double *a)
 {
-    const struct logistic *l = context;
+    int d = l->p->d, classes = l->p->classes;
+    size_t n = (size_t)classes * (size_t)d;
+    double *scaled = l->gradient; // free between two passes
+    for (size_t i = 0; i < n; i++)
+        scaled[i] = a[i] * l->s[i % (size_t)d];
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, classes, d, d, 1, scaled, d, l->e, d, 0,
+                l->w, d);
+    memcpy(l->w + n, a + n, (size_t)classes * sizeof *a);
+}
+
+// Sums over all rows: the loss, and its gradient for W and the intercepts into the first thread's.
+static double pass(const struct logistic *l)
+{
     int64_t n = l->p->train.n;
-    size_t weights = (size_t)l->p->classes * (size_t)l->p->d;
+    double loss = 0;
     memset(l->gradient, 0, (size_t)l->threads * l->parameters * sizeof *l->gradient);
 #pragma omp parallel for num_threads(l->threads) schedule(static, 1)
     for (int t = 0; t < l->threads; t++) {
         l->loss[t] = 0;
         for (int64_t at = (int64_t)t * BLOCK; at < n; at += (int64_t)l->threads * BLOCK)
-            accumulate(l, at, (int)(n - at < BLOCK ? n - at : BLOCK), x, t);
+            accumulate(l, at, (int)(n - at < BLOCK ? n - at : BLOCK), l->w, t);
     }
-    double loss = 0, square = 0;
-    memset(gradient, 0, l->parameters * sizeof *gradient);
     for (int t = 0; t < l->threads; t++) {
         loss += l->loss[t];
-        for (size_t i = 0; i < l->parameters; i++)
-            gradient[i] += l->gradient[(size_t)t * l->parameters + i];
+        for (size_t i = 0; t > 0 && i < l->parameters; i++)
+            l->gradient[i] += l->gradient[(size_t)t * l->parameters + i];
     }
-    for (size_t i = 0; i < l->parameters; i++) {
-        double penalty = i < weights ? x[i] : 0;
-        square += penalty * penalty;
-        gradient[i] = (gradient[i] + penalty) / (double)n;
+    return loss;
+}
+
+// Mean objective and gradient for A and the intercepts.
+static double objective(void *context, const double *a, double *gradient)
+{
+    const struct logistic *l = context;
+    int d = l->p->d, classes = l->p->classes;
+    size_t n = (size_t)classes * (size_t)d;
+    double rows = (double)l->p->train.n, square = 0;
+    weights(l, a);
+    double loss = pass(l);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, classes, d, d, 1, l->gradient, d, l->e, d,
+                0, gradient, d);
+    for (size_t i = 0; i < n; i++) {
+        double s = l->s[i % (size_t)d], w = a[i] * s;
+        square += w * w;
+        gradient[i] = (gradient[i] + w) * s / rows;
     }
-    return (loss + 0.5 * square) / (double)n;
+    for (size_t i = n; i < l->parameters; i++)
+        gradient[i] = l->gradient[i] / rows;
+    return (loss + 0.5 * square) / rows;
 }
 
 static void score(const struct logistic *l, const double *x, struct probe_score *out)
@@ -118,25 +158,113 @@ static void score(const struct logistic *l, const double *x, struct probe_score 
     }
 }
 
-static void take_scale(struct logistic *l)
+// Mean and scatter of the training rows.
+static int take_moments(const struct logistic *l, struct moments *m, struct error *e)
 {
     const struct probe_set *train = &l->p->train;
-    int d = l->p->d;
-    double *mean = l->scale.mean, *factor = l->scale.factor;
-    for (int64_t i = 0; i < train->n; i++)
-        for (int j = 0; j < d; j++)
-            mean[j] += train->x[(size_t)i * (size_t)d + (size_t)j];
-    for (int j = 0; j < d; j++)
-        mean[j] /= (double)train->n;
-    for (int64_t i = 0; i < train->n; i++)
-        for (int j = 0; j < d; j++) {
-            double v = train->x[(size_t)i * (size_t)d + (size_t)j] - mean[j];
-            factor[j] += v * v;
+    int threads = l->threads, failed = 0;
+    struct moments *part = calloc((size_t)threads, sizeof *part);
+    int rc = part ? moments_init(m, l->p->d, e) : error_set(e, "out of memory for a probe");
+    for (int t = 0; t < threads && rc == 0; t++)
+        rc = moments_init(&part[t], l->p->d, e);
+    if (rc == 0) {
+#pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : failed)
+        for (int t = 0; t < threads; t++) {
+            int64_t from = train->n * t / threads, to = train->n * (t + 1) / threads;
+            failed += moments_add(&part[t], train->x + (size_t)from * (size_t)l->p->d, to - from,
+                                  (size_t)l->p->d, NULL) < 0;
         }
-    for (int j = 0; j < d; j++) {
-        double deviation = sqrt(factor[j] / (double)train->n);
-        factor[j] = deviation > 1e-7 * fabs(mean[j]) ? 1 / deviation : 0;
+        for (int t = 0; t < threads; t++)
+            moments_merge(m, &part[t]);
+        if (failed)
+            rc = error_set(e, "the features of a probe cannot be added up");
     }
+    for (int t = 0; t < threads && part; t++)
+        moments_free(&part[t]);
+    free(part);
+    return rc;
+}
+
+static void take_scale(struct logistic *l, const struct moments *m)
+{
+    size_t d = (size_t)m->d;
+    for (size_t j = 0; j < d; j++) {
+        double deviation = sqrt(m->scatter[j * d + j] / m->weight);
+        l->scale.mean[j] = m->mean[j];
+        l->scale.factor[j] = deviation > 1e-7 * fabs(m->mean[j]) ? 1 / deviation : 0;
+    }
+}
+
+// Eigenvectors of the correlations, and s.
+static int take_directions(struct logistic *l, const struct moments *m, struct error *e)
+{
+    int n = m->d, query = -1, liwork = 0, info = 0;
+    size_t d = (size_t)n;
+    const double *f = l->scale.factor;
+    double lwork = 0;
+    for (size_t i = 0; i < d; i++)
+        for (size_t j = 0; j <= i; j++)
+            l->e[i * d + j] = m->scatter[i * d + j] * f[i] * f[j] / m->weight;
+    dsyevd_("V", "U", &n, l->e, &n, l->s, &lwork, &query, &liwork, &query, &info, 1, 1);
+    if (info || !(lwork >= 1 && lwork < 2e9) || liwork < 1)
+        return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", n, info);
+    int size = (int)lwork;
+    double *work = malloc((size_t)size * sizeof *work);
+    int *iwork = malloc((size_t)liwork * sizeof *iwork);
+    if (work && iwork) // row-major lower is column-major upper; eigenvectors come as rows
+        dsyevd_("V", "U", &n, l->e, &n, l->s, work, &size, iwork, &liwork, &info, 1, 1);
+    int rc = work && iwork ? 0 : error_set(e, "out of memory for a probe of %d features", n);
+    free(work);
+    free(iwork);
+    if (info)
+        return error_set(e, "LAPACK's dsyevd did not converge (info %d)", info);
+    for (size_t i = 0; i < d; i++)
+        l->s[i] = 1 / sqrt(fmax(0, l->s[i]) + FLOOR / m->weight);
+    return rc;
+}
+
+static int prepare(struct logistic *l, struct error *e)
+{
+    struct moments m = {0};
+    int rc = take_moments(l, &m, e);
+    if (rc == 0) {
+        take_scale(l, &m);
+        rc = take_directions(l, &m, e);
+    }
+    moments_free(&m);
+    return rc;
+}
+
+static int logistic_init(struct logistic *l, struct error *e)
+{
+    size_t d = (size_t)l->p->d, classes = (size_t)l->p->classes, t = (size_t)l->threads;
+    l->parameters = classes * (d + 1);
+    l->scale.mean = calloc(d, sizeof(double));
+    l->scale.factor = calloc(d, sizeof(double));
+    l->e = malloc(d * d * sizeof(double));
+    l->s = malloc(d * sizeof(double));
+    l->w = malloc(l->parameters * sizeof(double));
+    l->z = malloc(t * BLOCK * d * sizeof(double));
+    l->y = malloc(t * BLOCK * classes * sizeof(double));
+    l->gradient = malloc(t * l->parameters * sizeof(double));
+    l->loss = malloc(t * sizeof(double));
+    if (l->scale.mean && l->scale.factor && l->e && l->s && l->w && l->z && l->y && l->gradient &&
+        l->loss)
+        return 0;
+    return error_set(e, "out of memory for a linear probe of %d features", l->p->d);
+}
+
+static void logistic_free(struct logistic *l)
+{
+    free(l->scale.mean);
+    free(l->scale.factor);
+    free(l->e);
+    free(l->s);
+    free(l->w);
+    free(l->z);
+    free(l->y);
+    free(l->gradient);
+    free(l->loss);
 }
 
 int probe_linear(const struct probe_data *p, int threads, struct probe_score *out,
@@ -145,36 +273,23 @@ int probe_linear(const struct probe_data *p, int threads, struct probe_score *ou
     if (probe_check(p, e) < 0)
         return -1;
     int64_t blocks = (p->train.n + BLOCK - 1) / BLOCK;
-    if (threads > blocks)
-        threads = (int)blocks;
-    size_t d = (size_t)p->d, classes = (size_t)p->classes, t = (size_t)threads;
-    struct logistic l = {.p = p, .threads = threads, .parameters = classes * (d + 1)};
-    l.scale.mean = calloc(d, sizeof(double));
-    l.scale.factor = calloc(d, sizeof(double));
-    l.z = malloc(t * BLOCK * d * sizeof(double));
-    l.y = malloc(t * BLOCK * classes * sizeof(double));
-    l.gradient = malloc(t * l.parameters * sizeof(double));
-    l.loss = malloc(t * sizeof(double));
-    double *x = calloc(l.parameters, sizeof *x);
-    int rc = 0;
-    if (!l.scale.mean || !l.scale.factor || !l.z || !l.y || !l.gradient || !l.loss || !x)
-        rc = error_set(e, "out of memory for a linear probe of %d features", p->d);
+    struct logistic l = {.p = p, .threads = threads > blocks ? (int)blocks : threads};
     struct lbfgs fitted = {
         .fn = objective, .context = &l, .gradient = PROBE_GRADIENT, .iterations = ITERATIONS};
+    double *a = NULL;
+    int rc = logistic_init(&l, e);
+    if (rc == 0)
+        rc = prepare(&l, e);
+    if (rc == 0 && !(a = calloc(l.parameters, sizeof *a)))
+        rc = error_set(e, "out of memory for a linear probe of %d features", p->d);
+    if (rc == 0)
+        rc = lbfgs_minimise(&fitted, a, l.parameters, e);
     if (rc == 0) {
-        take_scale(&l);
-        rc = lbfgs_minimise(&fitted, x, l.parameters, e);
-    }
-    if (rc == 0) {
-        score(&l, x, out);
+        weights(&l, a);
+        score(&l, l.w, out);
         *fit = (struct probe_fit){fitted.made, fitted.converged, fitted.value, fitted.largest};
     }
-    free(l.scale.mean);
-    free(l.scale.factor);
-    free(l.z);
-    free(l.y);
-    free(l.gradient);
-    free(l.loss);
-    free(x);
+    free(a);
+    logistic_free(&l);
     return rc;
 }

@@ -45,7 +45,7 @@ int probe_ridge(const struct probe_data *p, int threads, struct probe_score *out
 
 // Multinomial logistic regression on standardised features: sum of cross entropies + 1/2 |W|^2 (the
 // intercepts are free), which is scikit-learn's LogisticRegression at its default C = 1. L-BFGS
-// until no element of the mean gradient exceeds PROBE_GRADIENT.
+// along the principal directions until no element of the mean gradient exceeds PROBE_GRADIENT.
 #define PROBE_GRADIENT 1e-5
 struct probe_fit {
     int iterations, converged;
