@@ -253,6 +253,13 @@ bench: deps-bench ## time the step beside PyTorch's, and training with a viewer;
 	@$(MAKE) --no-print-directory ssltop $(B)/bench
 	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; exit $$rc
 
+# tests/study.sh says what it does; the small version writes beside its runs, nothing is committed from it.
+STUDY ?= full
+study: deps-run deps-check ## make the runs behind the calibration (about 100 minutes; STUDY=small: ten)
+	@$(MAKE) --no-print-directory ssltop
+	@STUDY=$(STUDY) OUT=$(if $(filter full,$(STUDY)),data/calibration,$(B)/study-$(STUDY)) \
+	  tests/study.sh ./ssltop $(B)/study-$(STUDY)
+
 # --- sanitizers: the same tests in a build of their own. TSan only where threads are ours: it does not know libgomp ---
 SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer
 asan ubsan tsan: deps-check
@@ -289,15 +296,18 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 # --- install ---
 MANDIR    = $(DESTDIR)$(PREFIX)/share/man
 RECIPEDIR = $(DESTDIR)$(PREFIX)/share/ssltop/recipes
+CALIBRATIONDIR = $(DESTDIR)$(PREFIX)/share/ssltop/calibration
 install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
 	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
 	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)
+	install -d $(CALIBRATIONDIR)
+	for f in data/calibration/*.json; do [ ! -e "$$f" ] || install -m 644 "$$f" $(CALIBRATIONDIR) || exit 1; done
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
 
 uninstall: ## remove what install put there
-	rm -rf $(RECIPEDIR)
+	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR)
 	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
 
 clean: ## remove everything that was built
@@ -306,4 +316,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check check-slow bench asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man install uninstall clean help
