@@ -131,6 +131,11 @@ static void add_eval(struct test_scene *t, int64_t step)
     set_metrics(r.u.eval.metric, step);
     r.u.eval.metric[METRIC_AUC] += 0.029;
     r.u.eval.n_train = 2048;
+    if (t->probes) {
+        r.u.eval.probe = 0.81 - 0.3 * early(step);
+        r.u.eval.knn = r.u.eval.probe - 0.02;
+        r.u.eval.n_test = 2000;
+    }
     scene_add(t, &r);
 }
 
@@ -153,6 +158,14 @@ static void add_step(struct test_scene *t, int64_t step)
     memcpy(u->ms, ms, sizeof ms);
     if (step >= 600 && step < 650) // a device that had no spectrum for these
         u->metric[METRIC_AUC] = NAN;
+    if (t->probes && step >= 40) {
+        u->forecast = 0.82 - 0.3 * early(step) + 0.005 * noise(step + 11);
+        u->forecast_lo = u->forecast - 0.03;
+        u->forecast_hi = u->forecast + 0.025;
+    } else {
+        snprintf(u->forecast_state, sizeof u->forecast_state, "%s",
+                 t->probes ? "extrapolating" : "uncalibrated");
+    }
     scene_add(t, &r);
     add_spectrum(t, step, SPECTRUM_LIVE);
 }

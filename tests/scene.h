@@ -10,6 +10,7 @@ struct test_scene {
     struct course c;
     struct view_state v;
     struct scene s;
+    int probes; // records carry forecast and measured probe accuracy
 };
 
 // A scene without a record. Aborts the test without memory.

@@ -67,14 +67,36 @@ Test(screen, overview)
 
 Test(screen, views)
 {
-    static const char *const names[] = {"overview-120x36", "spectrum-120x36", "curves-120x36",
-                                        "events-120x36", "speed-120x36"};
+    static const char *const names[] = {"overview-120x36", "spectrum-120x36",
+                                        "curves-120x36",   "events-120x36",
+                                        "speed-120x36",    "forecast-none-120x36"};
     struct test_scene t;
     scene_init(&t);
     scene_train(&t, 1284);
     cr_assert_eq(view_count, (int)(sizeof names / sizeof *names));
     for (t.v.view = 0; t.v.view < view_count; t.v.view++)
         expect_screen(&t, names[t.v.view], 36, 120);
+    scene_free(&t);
+}
+
+Test(screen, forecast_beside_measured)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    expect_screen(&t, "overview-probe-80x24", 24, 80);
+    t.v.view = 5;
+    expect_screen(&t, "forecast-120x36", 36, 120);
+    scene_free(&t);
+    scene_init(&t);
+    t.probes = 1;
+    t.v.view = 5;
+    scene_train(&t, 20);
+    char *text = scene_text(&t, 24, 80);
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "far from the calibration"), "%s",
+              text);
+    free(text);
     scene_free(&t);
 }
 
@@ -120,8 +142,7 @@ Test(screen, states)
     expect_screen(&t, "paused-80x24", 24, 80);
     t.v.link = LINK_LOST;
     t.v.can_steer = 0;
-    snprintf(t.v.link_text, sizeof t.v.link_text,
-             "trainer died (signal 9, Killed) at step 300");
+    snprintf(t.v.link_text, sizeof t.v.link_text, "trainer died (signal 9, Killed) at step 300");
     snprintf(t.v.link_hint, sizeof t.v.link_hint, "resume with: ssltop train --resume study-1");
     expect_screen(&t, "died-80x24", 24, 80);
     scene_free(&t);

@@ -211,6 +211,7 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'3'}, "3", NULL, 0, "curves of the metrics over steps", do_view, 2},
     {CONTEXT_MAIN, {'4'}, "4", NULL, 0, "events", do_view, 3},
     {CONTEXT_MAIN, {'5'}, "5", NULL, 0, "speed: images a second, time of a step, device", do_view, 4},
+    {CONTEXT_MAIN, {'6'}, "6", NULL, 0, "forecast and measured probe accuracy", do_view, 5},
     {CONTEXT_MAIN, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "older events", do_scroll, 1},
     {CONTEXT_MAIN, {KEYS_UP, 'k'}, "Up k", NULL, 0, "newer events", do_scroll, -1},
     {CONTEXT_MAIN, {KEYS_PAGE_DOWN}, "PgDn", NULL, 0, "older events, half a page", do_scroll, 2},

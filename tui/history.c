@@ -105,6 +105,9 @@ static int add_step(struct history *h, int64_t step, const struct record_step *r
     bad |= series_add(&h->series[SERIES_LR], step, r->lr);
     for (int i = 0; i < PHASE_COUNT; i++)
         bad |= series_add(&h->series[SERIES_PHASE + i], step, r->ms[i]);
+    bad |= series_add(&h->series[SERIES_FORECAST], step, 100 * r->forecast);
+    bad |= series_add(&h->series[SERIES_FORECAST_LO], step, 100 * r->forecast_lo);
+    bad |= series_add(&h->series[SERIES_FORECAST_HI], step, 100 * r->forecast_hi);
     if (bad)
         return error_set(e, "out of memory for the series of a run");
     h->last = *r;
@@ -175,6 +178,7 @@ static void add_eval(struct history *h, int64_t step, const struct record_eval *
     v->step = step;
     memcpy(v->metric, r->metric, sizeof v->metric);
     v->probe = r->probe;
+    v->knn = r->knn;
     v->live_auc = series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last;
     if (h->spectrum_step < 0)
         v->live_auc = NAN;

@@ -15,8 +15,11 @@
 enum {
     SERIES_IMAGES_S = METRIC_COUNT,
     SERIES_LR,
-    SERIES_PHASE, // PHASE_COUNT of them, milliseconds
-    SERIES_COUNT = SERIES_PHASE + PHASE_COUNT
+    SERIES_PHASE,                                 // PHASE_COUNT of them, milliseconds
+    SERIES_FORECAST = SERIES_PHASE + PHASE_COUNT, // accuracies in percent
+    SERIES_FORECAST_LO,
+    SERIES_FORECAST_HI,
+    SERIES_COUNT
 };
 enum { HISTORY_EVENTS = 512, HISTORY_EVALS = 4096, HISTORY_SWITCHES = 4096 };
 
@@ -29,8 +32,8 @@ struct history_spectrum {
 struct history_eval {
     int64_t step;
     double metric[METRIC_COUNT];
-    double live_auc; // of the last step that had one by then; NaN: none
-    double probe;
+    double live_auc;   // of the last step that had one by then; NaN: none
+    double probe, knn; // accuracies 0 .. 1, measured with labels; NaN: not
 };
 struct history_switch {
     int64_t step;

@@ -252,6 +252,102 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     free(t.col);
 }
 
+// --- probe accuracy ---
+
+static const struct history_eval *last_measured(const struct history *h)
+{
+    for (int i = h->n_eval - 1; i >= 0; i--)
+        if (isfinite(h->eval[i].probe))
+            return &h->eval[i];
+    return NULL;
+}
+
+// `narrow`: the interval is left to the curves, so that what was measured fits beside it.
+static void forecast_title(const struct history *h, int narrow, char *title, size_t size)
+{
+    const struct record_step *last = &h->last;
+    char state[sizeof last->forecast_state];
+    text_clean(state, sizeof state, last->forecast_state);
+    if (h->last_step < 0)
+        snprintf(title, size, "forecast");
+    else if (isfinite(last->forecast) && narrow)
+        snprintf(title, size, SOLID "forecast %s %%", format_fixed(100 * last->forecast, 1).s);
+    else if (isfinite(last->forecast))
+        snprintf(title, size, SOLID "forecast %s %% (%s\u2013%s)",
+                 format_fixed(100 * last->forecast, 1).s,
+                 format_fixed(100 * last->forecast_lo, 1).s,
+                 format_fixed(100 * last->forecast_hi, 1).s);
+    else
+        snprintf(title, size, "forecast: %s", *state ? state : "none");
+}
+
+// Why there is no forecast, where nothing of one can be drawn.
+static void forecast_hint(struct canvas *c, struct rect in, const struct history *h)
+{
+    int no_curve = h->last_step >= 0 && !isfinite(h->last.forecast);
+    const char *state = h->last.forecast_state;
+    const char *text = !no_curve                            ? ""
+                       : strcmp(state, "uncalibrated") == 0 ? "no calibration: ssltop fit makes one"
+                       : strcmp(state, "extrapolating") == 0
+                           ? "AUC, loss or width are far from the calibration's"
+                           : "";
+    canvas_text(c, in.y, in.x + GUTTER + 1, in.w - GUTTER - 2, ROLE_DIM, text);
+}
+
+void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
+{
+    const struct history *h = s->h;
+    const struct history_eval *last = last_measured(h);
+    char title[256], right[200] = "";
+    int narrow = r.w < 56;
+    forecast_title(h, narrow, title, sizeof title);
+    if (last && narrow)
+        snprintf(right, sizeof right, "\u25C6 measured %s", format_fixed(100 * last->probe, 1).s);
+    else if (last)
+        snprintf(right, sizeof right, "\u25C6 measured %s %% @%s",
+                 format_fixed(100 * last->probe, 1).s, format_count(last->step).s);
+    struct rect in = box(c, r, title, right);
+    struct time_plot t = {0};
+    if (time_open(c, in, s, 0, &t))
+        return;
+    static const struct {
+        int series;
+        enum line line;
+        enum role role;
+    } curves[] = {{SERIES_FORECAST_LO, LINE_DASHED, ROLE_DIM},
+                  {SERIES_FORECAST_HI, LINE_DASHED, ROLE_DIM},
+                  {SERIES_FORECAST, LINE_SOLID, ROLE_LIVE}};
+    struct span range = {NAN, NAN, NAN};
+    for (int i = 0; i < 3; i++) {
+        struct span one = read_series(&t, &h->series[curves[i].series]);
+        range.lo = fminf(range.lo, one.lo);
+        range.hi = fmaxf(range.hi, one.hi);
+    }
+    for (int i = 0; i < h->n_eval; i++) {
+        range.lo = fminf(range.lo, (float)(100 * h->eval[i].probe));
+        range.hi = fmaxf(range.hi, (float)(100 * h->eval[i].probe));
+    }
+    struct axis a = axis_linear(range.lo, range.hi, 5, 0, 100, t.area.h > 3 ? t.area.h / 2 : 2);
+    plot_step_labels(c, t.area, t.per, ROLE_DIM);
+    draw_marks(c, &t, s);
+    if (isfinite(range.lo))
+        plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    for (int i = 0; i < 3; i++) {
+        read_series(&t, &h->series[curves[i].series]);
+        plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
+    }
+    for (int i = 0; i < h->n_eval; i++)
+        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), 100 * h->eval[i].probe, 0x25C6,
+                  ROLE_EXACT);
+    forecast_hint(c, in, h);
+    free(t.col);
+}
+
+int panel_has_probe(const struct history *h)
+{
+    return last_measured(h) != NULL || (h->last_step >= 0 && isfinite(h->last.forecast));
+}
+
 static const char *series_title(int series, const char **unit)
 {
     *unit = series < METRIC_COUNT       ? metric_table[series].unit

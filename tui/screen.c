@@ -32,7 +32,11 @@ static void draw_overview(struct canvas *c, struct rect r, const struct scene *s
     panel_spectrum(c, take_left(&row, row.w / 2), s);
     panel_auc(c, row, s);
     row = take_top(&r, r.h - events);
-    panel_numbers(c, take_left(&row, row.w / 2), s);
+    struct rect left = take_left(&row, row.w / 2);
+    if (panel_has_probe(s->h))
+        panel_forecast(c, left, s);
+    else
+        panel_numbers(c, left, s);
     panel_loss(c, row, s);
     panel_events(c, r, s);
 }
@@ -40,6 +44,13 @@ static void draw_overview(struct canvas *c, struct rect r, const struct scene *s
 static void draw_spectrum(struct canvas *c, struct rect r, const struct scene *s)
 {
     panel_spectrum(c, take_top(&r, r.h * 2 / 3), s);
+    panel_auc(c, r, s);
+}
+
+static void draw_forecast(struct canvas *c, struct rect r, const struct scene *s)
+{
+    panel_forecast(c, take_top(&r, r.h * 3 / 5), s);
+    panel_numbers(c, take_left(&r, r.w / 2), s);
     panel_auc(c, r, s);
 }
 
@@ -89,11 +100,12 @@ static void draw_speed(struct canvas *c, struct rect r, const struct scene *s)
 }
 
 const struct view view_table[] = {
-    {"overview", "spectrum, AUC, numbers, loss and events", draw_overview},
+    {"overview", "spectrum, AUC, probe or numbers, loss and events", draw_overview},
     {"spectrum", "the spectrum, large", draw_spectrum},
     {"curves", "metrics over steps", draw_curves},
     {"events", "everything that happened", draw_events},
     {"speed", "images a second, time of a step, device", draw_speed},
+    {"forecast", "probe accuracy: forecast and measured", draw_forecast},
 };
 const int view_count = sizeof view_table / sizeof *view_table;
 

@@ -75,6 +75,9 @@ void header_draw(struct canvas *c, const struct scene *s); // rows 0..2
 void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s);
 void panel_auc(struct canvas *c, struct rect r, const struct scene *s);
 void panel_loss(struct canvas *c, struct rect r, const struct scene *s);
+// Probe accuracy: forecast without labels beside measured with them.
+void panel_forecast(struct canvas *c, struct rect r, const struct scene *s);
+int panel_has_probe(const struct history *h); // there is something to draw in it
 void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series);
 void panel_numbers(struct canvas *c, struct rect r, const struct scene *s);
 void panel_events(struct canvas *c, struct rect r, const struct scene *s);
