@@ -359,7 +359,7 @@ Test(viewer, every_key_at_any_size)
         }
     resize(&s, 24, 80);
     type(&s, "1");
-    wait_for(&s, "numbers");
+    wait_for(&s, "forecast");
     pid_t trainer = trainer_of(&r);
     type(&s, "d");
     int status = finish(&s, 1);
