@@ -1,6 +1,7 @@
 // Convolution by oneDNN. The network's tensors keep one blocked layout throughout; a convolution is
 // asked for an implementation that takes it, and only where there is no fast one do reorders stand
-// around it.
+// around it. The gradient of the filter in bf16 is a kernel of ours where the processor has the
+// instructions (kernels_filter.h).
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct conv {
     struct stage base;
     dnnl_primitive_desc_t pd[PASS_COUNT];
     dnnl_primitive_t primitive[PASS_COUNT];
+    int paired; // the gradient of the filter is our kernel's; no primitive for it
     struct weights weights;
     // Where forward wants another layout than the network's: copies, kept for the backward pass.
     // Else the tensors' own.
@@ -117,20 +119,29 @@ static int choose(struct cpu_plan *p, const struct shape *s, enum pass pass, dnn
 static const struct algorithm {
     char letter;
     dnnl_alg_kind_t kind;
-    int f32; // in f32 although the plan is bf16: copies of what goes in
+    int f32;  // in f32 although the plan is bf16: copies of what goes in
+    int ours; // our kernel
     const char *name;
 } algorithms[] = {
-    {'d', dnnl_convolution_direct, 0, "direct"},
-    {'w', dnnl_convolution_winograd, 0, "Winograd"},
-    {'f', dnnl_convolution_direct, 1, "direct in f32"},
+    {'d', dnnl_convolution_direct, 0, 0, "direct"},
+    {'w', dnnl_convolution_winograd, 0, 0, "Winograd"},
+    {'f', dnnl_convolution_direct, 1, 0, "direct in f32"},
+    {'p', dnnl_convolution_direct, 0, 1, "pairs of bf16"},
 };
 
+static int has_paired(const struct cpu_plan *p, const struct tensor *in)
+{
+    return p->type == TYPE_BF16 && p->k->filter_gradient && in->layout == LAYOUT_BLOCKED;
+}
+
 // Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
-// where the image is not tiny; below, its transforms cost more than they save. The bf16 code for
-// weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
+// where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
+// the bf16 code for weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
 static char rule(const struct cpu_plan *p, enum pass pass, const struct node *d,
                  const struct tensor *in)
 {
+    if (pass == PASS_WEIGHTS && has_paired(p, in))
+        return 'p';
     if (p->type == TYPE_BF16)
         return pass == PASS_WEIGHTS && d->stride > 1 ? 'f' : 'd';
     return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
@@ -157,6 +168,12 @@ static int select_pass(struct cpu_plan *p, const struct shape *s, enum pass pass
     const struct algorithm *a = next_algorithm(p, pass, d, in);
     if (!a)
         return error_set(e, "%s: the recorded algorithms are for another network", d->name);
+    if (a->ours) {
+        if (pass != PASS_WEIGHTS || !has_paired(p, in))
+            return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
+                             d->name, a->name);
+        return plan_choice(p, a->letter, e);
+    }
     if (a != algorithms) {
         struct shape as = *s;
         dnnl_memory_desc_t x = in->md, y = out->md;
@@ -228,6 +245,48 @@ static int as(struct cpu_plan *p, struct op_list *list, dnnl_memory_t have,
     return cpu_reorder(p, list, have, have_md, *m, want_md, e);
 }
 
+static struct filter_args filter_args(const struct cpu_plan *p, const struct stage *s)
+{
+    return (struct filter_args){.n = p->batch,
+                                .ic = padded(p, s->in->c),
+                                .oc = padded(p, s->node->c),
+                                .ih = s->in->h,
+                                .iw = s->in->w,
+                                .oh = s->node->h,
+                                .ow = s->node->w,
+                                .k = s->node->k,
+                                .stride = s->node->stride,
+                                .pad = s->node->pad,
+                                .threads = p->threads};
+}
+
+static int run_paired(struct cpu_plan *p, const struct op *op)
+{
+    struct filter_args a = filter_args(p, op->stage);
+    a.x = op->a;
+    a.dy = op->b;
+    a.dw = op->out;
+    a.work = p->scratch_data;
+    p->k->filter_gradient(&a);
+    return 0;
+}
+
+static int paired_weights(struct cpu_plan *p, struct conv *c, int view, void *dy,
+                          struct op_list *list, struct error *e)
+{
+    struct op *op = cpu_op(list, e);
+    if (!op)
+        return -1;
+    struct filter_args a = filter_args(p, &c->base);
+    cpu_scratch_want(p, p->k->filter_work(&a));
+    op->run = run_paired;
+    op->stage = &c->base;
+    op->a = c->base.in->data[view];
+    op->b = dy;
+    op->out = c->weights.trained->g[view];
+    return 0;
+}
+
 static int backward_weights(struct cpu_plan *p, struct conv *c, int view, dnnl_memory_t dy,
                             struct op_list *list, struct error *e)
 {
@@ -290,7 +349,8 @@ static int conv_backward(struct cpu_plan *p, struct stage *s, int view, struct o
     struct grad *g = cpu_grad_of(p, s, list, e);
     dnnl_memory_t dy;
     if (!g || cpu_memory(p, &s->out->md, g->data, &dy, e) < 0 ||
-        backward_weights(p, c, view, dy, list, e) < 0)
+        (c->paired ? paired_weights(p, c, view, g->data, list, e)
+                   : backward_weights(p, c, view, dy, list, e)) < 0)
         return -1;
     if (s->in->wants_grad && backward_data(p, c, dy, list, e) < 0)
         return -1;
@@ -315,22 +375,30 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
                       .pad = {d->pad, d->pad},
                       .type = p->type};
     const dnnl_memory_desc_t *backward_md = NULL;
+    dnnl_memory_desc_t paired_md;
     for (int pass = PASS_FORWARD; pass < PASS_COUNT; pass++) {
         if (pass == PASS_DATA && !in->wants_grad)
             continue;
         // A frozen one needs to know how its gradient would lie, because its weights lie so.
         if (select_pass(p, &s, pass, d, in, out, c->pd[PASS_FORWARD], &c->pd[pass], e) < 0)
             return NULL;
-        if ((pass == PASS_FORWARD || !d->frozen) &&
+        if (c->pd[pass] && (pass == PASS_FORWARD || !d->frozen) &&
             cpu_primitive(p, c->pd[pass], &c->primitive[pass], e) < 0)
             return NULL;
     }
     c->in_md = *query(c->pd[PASS_FORWARD], dnnl_query_src_md);
     c->out_md = *query(c->pd[PASS_FORWARD], dnnl_query_dst_md);
+    c->paired = !c->pd[PASS_WEIGHTS];
+    if (c->paired &&
+        cpu_check(dnnl_memory_desc_init_by_tag(&paired_md, 4, s.weights, dnnl_f32, dnnl_ABcd16b16a),
+                  "filter", e) < 0)
+        return NULL;
+    const dnnl_memory_desc_t *grad_md =
+        c->paired ? &paired_md : query(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
     if (in->wants_grad)
         backward_md = query(c->pd[PASS_DATA], dnnl_query_weights_md);
     if (copies(p, in, &c->in_md, c->in, e) < 0 || copies(p, out, &c->out_md, c->out, e) < 0 ||
-        params_weights(p, &c->weights, d, query(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md),
+        params_weights(p, &c->weights, d, grad_md,
                        query(c->pd[PASS_FORWARD], dnnl_query_weights_md), backward_md, e) < 0)
         return NULL;
     return &c->base;

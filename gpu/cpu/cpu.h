@@ -144,6 +144,7 @@ struct cpu_plan {
     dnnl_memory_t *scratch; // views of the one scratchpad that all primitives share
     int n_scratch, cap_scratch;
     size_t scratch_size;
+    void *scratch_data;    // it, once placed
     struct grad *grad[64]; // the pool
     int n_grad;
 

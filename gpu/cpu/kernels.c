@@ -216,6 +216,8 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
         w[i] = keep * w[i] + take * followed[i];
 }
 
+#include "gpu/cpu/kernels_filter.h"
+
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
 #define STRING_(a)   #a
@@ -246,5 +248,9 @@ const struct kernels PASTE(kernels_, ISA) = {
     .sgd = sgd,
     .squares = squares,
     .lars = lars,
+#ifdef __AVX512BF16__
+    .filter_work = filter_work,
+    .filter_gradient = filter_gradient,
+#endif
     .ema = ema,
 };

@@ -31,6 +31,16 @@ struct norm_args {
     void *dx;        // gradient of x; may be dy unless `add`
 };
 
+// The gradient of a filter over one view. Channels are padded to whole blocks of 16; x and dy are
+// blocked bf16 tensors. dw: oc/16 x ic/16 x k x k x 16 (in) x 16 (out) floats, overwritten.
+struct filter_args {
+    int n, ic, oc, ih, iw, oh, ow, k, stride, pad;
+    int threads;
+    const void *x, *dy;
+    float *dw;
+    void *work; // filter_work() bytes
+};
+
 struct kernels {
     const char *name;
     int block; // channels a block
@@ -74,6 +84,9 @@ struct kernels {
     // v = momentum v + q (g0 + g1 + wd w); w -= lr v.
     void (*lars)(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,
                  float momentum, float wd, float q, int threads);
+    // NULL on processors without the instructions for it.
+    size_t (*filter_work)(const struct filter_args *);
+    void (*filter_gradient)(const struct filter_args *);
     // w = tau w + (1 - tau) followed.
     void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };

@@ -156,17 +156,22 @@ static int scratch(struct cpu_plan *p, dnnl_primitive_desc_t pd, struct op *op, 
         room((void **)&p->scratch, &p->cap_scratch, p->n_scratch, sizeof *p->scratch, e) < 0)
         return -1;
     p->scratch[p->n_scratch++] = m;
-    if (size > p->scratch_size)
-        p->scratch_size = size;
+    cpu_scratch_want(p, size);
     op->arg[op->n_arg++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, m};
     return 0;
 }
 
+void cpu_scratch_want(struct cpu_plan *p, size_t size)
+{
+    if (size > p->scratch_size)
+        p->scratch_size = size;
+}
+
 int cpu_scratch_place(struct cpu_plan *p, struct error *e)
 {
-    if (!p->n_scratch)
+    if (!p->scratch_size)
         return 0;
-    void *data = cpu_take(p, p->scratch_size, e);
+    void *data = p->scratch_data = cpu_take(p, p->scratch_size, e);
     if (!data)
         return -1;
     for (int i = 0; i < p->n_scratch; i++)

@@ -34,6 +34,8 @@ int cpu_run(struct cpu_plan *p, const struct op_list *list, struct error *e);
 int cpu_convert(struct cpu_plan *p, const dnnl_memory_desc_t *from_md, const void *from,
                 const dnnl_memory_desc_t *to_md, void *to, struct error *e);
 
+// An operation of ours wants this much of the scratchpad too: p->scratch_data while it runs.
+void cpu_scratch_want(struct cpu_plan *p, size_t size);
 // After the last primitive: one scratchpad for all.
 int cpu_scratch_place(struct cpu_plan *p, struct error *e);
 // Lists, oneDNN objects, heap memory.
