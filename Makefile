@@ -253,12 +253,14 @@ bench: deps-bench ## time the step beside PyTorch's, and training with a viewer;
 	@$(MAKE) --no-print-directory ssltop $(B)/bench
 	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; exit $$rc
 
-# tests/study.sh says what it does; the small version writes beside its runs, nothing is committed from it.
+# tests/study.sh says what it does; only the full version at full length writes to data/calibration.
 STUDY ?= full
+SHARE ?= 100
+STUDIED := $(STUDY)$(filter-out 100,$(SHARE))
 study: deps-run deps-check ## make the runs behind the calibration (about 100 minutes; STUDY=small: ten)
 	@$(MAKE) --no-print-directory ssltop
-	@STUDY=$(STUDY) OUT=$(if $(filter full,$(STUDY)),data/calibration,$(B)/study-$(STUDY)) \
-	  tests/study.sh ./ssltop $(B)/study-$(STUDY)
+	@STUDY=$(STUDY) SHARE=$(SHARE) OUT=$(if $(filter full,$(STUDIED)),data/calibration,$(B)/study-$(STUDIED)) \
+	  tests/study.sh ./ssltop $(B)/study-$(STUDIED)
 
 # --- sanitizers: the same tests in a build of their own. TSan only where threads are ours: it does not know libgomp ---
 SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer

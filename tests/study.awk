@@ -1,114 +1,243 @@
 # The report of tests/study.sh from its table: what the runs show, also where it is not what one
 # would like. Variables: fit (a file with the words of `ssltop fit`), data.
 
-function key(i, without) # what two runs share but for a column
+function num(i, c) { return row[i, c] + 0 }
+
+# What two runs share but for column `without`.
+function key(i, without,    c, text)
 {
-    return row[i, 3] "|" (without == 4 ? "" : row[i, 4]) "|" (without == 6 ? "" : row[i, 6]) "|" \
-        row[i, 7] "|" row[i, 8] "|" (without == 9 ? "" : row[i, 9]) "|" row[i, 10]
+    for (c = 3; c <= 10; c++)
+        if (c != 5 && c != without)
+            text = text "|" row[i, c]
+    return text
 }
 
-# Pearson's r of columns a and b over rows where auc is in [lo, hi).
-function correlation(a, b, lo, hi,    i, m, sa, sb, saa, sbb, sab)
-{
-    for (i = 1; i <= n; i++)
-        if (row[i, 12] >= lo && row[i, 12] < hi) {
-            m++
-            sa += row[i, a]; sb += row[i, b]
-            saa += row[i, a] ^ 2; sbb += row[i, b] ^ 2; sab += row[i, a] * row[i, b]
-        }
-    count = m
-    if (m < 3)
-        return "too few runs"
-    saa -= sa * sa / m; sbb -= sb * sb / m; sab -= sa * sb / m
-    return saa > 0 && sbb > 0 ? sprintf("%+.2f", sab / sqrt(saa * sbb)) : "no spread"
-}
-
-function mean_and_spread(name,    i, m, s, ss)
-{
-    m = pairs[name]
-    if (!m)
-        return "no pair | | "
-    for (i = 1; i <= m; i++) { s += pair[name, i]; ss += pair[name, i] ^ 2 }
-    s /= m
-    return sprintf("%d | %+.3f | %.3f", m, s, m > 1 ? sqrt((ss / m - s * s) * m / (m - 1)) : 0)
-}
+# ---------------------------------------------------------------- differences of pairs
 
 function add_pair(name, v) { pair[name, ++pairs[name]] = v }
+
+function compare(name, i, j)
+{
+    add_pair(name " auc", num(j, AUC) - num(i, AUC))
+    add_pair(name " probe", 100 * (num(j, PROBE) - num(i, PROBE)))
+}
+
+# Mean of a group of pairs into mean_, half its 95 % interval (Student's t) into half_; the number.
+function summarise(name,    i, m, s, ss)
+{
+    m = pairs[name] + 0
+    for (i = 1; i <= m; i++) { s += pair[name, i]; ss += pair[name, i] ^ 2 }
+    mean_ = m ? s / m : 0
+    half_ = m > 1 ? student[m - 1 < 30 ? m - 1 : 30] * sqrt((ss / m - mean_ ^ 2 > 0 ? ss / m - mean_ ^ 2 : 0) / (m - 1)) : 0
+    return m
+}
+
+# One cell, and what it says.
+function cell(name, digits,    m)
+{
+    m = summarise(name)
+    if (m < 2)
+        return m ? sprintf("%+.*f (one pair)", digits, mean_) : "no pair"
+    return sprintf("%+.*f ± %.*f", digits, mean_, digits, half_)
+}
+
+function verdict(name, up, down)
+{
+    if (summarise(name) < 3)
+        return "too few pairs to say"
+    return mean_ > half_ ? up : mean_ < -half_ ? down : "no difference beyond the spread"
+}
+
+function pair_head(what)
+{
+    printf "| %s | pairs | AUC changes by | which | probe changes by (points) | which |\n", what
+    print "|---|---|---|---|---|---|"
+}
+
+function pair_row(label, name)
+{
+    printf "| %s | %d | %s | %s | %s | %s |\n", label, pairs[name " auc"], cell(name " auc", 3),
+        verdict(name " auc", "rises", "falls"), cell(name " probe", 1), verdict(name " probe", "rises", "falls")
+}
+
+# ---------------------------------------------------------------- correlations
+
+# Pearson's r of columns a and b over rows where column c is in [lo, hi); count_ is their number.
+function correlation(a, b, c, lo, hi,    i, sa, sb, saa, sbb, sab)
+{
+    count_ = 0
+    for (i = 1; i <= n; i++)
+        if (num(i, c) >= lo && num(i, c) < hi) {
+            count_++
+            sa += num(i, a); sb += num(i, b)
+            saa += num(i, a) ^ 2; sbb += num(i, b) ^ 2; sab += num(i, a) * num(i, b)
+        }
+    if (count_ < 5)
+        return "too few"
+    saa -= sa * sa / count_; sbb -= sb * sb / count_; sab -= sa * sb / count_
+    return saa > 1e-12 && sbb > 1e-12 ? sprintf("%+.2f", sab / sqrt(saa * sbb)) : "no spread"
+}
+
+function correlations(label, c, lo, hi,    a)
+{
+    a = correlation(AUC, PROBE, c, lo, hi)
+    if (count_ > 0)
+        printf "| %s | %d | %s | %s | %s | %s |\n", label, count_, a, correlation(LOSS, PROBE, c, lo, hi),
+            correlation(RANKME, PROBE, c, lo, hi), correlation(ZSTD, PROBE, c, lo, hi)
+}
+
+# Distinct values of a column in rising order into value[1..]; their number.
+function distinct(c,    i, j, m, v, seen)
+{
+    for (i = 1; i <= n; i++) {
+        v = num(i, c)
+        if (v in seen)
+            continue
+        seen[v] = 1
+        for (j = ++m; j > 1 && value[j - 1] > v; j--)
+            value[j] = value[j - 1]
+        value[j] = v
+    }
+    return m
+}
+
+function numbers(i)
+{
+    return sprintf("%.3f | %.3f | %.1f | %.2f | %.1f | %.1f", num(i, LOSS), num(i, AUC), num(i, RANKME), num(i, ZSTD),
+        100 * num(i, PROBE), 100 * num(i, KNN))
+}
+
+BEGIN {
+    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9
+    LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19
+    split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
+        "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
+}
 
 NR > 1 { n++; for (c = 1; c <= NF; c++) row[n, c] = $c }
 
 END {
+    for (i = 1; i <= n; i++) {
+        seconds += num(i, 20)
+        if (!best[row[i, WIDTH]] || num(i, PROBE) > num(best[row[i, WIDTH]], PROBE))
+            if (row[i, 2] == "screening")
+                best[row[i, WIDTH]] = i
+    }
     printf "# What %d short runs on %s say\n\n", n, data
-    print "Made by `make study`. Every run is a row of the table beside this file, under the name of its log. Probe is the"
-    print "linear probe on all labelled images; AUC and RankMe are of the exact spectrum at the end; loss is the mean of the"
-    print "last 100 steps.\n"
+    printf "Made by `make study`: %.0f minutes of training. Every run is a row of the table beside this file, under the name\n", seconds / 60
+    print "of its log. Probe and kNN (200 neighbours) use all labelled images after the last step; AUC and RankMe are of the"
+    print "exact spectrum then; loss is the mean of the last 100 steps. A pass is a pass over all images of the run."
 
-    print "## Screening: learning rate, weight decay, width\n"
+    print "\n## Screening: learning rate, weight decay, width\n"
     print "| width | lr | wd | passes | loss | AUC | RankMe | z-std | probe % | kNN % |"
     print "|---|---|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n; i++)
         if (row[i, 2] == "screening")
-            printf "| %s | %s | %s | %s | %.3f | %.3f | %.1f | %.2f | %.1f | %.1f |\n", row[i, 3], row[i, 7], row[i, 8],
-                row[i, 5], row[i, 11], row[i, 12], row[i, 13], row[i, 14], 100 * row[i, 15], 100 * row[i, 19]
+            printf "| %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, 7], row[i, 8], row[i, 5], numbers(i)
+    print ""
+    m = distinct(WIDTH)
+    for (k = 1; k <= m; k++)
+        if (best[value[k]])
+            printf "* Best probe at width %s: lr %s, wd %s (%.1f %%, AUC %.3f).\n", value[k], row[best[value[k]], 7],
+                row[best[value[k]], 8], 100 * num(best[value[k]], PROBE), num(best[value[k]], AUC)
 
-    print "\n## Schedules and number of images\n"
-    print "| images | passes | schedule | lr | wd | seed | loss | AUC | RankMe | z-std | probe % | kNN % |"
-    print "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    print "\n## Schedules, number of images, width: the same number of steps\n"
+    print "| width | images | passes | schedule | lr | wd | seed | loss | AUC | RankMe | z-std | probe % | kNN % |"
+    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n; i++)
-        if (row[i, 2] == "schedules")
-            printf "| %s | %s | %s | %s | %s | %s | %.3f | %.3f | %.1f | %.2f | %.1f | %.1f |\n", row[i, 4], row[i, 5],
-                row[i, 6], row[i, 7], row[i, 8], row[i, 9], row[i, 11], row[i, 12], row[i, 13], row[i, 14],
-                100 * row[i, 15], 100 * row[i, 19]
+        if (row[i, 2] != "screening")
+            printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, IMAGES], row[i, 5],
+                row[i, SCHEDULE], row[i, 7], row[i, 8], row[i, SEED], numbers(i)
 
-    # Differences of pairs of runs that share everything else.
+    # Pairs of runs that share everything but one column.
     for (i = 1; i <= n; i++)
         for (j = 1; j <= n; j++) {
-            if (row[i, 2] != "schedules" || row[j, 2] != "schedules")
+            if (row[i, 2] == "screening" || row[j, 2] == "screening" || i == j)
                 continue
-            if (row[i, 6] == "multi-epoch" && row[j, 6] != "multi-epoch" && key(i, 6) == key(j, 6)) {
-                add_pair(row[j, 6] " auc", row[j, 12] - row[i, 12])
-                add_pair(row[j, 6] " probe", 100 * (row[j, 15] - row[i, 15]))
+            if (row[i, SCHEDULE] == "multi-epoch" && row[j, SCHEDULE] != "multi-epoch" &&
+                key(i, SCHEDULE) == key(j, SCHEDULE)) {
+                compare(row[j, SCHEDULE], i, j)
+                compare(row[j, SCHEDULE] " at " num(i, IMAGES), i, j)
             }
-            if (row[i, 9] < row[j, 9] && key(i, 9) == key(j, 9)) {
-                add_pair("seed auc", row[j, 12] > row[i, 12] ? row[j, 12] - row[i, 12] : row[i, 12] - row[j, 12])
-                add_pair("seed probe", 100 * (row[j, 15] > row[i, 15] ? row[j, 15] - row[i, 15] : row[i, 15] - row[j, 15]))
+            if (num(i, SEED) < num(j, SEED) && key(i, SEED) == key(j, SEED)) {
+                spread_pairs++
+                spread_auc += (num(j, AUC) - num(i, AUC)) ^ 2 / 2
+                spread_probe += 1e4 * (num(j, PROBE) - num(i, PROBE)) ^ 2 / 2
             }
-            if (row[i, 4] < row[j, 4] && key(i, 4) == key(j, 4) && row[i, 6] == "multi-epoch") {
-                add_pair(row[i, 4] " to " row[j, 4] " auc", row[j, 12] - row[i, 12])
-                add_pair(row[i, 4] " to " row[j, 4] " probe", 100 * (row[j, 15] - row[i, 15]))
-                step[row[i, 4] " to " row[j, 4]] = 1
+            if (row[i, SCHEDULE] != "multi-epoch")
+                continue
+            if (num(i, IMAGES) < num(j, IMAGES) && key(i, IMAGES) == key(j, IMAGES)) {
+                compare("images " num(i, IMAGES) " to " num(j, IMAGES), i, j)
+                compare("images " num(i, IMAGES) " to " num(j, IMAGES) " width " num(i, WIDTH), i, j)
             }
+            if (num(i, WIDTH) < num(j, WIDTH) && key(i, WIDTH) == key(j, WIDTH))
+                compare("width " num(j, WIDTH) " to " num(i, WIDTH), j, i)
         }
+    if (spread_pairs)
+        printf "\nTwo runs that differ in the seed alone are %.3f apart in AUC and %.1f points in the probe (root mean square over %d\n" \
+            "pairs).", sqrt(2 * spread_auc / spread_pairs), sqrt(2 * spread_probe / spread_pairs), spread_pairs
+    print " A change below is the mean over pairs of runs that share all else, with its 95 % interval; it counts as a"
+    print "difference only when the interval leaves out 0. (The exact spectrum takes 16 images per feature, at most all: of 500"
+    print "images there are 8 per feature at width 8 and 4 at width 16, where AUC reads about 0.002 and 0.01 higher for it.)"
 
     print "\n## Does AUC rise when the network is small for the data?\n"
-    print "More images at the same number of steps (multi-epoch), so fewer passes over each:\n"
-    print "| images | pairs | AUC changes by | deviation | pairs | probe changes by | deviation |"
-    print "|---|---|---|---|---|---|---|"
-    for (s in step)
-        printf "| %s | %s | %s |\n", s, mean_and_spread(s " auc"), mean_and_spread(s " probe") | "sort -n -k 2"
-    close("sort -n -k 2")
+    print "More images for the same network (multi-epoch, the same number of steps, so fewer passes):\n"
+    pair_head("images")
+    m = distinct(IMAGES)
+    for (i = 1; i <= m; i++)
+        for (j = i + 1; j <= m; j++) {
+            if (pairs["images " value[i] " to " value[j] " auc"])
+                pair_row("from " value[i] " to " value[j], "images " value[i] " to " value[j])
+        }
+    widths = distinct(WIDTH)
+    for (k = 1; k <= widths; k++)
+        width_value[k] = value[k]
+    m = distinct(IMAGES)
+    for (k = 1; k <= widths; k++)
+        for (i = 1; i <= m; i++)
+            for (j = i + 1; j <= m; j++)
+                if (pairs[name = "images " value[i] " to " value[j] " width " width_value[k] " auc"])
+                    pair_row("from " value[i] " to " value[j] ", width " width_value[k] " alone", substr(name, 1, length(name) - 4))
+    print "\nA narrower network for the same images:\n"
+    pair_head("width")
+    m = distinct(WIDTH)
+    for (i = m; i >= 1; i--)
+        for (j = i - 1; j >= 1; j--)
+            if (pairs["width " value[i] " to " value[j] " auc"])
+                pair_row("from " value[i] " to " value[j], "width " value[i] " to " value[j])
 
     print "\n## Do continual, cumulative and hybrid lower it?\n"
-    print "Against multi-epoch with the same images, settings and seed; beside it what two seeds differ by:\n"
-    print "| schedule | pairs | AUC changes by | deviation | pairs | probe changes by | deviation |"
-    print "|---|---|---|---|---|---|---|"
-    m = split("continual cumulative hybrid seed", names, " ")
-    for (k = 1; k <= m; k++)
-        printf "| %s | %s | %s |\n", names[k] == "seed" ? "(another seed, absolute)" : names[k],
-            mean_and_spread(names[k] " auc"), mean_and_spread(names[k] " probe")
+    print "Against multi-epoch with the same images, settings and seed:\n"
+    pair_head("schedule")
+    modes = split("continual cumulative hybrid", mode, " ")
+    for (k = 1; k <= modes; k++)
+        if (pairs[mode[k] " auc"])
+            pair_row(mode[k], mode[k])
+    m = distinct(IMAGES)
+    for (k = 1; k <= modes; k++)
+        for (i = 1; i <= m; i++)
+            if (pairs[mode[k] " at " value[i] " auc"])
+                pair_row(mode[k] ", " value[i] " images alone", mode[k] " at " value[i])
 
     print "\n## What does AUC say of the probe, and where?\n"
-    print "Correlation with the linear probe over the runs:\n"
-    print "| runs | number | AUC | loss | RankMe |"
-    print "|---|---|---|---|---|"
-    m = split("0 0 0.8 0.9", from, " "); split("2 0.8 0.9 2", to, " ")
-    for (k = 1; k <= m; k++) {
-        a = correlation(12, 15, from[k], to[k])
-        printf "| %s | %d | %s | %s | %s |\n", k == 1 ? "all" : k == 2 ? "AUC below 0.8" : k == 3 ? "0.8 to 0.9" : "0.9 and more",
-            count, a, correlation(11, 15, from[k], to[k]), correlation(13, 15, from[k], to[k])
-    }
+    print "Correlation with the linear probe over the runs of the table (their ends):\n"
+    print "| runs | number | AUC | loss | RankMe | z-std |"
+    print "|---|---|---|---|---|---|"
+    correlations("all", AUC, 0, 2)
+    correlations("AUC below 0.75", AUC, 0, 0.75)
+    correlations("AUC 0.75 to 0.80", AUC, 0.75, 0.8)
+    correlations("AUC 0.80 to 0.85", AUC, 0.8, 0.85)
+    correlations("AUC 0.85 to 0.90", AUC, 0.85, 0.9)
+    correlations("AUC 0.90 and more", AUC, 0.9, 2)
+    m = distinct(WIDTH)
+    for (k = 1; k <= m; k++)
+        correlations("width " value[k], WIDTH, value[k], value[k] + 0.5)
+    m = distinct(IMAGES)
+    for (k = 1; k <= m; k++)
+        correlations(value[k] " images", IMAGES, value[k], value[k] + 0.5)
 
-    print "\n## The forecast\n\nThe words of `ssltop fit` on the evaluations of these runs (the fast probe, each run without its first tenth):\n"
+    print "\n## The forecast\n\nThe words of `ssltop fit` on the evaluations made during these runs (the fast probe on 2,000 test images; each run"
+    print "without its first tenth):\n"
     print "```"
     while ((getline line < fit) > 0)
         print line
