@@ -70,7 +70,7 @@ static void sync_folder(const char *path)
 int runlog_create(const char *path, struct runlog_writer **out, struct error *e)
 {
     *out = NULL;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_set(e, "can't create the log %s: %s", path, strerror(errno));
     *out = writer_new(fd, e);

@@ -186,6 +186,15 @@ static struct sample make_sample(int frames)
     return s;
 }
 
+// A log tells names of files and machines: like all of a run it is its owner's only.
+Test(runlog, is_private)
+{
+    struct stat st;
+    cr_assert_eq(runlog_close(create(), NULL), 0);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(st.st_mode & 0777, 0600);
+}
+
 Test(runlog, counts_and_order)
 {
     struct runlog_writer *w = create();
