@@ -162,6 +162,60 @@ Test(history, resumed_run)
     scene_free(&t);
 }
 
+static void add_measured(struct test_scene *t, int64_t step, double auc)
+{
+    struct record r;
+    record_init(&r, RECORD_EVAL, step);
+    r.u.eval.metric[METRIC_AUC] = auc;
+    scene_add(t, &r);
+}
+
+static int events_with(const struct history *h, const char *text)
+{
+    int n = 0;
+    for (int i = 0; i < h->n_event; i++)
+        n += strstr(h->event[i].text, text) != NULL;
+    return n;
+}
+
+// What comes again after a resumption is listed once; steering, which does not come again, stays.
+Test(history, resumed_events)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    for (int i = 0; i < 100; i++)
+        add_step(&t, i, "multi-epoch", -0.1);
+    add_measured(&t, 50, 0.71);
+    add_measured(&t, 80, 0.72);
+    record_init(&r, RECORD_CHECKPOINT, 50);
+    snprintf(r.u.checkpoint.file, sizeof r.u.checkpoint.file, "ckpt-50.safetensors");
+    scene_add(&t, &r);
+    record_init(&r, RECORD_CHECKPOINT, 80);
+    snprintf(r.u.checkpoint.file, sizeof r.u.checkpoint.file, "ckpt-80.safetensors");
+    scene_add(&t, &r);
+    scene_event(&t, 60, "lr", "key", "1", "0.5", "");
+    scene_event(&t, 70, "mode", "plan", "continual", "multi-epoch", "");
+    scene_event(&t, 75, "guard", "guard", "", "", "it is continual already");
+    scene_event(&t, 90, "warning", "trainer", "", "", "the disk is full");
+    scene_event(&t, 20, "warning", "trainer", "", "", "the disk was slow");
+    scene_event(&t, 50, "resume", "trainer", "", "", "from there");
+    cr_expect_eq(events_with(&t.h, "the disk is full"), 0);
+    cr_expect_eq(events_with(&t.h, "the disk was slow"), 1);
+    cr_expect_eq(events_with(&t.h, "ckpt-80"), 0);
+    cr_expect_eq(events_with(&t.h, "ckpt-50"), 1, "it was made before");
+    cr_expect_eq(events_with(&t.h, "exact AUC 0.72"), 0);
+    cr_expect_eq(events_with(&t.h, "lr 1"), 1);
+    cr_expect_eq(events_with(&t.h, "mode continual"), 1);
+    cr_expect_eq(events_with(&t.h, "guard"), 1);
+    add_measured(&t, 50, 0.73);
+    cr_expect_eq(events_with(&t.h, "exact AUC"), 1, "the newer one of two at a step");
+    cr_expect_eq(events_with(&t.h, "exact AUC 0.73"), 1);
+    scene_event(&t, 55, "resume", "key", "", "", "after a pause");
+    cr_expect_eq(events_with(&t.h, "lr 1"), 1);
+    scene_free(&t);
+}
+
 Test(history, pause_and_end)
 {
     struct test_scene t;
@@ -181,7 +235,7 @@ Test(history, pause_and_end)
     scene_free(&t);
 }
 
-Test(history, events_are_a_ring)
+Test(history, only_the_newest_events)
 {
     struct test_scene t;
     char text[32];

@@ -157,12 +157,30 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
     return keep_spectrum(now, step, r, e);
 }
 
-static void add_event_text(struct history *h, int64_t step, int warning, const char *text)
+static void add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,
+                           const char *text)
 {
-    struct history_event *v = &h->event[h->n_event++ % HISTORY_EVENTS];
-    v->step = step;
-    v->warning = warning;
+    if (h->n_event == HISTORY_EVENTS) { // keep the newest
+        memmove(h->event, h->event + 1, (HISTORY_EVENTS - 1) * sizeof *h->event);
+        h->n_event--;
+    }
+    struct history_event *v = &h->event[h->n_event++];
+    *v = (struct history_event){.step = step, .warning = warning, .kind = kind};
     text_clean(v->text, sizeof v->text, text);
+}
+
+// Remarks and evaluations (or these only) from `step` on are of a past that did not happen, or come
+// again.
+static void forget_events(struct history *h, int64_t step, int only_measured)
+{
+    int kept = 0;
+    for (int i = 0; i < h->n_event; i++) {
+        enum history_kind kind = h->event[i].kind;
+        int goes = kind == HISTORY_MEASURED || (kind == HISTORY_REMARK && !only_measured);
+        if (!goes || h->event[i].step < step)
+            h->event[kept++] = h->event[i];
+    }
+    h->n_event = kept;
 }
 
 static void add_eval(struct history *h, int64_t step, const struct record_eval *r)
@@ -187,7 +205,14 @@ static void add_eval(struct history *h, int64_t step, const struct record_eval *
         snprintf(offset, sizeof offset, " (live %.3f)", v->live_auc);
     snprintf(text, sizeof text, "exact AUC %.3f%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
              v->metric[METRIC_RANKME]);
-    add_event_text(h, step, 0, text);
+    forget_events(h, step, 1);
+    add_event_text(h, step, HISTORY_MEASURED, 0, text);
+}
+
+static int is_steering(const struct record_event *r)
+{
+    return strcmp(r->by, "guard") == 0 || strcmp(r->what, "mode") == 0 ||
+           strcmp(r->what, "until") == 0 || strcmp(r->what, "lr") == 0;
 }
 
 static void add_event(struct history *h, int64_t step, const struct record_event *r)
@@ -196,12 +221,15 @@ static void add_event(struct history *h, int64_t step, const struct record_event
         h->paused = 1;
     if (strcmp(r->what, "resume") == 0)
         h->paused = 0;
+    if (strcmp(r->what, "resume") == 0 && strcmp(r->by, "trainer") == 0)
+        forget_events(h, step + 1, 0);
     char text[512], change[160] = "";
     if (r->to[0])
         snprintf(change, sizeof change, " %s%s%s", r->from, r->from[0] ? " \u2192 " : "", r->to);
     snprintf(text, sizeof text, "%s%s%s%s%s%s%s", r->what, change, r->text[0] ? ": " : "", r->text,
              r->by[0] ? " (" : "", r->by, r->by[0] ? ")" : "");
-    add_event_text(h, step, strcmp(r->what, "warning") == 0 || strcmp(r->what, "guard") == 0, text);
+    add_event_text(h, step, is_steering(r) ? HISTORY_STEERING : HISTORY_REMARK,
+                   strcmp(r->what, "warning") == 0 || strcmp(r->what, "guard") == 0, text);
 }
 
 int history_add(struct history *h, const struct record *r, struct error *e)
@@ -226,7 +254,7 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         h->checkpoint_step = r->step;
         text_clean(h->checkpoint, sizeof h->checkpoint, r->u.checkpoint.file);
         snprintf(text, sizeof text, "checkpoint %s", h->checkpoint);
-        add_event_text(h, r->step, 0, text);
+        add_event_text(h, r->step, HISTORY_REMARK, 0, text);
         return 0;
     case RECORD_END:
         h->ended = 1;
@@ -235,7 +263,7 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         text_clean(h->end_text, sizeof h->end_text, r->u.end.text);
         snprintf(text, sizeof text, "%s%s%s", h->end_reason, h->end_text[0] ? ": " : "",
                  h->end_text);
-        add_event_text(h, r->step, strcmp(h->end_reason, "failed") == 0, text);
+        add_event_text(h, r->step, HISTORY_REMARK, strcmp(h->end_reason, "failed") == 0, text);
         return 0;
     case RECORD_UNKNOWN:
         return 0;
@@ -245,9 +273,7 @@ int history_add(struct history *h, const struct record *r, struct error *e)
 
 const struct history_event *history_event(const struct history *h, int64_t i)
 {
-    if (i < 0 || i >= h->n_event || i >= HISTORY_EVENTS)
-        return NULL;
-    return &h->event[(h->n_event - 1 - i) % HISTORY_EVENTS];
+    return i < 0 || i >= h->n_event ? NULL : &h->event[h->n_event - 1 - i];
 }
 
 double history_auc_offset(const struct history *h, int64_t *step)

@@ -39,10 +39,16 @@ struct history_switch {
     int64_t step;
     char mode[16];
 };
+enum history_kind {
+    HISTORY_REMARK,
+    HISTORY_STEERING, // a resumed run applies it again, without a word
+    HISTORY_MEASURED  // an evaluation
+};
 struct history_event { // text already clean
     int64_t step;
     char text[320];
     int warning;
+    enum history_kind kind;
 };
 
 struct history {
@@ -64,8 +70,8 @@ struct history {
     int n_eval;
     struct history_switch *mode; // the first says how the run began
     int n_mode;
-    struct history_event *event; // ring of HISTORY_EVENTS
-    int64_t n_event;             // ever
+    struct history_event *event; // the newest, in the order of the log
+    int n_event;
 
     int paused;
     int64_t checkpoint_step; // -1: none

@@ -436,9 +436,9 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s)
 void panel_events(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
-    int64_t n = h->n_event < HISTORY_EVENTS ? h->n_event : HISTORY_EVENTS;
+    int n = h->n_event;
     struct rect in = canvas_frame(c, r, ROLE_FRAME);
-    int first = s->v->scroll, most = n > in.h ? (int)n - in.h : 0;
+    int first = s->v->scroll, most = n > in.h ? n - in.h : 0;
     first = first > most ? most : first < 0 ? 0 : first;
     s->v->scroll = first;
     s->v->page = in.h;
