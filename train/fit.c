@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/runlog.h"
@@ -165,12 +166,29 @@ static int read_run(const char *dir, struct points *p, struct error *e)
     return rc < 0 ? error_prefix(e, "%.200s", dir) : rc;
 }
 
+// A run that was given twice would be judged by its own double.
+static int check_different(char *const *dir, int n, struct error *e)
+{
+    struct stat *st = calloc((size_t)n + 1, sizeof *st);
+    int rc = st ? 0 : error_set(e, "out of memory for %d runs", n);
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (stat(dir[i], &st[i]) < 0)
+            rc = error_set(e, "%.300s: %s", dir[i], strerror(errno));
+        for (int j = 0; j < i && rc == 0; j++)
+            if (st[j].st_dev == st[i].st_dev && st[j].st_ino == st[i].st_ino)
+                rc = error_set(e, "%.300s is given twice", dir[i]);
+    }
+    free(st);
+    return rc;
+}
+
 int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
 {
     struct points p = {0};
     memset(out, 0, sizeof *out);
     p.name = calloc((size_t)n + 1, sizeof *p.name);
-    int rc = p.name ? 0 : error_set(e, "out of memory for the names of runs");
+    int rc =
+        p.name ? check_different(dir, n, e) : error_set(e, "out of memory for the names of runs");
     for (int i = 0; i < n && rc >= 0; i++) {
         rc = read_run(dir[i], &p, e);
         out->skipped += rc == 0;

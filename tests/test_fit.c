@@ -1,0 +1,197 @@
+// A fit from logs: which evaluations count, and what they are taken with.
+#include "train/fit.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/record.h"
+#include "metrics/runlog.h"
+#include "tests/runs.h"
+
+enum { RUNS = 8, STEPS = 400, TEST = 2000 };
+
+static struct lab lab;
+
+static void put(struct runlog_writer *w, const struct record *r)
+{
+    struct error e = {""};
+    char *line;
+    size_t n;
+    cr_assert(record_format(r, &line, &n, &e) == 0, "%s", e.text);
+    cr_assert(runlog_write(w, line, n, &e) == 0, "%s", e.text);
+    free(line);
+}
+
+static void put_run(struct runlog_writer *w, const char *name, const char *data)
+{
+    struct record r;
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.name, sizeof r.u.run.name, "%s", name);
+    snprintf(r.u.run.dataset.name, sizeof r.u.run.dataset.name, "%s", data);
+    snprintf(r.u.run.model.arch, sizeof r.u.run.model.arch, "resnet18");
+    r.u.run.model.width = 8;
+    r.u.run.steps = STEPS;
+    r.u.run.config = strdup("{\"method\":\"simsiam\"}");
+    put(w, &r);
+    record_free(&r);
+}
+
+static void put_steps(struct runlog_writer *w, int from, int to, double loss)
+{
+    for (int t = from; t < to; t++) {
+        struct record r;
+        record_init(&r, RECORD_STEP, t);
+        r.u.step.metric[METRIC_LOSS] = loss;
+        put(w, &r);
+    }
+}
+
+static void put_eval(struct runlog_writer *w, int step, double auc, double probe)
+{
+    struct record r;
+    record_init(&r, RECORD_EVAL, step);
+    r.u.eval.metric[METRIC_AUC] = auc;
+    r.u.eval.probe = probe;
+    r.u.eval.n_train = 5000;
+    r.u.eval.n_test = TEST;
+    put(w, &r);
+}
+
+static struct runlog_writer *start(const char *name, char *dir, size_t size)
+{
+    struct runlog_writer *w;
+    struct error e = {""};
+    char path[256];
+    snprintf(dir, size, "%s/%s", lab.dir, name);
+    cr_assert(mkdir(dir, 0700) == 0);
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    cr_assert(runlog_create(path, &w, &e) == 0, "%s", e.text);
+    return w;
+}
+
+static double probe_of(double auc)
+{
+    return 1 / (1 + exp(-(6 - 6 * auc)));
+}
+
+// Eight runs whose probe follows AUC exactly: at 0 and 39 what would spoil the law, from 40 on (a
+// tenth of the run) what obeys it.
+static void runs_fill(char dir[RUNS][128])
+{
+    for (int i = 0; i < RUNS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "run-%d", i);
+        struct runlog_writer *w = start(name, dir[i], sizeof dir[i]);
+        put_run(w, name, "fashion-mnist");
+        put_eval(w, 0, 0.5, 0.1);
+        put_steps(w, 0, 39, -0.5);
+        put_eval(w, 39, 0.99, 0.99);
+        put_steps(w, 39, 40, -0.5);
+        for (int k = 0; k < 3; k++) {
+            double auc = 0.7 + 0.02 * i + 0.01 * k;
+            put_eval(w, 40 + 120 * k, auc, probe_of(auc));
+            put_steps(w, 40 + 120 * k, 160 + 120 * k, -0.8);
+        }
+        cr_assert(runlog_close(w, NULL) == 0);
+    }
+}
+
+static int fit(char dir[RUNS][128], int n, struct fit *out, struct error *e)
+{
+    char *list[RUNS + 1];
+    for (int i = 0; i < n; i++)
+        list[i] = dir[i];
+    return fit_runs(list, n, out, e);
+}
+
+Test(fit, leaves_out_the_first_tenth)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect_eq(f.forecast.points, 3 * RUNS);
+    cr_expect_eq(f.forecast.runs, RUNS);
+    cr_expect_str_eq(f.forecast.run[3], "run-3");
+    cr_expect_str_eq(f.forecast.method, "simsiam");
+    cr_expect(f.forecast.r2_left_out > 0.999 && f.forecast.error_points < 0.1, "%g points",
+              f.forecast.error_points);
+    cr_expect(fabs(f.forecast.coefficient[FORECAST_AUC] + 6) < 0.05, "%g",
+              f.forecast.coefficient[FORECAST_AUC]);
+    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
+    cr_expect_float_eq(f.forecast.auc.hi, 0.86, 1e-12);
+    // 40 steps of -0.5 lie before the first of them, 100 of -0.8 before the others.
+    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
+    cr_expect_float_eq(f.forecast.loss.lo, -0.8, 1e-12);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+// What a killed life said of steps that were made again did not happen.
+Test(fit, repeated_steps)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    char again[128];
+    struct runlog_writer *w = start("resumed", again, sizeof again);
+    put_run(w, "resumed", "fashion-mnist");
+    put_steps(w, 0, 200, -0.8);
+    put_eval(w, 200, 0.75, probe_of(0.75));
+    put_steps(w, 200, 300, -0.8);
+    put_eval(w, 300, 0.2, 0.01);
+    put_steps(w, 300, 310, -0.1);
+    put_steps(w, 250, 300, -0.8); // went on from a checkpoint at 250
+    put_eval(w, 300, 0.76, probe_of(0.76));
+    cr_assert(runlog_close(w, NULL) == 0);
+    memcpy(dir[RUNS - 1], again, sizeof again);
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect_eq(f.forecast.points, 3 * (RUNS - 1) + 2);
+    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
+    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+Test(fit, refuses_what_cannot_be)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128], other[128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_expect(fit(dir, RUNS - 1, &f, &e) < 0 && strstr(e.text, "at least 8"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    snprintf(other, sizeof other, "%s", dir[1]);
+    memcpy(dir[1], dir[0], sizeof dir[1]);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "given twice"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    struct runlog_writer *w = start("other", dir[1], sizeof dir[1]);
+    put_run(w, "other", "cifar10");
+    put_eval(w, 399, 0.8, 0.8);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "cifar10"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    // No measured probe: left out and counted, and then too few.
+    w = start("blind", dir[1], sizeof dir[1]);
+    put_run(w, "blind", "fashion-mnist");
+    put_steps(w, 0, 400, -0.8);
+    put_eval(w, 400, 0.8, NAN);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "7 runs"), "%s", e.text);
+    cr_expect_eq(f.skipped, 1);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
