@@ -78,6 +78,20 @@ static const struct {
     {"checkpoint", "", "A checkpoint was written; step is the number of steps that it holds."},
     {"checkpoint", "file", "Its name inside the run folder."},
 
+    {"device", "", "What the sensors of the card say, about once a second while it trains on a GPU whose driver "
+                   "brings NVML; step is the step that was just made."},
+    {"device", "utilization", "Percent of the last moments in which the card computed."},
+    {"device", "memory_used", "Bytes of the card's memory that are in use, by all processes."},
+    {"device", "memory_total", "Bytes that it has."},
+    {"device", "power", "Power draw in W."},
+    {"device", "power_limit", "The power draw that it is held to, in W."},
+    {"device", "temperature", "Temperature in degrees Celsius."},
+    {"device", "clock_sm", "Clock of its multiprocessors in MHz."},
+    {"device", "clock_memory", "Clock of its memory in MHz."},
+    {"device", "others", "How many other processes compute on it."},
+    {"device", "others_memory", "Bytes of its memory that they hold."},
+    {"device", "others_text", "Who they are: program and process number, as far as this machine tells."},
+
     {"end", "", "The last line of a run that ended by itself. A run that was killed has none."},
     {"end", "reason", "Why it ended: finished, stopped or failed."},
     {"end", "text", "The same for a person."},

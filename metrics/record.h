@@ -19,6 +19,7 @@ enum record_type {
     RECORD_EVAL,
     RECORD_EVENT,
     RECORD_CHECKPOINT,
+    RECORD_DEVICE,
     RECORD_END
 };
 
@@ -94,6 +95,17 @@ struct record_event {
     char text[256];
 };
 
+struct record_device {                // a card's sensors, about once a second; NaN: not told
+    double utilization;               // percent of the time that it computed
+    double memory_used, memory_total; // bytes, of all processes
+    double power, power_limit;        // W
+    double temperature;               // degrees Celsius
+    double clock_sm, clock_memory;    // MHz
+    int others;                       // other processes that compute on it, -1: not told
+    double others_memory;             // bytes
+    char others_text[128];            // who they are, for a person
+};
+
 struct record {
     enum record_type type;
     int64_t
@@ -104,6 +116,7 @@ struct record {
         struct record_spectrum spectrum;
         struct record_eval eval;
         struct record_event event;
+        struct record_device device;
         struct {
             char file[128]; // name inside the run folder
         } checkpoint;

@@ -74,6 +74,20 @@ static const struct record_field checkpoint_field[] = {
     {NULL, "file", FIELD_TEXT, AT(checkpoint.file), 0, 0},
 };
 
+static const struct record_field device_field[] = {
+    {NULL, "utilization", FIELD_DOUBLE, AT(device.utilization), 0, 0},
+    {NULL, "memory_used", FIELD_DOUBLE, AT(device.memory_used), 0, 0},
+    {NULL, "memory_total", FIELD_DOUBLE, AT(device.memory_total), 0, 0},
+    {NULL, "power", FIELD_DOUBLE, AT(device.power), 0, 0},
+    {NULL, "power_limit", FIELD_DOUBLE, AT(device.power_limit), 0, 0},
+    {NULL, "temperature", FIELD_DOUBLE, AT(device.temperature), 0, 0},
+    {NULL, "clock_sm", FIELD_DOUBLE, AT(device.clock_sm), 0, 0},
+    {NULL, "clock_memory", FIELD_DOUBLE, AT(device.clock_memory), 0, 0},
+    {NULL, "others", FIELD_INT, AT(device.others), -1, 0},
+    {NULL, "others_memory", FIELD_DOUBLE, AT(device.others_memory), 0, 0},
+    {NULL, "others_text", FIELD_TEXT, AT(device.others_text), 0, 1},
+};
+
 static const struct record_field end_field[] = {
     {NULL, "reason", FIELD_TEXT, AT(end.reason), 0, 0},
     {NULL, "text", FIELD_TEXT, AT(end.text), 0, 1},
@@ -86,5 +100,6 @@ const struct record_kind record_kind_table[RECORD_END + 1] = {
     [RECORD_EVAL] = {"eval", eval_field, COUNT(eval_field)},
     [RECORD_EVENT] = {"event", event_field, COUNT(event_field)},
     [RECORD_CHECKPOINT] = {"checkpoint", checkpoint_field, COUNT(checkpoint_field)},
+    [RECORD_DEVICE] = {"device", device_field, COUNT(device_field)},
     [RECORD_END] = {"end", end_field, COUNT(end_field)},
 };

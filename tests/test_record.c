@@ -292,6 +292,29 @@ Test(record, event_checkpoint_end)
     cr_assert_eq(memcmp(&r, &back, sizeof r), 0);
 }
 
+// What a card does not tell is null, and null again when it comes back.
+Test(record, device)
+{
+    struct record r, back;
+    record_init(&r, RECORD_DEVICE, 7);
+    cr_assert(isnan(r.u.device.power));
+    cr_assert_eq(r.u.device.others, -1);
+    r.u.device.utilization = 97;
+    r.u.device.memory_used = 12.5e9;
+    r.u.device.clock_sm = 1980;
+    r.u.device.others = 2;
+    strcpy(r.u.device.others_text, "python3 4711, Xorg 99");
+    round_trip(&r, &back);
+    cr_assert_eq(back.type, RECORD_DEVICE);
+    cr_assert_eq(back.u.device.memory_used, 12.5e9);
+    cr_assert_eq(back.u.device.others, 2);
+    cr_assert(isnan(back.u.device.power));
+    cr_assert_str_eq(back.u.device.others_text, "python3 4711, Xorg 99");
+    json_t *root = load(&r);
+    cr_assert(json_is_null(json_object_get(root, "temperature")));
+    json_decref(root);
+}
+
 // Random bytes and nasty ones, in a field that has no room to spare: the line stays valid, UTF-8
 // comes back as it was, the rest as U+FFFD.
 Test(record, hostile_strings)

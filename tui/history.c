@@ -13,7 +13,11 @@ static const double rate_memory =
 
 int history_init(struct history *h, struct error *e)
 {
-    *h = (struct history){.last_step = -1, .spectrum_step = -1, .checkpoint_step = -1, .rate = NAN};
+    *h = (struct history){.last_step = -1,
+                          .spectrum_step = -1,
+                          .checkpoint_step = -1,
+                          .device_step = -1,
+                          .rate = NAN};
     h->first_live.step = h->live.step = h->first_exact.step = h->exact.step = -1;
     h->eval = calloc(HISTORY_EVALS, sizeof *h->eval);
     h->mode = calloc(HISTORY_SWITCHES, sizeof *h->mode);
@@ -255,6 +259,11 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         text_clean(h->checkpoint, sizeof h->checkpoint, r->u.checkpoint.file);
         snprintf(text, sizeof text, "checkpoint %s", h->checkpoint);
         add_event_text(h, r->step, HISTORY_REMARK, 0, text);
+        return 0;
+    case RECORD_DEVICE:
+        h->device = r->u.device;
+        text_clean(h->device.others_text, sizeof h->device.others_text, r->u.device.others_text);
+        h->device_step = r->step;
         return 0;
     case RECORD_END:
         h->ended = 1;

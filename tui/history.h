@@ -76,6 +76,8 @@ struct history {
     int paused;
     int64_t checkpoint_step; // -1: none
     char checkpoint[128];
+    int64_t device_step;         // -1: the card's sensors were never told
+    struct record_device device; // what they said last
     int ended;
     char end_reason[16], end_text[256];
 };
