@@ -14,6 +14,7 @@ void scene_init(struct test_scene *t)
     *t = (struct test_scene){0};
     cr_assert_eq(history_init(&t->h, NULL), 0);
     t->v.asked_pause = -1;
+    t->v.cursor = t->v.centre = -1;
     t->v.rss = 0.9e9;
     t->v.link = LINK_LIVE;
     t->v.can_steer = 1;

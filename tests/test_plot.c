@@ -170,7 +170,7 @@ Test(plot, labels_do_not_share_a_row)
 Test(plot, step_labels_are_round_and_apart)
 {
     struct canvas c = new_canvas(3, 60);
-    plot_step_labels(&c, (struct rect){0, 2, 2, 56}, 16, ROLE_DIM);
+    plot_step_labels(&c, (struct rect){0, 2, 2, 56}, 0, 16, ROLE_DIM);
     char *text = canvas_to_text(&c);
     cr_assert_not_null(text);
     cr_assert_str_eq(text, "\n\n  0              500             1 000          1 500\n");

@@ -7,6 +7,7 @@
 
 #include "metrics/record.h"
 #include "tui/cmdline.h"
+#include "tui/navigate.h"
 
 static void say(struct ui *u, enum role role, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -67,29 +68,6 @@ static unsigned do_context(struct ui *u, int context)
     return 0;
 }
 
-static unsigned do_view(struct ui *u, int view)
-{
-    u->v->view = view;
-    u->v->scroll = 0;
-    return 0;
-}
-
-static unsigned do_turn(struct ui *u, int by)
-{
-    return do_view(u, (u->v->view + by + view_count) % view_count);
-}
-
-static unsigned do_scroll(struct ui *u, int by)
-{
-    int help = u->v->context == CONTEXT_HELP;
-    int *scroll = help ? &u->v->help_scroll : &u->v->scroll;
-    int half = (help ? u->v->help_page : u->v->page) / 2;
-    *scroll += by == 1 || by == -1 ? by : by / 2 * (half > 1 ? half : 1);
-    if (*scroll < 0)
-        *scroll = 0;
-    return 0;
-}
-
 static unsigned do_leave(struct ui *u, int flags)
 {
     return (unsigned)flags;
@@ -97,7 +75,10 @@ static unsigned do_leave(struct ui *u, int flags)
 
 static unsigned do_forget(struct ui *u, int argument)
 {
-    u->v->message[0] = 0;
+    if (u->v->message[0])
+        u->v->message[0] = 0;
+    else
+        navigate_end(u, 1);
     return 0;
 }
 
@@ -205,19 +186,30 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'e'}, "e", "Eval", 3, "measure the exact spectrum now", do_command, COMMAND_EVAL},
     {CONTEXT_MAIN, {'c'}, "c", "Ckpt", 3, "write a checkpoint now", do_command, COMMAND_CHECKPOINT},
     {CONTEXT_MAIN, {'l'}, "l", "Log/Lin", 4, "spectrum on a logarithmic or a linear axis", do_linear, 0},
-    {CONTEXT_MAIN, {KEYS_TAB}, "Tab", "View", 5, "next view", do_turn, 1},
-    {CONTEXT_MAIN, {'1'}, "1", NULL, 0, "overview", do_view, 0},
-    {CONTEXT_MAIN, {'2'}, "2", NULL, 0, "spectrum, large", do_view, 1},
-    {CONTEXT_MAIN, {'3'}, "3", NULL, 0, "curves of the metrics over steps", do_view, 2},
-    {CONTEXT_MAIN, {'4'}, "4", NULL, 0, "events", do_view, 3},
-    {CONTEXT_MAIN, {'5'}, "5", NULL, 0, "speed: images a second, time of a step, device", do_view, 4},
-    {CONTEXT_MAIN, {'6'}, "6", NULL, 0, "forecast and measured probe accuracy", do_view, 5},
-    {CONTEXT_MAIN, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "older events", do_scroll, 1},
-    {CONTEXT_MAIN, {KEYS_UP, 'k'}, "Up k", NULL, 0, "newer events", do_scroll, -1},
-    {CONTEXT_MAIN, {KEYS_PAGE_DOWN}, "PgDn", NULL, 0, "older events, half a page", do_scroll, 2},
-    {CONTEXT_MAIN, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "newer events, half a page", do_scroll, -2},
+    {CONTEXT_MAIN, {KEYS_TAB}, "Tab", "View", 5, "next view", navigate_turn, 1},
+    {CONTEXT_MAIN, {'1'}, "1", NULL, 0, "overview", navigate_view, 0},
+    {CONTEXT_MAIN, {'2'}, "2", NULL, 0, "spectrum, large", navigate_view, 1},
+    {CONTEXT_MAIN, {'3'}, "3", NULL, 0, "curves of the metrics over steps", navigate_view, 2},
+    {CONTEXT_MAIN, {'4'}, "4", NULL, 0, "events", navigate_view, 3},
+    {CONTEXT_MAIN, {'5'}, "5", NULL, 0, "speed: images a second, time of a step, device", navigate_view, 4},
+    {CONTEXT_MAIN, {'6'}, "6", NULL, 0, "forecast and measured probe accuracy", navigate_view, 5},
+    {CONTEXT_MAIN, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "older events", navigate_scroll, 1},
+    {CONTEXT_MAIN, {KEYS_UP, 'k'}, "Up k", NULL, 0, "newer events", navigate_scroll, -1},
+    {CONTEXT_MAIN, {KEYS_PAGE_DOWN}, "PgDn", NULL, 0, "older events, half a page", navigate_scroll, 2},
+    {CONTEXT_MAIN, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "newer events, half a page", navigate_scroll, -2},
+    {CONTEXT_MAIN, {KEYS_LEFT}, "Left", NULL, 0, "cursor back in time: every panel tells the values of its step", navigate_cursor, -1},
+    {CONTEXT_MAIN, {KEYS_RIGHT}, "Right", NULL, 0, "cursor on in time, up to the newest step", navigate_cursor, 1},
+    {CONTEXT_MAIN, {KEYS_FAR_LEFT}, "Shift-Left", NULL, 0, "cursor ten columns back", navigate_cursor, -10},
+    {CONTEXT_MAIN, {KEYS_FAR_RIGHT}, "Shift-Right", NULL, 0, "cursor ten columns on", navigate_cursor, 10},
+    {CONTEXT_MAIN, {KEYS_HOME}, "Home", NULL, 0, "cursor to the first step", navigate_end, 0},
+    {CONTEXT_MAIN, {KEYS_END}, "End", NULL, 0, "no cursor: the newest step", navigate_end, 1},
+    {CONTEXT_MAIN, {'+', '='}, "+", NULL, 0, "zoom into time, around the cursor", navigate_zoom, 1},
+    {CONTEXT_MAIN, {'-'}, "-", NULL, 0, "zoom out", navigate_zoom, -1},
+    {CONTEXT_MAIN, {'0'}, "0", NULL, 0, "the whole run", navigate_zoom, 0},
+    {CONTEXT_MAIN, {'['}, "[", NULL, 0, "half a window back in time", navigate_pan, -1},
+    {CONTEXT_MAIN, {']'}, "]", NULL, 0, "half a window on", navigate_pan, 1},
     {CONTEXT_MAIN, {':'}, ":", "Command", 4, "command line: mode, lr 0.5x, until 40% then multi-epoch", do_colon, 0},
-    {CONTEXT_MAIN, {KEYS_ESCAPE}, "Esc", NULL, 0, "forget the message", do_forget, 0},
+    {CONTEXT_MAIN, {KEYS_ESCAPE}, "Esc", NULL, 0, "forget the message, then the cursor", do_forget, 0},
     {CONTEXT_MAIN, {KEY_CTRL('L')}, "Ctrl-L", NULL, 0, "draw the screen again", do_leave, UI_REPAINT},
     {CONTEXT_MAIN, {KEY_CTRL('Z')}, "Ctrl-Z", NULL, 0, "suspend the viewer; the training goes on", do_leave, UI_SUSPEND},
     {CONTEXT_MAIN, {'d'}, "d", "Detach", 2, "leave; the training goes on (ssltop attach looks at it again)", do_leave, UI_LEAVE},
@@ -247,10 +239,10 @@ const struct action action_table[] = {
     {CONTEXT_COMMAND, {KEYS_DELETE}, "Delete", NULL, 0, "delete the character here", do_edit, EDIT_DELETE},
     {CONTEXT_COMMAND, {KEY_CTRL('U')}, "Ctrl-U", NULL, 0, "delete the line", do_edit, EDIT_CLEAR},
 
-    {CONTEXT_HELP, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "scroll on", do_scroll, 1},
-    {CONTEXT_HELP, {KEYS_UP, 'k'}, "Up k", NULL, 0, "scroll back", do_scroll, -1},
-    {CONTEXT_HELP, {KEYS_PAGE_DOWN, ' '}, "PgDn Space", NULL, 0, "half a page on", do_scroll, 2},
-    {CONTEXT_HELP, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "half a page back", do_scroll, -2},
+    {CONTEXT_HELP, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "scroll on", navigate_scroll, 1},
+    {CONTEXT_HELP, {KEYS_UP, 'k'}, "Up k", NULL, 0, "scroll back", navigate_scroll, -1},
+    {CONTEXT_HELP, {KEYS_PAGE_DOWN, ' '}, "PgDn Space", NULL, 0, "half a page on", navigate_scroll, 2},
+    {CONTEXT_HELP, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "half a page back", navigate_scroll, -2},
     {CONTEXT_HELP, {KEYS_ESCAPE, '?', 'q'}, "Esc ? q", NULL, 0, "close the help", do_context, CONTEXT_MAIN},
 
     {CONTEXT_MAIN, {0}, NULL, NULL, 0, NULL, NULL, 0},

@@ -11,6 +11,8 @@ enum key {
     KEYS_DOWN,
     KEYS_LEFT,
     KEYS_RIGHT,
+    KEYS_FAR_LEFT, // with Shift
+    KEYS_FAR_RIGHT,
     KEYS_PAGE_UP,
     KEYS_PAGE_DOWN,
     KEYS_HOME,

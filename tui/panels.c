@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "tui/format.h"
-#include "tui/plot.h"
-#include "tui/view.h"
-
-enum { GUTTER = 6 }; // columns of axis labels
+#include "tui/timeplot.h"
 
 // How the two kinds of line look, for titles and legends.
 #define SOLID  "\u2824\u2824 "
@@ -118,70 +115,15 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
 
 // --- over steps ---
 
-struct time_plot {
-    struct rect area;
-    int64_t per; // steps a column of dots
-    int columns;
-    struct span *col;
-};
-
-static int time_open(struct canvas *c, struct rect in, const struct scene *s, int right_gutter,
-                     struct time_plot *t)
-{
-    t->area = (struct rect){in.y, in.x + GUTTER, in.h, in.w - GUTTER - right_gutter};
-    t->columns = 2 * t->area.w;
-    if (t->area.w < 4 || t->area.h < 2)
-        return -1;
-    if (s->h->last_step < 0) {
-        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
-        return -1;
-    }
-    t->per = plot_steps_per_column(s->h->last_step, t->columns);
-    t->col = calloc((size_t)t->columns, sizeof *t->col);
-    return t->col ? 0 : -1;
-}
-
-static struct span read_series(struct time_plot *t, const struct series *p)
-{
-    struct span all = {NAN, NAN, NAN};
-    for (int x = 0; x < t->columns; x++) {
-        t->col[x] = series_range(p, x * t->per, (x + 1) * t->per);
-        all.lo = fminf(all.lo, t->col[x].lo);
-        all.hi = fmaxf(all.hi, t->col[x].hi);
-    }
-    return all;
-}
-
-// The column of dots of a step; one behind the last step (an evaluation at the end) is in the last.
-static int column_of(const struct time_plot *t, int64_t step)
-{
-    int64_t column = step / t->per;
-    return column < t->columns ? (int)column : t->columns - 1;
-}
-
-// Switches that were, and the next one that is planned if the axis reaches it.
-static void draw_marks(struct canvas *c, const struct time_plot *t, const struct scene *s)
-{
-    const struct history *h = s->h;
-    for (int i = 1; i < h->n_mode; i++)
-        plot_mark(c, t->area, (int)(h->mode[i].step / t->per), 0x250A,
-                  mode_letter(mode_find(h->mode[i].mode)), ROLE_MARK);
-    int64_t step;
-    int mode;
-    if (course_next(s->c, h->last_step, &step, &mode) && step / t->per < t->columns)
-        plot_mark(c, t->area, (int)(step / t->per), 0x2506, mode_letter(mode), ROLE_DIM);
-}
-
 void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     char title[160], right[128] = "";
     int64_t at = -1;
-    double offset = history_auc_offset(h, &at);
-    snprintf(title, sizeof title, "AUC live %s", format_fixed(h->last.metric[METRIC_AUC], 3).s);
+    double offset = history_auc_offset(h, &at), now = time_value(s, METRIC_AUC);
     if (h->last_step < 0)
         snprintf(title, sizeof title, "AUC");
-    else if (!isfinite(h->last.metric[METRIC_AUC]) && h->spectrum_step >= 0)
+    else if (s->v->cursor < 0 && !isfinite(now) && h->spectrum_step >= 0)
         snprintf(
             title, sizeof title, "AUC live %s of step %s",
             format_fixed(
@@ -189,27 +131,28 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
                 3)
                 .s,
             format_count(h->spectrum_step).s);
+    else
+        snprintf(title, sizeof title, "AUC live %s", format_fixed(now, 3).s);
     if (isfinite(offset))
         snprintf(right, sizeof right, "exact %s%s @%s", offset < 0 ? "" : "+",
                  format_fixed(offset, 3).s, format_count(at).s);
     struct rect in = box(c, r, title, right);
-    struct time_plot t = {0};
-    if (time_open(c, in, s, 0, &t))
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
         return;
-    struct span range = read_series(&t, &h->series[METRIC_AUC]);
+    struct span range = time_read(&t, &h->series[METRIC_AUC]);
     for (int i = 0; i < h->n_eval; i++) {
         range.lo = fminf(range.lo, (float)h->eval[i].metric[METRIC_AUC]);
         range.hi = fmaxf(range.hi, (float)h->eval[i].metric[METRIC_AUC]);
     }
-    struct axis a = axis_linear(range.lo, range.hi, 0.1, 0.5, 1, t.area.h > 3 ? t.area.h / 2 : 2);
+    struct axis a = time_axis(&t, range, 0.1, 0.5, 1);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
-    plot_step_labels(c, t.area, t.per, ROLE_DIM);
-    draw_marks(c, &t, s);
+    time_marks(&t);
     plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
-        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), h->eval[i].metric[METRIC_AUC],
-                  0x25C6, ROLE_EXACT);
-    free(t.col);
+        time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[METRIC_AUC], 0x25C6, ROLE_EXACT);
+    time_cursor(&t);
+    time_close(&t);
 }
 
 void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
@@ -219,18 +162,18 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     snprintf(title, sizeof title, SOLID "loss");
     if (h->last_step >= 0) {
         snprintf(title, sizeof title, SOLID "loss %s",
-                 format_fixed(h->last.metric[METRIC_LOSS], 3).s);
+                 format_fixed(time_value(s, METRIC_LOSS), 3).s);
         int n = snprintf(right, sizeof right, DASHED "z-std %s",
-                         format_fixed(h->last.metric[METRIC_ZSTD], 3).s);
+                         format_fixed(time_value(s, METRIC_ZSTD), 3).s);
         if (r.w >= 50)
-            snprintf(right + n, sizeof right - (size_t)n, "  lr %s", format_value(h->last.lr, 3).s);
+            snprintf(right + n, sizeof right - (size_t)n, "  lr %s",
+                     format_value(time_value(s, SERIES_LR), 3).s);
     }
     struct rect in = box(c, r, title, right);
-    struct time_plot t = {0};
-    if (time_open(c, in, s, GUTTER, &t))
+    struct time_plot t;
+    if (time_open(&t, c, in, s, GUTTER))
         return;
-    plot_step_labels(c, t.area, t.per, ROLE_DIM);
-    draw_marks(c, &t, s);
+    time_marks(&t);
     const struct {
         int series, labels_left;
         enum line line;
@@ -240,16 +183,16 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
         {METRIC_LOSS, 1, LINE_SOLID, ROLE_LIVE},
     };
     for (int i = 0; i < 2; i++) {
-        struct span range = read_series(&t, &h->series[curves[i].series]);
+        struct span range = time_read(&t, &h->series[curves[i].series]);
         const struct metric *m = &metric_table[curves[i].series];
         // Another method's loss, or a rounding, may leave the range that the table knows.
-        struct axis a = axis_linear(range.lo, range.hi, 0.2, fmin(m->lo, range.lo),
-                                    fmax(m->hi, range.hi), t.area.h > 3 ? t.area.h / 2 : 2);
+        struct axis a = time_axis(&t, range, 0.2, fmin(m->lo, range.lo), fmax(m->hi, range.hi));
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
         plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
     }
-    free(t.col);
+    time_cursor(&t);
+    time_close(&t);
 }
 
 // --- probe accuracy ---
@@ -307,8 +250,8 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
         snprintf(right, sizeof right, "\u25C6 measured %s %% @%s",
                  format_fixed(100 * last->probe, 1).s, format_count(last->step).s);
     struct rect in = box(c, r, title, right);
-    struct time_plot t = {0};
-    if (time_open(c, in, s, 0, &t))
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
         return;
     static const struct {
         int series;
@@ -319,7 +262,7 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
                   {SERIES_FORECAST, LINE_SOLID, ROLE_LIVE}};
     struct span range = {NAN, NAN, NAN};
     for (int i = 0; i < 3; i++) {
-        struct span one = read_series(&t, &h->series[curves[i].series]);
+        struct span one = time_read(&t, &h->series[curves[i].series]);
         range.lo = fminf(range.lo, one.lo);
         range.hi = fmaxf(range.hi, one.hi);
     }
@@ -327,20 +270,19 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
         range.lo = fminf(range.lo, (float)(100 * h->eval[i].probe));
         range.hi = fmaxf(range.hi, (float)(100 * h->eval[i].probe));
     }
-    struct axis a = axis_linear(range.lo, range.hi, 5, 0, 100, t.area.h > 3 ? t.area.h / 2 : 2);
-    plot_step_labels(c, t.area, t.per, ROLE_DIM);
-    draw_marks(c, &t, s);
+    struct axis a = time_axis(&t, range, 5, 0, 100);
+    time_marks(&t);
     if (isfinite(range.lo))
         plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     for (int i = 0; i < 3; i++) {
-        read_series(&t, &h->series[curves[i].series]);
+        time_read(&t, &h->series[curves[i].series]);
         plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
     }
     for (int i = 0; i < h->n_eval; i++)
-        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), 100 * h->eval[i].probe, 0x25C6,
-                  ROLE_EXACT);
+        time_sign(&t, &a, h->eval[i].step, 100 * h->eval[i].probe, 0x25C6, ROLE_EXACT);
     forecast_hint(c, in, h);
-    free(t.col);
+    time_cursor(&t);
+    time_close(&t);
 }
 
 int panel_has_probe(const struct history *h)
@@ -365,16 +307,14 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     const struct history *h = s->h;
     const char *unit, *name = series_title(series, &unit);
     char title[120];
-    double now = h->last_step < 0
-                     ? NAN
-                     : series_range(&h->series[series], h->last_step, h->last_step + 1).last;
+    double now = time_value(s, series);
     snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
              unit);
     struct rect in = box(c, r, title, "");
-    struct time_plot t = {0};
-    if (time_open(c, in, s, 0, &t))
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
         return;
-    struct span range = read_series(&t, &h->series[series]);
+    struct span range = time_read(&t, &h->series[series]);
     int is_metric = series < METRIC_COUNT;
     double least = is_metric && isfinite(metric_table[series].lo) ? metric_table[series].lo
                    : is_metric                                    ? -INFINITY
@@ -387,17 +327,15 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
         range.hi = fmaxf(range.hi, (float)h->eval[i].metric[series]);
     }
     double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
-    struct axis a =
-        axis_linear(range.lo, range.hi, isfinite(span) ? span : 1, fmin(least, range.lo),
-                    fmax(most, range.hi), t.area.h > 3 ? t.area.h / 2 : 2);
+    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, fmin(least, range.lo),
+                              fmax(most, range.hi));
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
-    plot_step_labels(c, t.area, t.per, ROLE_DIM);
-    draw_marks(c, &t, s);
+    time_marks(&t);
     plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; is_metric && i < h->n_eval; i++)
-        plot_sign(c, t.area, &a, column_of(&t, h->eval[i].step), h->eval[i].metric[series], 0x25C6,
-                  ROLE_EXACT);
-    free(t.col);
+        time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[series], 0x25C6, ROLE_EXACT);
+    time_cursor(&t);
+    time_close(&t);
 }
 
 // --- lists ---

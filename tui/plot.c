@@ -120,6 +120,18 @@ void plot_mark(struct canvas *c, struct rect r, int column, uint32_t line, uint3
         canvas_put(c, r.y + y, r.x + column / 2, y ? line : letter, role);
 }
 
+void plot_cursor(struct canvas *c, struct rect r, int column, enum role role)
+{
+    if (column < 0 || column >= 2 * r.w)
+        return;
+    for (int y = r.y; y < r.y + r.h; y++) {
+        const struct cell *p = canvas_at(c, y, r.x + column / 2);
+        if (p)
+            canvas_put(c, y, r.x + column / 2,
+                       p->ch == ' ' || p->ch == 0x250A || p->ch == 0x2506 ? 0x2502 : p->ch, role);
+    }
+}
+
 static struct text label_of(const struct axis *a, double v)
 {
     struct text t;
@@ -157,16 +169,16 @@ int64_t plot_steps_per_column(int64_t last, int columns)
     return per;
 }
 
-void plot_step_labels(struct canvas *c, struct rect r, int64_t per_column, enum role role)
+void plot_step_labels(struct canvas *c, struct rect r, int64_t from, int64_t per_column,
+                      enum role role)
 {
     int64_t range = per_column * 2 * r.w;
     double step = round_up((double)range / (r.w / 10 > 0 ? r.w / 10 : 1));
-    if (step < 1)
-        step = 1;
+    int64_t each = step < 1 ? 1 : (int64_t)step;
     int y = r.y + r.h, free_from = r.x;
-    for (int64_t v = 0; v < range; v += (int64_t)step) {
+    for (int64_t v = (from + each - 1) / each * each; v < from + range; v += each) {
         struct text t = format_count(v);
-        int x = r.x + (int)(v / per_column) / 2, n = text_columns(t.s);
+        int x = r.x + (int)((v - from) / per_column) / 2, n = text_columns(t.s);
         if (x < free_from || x + n > r.x + r.w)
             continue;
         canvas_text(c, y, x, n, role, t.s);

@@ -36,6 +36,8 @@ void plot_sign(struct canvas *c, struct rect r, const struct axis *a, int column
 // over it.
 void plot_mark(struct canvas *c, struct rect r, int column, uint32_t line, uint32_t letter,
                enum role role);
+// A vertical line in the free cells of a column of dots; a curve in it stays, in the line's role.
+void plot_cursor(struct canvas *c, struct rect r, int column, enum role role);
 // Labels of an axis, right-aligned in `w` columns that end left of x (left = 1) or left-aligned
 // from x on.
 void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, int w, int left,
@@ -45,7 +47,9 @@ void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, i
 // so that a growing run leaves old columns where they are and from time to time joins pairs of
 // them.
 int64_t plot_steps_per_column(int64_t last, int columns);
-// Round step numbers along the bottom line of a frame under the plot.
-void plot_step_labels(struct canvas *c, struct rect r, int64_t per_column, enum role role);
+// Round step numbers along the bottom line of a frame under the plot, whose first column of dots
+// begins at step `from`.
+void plot_step_labels(struct canvas *c, struct rect r, int64_t from, int64_t per_column,
+                      enum role role);
 
 #endif

@@ -180,6 +180,7 @@ static void draw_small(struct canvas *c, const struct scene *s)
 void screen_draw(struct canvas *c, const struct scene *s)
 {
     canvas_clear(c);
+    s->v->per = s->v->span = 0;
     if (c->w < LEAST_WIDTH || c->h < LEAST_HEIGHT) {
         draw_small(c, s);
     } else {

@@ -178,6 +178,8 @@ int64_t terminal_key(void)
         {KEY_DOWN, KEYS_DOWN},
         {KEY_LEFT, KEYS_LEFT},
         {KEY_RIGHT, KEYS_RIGHT},
+        {KEY_SLEFT, KEYS_FAR_LEFT},
+        {KEY_SRIGHT, KEYS_FAR_RIGHT},
         {KEY_PPAGE, KEYS_PAGE_UP},
         {KEY_NPAGE, KEYS_PAGE_DOWN},
         {KEY_HOME, KEYS_HOME},

@@ -18,6 +18,7 @@ enum role {
     ROLE_START,  // how it was at the start
     ROLE_SECOND, // second curve of a plot
     ROLE_MARK,   // switches in time plots
+    ROLE_CURSOR, // the step that is read off
     ROLE_MULTI,  // modes, in the order of enum mode
     ROLE_CONTINUAL,
     ROLE_CUMULATIVE,

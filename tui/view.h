@@ -31,6 +31,11 @@ enum { LINE_SIZE = 256, LINES_KEPT = 16 };
 struct view_state {
     int view;   // row of view_table
     int linear; // spectrum axis
+    // Time plots.
+    int64_t cursor;    // the step that is read off; -1: the newest
+    int64_t centre;    // what the window is centred on; -1: the cursor
+    int zoom;          // halvings of the window; 0: the whole run
+    int64_t per, span; // steps of a column of dots and of the window, told by the drawing
     // Lists: first line shown, clamped when drawn, and lines of a page, told by the drawing.
     int scroll, page, help_scroll, help_page;
     enum context context;

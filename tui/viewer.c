@@ -75,6 +75,7 @@ static int on_record(void *to, const struct record *r, struct error *e)
     course_add(&w->c, &w->h, r);
     if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
         w->v.asked_pause = -1;
+    w->v.cursor = w->v.centre = -1;
     w->v.heard = clock_now();
     w->dirty = 1;
     return 0;
@@ -295,6 +296,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->source = source;
     w->child = o->child;
     w->v.asked_pause = -1;
+    w->v.cursor = w->v.centre = -1;
     w->v.heard = w->v.rss = NAN;
     w->v.ascii = o->ascii || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);

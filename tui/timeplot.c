@@ -1,0 +1,116 @@
+// Plots over steps.
+#include "tui/timeplot.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "tui/format.h"
+
+int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struct scene *s,
+              int right_gutter)
+{
+    *t = (struct time_plot){
+        .c = c, .s = s, .area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER - right_gutter}};
+    if (t->area.w < 4 || t->area.h < 2)
+        return -1;
+    if (s->h->last_step < 0) {
+        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
+        return -1;
+    }
+    t->win = window_of(s->v, s->h->last_step, 2 * t->area.w);
+    t->col = calloc((size_t)t->win.columns, sizeof *t->col);
+    if (!t->col)
+        return -1;
+    if (t->win.per < s->v->per || s->v->per < 1) {
+        s->v->per = t->win.per;
+        s->v->span = t->win.per * t->win.columns;
+    }
+    plot_step_labels(c, t->area, t->win.from, t->win.per, ROLE_DIM);
+    return 0;
+}
+
+void time_close(struct time_plot *t)
+{
+    free(t->col);
+    t->col = NULL;
+}
+
+struct span time_read(struct time_plot *t, const struct series *p)
+{
+    struct span all = {NAN, NAN, NAN};
+    for (int x = 0; x < t->win.columns; x++) {
+        int64_t from = t->win.from + x * t->win.per;
+        t->col[x] = series_range(p, from, from + t->win.per);
+        all.lo = fminf(all.lo, t->col[x].lo);
+        all.hi = fmaxf(all.hi, t->col[x].hi);
+    }
+    return all;
+}
+
+struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
+                      double most)
+{
+    return axis_linear(range.lo, range.hi, span, least, most, t->area.h > 3 ? t->area.h / 2 : 2);
+}
+
+static int column_of(const struct time_plot *t, int64_t step)
+{
+    return window_column(&t->win, step, t->s->h->last_step);
+}
+
+void time_marks(const struct time_plot *t)
+{
+    const struct history *h = t->s->h;
+    for (int i = 1; i < h->n_mode; i++)
+        plot_mark(t->c, t->area, column_of(t, h->mode[i].step), 0x250A,
+                  mode_letter(mode_find(h->mode[i].mode)), ROLE_MARK);
+    int64_t step;
+    int mode;
+    if (!course_next(t->s->c, h->last_step, &step, &mode))
+        return;
+    int64_t column = (step - t->win.from) / t->win.per;
+    if (column < t->win.columns)
+        plot_mark(t->c, t->area, (int)column, 0x2506, mode_letter(mode), ROLE_DIM);
+}
+
+void time_curve(struct time_plot *t, const struct axis *a, const struct series *p, enum line line,
+                enum role role)
+{
+    time_read(t, p);
+    plot_curve(t->c, t->area, a, t->col, line, role);
+}
+
+void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
+               enum role role)
+{
+    plot_sign(t->c, t->area, a, column_of(t, step), v, ch, role);
+}
+
+void time_cursor(const struct time_plot *t)
+{
+    if (t->s->v->cursor < 0)
+        return;
+    int column = column_of(t, t->s->v->cursor);
+    if (column < 0)
+        return;
+    plot_cursor(t->c, t->area, column, ROLE_CURSOR);
+    struct text step = format_count(t->s->v->cursor);
+    int n = text_columns(step.s), x = t->area.x + column / 2 - n / 2, y = t->area.y + t->area.h;
+    x = x + n > t->area.x + t->area.w ? t->area.x + t->area.w - n : x;
+    x = x < t->area.x ? t->area.x : x;
+    if (x > t->area.x)
+        canvas_put(t->c, y, x - 1, 0x2500, ROLE_FRAME);
+    canvas_text(t->c, y, x, n, ROLE_SELECTED, step.s);
+}
+
+int64_t time_step(const struct scene *s)
+{
+    int64_t at = s->v->cursor;
+    return at >= 0 && at < s->h->last_step ? at : s->h->last_step;
+}
+
+double time_value(const struct scene *s, int series)
+{
+    int64_t at = time_step(s);
+    return at < 0 ? NAN : series_range(&s->h->series[series], at, at + 1).last;
+}

@@ -1,0 +1,47 @@
+// A plot over steps: window, mode switches, cursor, curves of series, signs of what was measured.
+// What is common to every panel with steps along its bottom.
+#ifndef SSLTOP_TUI_TIMEPLOT_H
+#define SSLTOP_TUI_TIMEPLOT_H
+
+#include "tui/plot.h"
+#include "tui/view.h"
+#include "tui/window.h"
+
+enum { GUTTER = 6 }; // columns of axis labels
+
+struct time_plot {
+    struct canvas *c;
+    const struct scene *s;
+    struct rect area;
+    struct window win;
+    struct span *col; // one a column of dots, for time_read and time_curve
+};
+
+// The plot inside the box `in`: an axis at the left, `right_gutter` columns free at the right.
+// Labels the steps on the box's bottom line. -1: too small, no step yet (said in the box), or out
+// of memory; else close it.
+int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struct scene *s,
+              int right_gutter);
+void time_close(struct time_plot *t);
+
+// The values of a series in the window; their whole range as the result.
+struct span time_read(struct time_plot *t, const struct series *p);
+// An axis around `range` within [least, most], at least `span` long, as many labels as fit.
+struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
+                      double most);
+// Switches that were, and the next one that is planned if the window reaches it. Before the curves.
+void time_marks(const struct time_plot *t);
+void time_curve(struct time_plot *t, const struct axis *a, const struct series *p, enum line line,
+                enum role role);
+// A sign at a step and a value.
+void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
+               enum role role);
+// The cursor's line and step, if there is one. After the curves.
+void time_cursor(const struct time_plot *t);
+
+// The step that the screen speaks of: the cursor's, else the newest; -1: none yet.
+int64_t time_step(const struct scene *s);
+// The value of a series at that step; NaN: none.
+double time_value(const struct scene *s, int series);
+
+#endif
