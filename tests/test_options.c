@@ -330,7 +330,19 @@ Test(options, an_unknown_name_is_told_the_nearest)
     memcpy(longer, "--", 2);
     longer[sizeof longer - 1] = '\0';
     cr_assert(PARSE(&o, NULL, &e, longer) == -1);
-    cr_assert(strstr(e.text, "nearest") != NULL, "%s", e.text);
+    cr_assert(strstr(e.text, "unknown option --aaa") != NULL, "%s", e.text);
+}
+
+Test(options, a_name_like_none_is_told_where_they_are_listed)
+{
+    static const char *const names[] = {"--bogus", "--x", "--frobnicate"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct options o;
+        struct error e;
+        cr_assert(PARSE(&o, NULL, &e, (char *)names[i]) == -1);
+        cr_assert(strstr(e.text, names[i]) && strstr(e.text, "--help lists them"), "%s", e.text);
+        cr_assert(!strstr(e.text, "nearest"), "%s", e.text);
+    }
 }
 
 // --- the configuration file ---

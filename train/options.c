@@ -200,7 +200,8 @@ static int set_row(struct options *o, const struct option_row *row, const char *
     return set_number(o, row, value, e);
 }
 
-// The known name that is nearest to a mistyped one: a beginning of it, else by edit distance.
+// The known name that is nearest to a mistyped one: a beginning of it, else by edit distance. NULL
+// when half of it would have to change: that is no slip of the fingers.
 static const char *nearest(const char *name)
 {
     const char *best = option_table[0].name;
@@ -227,15 +228,17 @@ static const char *nearest(const char *name)
             best = other;
         }
     }
-    return best;
+    return 2 * least < n ? best : NULL;
 }
 
 static int unknown(const char *dashes, const char *name, struct error *e)
 {
     char shown[80];
     text_clean(shown, sizeof shown, name);
-    return error_set(e, "unknown option %s%s; the nearest is %s%s", dashes, shown, dashes,
-                     nearest(name));
+    const char *near = nearest(name);
+    if (!near)
+        return error_set(e, "unknown option %s%s; ssltop train --help lists them", dashes, shown);
+    return error_set(e, "unknown option %s%s; the nearest is %s%s", dashes, shown, dashes, near);
 }
 
 int options_set(struct options *o, const char *name, const char *value, struct error *e)
