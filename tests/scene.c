@@ -14,13 +14,13 @@ void scene_init(struct test_scene *t)
     *t = (struct test_scene){0};
     cr_assert_eq(history_init(&t->h, NULL), 0);
     t->v.asked_pause = -1;
-    t->v.cursor = t->v.centre = -1;
+    t->v.cursor = t->v.centre = t->v.mark = -1;
     t->v.rss = 0.9e9;
     t->v.link = LINK_LIVE;
     t->v.can_steer = 1;
     t->v.now = t->v.heard = 1000;
     snprintf(t->v.name, sizeof t->v.name, "study-1");
-    t->s = (struct scene){&t->h, &t->c, &t->v};
+    t->s = (struct scene){&t->h, &t->c, &t->v, NULL};
 }
 
 void scene_free(struct test_scene *t)

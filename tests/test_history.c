@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "scene.h"
+#include "tui/past.h"
 #include "tui/series.h"
 
 static uint32_t next(uint32_t *x)
@@ -235,23 +236,6 @@ Test(history, pause_and_end)
     scene_free(&t);
 }
 
-Test(history, only_the_newest_events)
-{
-    struct test_scene t;
-    char text[32];
-    scene_init(&t);
-    for (int i = 0; i < 3 * HISTORY_EVENTS; i++) {
-        snprintf(text, sizeof text, "number %d", i);
-        scene_event(&t, i, "warning", "trainer", "", "", text);
-    }
-    cr_assert_not_null(strstr(history_event(&t.h, 0)->text, "number 1535"));
-    cr_assert_not_null(strstr(history_event(&t.h, HISTORY_EVENTS - 1)->text, "number 1024"));
-    cr_assert_null(history_event(&t.h, HISTORY_EVENTS));
-    cr_assert_null(history_event(&t.h, -1));
-    cr_assert(history_event(&t.h, 0)->warning);
-    scene_free(&t);
-}
-
 Test(history, bounded_lists_keep_first_and_newest)
 {
     struct test_scene t;
@@ -339,5 +323,71 @@ Test(course, borders_are_where_chunks_begin)
         }
         at = border;
     }
+    scene_free(&t);
+}
+
+// At any step the past of a run says what a run that ended there would have said.
+Test(history, the_past_is_what_was_known_then)
+{
+    static const int64_t steps[] = {0, 1, 467, 468, 620, 859, 860, 1100, 1283};
+    struct test_scene all, then;
+    scene_init(&all);
+    scene_train(&all, 1284);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        int64_t at = steps[i];
+        struct history past;
+        scene_init(&then);
+        scene_train(&then, (int)at + 1);
+        history_past(&all.h, at, &past);
+        // what stands behind the last step of a run that ended there comes one step later
+        int at_its_end = at == 467;
+        const struct history *h = &then.h;
+        cr_assert_eq(past.last_step, at);
+        cr_assert_eq(past.steps, at + 1);
+        cr_assert_eq(past.n_eval, h->n_eval - at_its_end);
+        cr_assert_eq(past.n_mode, h->n_mode);
+        cr_assert_eq(past.n_event, h->n_event - 2 * at_its_end);
+        if (past.n_event)
+            cr_assert_str_eq(history_event(&past, 0)->text, past.event[past.n_event - 1].text);
+        cr_assert_eq(past.spectrum_step, h->spectrum_step);
+        cr_assert_str_eq(past.last.mode, h->last.mode);
+        cr_assert_eq(past.last.chunk, h->last.chunk);
+        for (int k = 0; k < SERIES_COUNT; k++)
+            for (int64_t from = -3; from < 1400; from += 97) {
+                struct span a = series_range(&past.series[k], from, from + 300),
+                            b = series_range(&h->series[k], from, from + 300);
+                cr_assert(memcmp(&a, &b, sizeof a) == 0 || (isnan(a.lo) && isnan(b.lo)),
+                          "series %d at %lld", k, (long long)from);
+            }
+        for (int m = 0; m < METRIC_COUNT; m++)
+            cr_assert(isnan(past.last.metric[m]) ? isnan(h->last.metric[m])
+                                                 : fabs(past.last.metric[m] - h->last.metric[m]) <=
+                                                       1e-6 * fabs(h->last.metric[m]));
+        scene_free(&then);
+    }
+    struct history past;
+    history_past(&all.h, -1, &past);
+    cr_assert(past.last_step == -1 && past.n_event == 0 && past.n_eval == 0);
+    history_past(&all.h, 5000, &past);
+    cr_assert_eq(memcmp(&past, &all.h, sizeof past), 0);
+    scene_free(&all);
+}
+
+// Events are kept to a bound; the newest stay.
+Test(history, many_events)
+{
+    struct test_scene t;
+    char text[32];
+    scene_init(&t);
+    for (int i = 0; i < 3 * HISTORY_EVENTS; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        scene_event(&t, i, "warning", "trainer", "", "", text);
+    }
+    cr_assert(history_event(&t.h, 0)->warning);
+    cr_assert(t.h.n_event <= HISTORY_EVENTS && t.h.n_event >= HISTORY_EVENTS / 2);
+    for (int64_t i = 0; i < t.h.n_event; i++)
+        cr_assert_eq(history_event(&t.h, i)->step, 3 * HISTORY_EVENTS - 1 - i);
+    cr_assert_null(history_event(&t.h, t.h.n_event));
+    cr_assert_null(history_event(&t.h, -1));
     scene_free(&t);
 }

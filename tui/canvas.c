@@ -31,6 +31,7 @@ static const struct {
     {0x253C, '+'}, {0x253F, '+'}, {0x254B, '#'},                // chunk borders, segment border
     {0x2588, '#'}, {0x2591, '.'}, {0x2592, '='}, {0x2593, '#'}, // blocks
     {0x25B6, '>'}, {0x25CF, 'O'}, {0x25C6, 'o'}, {0x25A0, '#'}, // signs
+    {0x2020, '+'},                                              // mark
     {0x275A, '"'},                                              // pause
     {0x2713, '*'},                                              // check mark
 };

@@ -21,8 +21,7 @@ int history_init(struct history *h, struct error *e)
     h->first_live.step = h->live.step = h->first_exact.step = h->exact.step = -1;
     h->eval = calloc(HISTORY_EVALS, sizeof *h->eval);
     h->mode = calloc(HISTORY_SWITCHES, sizeof *h->mode);
-    h->event = calloc(HISTORY_EVENTS, sizeof *h->event);
-    if (h->eval && h->mode && h->event)
+    if (h->eval && h->mode)
         return 0;
     history_free(h);
     return error_set(e, "out of memory for the history of a run");
@@ -112,6 +111,8 @@ static int add_step(struct history *h, int64_t step, const struct record_step *r
     bad |= series_add(&h->series[SERIES_FORECAST], step, 100 * r->forecast);
     bad |= series_add(&h->series[SERIES_FORECAST_LO], step, 100 * r->forecast_lo);
     bad |= series_add(&h->series[SERIES_FORECAST_HI], step, 100 * r->forecast_hi);
+    bad |= series_add(&h->series[SERIES_TIME], step, r->t);
+    bad |= series_add(&h->series[SERIES_CHUNK], step, r->chunk < 0 ? NAN : r->chunk);
     if (bad)
         return error_set(e, "out of memory for the series of a run");
     h->last = *r;
@@ -161,16 +162,25 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
     return keep_spectrum(now, step, r, e);
 }
 
-static void add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,
-                           const char *text)
+static int add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,
+                          const char *text, struct error *e)
 {
-    if (h->n_event == HISTORY_EVENTS) { // keep the newest
-        memmove(h->event, h->event + 1, (HISTORY_EVENTS - 1) * sizeof *h->event);
-        h->n_event--;
+    if (h->n_event == h->event_cap && h->event_cap < HISTORY_EVENTS) {
+        int cap = h->event_cap ? 2 * h->event_cap : 256;
+        struct history_event *grown = realloc(h->event, (size_t)cap * sizeof *grown);
+        if (!grown)
+            return error_set(e, "out of memory for the events of a run");
+        h->event = grown;
+        h->event_cap = cap;
+    }
+    if (h->n_event == HISTORY_EVENTS) {
+        h->n_event -= HISTORY_EVENTS / 4;
+        memmove(h->event, h->event + HISTORY_EVENTS / 4, (size_t)h->n_event * sizeof *h->event);
     }
     struct history_event *v = &h->event[h->n_event++];
     *v = (struct history_event){.step = step, .warning = warning, .kind = kind};
     text_clean(v->text, sizeof v->text, text);
+    return 0;
 }
 
 // Remarks and evaluations (or these only) from `step` on are of a past that did not happen, or come
@@ -181,13 +191,16 @@ static void forget_events(struct history *h, int64_t step, int only_measured)
     for (int i = 0; i < h->n_event; i++) {
         enum history_kind kind = h->event[i].kind;
         int goes = kind == HISTORY_MEASURED || (kind == HISTORY_REMARK && !only_measured);
-        if (!goes || h->event[i].step < step)
-            h->event[kept++] = h->event[i];
+        if (goes && h->event[i].step >= step)
+            continue;
+        if (kept != i)
+            h->event[kept] = h->event[i];
+        kept++;
     }
     h->n_event = kept;
 }
 
-static void add_eval(struct history *h, int64_t step, const struct record_eval *r)
+static int add_eval(struct history *h, int64_t step, const struct record_eval *r, struct error *e)
 {
     while (h->n_eval && h->eval[h->n_eval - 1].step >= step)
         h->n_eval--;
@@ -210,7 +223,7 @@ static void add_eval(struct history *h, int64_t step, const struct record_eval *
     snprintf(text, sizeof text, "exact AUC %.3f%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
              v->metric[METRIC_RANKME]);
     forget_events(h, step, 1);
-    add_event_text(h, step, HISTORY_MEASURED, 0, text);
+    return add_event_text(h, step, HISTORY_MEASURED, 0, text, e);
 }
 
 static int is_steering(const struct record_event *r)
@@ -219,7 +232,7 @@ static int is_steering(const struct record_event *r)
            strcmp(r->what, "until") == 0 || strcmp(r->what, "lr") == 0;
 }
 
-static void add_event(struct history *h, int64_t step, const struct record_event *r)
+static int add_event(struct history *h, int64_t step, const struct record_event *r, struct error *e)
 {
     if (strcmp(r->what, "pause") == 0)
         h->paused = 1;
@@ -232,8 +245,9 @@ static void add_event(struct history *h, int64_t step, const struct record_event
         snprintf(change, sizeof change, " %s%s%s", r->from, r->from[0] ? " \u2192 " : "", r->to);
     snprintf(text, sizeof text, "%s%s%s%s%s%s%s", r->what, change, r->text[0] ? ": " : "", r->text,
              r->by[0] ? " (" : "", r->by, r->by[0] ? ")" : "");
-    add_event_text(h, step, is_steering(r) ? HISTORY_STEERING : HISTORY_REMARK,
-                   strcmp(r->what, "warning") == 0 || strcmp(r->what, "guard") == 0, text);
+    return add_event_text(h, step, is_steering(r) ? HISTORY_STEERING : HISTORY_REMARK,
+                          strcmp(r->what, "warning") == 0 || strcmp(r->what, "guard") == 0, text,
+                          e);
 }
 
 int history_add(struct history *h, const struct record *r, struct error *e)
@@ -249,17 +263,14 @@ int history_add(struct history *h, const struct record *r, struct error *e)
     case RECORD_SPECTRUM:
         return add_spectrum(h, r->step, &r->u.spectrum, e);
     case RECORD_EVAL:
-        add_eval(h, r->step, &r->u.eval);
-        return 0;
+        return add_eval(h, r->step, &r->u.eval, e);
     case RECORD_EVENT:
-        add_event(h, r->step, &r->u.event);
-        return 0;
+        return add_event(h, r->step, &r->u.event, e);
     case RECORD_CHECKPOINT:
         h->checkpoint_step = r->step;
         text_clean(h->checkpoint, sizeof h->checkpoint, r->u.checkpoint.file);
         snprintf(text, sizeof text, "checkpoint %s", h->checkpoint);
-        add_event_text(h, r->step, HISTORY_REMARK, 0, text);
-        return 0;
+        return add_event_text(h, r->step, HISTORY_REMARK, 0, text, e);
     case RECORD_DEVICE:
         h->device = r->u.device;
         text_clean(h->device.others_text, sizeof h->device.others_text, r->u.device.others_text);
@@ -272,8 +283,8 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         text_clean(h->end_text, sizeof h->end_text, r->u.end.text);
         snprintf(text, sizeof text, "%s%s%s", h->end_reason, h->end_text[0] ? ": " : "",
                  h->end_text);
-        add_event_text(h, r->step, HISTORY_REMARK, strcmp(h->end_reason, "failed") == 0, text);
-        return 0;
+        return add_event_text(h, r->step, HISTORY_REMARK, strcmp(h->end_reason, "failed") == 0,
+                              text, e);
     case RECORD_UNKNOWN:
         return 0;
     }

@@ -19,9 +19,12 @@ enum {
     SERIES_FORECAST = SERIES_PHASE + PHASE_COUNT, // accuracies in percent
     SERIES_FORECAST_LO,
     SERIES_FORECAST_HI,
+    SERIES_TIME,  // seconds since the run began
+    SERIES_CHUNK, // none where the mode has none
     SERIES_COUNT
 };
-enum { HISTORY_EVENTS = 512, HISTORY_EVALS = 4096, HISTORY_SWITCHES = 4096 };
+// Of events the oldest go first; evaluations are thinned out.
+enum { HISTORY_EVENTS = 16384, HISTORY_EVALS = 4096, HISTORY_SWITCHES = 4096 };
 
 struct history_spectrum {
     int64_t step; // -1: none yet
@@ -71,7 +74,7 @@ struct history {
     struct history_switch *mode; // the first says how the run began
     int n_mode;
     struct history_event *event; // the newest, in the order of the log
-    int n_event;
+    int n_event, event_cap;
 
     int paused;
     int64_t checkpoint_step; // -1: none

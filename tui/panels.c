@@ -140,7 +140,8 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
-    struct span range = time_read(&t, &h->series[METRIC_AUC]);
+    h = t.h;
+    struct span range = time_read(&t, METRIC_AUC);
     for (int i = 0; i < h->n_eval; i++) {
         range.lo = fminf(range.lo, (float)h->eval[i].metric[METRIC_AUC]);
         range.hi = fmaxf(range.hi, (float)h->eval[i].metric[METRIC_AUC]);
@@ -148,7 +149,7 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
     struct axis a = time_axis(&t, range, 0.1, 0.5, 1);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
-    plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
+    time_curve(&t, &a, METRIC_AUC, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[METRIC_AUC], 0x25C6, ROLE_EXACT);
     time_cursor(&t);
@@ -183,13 +184,13 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
         {METRIC_LOSS, 1, LINE_SOLID, ROLE_LIVE},
     };
     for (int i = 0; i < 2; i++) {
-        struct span range = time_read(&t, &h->series[curves[i].series]);
+        struct span range = time_read(&t, curves[i].series);
         const struct metric *m = &metric_table[curves[i].series];
         // Another method's loss, or a rounding, may leave the range that the table knows.
         struct axis a = time_axis(&t, range, 0.2, fmin(m->lo, range.lo), fmax(m->hi, range.hi));
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
-        plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
+        time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
     }
     time_cursor(&t);
     time_close(&t);
@@ -260,9 +261,10 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     } curves[] = {{SERIES_FORECAST_LO, LINE_DASHED, ROLE_DIM},
                   {SERIES_FORECAST_HI, LINE_DASHED, ROLE_DIM},
                   {SERIES_FORECAST, LINE_SOLID, ROLE_LIVE}};
+    h = t.h;
     struct span range = {NAN, NAN, NAN};
     for (int i = 0; i < 3; i++) {
-        struct span one = time_read(&t, &h->series[curves[i].series]);
+        struct span one = time_read(&t, curves[i].series);
         range.lo = fminf(range.lo, one.lo);
         range.hi = fmaxf(range.hi, one.hi);
     }
@@ -274,13 +276,11 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     time_marks(&t);
     if (isfinite(range.lo))
         plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
-    for (int i = 0; i < 3; i++) {
-        time_read(&t, &h->series[curves[i].series]);
-        plot_curve(c, t.area, &a, t.col, curves[i].line, curves[i].role);
-    }
+    for (int i = 0; i < 3; i++)
+        time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
     for (int i = 0; i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, 100 * h->eval[i].probe, 0x25C6, ROLE_EXACT);
-    forecast_hint(c, in, h);
+    forecast_hint(c, in, s->h);
     time_cursor(&t);
     time_close(&t);
 }
@@ -314,7 +314,8 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
-    struct span range = time_read(&t, &h->series[series]);
+    h = t.h;
+    struct span range = time_read(&t, series);
     int is_metric = series < METRIC_COUNT;
     double least = is_metric && isfinite(metric_table[series].lo) ? metric_table[series].lo
                    : is_metric                                    ? -INFINITY
@@ -331,7 +332,7 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
                               fmax(most, range.hi));
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
-    plot_curve(c, t.area, &a, t.col, LINE_SOLID, ROLE_LIVE);
+    time_curve(&t, &a, series, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; is_metric && i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[series], 0x25C6, ROLE_EXACT);
     time_cursor(&t);

@@ -33,7 +33,7 @@ static void draw_overview(struct canvas *c, struct rect r, const struct scene *s
     panel_auc(c, row, s);
     row = take_top(&r, r.h - events);
     struct rect left = take_left(&row, row.w / 2);
-    if (panel_has_probe(s->h))
+    if (panel_has_probe(s->all ? s->all : s->h))
         panel_forecast(c, left, s);
     else
         panel_numbers(c, left, s);

@@ -6,18 +6,25 @@
 
 #include "tui/format.h"
 
+const struct history *time_whole(const struct scene *s)
+{
+    return s->all ? s->all : s->h;
+}
+
 int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struct scene *s,
               int right_gutter)
 {
-    *t = (struct time_plot){
-        .c = c, .s = s, .area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER - right_gutter}};
+    *t = (struct time_plot){.c = c,
+                            .s = s,
+                            .h = time_whole(s),
+                            .area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER - right_gutter}};
     if (t->area.w < 4 || t->area.h < 2)
         return -1;
-    if (s->h->last_step < 0) {
+    if (t->h->last_step < 0) {
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
         return -1;
     }
-    t->win = window_of(s->v, s->h->last_step, 2 * t->area.w);
+    t->win = window_of(s->v, t->h->last_step, 2 * t->area.w);
     t->col = calloc((size_t)t->win.columns, sizeof *t->col);
     if (!t->col)
         return -1;
@@ -35,7 +42,7 @@ void time_close(struct time_plot *t)
     t->col = NULL;
 }
 
-struct span time_read(struct time_plot *t, const struct series *p)
+static struct span read_columns(struct time_plot *t, const struct series *p)
 {
     struct span all = {NAN, NAN, NAN};
     for (int x = 0; x < t->win.columns; x++) {
@@ -47,6 +54,11 @@ struct span time_read(struct time_plot *t, const struct series *p)
     return all;
 }
 
+struct span time_read(struct time_plot *t, int series)
+{
+    return read_columns(t, &t->h->series[series]);
+}
+
 struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
                       double most)
 {
@@ -55,15 +67,23 @@ struct axis time_axis(const struct time_plot *t, struct span range, double span,
 
 static int column_of(const struct time_plot *t, int64_t step)
 {
-    return window_column(&t->win, step, t->s->h->last_step);
+    return window_column(&t->win, step, t->h->last_step);
+}
+
+// The role of what happened at a step.
+static enum role role_at(const struct time_plot *t, int64_t step, enum role role)
+{
+    return t->s->all && step > t->s->h->last_step ? ROLE_DIM : role;
 }
 
 void time_marks(const struct time_plot *t)
 {
-    const struct history *h = t->s->h;
+    const struct history *h = t->h;
     for (int i = 1; i < h->n_mode; i++)
         plot_mark(t->c, t->area, column_of(t, h->mode[i].step), 0x250A,
-                  mode_letter(mode_find(h->mode[i].mode)), ROLE_MARK);
+                  mode_letter(mode_find(h->mode[i].mode)), role_at(t, h->mode[i].step, ROLE_MARK));
+    if (t->s->v->mark >= 0)
+        plot_mark(t->c, t->area, column_of(t, t->s->v->mark), 0x250A, 0x2020, ROLE_CURSOR);
     int64_t step;
     int mode;
     if (!course_next(t->s->c, h->last_step, &step, &mode))
@@ -73,17 +93,21 @@ void time_marks(const struct time_plot *t)
         plot_mark(t->c, t->area, (int)column, 0x2506, mode_letter(mode), ROLE_DIM);
 }
 
-void time_curve(struct time_plot *t, const struct axis *a, const struct series *p, enum line line,
+void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,
                 enum role role)
 {
-    time_read(t, p);
+    if (t->s->all) {
+        read_columns(t, &t->s->all->series[series]);
+        plot_curve(t->c, t->area, a, t->col, line, ROLE_DIM);
+    }
+    read_columns(t, &t->s->h->series[series]);
     plot_curve(t->c, t->area, a, t->col, line, role);
 }
 
 void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
                enum role role)
 {
-    plot_sign(t->c, t->area, a, column_of(t, step), v, ch, role);
+    plot_sign(t->c, t->area, a, column_of(t, step), v, ch, role_at(t, step, role));
 }
 
 void time_cursor(const struct time_plot *t)

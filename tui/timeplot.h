@@ -12,6 +12,7 @@ enum { GUTTER = 6 }; // columns of axis labels
 struct time_plot {
     struct canvas *c;
     const struct scene *s;
+    const struct history *h; // the whole run, of which the scene may show the past
     struct rect area;
     struct window win;
     struct span *col; // one a column of dots, for time_read and time_curve
@@ -24,21 +25,24 @@ int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struc
               int right_gutter);
 void time_close(struct time_plot *t);
 
-// The values of a series in the window; their whole range as the result.
-struct span time_read(struct time_plot *t, const struct series *p);
+// The values of a series of the whole run in the window; their whole range as the result.
+struct span time_read(struct time_plot *t, int series);
 // An axis around `range` within [least, most], at least `span` long, as many labels as fit.
 struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
                       double most);
 // Switches that were, and the next one that is planned if the window reaches it. Before the curves.
 void time_marks(const struct time_plot *t);
-void time_curve(struct time_plot *t, const struct axis *a, const struct series *p, enum line line,
+// A series up to now; what the whole run has after it is dim.
+void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,
                 enum role role);
-// A sign at a step and a value.
+// A sign at a step and a value; dim when that is still to come.
 void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
                enum role role);
 // The cursor's line and step, if there is one. After the curves.
 void time_cursor(const struct time_plot *t);
 
+// The whole run.
+const struct history *time_whole(const struct scene *s);
 // The step that the screen speaks of: the cursor's, else the newest; -1: none yet.
 int64_t time_step(const struct scene *s);
 // The value of a series at that step; NaN: none.

@@ -4,6 +4,7 @@
 #define SSLTOP_TUI_VIEW_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "tui/canvas.h"
 #include "tui/course.h"
@@ -23,7 +24,8 @@ enum link {       // to the trainer
     LINK_READING, // the log so far
     LINK_LIVE,
     LINK_ENDED, // it finished, stopped or failed, and said so
-    LINK_LOST   // it is gone without a word
+    LINK_LOST,  // it is gone without a word
+    LINK_REPLAY // there is none to look for: a log is shown
 };
 
 enum { LINE_SIZE = 256, LINES_KEPT = 16 };
@@ -32,7 +34,8 @@ struct view_state {
     int view;   // row of view_table
     int linear; // spectrum axis
     // Time plots.
-    int64_t cursor;    // the step that is read off; -1: the newest
+    int64_t cursor;    // the step that is read off, in a replay its place; -1: the newest
+    int64_t mark;      // a step to come back to; -1: none
     int64_t centre;    // what the window is centred on; -1: the cursor
     int zoom;          // halvings of the window; 0: the whole run
     int64_t per, span; // steps of a column of dots and of the window, told by the drawing
@@ -62,7 +65,9 @@ struct view_state {
 struct scene {
     const struct history *h;
     const struct course *c;
-    struct view_state *v; // only where lists are scrolled to is written
+    struct view_state *v;      // only where lists are scrolled to is written
+    const struct history *all; // the whole run where `h` is its past (a replay): what comes after
+                               // is drawn dim. NULL: `h` is all there is
 };
 
 struct view {

@@ -75,7 +75,6 @@ static int on_record(void *to, const struct record *r, struct error *e)
     course_add(&w->c, &w->h, r);
     if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
         w->v.asked_pause = -1;
-    w->v.cursor = w->v.centre = -1;
     w->v.heard = clock_now();
     w->dirty = 1;
     return 0;
@@ -201,7 +200,7 @@ static void draw(struct viewer *w, int again)
     w->dirty = 0;
     if (canvas_resize(&w->canvas, h, width, NULL))
         return;
-    struct scene scene = {&w->h, &w->c, &w->v};
+    struct scene scene = {&w->h, &w->c, &w->v, NULL};
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
 }
@@ -296,7 +295,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->source = source;
     w->child = o->child;
     w->v.asked_pause = -1;
-    w->v.cursor = w->v.centre = -1;
+    w->v.cursor = w->v.centre = w->v.mark = -1;
     w->v.heard = w->v.rss = NAN;
     w->v.ascii = o->ascii || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
