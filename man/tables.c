@@ -18,6 +18,7 @@
 #include "train/schedule.h"
 #include "tui/actions.h"
 #include "tui/commands.h"
+#include "tui/settings.h"
 #include "tui/view.h"
 
 enum { COLUMNS = 78 };
@@ -195,6 +196,16 @@ static void print_screen_options(FILE *f)
     end_list(f);
 }
 
+static void print_settings(FILE *f)
+{
+    begin_list(f);
+    for (const struct setting *row = setting_table; row->name; row++) {
+        fprintf(f, ".It Cm %s No = Ar %s\n", row->name, row->choices ? row->choices : "NAME");
+        say(f, row->doc);
+    }
+    end_list(f);
+}
+
 static void print_views(FILE *f)
 {
     begin_list(f);
@@ -294,11 +305,14 @@ static const struct {
     const char *name;
     void (*print)(FILE *f);
 } table[] = {
-    {"options", print_options},     {"datasets", print_datasets},     {"recipes", print_recipes},
-    {"archs", print_archs},         {"methods", print_methods},       {"modes", print_modes},
-    {"guard", print_guard_actions}, {"steering", print_steering},     {"metrics", print_metrics},
-    {"commands", print_commands},   {"screen", print_screen_options}, {"views", print_views},
-    {"keys", print_keys},           {"protocol", print_protocol},     {"records", print_records},
+    {"options", print_options},       {"datasets", print_datasets},
+    {"recipes", print_recipes},       {"archs", print_archs},
+    {"methods", print_methods},       {"modes", print_modes},
+    {"guard", print_guard_actions},   {"steering", print_steering},
+    {"metrics", print_metrics},       {"commands", print_commands},
+    {"screen", print_screen_options}, {"views", print_views},
+    {"settings", print_settings},     {"keys", print_keys},
+    {"protocol", print_protocol},     {"records", print_records},
 };
 enum { TABLES = sizeof table / sizeof *table };
 

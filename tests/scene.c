@@ -14,7 +14,7 @@ void scene_init(struct test_scene *t)
     *t = (struct test_scene){0};
     cr_assert_eq(history_init(&t->h, NULL), 0);
     t->v.asked_pause = -1;
-    t->v.cursor = t->v.centre = t->v.mark = -1;
+    t->v.cursor = t->v.centre = t->v.mark = t->v.event = -1;
     t->v.rss = 0.9e9;
     t->v.link = LINK_LIVE;
     t->v.can_steer = 1;
@@ -190,6 +190,18 @@ void scene_train(struct test_scene *t, int steps)
                  (long long)step + 1);
         scene_add(t, &r);
     }
+}
+
+void scene_machine(struct test_scene *t)
+{
+    struct machine *m = &t->v.machine;
+    m->cores = 4;
+    for (int i = 0; i < m->cores; i++)
+        m->load[i] = (float)(4 - i) / 4;
+    m->cpu = 1.96F;
+    m->rss = 0.9e9;
+    m->rss_most = 1.1e9;
+    m->at = 999;
 }
 
 char *scene_text(struct test_scene *t, int h, int w)

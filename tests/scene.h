@@ -26,6 +26,9 @@ void scene_train(struct test_scene *t, int steps);
 void scene_event(struct test_scene *t, int64_t step, const char *what, const char *by,
                  const char *from, const char *to, const char *text);
 
+// Loads and memory of a machine of four cores.
+void scene_machine(struct test_scene *t);
+
 // The screen at this size as text; free() it.
 char *scene_text(struct test_scene *t, int h, int w);
 

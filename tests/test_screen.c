@@ -45,57 +45,69 @@ static void expect_screen(struct test_scene *t, const char *name, int h, int w)
     free(should);
 }
 
-Test(screen, overview)
-{
-    static const struct {
-        const char *name;
-        int h, w, ascii;
-    } sizes[] = {
-        {"overview-80x24", 24, 80, 0},
-        {"overview-80x24-ascii", 24, 80, 1},
-        {"overview-120x36", 36, 120, 0},
-        {"overview-120x36-ascii", 36, 120, 1},
-    };
-    struct test_scene t;
-    scene_init(&t);
-    scene_train(&t, 1284);
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        t.v.ascii = sizes[i].ascii;
-        expect_screen(&t, sizes[i].name, sizes[i].h, sizes[i].w);
-    }
-    scene_free(&t);
-}
-
+// Every view at every size, with Unicode and with ASCII only.
 Test(screen, views)
 {
-    static const char *const names[] = {"overview-120x36", "spectrum-120x36",
-                                        "curves-120x36",   "events-120x36",
-                                        "speed-120x36",    "forecast-none-120x36"};
+    static const int size[][2] = {{24, 80}, {36, 120}, {60, 200}};
     struct test_scene t;
     scene_init(&t);
+    t.probes = 1;
     scene_train(&t, 1284);
-    cr_assert_eq(view_count, (int)(sizeof names / sizeof *names));
+    scene_machine(&t);
+    t.v.mark = 300;
     for (t.v.view = 0; t.v.view < view_count; t.v.view++)
-        expect_screen(&t, names[t.v.view], 36, 120);
+        for (int i = 0; i < 3; i++)
+            for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++) {
+                char name[96];
+                snprintf(name, sizeof name, "%s-%dx%d%s", view_table[t.v.view].name, size[i][1],
+                         size[i][0], t.v.ascii ? "-ascii" : "");
+                expect_screen(&t, name, size[i][0], size[i][1]);
+            }
     scene_free(&t);
 }
 
-Test(screen, forecast_beside_measured)
+// The same with a cursor, zoomed in, the waterfall large, and another metric.
+Test(screen, cursor)
 {
     struct test_scene t;
     scene_init(&t);
     t.probes = 1;
     scene_train(&t, 1284);
-    expect_screen(&t, "overview-probe-80x24", 24, 80);
-    t.v.view = 5;
-    expect_screen(&t, "forecast-120x36", 36, 120);
+    t.v.cursor = 700;
+    t.v.zoom = 1;
+    expect_screen(&t, "cursor-120x36", 36, 120);
+    t.v.view = VIEW_SPECTRUM;
+    t.v.waterfall = 1;
+    expect_screen(&t, "waterfall-120x36", 36, 120);
+    t.v.ascii = 1;
+    expect_screen(&t, "waterfall-120x36-ascii", 36, 120);
+    t.v.ascii = 0;
+    t.v.view = VIEW_COLLAPSE;
+    t.v.metric = METRIC_RANKME;
+    expect_screen(&t, "rankme-120x36", 36, 120);
     scene_free(&t);
+}
+
+Test(screen, nothing_measured)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    expect_screen(&t, "numbers-80x24", 24, 80);
+    t.v.view = VIEW_COLLAPSE;
+    expect_screen(&t, "uncalibrated-120x36", 36, 120);
+    scene_free(&t);
+}
+
+Test(screen, why_there_is_no_forecast)
+{
+    struct test_scene t;
     scene_init(&t);
     t.probes = 1;
-    t.v.view = 5;
+    t.v.view = VIEW_COLLAPSE;
     scene_train(&t, 20);
     char *text = scene_text(&t, 24, 80);
-    cr_assert(strstr(text, "extrapolating") && strstr(text, "far from the calibration"), "%s",
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss or width are"), "%s",
               text);
     free(text);
     scene_free(&t);
@@ -107,10 +119,9 @@ Test(screen, overlays)
         const char *name;
         enum context context;
     } rows[] = {
-        {"help-80x24", CONTEXT_HELP},
-        {"menu-80x24", CONTEXT_MENU},
-        {"quit-80x24", CONTEXT_QUIT},
-        {"command-80x24", CONTEXT_COMMAND},
+        {"help-80x24", CONTEXT_HELP},     {"menu-80x24", CONTEXT_MENU},
+        {"quit-80x24", CONTEXT_QUIT},     {"command-80x24", CONTEXT_COMMAND},
+        {"search-80x24", CONTEXT_SEARCH},
     };
     struct test_scene t;
     scene_init(&t);
@@ -127,8 +138,8 @@ Test(screen, linear_spectrum)
     struct test_scene t;
     scene_init(&t);
     scene_train(&t, 1284);
-    t.v.linear = 1;
-    t.v.view = 1;
+    t.v.linear = t.v.absolute = 1;
+    t.v.view = VIEW_SPECTRUM;
     expect_screen(&t, "spectrum-linear-80x24", 24, 80);
     scene_free(&t);
 }
@@ -137,7 +148,13 @@ Test(screen, states)
 {
     struct test_scene t;
     scene_init(&t);
+    t.v.link = LINK_READING;
     expect_screen(&t, "waiting-80x24", 24, 80);
+    t.v.link = LINK_LIVE;
+    scene_train(&t, 0);
+    expect_screen(&t, "preparing-80x24", 24, 80);
+    scene_free(&t);
+    scene_init(&t);
     scene_train(&t, 300);
     scene_event(&t, 300, "pause", "key", "", "", "");
     expect_screen(&t, "paused-80x24", 24, 80);
@@ -146,6 +163,8 @@ Test(screen, states)
     snprintf(t.v.link_text, sizeof t.v.link_text, "trainer died (signal 9, Killed) at step 300");
     snprintf(t.v.link_hint, sizeof t.v.link_hint, "resume with: ssltop train --resume study-1");
     expect_screen(&t, "died-80x24", 24, 80);
+    snprintf(t.v.lost, sizeof t.v.lost, "the last 312 bytes are no whole frame");
+    expect_screen(&t, "damaged-80x24", 24, 80);
     scene_free(&t);
 }
 

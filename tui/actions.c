@@ -61,6 +61,19 @@ static unsigned do_linear(struct ui *u, int argument)
     return 0;
 }
 
+static unsigned do_absolute(struct ui *u, int argument)
+{
+    u->v->absolute = !u->v->absolute;
+    return 0;
+}
+
+// Shows the view of the spectrum with it, or takes it away there.
+static unsigned do_waterfall(struct ui *u, int argument)
+{
+    u->v->waterfall = u->v->view == VIEW_SPECTRUM ? !u->v->waterfall : 1;
+    return u->v->view == VIEW_SPECTRUM ? 0 : navigate_view(u, VIEW_SPECTRUM);
+}
+
 static unsigned do_context(struct ui *u, int context)
 {
     u->v->context = (enum context)context;
@@ -175,6 +188,7 @@ const char *const context_title[CONTEXT_COUNT] = {
     [CONTEXT_MENU] = "in the mode menu",
     [CONTEXT_QUIT] = "after q",
     [CONTEXT_COMMAND] = "in the command line",
+    [CONTEXT_SEARCH] = "while searching the events",
 };
 
 // clang-format off
@@ -186,17 +200,21 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'e'}, "e", "Eval", 3, "measure the exact spectrum now", do_command, COMMAND_EVAL},
     {CONTEXT_MAIN, {'c'}, "c", "Ckpt", 3, "write a checkpoint now", do_command, COMMAND_CHECKPOINT},
     {CONTEXT_MAIN, {'l'}, "l", "Log/Lin", 4, "spectrum on a logarithmic or a linear axis", do_linear, 0},
-    {CONTEXT_MAIN, {KEYS_TAB}, "Tab", "View", 5, "next view", navigate_turn, 1},
-    {CONTEXT_MAIN, {'1'}, "1", NULL, 0, "overview", navigate_view, 0},
-    {CONTEXT_MAIN, {'2'}, "2", NULL, 0, "spectrum, large", navigate_view, 1},
-    {CONTEXT_MAIN, {'3'}, "3", NULL, 0, "curves of the metrics over steps", navigate_view, 2},
-    {CONTEXT_MAIN, {'4'}, "4", NULL, 0, "events", navigate_view, 3},
-    {CONTEXT_MAIN, {'5'}, "5", NULL, 0, "speed: images a second, time of a step, device", navigate_view, 4},
-    {CONTEXT_MAIN, {'6'}, "6", NULL, 0, "forecast and measured probe accuracy", navigate_view, 5},
-    {CONTEXT_MAIN, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "older events", navigate_scroll, 1},
-    {CONTEXT_MAIN, {KEYS_UP, 'k'}, "Up k", NULL, 0, "newer events", navigate_scroll, -1},
-    {CONTEXT_MAIN, {KEYS_PAGE_DOWN}, "PgDn", NULL, 0, "older events, half a page", navigate_scroll, 2},
-    {CONTEXT_MAIN, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "newer events, half a page", navigate_scroll, -2},
+    {CONTEXT_MAIN, {'a'}, "a", NULL, 0, "spectrum relative to its largest value, or absolute", do_absolute, 0},
+    {CONTEXT_MAIN, {'w'}, "w", "Waterfall", 5, "spectra over time, large", do_waterfall, 0},
+    {CONTEXT_MAIN, {KEYS_TAB}, "Tab", "View", 2, "next view", navigate_turn, 1},
+    {CONTEXT_MAIN, {KEYS_BACK_TAB}, "Shift-Tab", NULL, 0, "view before", navigate_turn, -1},
+    {CONTEXT_MAIN, {'1'}, "1", NULL, 0, "overview", navigate_view, VIEW_OVERVIEW},
+    {CONTEXT_MAIN, {'2'}, "2", NULL, 0, "spectrum: overlays, cumulative sum, waterfall", navigate_view, VIEW_SPECTRUM},
+    {CONTEXT_MAIN, {'3'}, "3", NULL, 0, "collapse and forecast: any metric over steps", navigate_view, VIEW_COLLAPSE},
+    {CONTEXT_MAIN, {'4'}, "4", NULL, 0, "events", navigate_view, VIEW_EVENTS},
+    {CONTEXT_MAIN, {'5'}, "5", NULL, 0, "device: speed, time of a step, load, memory", navigate_view, VIEW_DEVICE},
+    {CONTEXT_MAIN, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "older event; in the list of metrics the next one", navigate_scroll, 1},
+    {CONTEXT_MAIN, {KEYS_UP, 'k'}, "Up k", NULL, 0, "newer event; in the list of metrics the one before", navigate_scroll, -1},
+    {CONTEXT_MAIN, {KEYS_PAGE_DOWN}, "PgDn", NULL, 0, "half a page down in a list", navigate_scroll, 2},
+    {CONTEXT_MAIN, {KEYS_PAGE_UP}, "PgUp", NULL, 0, "half a page up in a list", navigate_scroll, -2},
+    {CONTEXT_MAIN, {'/'}, "/", NULL, 0, "search the events", navigate_search, 0},
+    {CONTEXT_MAIN, {KEYS_ENTER}, "Enter", NULL, 0, "in the events: put the cursor on the step of the selected one", navigate_jump, 0},
     {CONTEXT_MAIN, {KEYS_LEFT}, "Left", NULL, 0, "cursor back in time: every panel tells the values of its step", navigate_cursor, -1},
     {CONTEXT_MAIN, {KEYS_RIGHT}, "Right", NULL, 0, "cursor on in time, up to the newest step", navigate_cursor, 1},
     {CONTEXT_MAIN, {KEYS_FAR_LEFT}, "Shift-Left", NULL, 0, "cursor ten columns back", navigate_cursor, -10},
@@ -208,6 +226,11 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'0'}, "0", NULL, 0, "the whole run", navigate_zoom, 0},
     {CONTEXT_MAIN, {'['}, "[", NULL, 0, "half a window back in time", navigate_pan, -1},
     {CONTEXT_MAIN, {']'}, "]", NULL, 0, "half a window on", navigate_pan, 1},
+    {CONTEXT_MAIN, {'x'}, "x", NULL, 0, "mark the cursor's step, for the spectrum; again: forget the mark", navigate_mark, 0},
+    {CONTEXT_MAIN, {'t'}, "t", NULL, 0, "next colour scheme", navigate_theme, 1},
+    {CONTEXT_MAIN, {KEYS_CLICK}, "Click", NULL, 0, "in a plot over steps: put the cursor there; on another panel or its border: show its view; in a list: select; on the bar: the key", navigate_click, 0},
+    {CONTEXT_MAIN, {KEYS_WHEEL_UP}, "Wheel", NULL, 0, "zoom time around the pointer; scroll a list", navigate_wheel, -1},
+    {CONTEXT_MAIN, {KEYS_WHEEL_DOWN}, "Wheel back", NULL, 0, "zoom out; scroll on", navigate_wheel, 1},
     {CONTEXT_MAIN, {':'}, ":", "Command", 4, "command line: mode, lr 0.5x, until 40% then multi-epoch", do_colon, 0},
     {CONTEXT_MAIN, {KEYS_ESCAPE}, "Esc", NULL, 0, "forget the message, then the cursor", do_forget, 0},
     {CONTEXT_MAIN, {KEY_CTRL('L')}, "Ctrl-L", NULL, 0, "draw the screen again", do_leave, UI_REPAINT},
@@ -239,6 +262,15 @@ const struct action action_table[] = {
     {CONTEXT_COMMAND, {KEYS_DELETE}, "Delete", NULL, 0, "delete the character here", do_edit, EDIT_DELETE},
     {CONTEXT_COMMAND, {KEY_CTRL('U')}, "Ctrl-U", NULL, 0, "delete the line", do_edit, EDIT_CLEAR},
 
+    {CONTEXT_SEARCH, {KEYS_ENTER}, "Enter", NULL, 0, "stay on the event; with nothing typed, on to the next of the last search", navigate_search_done, 1},
+    {CONTEXT_SEARCH, {KEYS_ESCAPE, KEY_CTRL('C')}, "Esc", NULL, 0, "back to the event before the search", navigate_search_done, 0},
+    {CONTEXT_SEARCH, {KEYS_DOWN}, "Down", NULL, 0, "next older event that matches", navigate_search_next, 1},
+    {CONTEXT_SEARCH, {KEYS_UP}, "Up", NULL, 0, "next newer event that matches", navigate_search_next, -1},
+    {CONTEXT_SEARCH, {KEYS_BACKSPACE}, "Backspace", NULL, 0, "delete the character before; leaves an empty line", navigate_search_edit, EDIT_BACKSPACE},
+    {CONTEXT_SEARCH, {KEY_CTRL('U')}, "Ctrl-U", NULL, 0, "delete the line", navigate_search_edit, EDIT_CLEAR},
+
+    {CONTEXT_HELP, {KEYS_WHEEL_DOWN}, "Wheel", NULL, 0, "scroll", navigate_scroll, 1},
+    {CONTEXT_HELP, {KEYS_WHEEL_UP}, "Wheel back", NULL, 0, "scroll back", navigate_scroll, -1},
     {CONTEXT_HELP, {KEYS_DOWN, 'j'}, "Down j", NULL, 0, "scroll on", navigate_scroll, 1},
     {CONTEXT_HELP, {KEYS_UP, 'k'}, "Up k", NULL, 0, "scroll back", navigate_scroll, -1},
     {CONTEXT_HELP, {KEYS_PAGE_DOWN, ' '}, "PgDn Space", NULL, 0, "half a page on", navigate_scroll, 2},
@@ -260,6 +292,8 @@ unsigned action_key(struct ui *u, uint32_t key)
     }
     if (u->v->context == CONTEXT_COMMAND)
         cmdline_insert(u->v, key);
+    if (u->v->context == CONTEXT_SEARCH)
+        navigate_search_insert(u, key);
     return 0;
 }
 

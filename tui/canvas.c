@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BRAILLE = 0x2800, MAX_SIDE = 4096 };
+enum { BRAILLE = 0x2800, SHADE = 0x2591, MAX_SIDE = 4096 };
 
 // What stands for a character where only ASCII can be shown.
 static const struct {
@@ -33,7 +33,9 @@ static const struct {
     {0x25B6, '>'}, {0x25CF, 'O'}, {0x25C6, 'o'}, {0x25A0, '#'}, // signs
     {0x2020, '+'},                                              // mark
     {0x275A, '"'},                                              // pause
-    {0x2713, '*'},                                              // check mark
+    {0x2713, '*'}, {0x00A7, '*'},                               // check mark, section
+    {0x2503, '|'}, {0x25B2, '^'}, {0x25BC, 'v'},                // more signs
+    {0x258F, '|'}, {0x2595, '|'},                               // ends of bars
 };
 
 // Ranges of two columns and of none (Unicode 15 east asian wide; combining marks and joiners).
@@ -114,7 +116,7 @@ void canvas_free(struct canvas *c)
 void canvas_clear(struct canvas *c)
 {
     for (size_t i = 0; i < (size_t)c->h * (size_t)c->w; i++)
-        c->cell[i] = (struct cell){' ', ROLE_TEXT};
+        c->cell[i] = (struct cell){' ', ROLE_TEXT, 0, 0};
 }
 
 static struct cell *at(const struct canvas *c, int y, int x)
@@ -138,7 +140,7 @@ void canvas_put(struct canvas *c, int y, int x, uint32_t ch, enum role role)
         p[-1].ch = ' ';
     if (x + 1 < c->w && p[1].ch == 0)
         p[1].ch = ' ';
-    *p = (struct cell){ch, (uint8_t)role};
+    *p = (struct cell){ch, (uint8_t)role, 0, 0};
 }
 
 void canvas_fill(struct canvas *c, struct rect r, uint32_t ch, enum role role)
@@ -172,7 +174,7 @@ int canvas_text(struct canvas *c, int y, int x, int max, enum role role, const c
         canvas_put(c, y, x + used, ch, role);
         if (n == 2) {
             if (at(c, y, x + used + 1))
-                *at(c, y, x + used + 1) = (struct cell){0, (uint8_t)role};
+                *at(c, y, x + used + 1) = (struct cell){0, (uint8_t)role, 0, 0};
             else
                 canvas_put(c, y, x + used, '?', role);
         }
@@ -230,12 +232,29 @@ void canvas_dot(struct canvas *c, int dy, int dx, enum role role)
     struct cell *p = at(c, dy / 4, dx / 2);
     if (!p)
         return;
-    if (p->ch == ' ' || p->ch == 0x250A || p->ch == 0x2506)
+    if (p->ch == ' ' || p->ch == 0x250A || p->ch == 0x2506 || p->ch == SHADE)
         p->ch = BRAILLE;
     if (p->ch < BRAILLE || p->ch > BRAILLE + 0xFF)
         return;
     p->ch |= bit[dy % 4][dx % 2];
     p->role = (uint8_t)role;
+}
+
+static int mean_level(const struct cell *p)
+{
+    return (p->upper + p->lower + 1) / 2;
+}
+
+void canvas_heat(struct canvas *c, int y, int x, int upper, int lower)
+{
+    static const uint32_t block[] = {' ', 0x2591, 0x2592, 0x2593, 0x2588};
+    canvas_put(c, y, x, ' ', ROLE_HEAT);
+    struct cell *p = at(c, y, x);
+    if (!p)
+        return;
+    p->upper = (uint8_t)upper;
+    p->lower = (uint8_t)lower;
+    p->ch = block[(mean_level(p) * 4 + HEAT_LEVELS - 1) / HEAT_LEVELS];
 }
 
 struct rect canvas_frame(struct canvas *c, struct rect r, enum role role)
@@ -270,8 +289,12 @@ static char ascii_dots(uint32_t mask)
 void canvas_ascii(struct canvas *c)
 {
     for (size_t i = 0; i < (size_t)c->h * (size_t)c->w; i++) {
+        static const char ramp[] = " .:-=+*#%@";
         uint32_t *ch = &c->cell[i].ch;
-        if (*ch >= BRAILLE && *ch <= BRAILLE + 0xFF) {
+        if (c->cell[i].role == ROLE_HEAT) {
+            int level = mean_level(&c->cell[i]);
+            *ch = (uint32_t)ramp[(level * 9 + HEAT_LEVELS - 1) / HEAT_LEVELS];
+        } else if (*ch >= BRAILLE && *ch <= BRAILLE + 0xFF) {
             *ch = (uint32_t)ascii_dots(*ch - BRAILLE);
         } else if (*ch == 0) {
             *ch = ' ';

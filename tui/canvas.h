@@ -13,7 +13,9 @@
 struct cell {
     uint32_t ch; // Unicode; 0: right half of a wide character
     uint8_t role;
+    uint8_t upper, lower; // of ROLE_HEAT: levels of the two halves, 0 none, 1 .. HEAT_LEVELS
 };
+enum { HEAT_LEVELS = 24 };
 struct rect {
     int y, x, h, w; // cells
 };
@@ -44,8 +46,12 @@ int canvas_wrap(struct canvas *c, int y, int x, int max, int lines, enum role ro
                 const char *text);
 
 // One Braille dot: 2 x 4 dots a cell, (0, 0) at the top left of the canvas. Cells that hold other
-// characters than a mark line keep them.
+// characters than a mark line or a shade keep them.
 void canvas_dot(struct canvas *c, int dy, int dx, enum role role);
+
+// Two values one above the other in a cell, as brightness: a block character that stands for their
+// mean, and the levels for a terminal that has colours for them.
+void canvas_heat(struct canvas *c, int y, int x, int upper, int lower);
 
 // A box; returns what is inside.
 struct rect canvas_frame(struct canvas *c, struct rect r, enum role role);

@@ -44,7 +44,7 @@ static int columns_of_terminal(void)
 const struct screen_option_row screen_option_table[] = {
     {"ascii", NULL, "Draw with ASCII characters only, whatever the locale says."},
     {"theme", "NAME",
-     "Colours: default, mono or colour-blind. Without colours, or with NO_COLOR set: mono."},
+     "Colours: default, mono, colour-blind or light. Without colours, or with NO_COLOR set: mono."},
     {NULL, NULL, NULL},
 };
 
@@ -59,7 +59,7 @@ static int take_theme(struct small *s, const char *name, struct error *e)
     s->theme = theme_find(name);
     if (s->theme)
         return 0;
-    error_set(e, "there is no theme '%.60s': default, mono, colour-blind", name);
+    error_set(e, "there is no theme '%.60s': default, mono, colour-blind, light", name);
     return -1;
 }
 

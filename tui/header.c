@@ -8,7 +8,7 @@
 #include "tui/format.h"
 #include "tui/view.h"
 
-static enum role mode_role(int mode)
+enum role mode_role(int mode)
 {
     return mode >= 0 ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
 }

@@ -33,6 +33,8 @@ void history_free(struct history *h)
     free(h->live.sigma);
     free(h->first_exact.sigma);
     free(h->exact.sigma);
+    spectra_free(&h->live_rows);
+    spectra_free(&h->exact_rows);
     for (int i = 0; i < SERIES_COUNT; i++)
         series_free(&h->series[i]);
     free(h->run.config);
@@ -89,6 +91,8 @@ static void rewind_to(struct history *h, int64_t step)
 {
     for (int i = 0; i < SERIES_COUNT; i++)
         series_cut(&h->series[i], step);
+    spectra_cut(&h->live_rows, step);
+    spectra_cut(&h->exact_rows, step + 1);
     while (h->n_eval && h->eval[h->n_eval - 1].step > step)
         h->n_eval--;
     while (h->n_mode && h->mode[h->n_mode - 1].step >= step)
@@ -159,6 +163,10 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
     struct history_spectrum *now = r->source == SPECTRUM_EXACT ? &h->exact : &h->live;
     if ((first->step < 0 || step <= first->step) && keep_spectrum(first, step, r, e))
         return -1;
+    struct spectra *rows = r->source == SPECTRUM_EXACT ? &h->exact_rows : &h->live_rows;
+    spectra_cut(rows, step);
+    if (spectra_add(rows, step, r->n, r->d, r->sigma))
+        return error_set(e, "out of memory for the spectra of a run");
     return keep_spectrum(now, step, r, e);
 }
 

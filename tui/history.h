@@ -10,6 +10,7 @@
 #include "metrics/error.h"
 #include "metrics/record.h"
 #include "tui/series.h"
+#include "tui/spectra.h"
 
 // Series: the metrics by their id, then these.
 enum {
@@ -68,6 +69,7 @@ struct history {
 
     struct series series[SERIES_COUNT];
     struct history_spectrum first_live, live, first_exact, exact;
+    struct spectra live_rows, exact_rows; // over steps, as many as are given and fit
 
     struct history_eval *eval; // in order of step
     int n_eval;

@@ -20,6 +20,10 @@ enum key {
     KEYS_BACKSPACE,
     KEYS_DELETE,
     KEYS_F1,
+    KEYS_BACK_TAB,
+    KEYS_CLICK, // the place is beside it: view_state.pointer_y, _x
+    KEYS_WHEEL_UP,
+    KEYS_WHEEL_DOWN,
     KEYS_OTHER // one without a meaning here
 };
 #define KEY_CTRL(c) ((c) - '@')

@@ -6,6 +6,7 @@
 #include "metrics/metric.h"
 #include "tui/actions.h"
 #include "tui/format.h"
+#include "tui/panel.h"
 #include "tui/view.h"
 
 // A cleared box in the middle; what is inside.
@@ -30,6 +31,9 @@ static const struct help_line signs[] = {
     {"signs", "", 1},
     {"\u2824\u2824", "live: of this step, or of the spectrum now", 0},
     {"\u2824 \u2824", "at the start (spectrum); z-std beside the loss", 0},
+    {"\u2804 \u2804", "at the last switch of mode (spectrum)", 0},
+    {"\u2020", "at the marked step", 0},
+    {"\u2591", "area that is AUC; interval of the forecast", 0},
     {"\u25c6", "exact: measured on un-augmented images", 0},
     {"M C A", "switch to multi-epoch, continual, cumulative (all that arrived)", 0},
     {"\u2501\u253f\u2501 \u2500\u253c\u2500", "schedule bar: past, planned; with borders of chunks",
@@ -136,7 +140,7 @@ static void draw_command_line(struct canvas *c, const struct scene *s)
     const struct view_state *v = s->v;
     int y = c->h - 2, room = c->w - 3;
     canvas_fill(c, (struct rect){y, 0, 1, c->w}, ' ', ROLE_TEXT);
-    canvas_put(c, y, 0, ':', ROLE_BAR_KEY);
+    canvas_put(c, y, 0, v->context == CONTEXT_SEARCH ? '/' : ':', ROLE_BAR_KEY);
     char before[LINE_SIZE];
     memcpy(before, v->line, v->line_at);
     before[v->line_at] = 0;
@@ -152,16 +156,18 @@ static void draw_command_line(struct canvas *c, const struct scene *s)
     canvas_put(c, y, x, cell && cell->ch ? cell->ch : ' ', ROLE_SELECTED);
     if (!v->line_len)
         canvas_text(c, y, 4, c->w - 5, ROLE_DIM,
-                    "mode continual, lr 0.5x, until 40% then multi-epoch, eval, stop; Esc leaves");
+                    v->context == CONTEXT_SEARCH
+                        ? "text of an event; Down and Up: next match; Esc goes back"
+                        : "mode continual, lr 0.5x, until 40% then multi-epoch, eval, stop; Esc "
+                          "leaves");
 }
 
 void overlay_draw(struct canvas *c, const struct scene *s)
 {
     static void (*const draw[CONTEXT_COUNT])(struct canvas *, const struct scene *) = {
-        [CONTEXT_HELP] = draw_help,
-        [CONTEXT_MENU] = draw_menu,
-        [CONTEXT_QUIT] = draw_question,
-        [CONTEXT_COMMAND] = draw_command_line,
+        [CONTEXT_HELP] = draw_help,           [CONTEXT_MENU] = draw_menu,
+        [CONTEXT_QUIT] = draw_question,       [CONTEXT_COMMAND] = draw_command_line,
+        [CONTEXT_SEARCH] = draw_command_line,
     };
     if (draw[s->v->context])
         draw[s->v->context](c, s);
@@ -173,23 +179,36 @@ static int key_length(const struct action *a)
     return (int)strcspn(a->keys, " ");
 }
 
+// The actions that get a place, those of the highest rank first.
+static uint64_t choose_actions(int room, const struct scene *s)
+{
+    uint64_t chosen = 0;
+    for (int rank = 1, i; rank <= 9; rank++) {
+        i = 0;
+        for (const struct action *a = action_table; a->keys && i < 64; a++, i++) {
+            int need = key_length(a) + 3 + (a->label ? (int)strlen(action_label(a, s)) : 0);
+            if (!a->label || a->rank != rank || need > room + 2)
+                continue; // behind the last one there is no gap
+            room -= need;
+            chosen |= (uint64_t)1 << i;
+        }
+    }
+    return chosen;
+}
+
 void function_bar_draw(struct canvas *c, int y, const struct scene *s)
 {
-    int most = 9, need;
-    do { // the highest rank that fits
-        need = 0;
-        for (const struct action *a = action_table; a->keys; a++)
-            if (a->label && a->rank <= most)
-                need += key_length(a) + (int)strlen(action_label(a, s)) + 3;
-    } while (need > c->w && --most > 0);
-    int x = 1;
-    for (const struct action *a = action_table; a->keys; a++) {
-        if (!a->label || a->rank > most)
+    uint64_t chosen = choose_actions(c->w - 1, s);
+    int x = 1, i = 0;
+    for (const struct action *a = action_table; a->keys && i < 64; a++, i++) {
+        if (!(chosen >> i & 1))
             continue;
-        int n = key_length(a);
+        int n = key_length(a), begin = x;
         char key[16];
         snprintf(key, sizeof key, "%.*s", n, a->keys);
         x += canvas_text(c, y, x, n, ROLE_BAR_KEY, key) + 1;
-        x += canvas_text(c, y, x, 12, ROLE_BAR, action_label(a, s)) + 2;
+        x += canvas_text(c, y, x, 12, ROLE_BAR, action_label(a, s));
+        panel_zone(s, (struct rect){y, begin, 1, x - begin}, ZONE_KEY, a->key[0], 0);
+        x += 2;
     }
 }

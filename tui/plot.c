@@ -85,6 +85,8 @@ void plot_curve(struct canvas *c, struct rect r, const struct axis *a, const str
                 s.hi = fmaxf(s.hi, col[from + 1].hi);
             }
         }
+        if (line == LINE_DOTTED && x % 6)
+            continue;
         if (isnan(s.lo) || isnan(s.hi)) {
             end_before = -1;
             continue;
@@ -100,6 +102,34 @@ void plot_curve(struct canvas *c, struct rect r, const struct axis *a, const str
         for (int y = from; y <= to; y++)
             canvas_dot(c, 4 * r.y + y, 2 * r.x + x, role);
         end_before = dot_row(a, isnan(s.last) ? s.hi : s.last, dots);
+    }
+}
+
+void plot_area(struct canvas *c, struct rect r, const struct axis *a, const struct span *col,
+               enum role role)
+{
+    for (int x = 0; x < r.w; x++) {
+        float least = fminf(col[2 * x].lo, col[2 * x + 1].lo);
+        if (isnan(least))
+            continue;
+        for (int y = dot_row(a, least, 4 * r.h) / 4 + 1; y < r.h; y++)
+            canvas_put(c, r.y + y, r.x + x, 0x2591, role);
+    }
+}
+
+void plot_band(struct canvas *c, struct rect r, const struct axis *a, const struct span *lo,
+               const struct span *hi, enum role role)
+{
+    for (int x = 0; x < r.w; x++) {
+        float bottom = fminf(lo[2 * x].lo, lo[2 * x + 1].lo);
+        float top = fmaxf(hi[2 * x].hi, hi[2 * x + 1].hi);
+        if (isnan(bottom) || isnan(top))
+            continue;
+        for (int y = dot_row(a, top, 4 * r.h) / 4; y <= dot_row(a, bottom, 4 * r.h) / 4; y++) {
+            const struct cell *p = canvas_at(c, r.y + y, r.x + x);
+            if (p && p->ch == ' ')
+                canvas_put(c, r.y + y, r.x + x, 0x2591, role);
+        }
     }
 }
 
@@ -126,9 +156,11 @@ void plot_cursor(struct canvas *c, struct rect r, int column, enum role role)
         return;
     for (int y = r.y; y < r.y + r.h; y++) {
         const struct cell *p = canvas_at(c, y, r.x + column / 2);
-        if (p)
-            canvas_put(c, y, r.x + column / 2,
-                       p->ch == ' ' || p->ch == 0x250A || p->ch == 0x2506 ? 0x2502 : p->ch, role);
+        if (!p)
+            continue;
+        int is_free = p->ch == ' ' || p->ch == 0x250A || p->ch == 0x2506 || p->ch == 0x2591 ||
+                      p->role == ROLE_HEAT;
+        canvas_put(c, y, r.x + column / 2, is_free ? 0x2502 : p->ch, role);
     }
 }
 

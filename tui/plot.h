@@ -23,12 +23,18 @@ struct axis axis_decades(double lo, double hi, int labels);
 double axis_place(const struct axis *a, double v);
 
 // Dashed: every second cell, which holds the range of both, so that it is no solid line in ASCII
-// either.
-enum line { LINE_SOLID, LINE_DASHED };
+// either. Dotted: one column of dots in every third cell.
+enum line { LINE_SOLID, LINE_DASHED, LINE_DOTTED };
 
 // `col`: one span a column of dots (2 * r.w of them). NaN is a gap.
 void plot_curve(struct canvas *c, struct rect r, const struct axis *a, const struct span *col,
                 enum line line, enum role role);
+// Shade the cells that lie wholly below a curve.
+void plot_area(struct canvas *c, struct rect r, const struct axis *a, const struct span *col,
+               enum role role);
+// Shade the cells between two curves.
+void plot_band(struct canvas *c, struct rect r, const struct axis *a, const struct span *lo,
+               const struct span *hi, enum role role);
 // A sign at a column of dots and a value; not drawn for NaN.
 void plot_sign(struct canvas *c, struct rect r, const struct axis *a, int column, double v,
                uint32_t ch, enum role role);

@@ -1,113 +1,29 @@
-// The whole screen from its parts, and the table of views: each shares the room between header and
-// status line among panels.
+// The whole screen from its parts, and the table of views: header, a view, status line, function
+// bar, and what lies over them.
 #include <math.h>
 #include <stdio.h>
 
 #include "tui/format.h"
+#include "tui/timeplot.h"
 #include "tui/view.h"
 
 enum { LEAST_WIDTH = 80, LEAST_HEIGHT = 24, HEADER = 3 };
 
-// The upper `h` lines (or left `w` columns) of a rectangle, which keeps the rest.
-static struct rect take_top(struct rect *r, int h)
-{
-    struct rect top = {r->y, r->x, h < r->h ? h : r->h, r->w};
-    r->y += top.h;
-    r->h -= top.h;
-    return top;
-}
-
-static struct rect take_left(struct rect *r, int w)
-{
-    struct rect left = {r->y, r->x, r->h, w};
-    r->x += w;
-    r->w -= w;
-    return left;
-}
-
-static void draw_overview(struct canvas *c, struct rect r, const struct scene *s)
-{
-    int events = r.h / 5 > 4 ? r.h / 5 : 4, upper = (r.h - events + 1) / 2;
-    struct rect row = take_top(&r, upper);
-    panel_spectrum(c, take_left(&row, row.w / 2), s);
-    panel_auc(c, row, s);
-    row = take_top(&r, r.h - events);
-    struct rect left = take_left(&row, row.w / 2);
-    if (panel_has_probe(s->all ? s->all : s->h))
-        panel_forecast(c, left, s);
-    else
-        panel_numbers(c, left, s);
-    panel_loss(c, row, s);
-    panel_events(c, r, s);
-}
-
-static void draw_spectrum(struct canvas *c, struct rect r, const struct scene *s)
-{
-    panel_spectrum(c, take_top(&r, r.h * 2 / 3), s);
-    panel_auc(c, r, s);
-}
-
-static void draw_forecast(struct canvas *c, struct rect r, const struct scene *s)
-{
-    panel_forecast(c, take_top(&r, r.h * 3 / 5), s);
-    panel_numbers(c, take_left(&r, r.w / 2), s);
-    panel_auc(c, r, s);
-}
-
-static void draw_curves(struct canvas *c, struct rect r, const struct scene *s)
-{
-    static const int left[] = {METRIC_RANKME, METRIC_PR, METRIC_NUM_RANK};
-    static const int right[] = {METRIC_SPREAD, METRIC_ALPHA, SERIES_LR};
-    int n = r.h >= 21 ? 3 : 2;
-    struct rect row = take_top(&r, r.h / (n + 1));
-    panel_auc(c, take_left(&row, row.w / 2), s);
-    panel_loss(c, row, s);
-    for (int i = 0; i < n; i++) {
-        row = take_top(&r, r.h / (n - i));
-        panel_metric(c, take_left(&row, row.w / 2), s, left[i]);
-        panel_metric(c, row, s, right[i]);
-    }
-}
-
-static void draw_events(struct canvas *c, struct rect r, const struct scene *s)
-{
-    panel_events(c, r, s);
-}
-
-static void draw_speed(struct canvas *c, struct rect r, const struct scene *s)
-{
-    const struct history *h = s->h;
-    struct rect row = take_top(&r, r.h / 2);
-    panel_metric(c, row, s, SERIES_IMAGES_S);
-    panel_times(c, take_left(&r, r.w / 2), s);
-    struct rect in = canvas_frame(c, r, ROLE_FRAME);
-    canvas_text(c, r.y, r.x + 1, 10, ROLE_TITLE, " device ");
-    if (!h->have_run)
-        return;
-    char line[6][400];
-    snprintf(line[0], sizeof *line, "%s, %d threads, %s", h->run.device.name, h->run.device.threads,
-             h->run.device.precision);
-    snprintf(line[1], sizeof *line, "%s", h->run.device.detail);
-    snprintf(line[2], sizeof *line, "memory of the trainer %s", format_bytes(s->v->rss).s);
-    snprintf(line[3], sizeof *line, "%s images, batch %s", format_count(h->run.dataset.n).s,
-             format_count(h->batch).s);
-    snprintf(line[4], sizeof *line, "%s parameters, d = %s", format_count(h->run.model.params).s,
-             format_count(h->run.model.d).s);
-    snprintf(line[5], sizeof *line, "running for %s, started %s",
-             format_duration(h->last_step < 0 ? NAN : h->last.t).s, h->run.created);
-    for (int i = 0; i < 6 && i < in.h; i++)
-        canvas_text(c, in.y + i, in.x + 1, in.w - 2, ROLE_TEXT, line[i]);
-}
-
-const struct view view_table[] = {
-    {"overview", "spectrum, AUC, probe or numbers, loss and events", draw_overview},
-    {"spectrum", "the spectrum, large", draw_spectrum},
-    {"curves", "metrics over steps", draw_curves},
-    {"events", "everything that happened", draw_events},
-    {"speed", "images a second, time of a step, device", draw_speed},
-    {"forecast", "probe accuracy: forecast and measured", draw_forecast},
+const struct view view_table[VIEW_COUNT] = {
+    [VIEW_OVERVIEW] = {"overview", "spectrum, AUC, probe or numbers, loss and events",
+                       view_overview},
+    [VIEW_SPECTRUM] = {"spectrum",
+                       "the spectrum now, at the start, at the last switch and at the mark; its "
+                       "cumulative sum with AUC as its area; all of them over time as a waterfall",
+                       view_spectrum},
+    [VIEW_COLLAPSE] = {"collapse",
+                       "any metric over steps, and probe accuracy: forecast and measured",
+                       view_collapse},
+    [VIEW_EVENTS] = {"events", "everything that happened, to search and to jump to", view_events},
+    [VIEW_DEVICE] = {"device", "images a second, time of a step, load and memory of the machine",
+                     view_device},
 };
-const int view_count = sizeof view_table / sizeof *view_table;
+const int view_count = VIEW_COUNT;
 
 static int is_over(const struct view_state *v)
 {
@@ -120,6 +36,22 @@ static int status_lines(const struct view_state *v)
     return is_over(v) && v->link_hint[0] ? 2 : 1;
 }
 
+// What the cursor reads.
+static void readout(const struct scene *s, char *text, size_t size)
+{
+    static const int shown[] = {METRIC_AUC, METRIC_RANKME, METRIC_SPREAD, METRIC_ZSTD, METRIC_LOSS};
+    int64_t step = time_step(s);
+    int mode = course_mode(s->c, time_whole(s), step);
+    size_t n = (size_t)snprintf(text, size, "step %s", format_count(step).s);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
+                              format_value(time_value(s, shown[i]), 4).s);
+    if (n < size && mode >= 0)
+        n += (size_t)snprintf(text + n, size - n, "  %s", mode_table[mode].name);
+    if (n < size && isfinite(time_value(s, SERIES_TIME)))
+        snprintf(text + n, size - n, "  after %s", format_duration(time_value(s, SERIES_TIME)).s);
+}
+
 static enum role status(const struct scene *s, char *text, size_t size)
 {
     const struct view_state *v = s->v;
@@ -128,9 +60,28 @@ static enum role status(const struct scene *s, char *text, size_t size)
         snprintf(text, size, "%s", v->message);
         return v->message_role;
     }
+    if (v->cursor >= 0 && s->h->last_step >= 0) {
+        readout(s, text, size);
+        return ROLE_VALUE;
+    }
     if (is_over(v)) {
-        snprintf(text, size, "%s", v->link_text);
+        snprintf(text, size, "%s%s%s", v->link_text, v->lost[0] ? "; the log is damaged: " : "",
+                 v->lost);
         return v->link == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
+    }
+    if (v->lost[0] && v->link != LINK_LIVE) {
+        snprintf(text, size, "the log is damaged: %s", v->lost);
+        return ROLE_WARN;
+    }
+    if (v->link == LINK_READING && s->h->last_step < 0) {
+        snprintf(text, size, "waiting for data: reading the log");
+        return ROLE_DIM;
+    }
+    if (v->link == LINK_LIVE && s->h->last_step < 0) {
+        snprintf(text, size,
+                 s->h->have_run ? "preparing: the first step has not ended yet"
+                                : "waiting for data");
+        return ROLE_DIM;
     }
     if (v->link == LINK_LIVE && !s->h->paused && silent > 5) {
         snprintf(text, size, "nothing heard for %s", format_duration(silent).s);
@@ -141,7 +92,7 @@ static enum role status(const struct scene *s, char *text, size_t size)
 
 static void draw_status(struct canvas *c, const struct scene *s)
 {
-    char text[700];
+    char text[1000];
     enum role role = status(s, text, sizeof text);
     int lines = status_lines(s->v);
     canvas_text(c, c->h - 1 - lines, 1, c->w - 2, role, text);
@@ -181,6 +132,7 @@ void screen_draw(struct canvas *c, const struct scene *s)
 {
     canvas_clear(c);
     s->v->per = s->v->span = 0;
+    s->v->n_zone = 0;
     if (c->w < LEAST_WIDTH || c->h < LEAST_HEIGHT) {
         draw_small(c, s);
     } else {

@@ -24,11 +24,13 @@ static struct {
     volatile sig_atomic_t open;
     SCREEN *screen;
     struct termios before;
-    char reset[128]; // what puts the terminal back into its normal state
+    char reset[256]; // what puts the terminal back into its normal state
     size_t reset_len;
     struct sigaction old[NSIG];
     const struct theme *theme;
-    int colours;
+    int colours; // 0, 8 (and 16), 256, or more: direct colour
+    int heat;    // pairs of the ramp can be had
+    int pointer_y, pointer_x;
 } terminal;
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
@@ -46,17 +48,21 @@ static void on_fault(int sig)
 }
 
 // One of the terminal's strings without its padding marks, behind what is there.
-static void add_reset(const char *capability)
+static void add_text(const char *s)
 {
-    const char *s = tigetstr(capability);
-    if (!s || (intptr_t)s == -1)
-        return;
     while (*s && terminal.reset_len < sizeof terminal.reset) {
         if (s[0] == '$' && s[1] == '<' && strchr(s, '>'))
             s = strchr(s, '>') + 1;
         else
             terminal.reset[terminal.reset_len++] = *s++;
     }
+}
+
+static void add_reset(const char *capability)
+{
+    const char *s = tigetstr(capability);
+    if (s && (intptr_t)s != -1)
+        add_text(s);
 }
 
 static void catch_faults(void)
@@ -66,21 +72,74 @@ static void catch_faults(void)
         sigaction(faults[i], &a, &terminal.old[faults[i]]);
 }
 
-static void start_colours(void)
+// A colour of the 256 for this terminal: where colours are direct, its red, green and blue.
+static int rich(int i)
 {
-    const char *no_color = getenv("NO_COLOR");
-    terminal.colours = has_colors() && !(no_color && *no_color) && start_color() == OK;
-    if (!terminal.colours) {
-        const struct theme *mono = theme_find("mono");
-        terminal.theme = mono ? mono : terminal.theme;
-        return;
-    }
+    if (terminal.colours <= 256)
+        return i;
+    if (i >= 232)
+        return (8 + 10 * (i - 232)) * 0x010101;
+    i -= 16;
+    const int level[] = {0, 95, 135, 175, 215, 255};
+    return level[i / 36] << 16 | level[i / 6 % 6] << 8 | level[i % 6];
+}
+
+static const unsigned char hot[HEAT_LEVELS] = {17,  18,  54,  55,  91,  90,  126, 125,
+                                               161, 160, 196, 202, 166, 208, 172, 214,
+                                               178, 220, 184, 226, 227, 228, 229, 230};
+enum { HEAT_PAIRS = ROLE_COUNT + 1, HEAT_SIDE = HEAT_LEVELS + 1 };
+
+static int heat_colour(int level)
+{
+    if (level < 1)
+        return -1;
+    return rich(terminal.theme->heat == HEAT_GREY ? 231 + level : hot[level - 1]);
+}
+
+static void make_pairs(void)
+{
     int own = use_default_colors() == OK; // else the terminal has no "its own" colour
     for (int i = 0; i < ROLE_COUNT; i++) {
         const struct style *s = &terminal.theme->style[i];
-        init_pair((short)(i + 1), s->fg < 0 && !own ? COLOR_WHITE : s->fg,
-                  s->bg < 0 && !own ? COLOR_BLACK : s->bg);
+        int fg = s->rich && terminal.colours >= 256 ? rich(s->rich) : s->fg;
+        init_extended_pair(i + 1, fg < 0 && !own ? COLOR_WHITE : fg,
+                           s->bg < 0 && !own ? COLOR_BLACK : s->bg);
     }
+    terminal.heat = terminal.theme->heat != HEAT_NONE && terminal.colours >= 256 && own &&
+                    COLOR_PAIRS >= HEAT_PAIRS + HEAT_SIDE * HEAT_SIDE;
+    for (int upper = 0; terminal.heat && upper < HEAT_SIDE; upper++)
+        for (int lower = 0; lower < HEAT_SIDE; lower++)
+            init_extended_pair(HEAT_PAIRS + upper * HEAT_SIDE + lower, heat_colour(upper),
+                               heat_colour(lower));
+}
+
+static void start_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    if (has_colors() && !(no_color && *no_color) && start_color() == OK)
+        terminal.colours = COLORS;
+}
+
+void terminal_theme(const struct theme *theme)
+{
+    terminal.theme = theme ? theme : theme_table;
+    terminal.heat = 0;
+    if (terminal.colours)
+        make_pairs();
+    else if (theme_find("mono"))
+        terminal.theme = theme_find("mono");
+}
+
+void terminal_mouse(int on)
+{
+    mouseinterval(0); // a press is a click: waiting for the release would be felt
+    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
+}
+
+void terminal_pointer(int *y, int *x)
+{
+    *y = terminal.pointer_y;
+    *x = terminal.pointer_x;
 }
 
 int terminal_open(const struct theme *theme, struct error *e)
@@ -91,11 +150,14 @@ int terminal_open(const struct theme *theme, struct error *e)
     terminal.screen = newterm(NULL, stdout, stdin);
     if (!terminal.screen)
         return error_set(e, "the terminal type '%.40s' is unknown: set TERM", type ? type : "");
-    terminal.theme = theme ? theme : theme_table;
     terminal.reset_len = 0;
+    terminal.colours = 0;
     static const char *const capabilities[] = {"sgr0", "rmkx", "cnorm", "rmcup"};
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
         add_reset(capabilities[i]);
+    const char *mouse = tigetstr("kmous");
+    if (mouse && (intptr_t)mouse != -1)
+        add_text("\033[?1006;1000l");
     raw(); // Ctrl-C and Ctrl-Z are keys
     noecho();
     nonl();
@@ -104,6 +166,7 @@ int terminal_open(const struct theme *theme, struct error *e)
     set_escdelay(25);
     curs_set(0);
     start_colours();
+    terminal_theme(theme);
     terminal.open = 1;
     catch_faults();
     return 0;
@@ -124,7 +187,11 @@ void terminal_close(void)
 
 int terminal_unicode(void)
 {
-    const char *set = nl_langinfo(CODESET);
+    static const char *const poor[] = {"linux", "vt", "ansi", "cons", "dumb"};
+    const char *set = nl_langinfo(CODESET), *type = getenv("TERM");
+    for (size_t i = 0; type && i < sizeof poor / sizeof *poor; i++)
+        if (strncmp(type, poor[i], strlen(poor[i])) == 0)
+            return 0;
     return strcasecmp(set, "UTF-8") == 0 || strcasecmp(set, "utf8") == 0;
 }
 
@@ -149,6 +216,19 @@ static attr_t attributes(const struct style *s)
            (s->attr & STYLE_UNDERLINE ? A_UNDERLINE : 0);
 }
 
+// How a cell looks: character, attributes, pair.
+static void look_of(const struct cell *cell, wchar_t *ch, attr_t *attr, short *pair)
+{
+    *ch = (wchar_t)cell->ch;
+    *attr = attributes(&terminal.theme->style[cell->role]);
+    *pair = (short)(terminal.colours ? cell->role + 1 : 0);
+    if (cell->role != ROLE_HEAT || !terminal.heat)
+        return;
+    int is_ascii = cell->ch < 0x80; // one colour for both halves
+    *ch = is_ascii ? L' ' : L'\u2580';
+    *pair = (short)(HEAT_PAIRS + cell->upper * HEAT_SIDE + (is_ascii ? cell->upper : cell->lower));
+}
+
 void terminal_show(const struct canvas *c, int again)
 {
     if (again)
@@ -158,14 +238,28 @@ void terminal_show(const struct canvas *c, int again)
             const struct cell *cell = canvas_at(c, y, x);
             if (!cell->ch)
                 continue; // the wide character before it covers this one
-            wchar_t text[2] = {(wchar_t)cell->ch, 0};
+            wchar_t text[2] = {0, 0};
             cchar_t out;
-            int role = cell->role;
-            setcchar(&out, text, attributes(&terminal.theme->style[role]),
-                     (short)(terminal.colours ? role + 1 : 0), NULL);
+            attr_t attr;
+            short pair;
+            look_of(cell, text, &attr, &pair);
+            setcchar(&out, text, attr, pair, NULL);
             mvadd_wch(y, x, &out);
         }
     refresh();
+}
+
+static int64_t mouse_key(void)
+{
+    MEVENT m;
+    if (getmouse(&m) != OK)
+        return KEYS_OTHER;
+    terminal.pointer_y = m.y;
+    terminal.pointer_x = m.x;
+    return m.bstate & BUTTON1_PRESSED   ? KEYS_CLICK
+           : m.bstate & BUTTON4_PRESSED ? KEYS_WHEEL_UP
+           : m.bstate & BUTTON5_PRESSED ? KEYS_WHEEL_DOWN
+                                        : KEYS_OTHER;
 }
 
 int64_t terminal_key(void)
@@ -188,6 +282,7 @@ int64_t terminal_key(void)
         {KEY_F(1), KEYS_F1},
         {KEY_BACKSPACE, KEYS_BACKSPACE},
         {KEY_ENTER, KEYS_ENTER},
+        {KEY_BTAB, KEYS_BACK_TAB},
     };
     wint_t ch;
     int rc;
@@ -198,6 +293,8 @@ int64_t terminal_key(void)
         struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
         return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) ? -1 : 0;
     }
+    if (rc == KEY_CODE_YES && ch == KEY_MOUSE)
+        return mouse_key();
     if (rc == KEY_CODE_YES) {
         for (size_t i = 0; i < sizeof map / sizeof *map; i++)
             if (map[i].curses == ch)

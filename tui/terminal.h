@@ -15,8 +15,14 @@
 int terminal_open(const struct theme *theme, struct error *e);
 // Give it back as it was. Does nothing when it is not open.
 void terminal_close(void);
-// The locale shows Unicode.
+// Locale and terminal show Unicode with its Braille: the Linux console and VT terminals have none.
 int terminal_unicode(void);
+// Other colours from now on (NULL: the default); mono where there are none.
+void terminal_theme(const struct theme *theme);
+// Clicks and the wheel are keys (at first they are not).
+void terminal_mouse(int on);
+// Where the pointer was at the last KEYS_CLICK, KEYS_WHEEL_UP or KEYS_WHEEL_DOWN.
+void terminal_pointer(int *y, int *x);
 // Its size now; tells curses when it changed.
 void terminal_size(int *h, int *w);
 // Show the cells; only what changed is sent. `again`: send everything.

@@ -19,6 +19,11 @@ enum role {
     ROLE_SECOND, // second curve of a plot
     ROLE_MARK,   // switches in time plots
     ROLE_CURSOR, // the step that is read off
+    ROLE_SHADE,  // areas and bands
+    ROLE_SWITCH, // how it was at the last switch
+    ROLE_MARKED, // how it was at the marked step
+    ROLE_HEAT,   // two levels of brightness, see struct cell
+    ROLE_MATCH,  // what a search found
     ROLE_MULTI,  // modes, in the order of enum mode
     ROLE_CONTINUAL,
     ROLE_CUMULATIVE,
@@ -34,9 +39,12 @@ enum { STYLE_BOLD = 1, STYLE_DIM = 2, STYLE_REVERSE = 4, STYLE_UNDERLINE = 8 };
 struct style {
     short fg, bg; // colour 0..7, -1 the terminal's own
     unsigned attr;
+    short rich; // colour 16..255 instead of fg where the terminal has them; 0: fg
 };
+enum heat { HEAT_NONE, HEAT_HOT, HEAT_GREY }; // ramps of ROLE_HEAT, of 256 colours
 struct theme {
     const char *name, *doc;
+    enum heat heat;
     struct style style[ROLE_COUNT];
 };
 extern const struct theme theme_table[];          // ends with a NULL name; the first is the default

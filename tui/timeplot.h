@@ -14,6 +14,7 @@ struct time_plot {
     const struct scene *s;
     const struct history *h; // the whole run, of which the scene may show the past
     struct rect area;
+    int has_band; // a line above the area is for the modes
     struct window win;
     struct span *col; // one a column of dots, for time_read and time_curve
 };
@@ -38,6 +39,9 @@ void time_curve(struct time_plot *t, const struct axis *a, int series, enum line
 // A sign at a step and a value; dim when that is still to come.
 void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
                enum role role);
+// Shade between two series.
+void time_band(struct time_plot *t, const struct axis *a, int lo, int hi, enum role role);
+int time_shown(const struct time_plot *t, int64_t step); // it lies in the window
 // The cursor's line and step, if there is one. After the curves.
 void time_cursor(const struct time_plot *t);
 

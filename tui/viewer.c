@@ -16,6 +16,7 @@
 
 #include "tui/actions.h"
 #include "tui/format.h"
+#include "tui/settings.h"
 #include "tui/terminal.h"
 #include "tui/view.h"
 
@@ -38,6 +39,9 @@ struct viewer {
     int leave;            // exit code + 1, 0: stay
     int stopping;         // leave once the trainer has stopped
     int was_live;
+    char settings[4096];       // their file, "" none
+    struct view_state begun;   // how it looked at first
+    const struct theme *liked; // of the settings
     double drawn;
     int dirty; // records since it was drawn
 };
@@ -47,22 +51,6 @@ static double clock_now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int64_t trainer_rss(pid_t pid)
-{
-    if (pid <= 0)
-        return -1;
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return -1;
-    long long pages = 0, resident = -1;
-    if (fscanf(f, "%lld %lld", &pages, &resident) != 2)
-        resident = -1;
-    fclose(f);
-    return resident < 0 ? -1 : resident * sysconf(_SC_PAGESIZE);
 }
 
 // --- what comes in ---
@@ -184,8 +172,14 @@ static void look_at_link(struct viewer *w)
                v->link != LINK_LOST) {
         v->link = LINK_READING;
     }
-    int64_t rss = v->link == LINK_LIVE ? trainer_rss(w->source->klass->pid(w->source)) : -1;
-    v->rss = rss < 0 ? NAN : (double)rss;
+    const char *lost = w->source->klass->lost(w->source);
+    text_clean(v->lost, sizeof v->lost, lost ? lost : "");
+    if (v->link == LINK_LIVE)
+        machine_read(&v->machine, w->source->klass->pid(w->source), clock_now(),
+                     0.8 * redraw_every);
+    else
+        v->machine.rss = NAN;
+    v->rss = v->machine.at > 0 ? v->machine.rss : NAN;
 }
 
 // --- keys and drawing ---
@@ -214,7 +208,11 @@ static void take_keys(struct viewer *w)
             w->leave = 128 + SIGHUP + 1;
             return;
         }
+        terminal_pointer(&w->v.pointer_y, &w->v.pointer_x);
+        const struct theme *theme = w->v.theme;
         unsigned flags = action_key(&w->ui, (uint32_t)key);
+        if (w->v.theme != theme)
+            terminal_theme(w->v.theme);
         any = 1;
         if (flags & UI_LEAVE)
             w->leave = 1;
@@ -282,6 +280,34 @@ static int open_signals(sigset_t *before, struct error *e)
     return fd < 0 ? error_set(e, "signalfd: %s", strerror(errno)) : fd;
 }
 
+// What the person likes; an option goes before it.
+static void read_settings(struct viewer *w)
+{
+    struct error e = {""};
+    w->v.theme = theme_table;
+    if (settings_path(w->settings, sizeof w->settings))
+        w->settings[0] = 0;
+    else if (settings_read(w->settings, &w->v, &e)) {
+        snprintf(w->v.message, sizeof w->v.message, "%.300s", e.text);
+        w->v.message_role = ROLE_BAD;
+        w->v.message_at = clock_now();
+    }
+    w->liked = w->v.theme;
+    w->v.theme = w->o->theme ? w->o->theme : w->v.theme;
+    w->begun = w->v;
+}
+
+// Written when something was changed by hand. That it can't be is no reason for words: the screen
+// is left, and nothing else is lost.
+static void keep_settings(struct viewer *w)
+{
+    if (!w->settings[0] || !settings_differ(&w->begun, &w->v))
+        return;
+    if (w->v.theme == w->begun.theme)
+        w->v.theme = w->liked;
+    settings_write(w->settings, &w->v, NULL);
+}
+
 int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
                struct error *e)
 {
@@ -295,9 +321,10 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->source = source;
     w->child = o->child;
     w->v.asked_pause = -1;
-    w->v.cursor = w->v.centre = w->v.mark = -1;
+    w->v.cursor = w->v.centre = w->v.mark = w->v.event = -1;
     w->v.heard = w->v.rss = NAN;
-    w->v.ascii = o->ascii || !terminal_unicode();
+    read_settings(w);
+    w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
     w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w};
@@ -307,10 +334,12 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     if (w->signal_fd < 0)
         goto done;
     reap(w); // it may have died before SIGCHLD was blocked
-    rc = terminal_open(o->theme, e);
+    rc = terminal_open(w->v.theme, e);
     if (rc == 0) {
+        terminal_mouse(!w->v.no_mouse);
         rc = loop(w, e);
         terminal_close();
+        keep_settings(w);
         say_goodbye(w, out);
         if (rc == 0)
             rc = w->leave - 1;

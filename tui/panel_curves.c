@@ -1,0 +1,242 @@
+// Curves over steps: AUC, loss, the probe's accuracy, any metric. What is measured is a sign, what
+// is live a line, so that a screen without colour says the same.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/format.h"
+#include "tui/panel.h"
+#include "tui/timeplot.h"
+
+static struct span wider(struct span range, double v)
+{
+    range.lo = fminf(range.lo, (float)v);
+    range.hi = fmaxf(range.hi, (float)v);
+    return range;
+}
+
+// The range with what was measured in the window.
+static struct span with_measured(const struct time_plot *t, struct span range, int metric)
+{
+    for (int i = 0; i < t->h->n_eval; i++)
+        if (time_shown(t, t->h->eval[i].step))
+            range = wider(range, t->h->eval[i].metric[metric]);
+    return range;
+}
+
+void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
+{
+    const struct history *h = s->h;
+    char title[160], right[128] = "";
+    int64_t at = -1;
+    double offset = history_auc_offset(h, &at), now = time_value(s, METRIC_AUC);
+    if (h->last_step < 0)
+        snprintf(title, sizeof title, "AUC");
+    else if (s->v->cursor < 0 && !isfinite(now) && h->spectrum_step >= 0)
+        snprintf(
+            title, sizeof title, "AUC live %s of step %s",
+            format_fixed(
+                series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last,
+                3)
+                .s,
+            format_count(h->spectrum_step).s);
+    else
+        snprintf(title, sizeof title, "AUC live %s", format_fixed(now, 3).s);
+    if (isfinite(offset) && s->v->cursor < 0)
+        snprintf(right, sizeof right, "exact %s%s @%s", offset < 0 ? "" : "+",
+                 format_fixed(offset, 3).s, format_count(at).s);
+    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = panel_box(c, r, title, right);
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
+        return;
+    h = t.h;
+    struct span range = time_read(&t, METRIC_AUC);
+    range = with_measured(&t, range, METRIC_AUC);
+    struct axis a = time_axis(&t, range, 0.1, 0.5, 1);
+    plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    time_marks(&t);
+    time_curve(&t, &a, METRIC_AUC, LINE_SOLID, ROLE_LIVE);
+    for (int i = 0; i < h->n_eval; i++)
+        time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[METRIC_AUC], 0x25C6, ROLE_EXACT);
+    time_cursor(&t);
+    time_close(&t);
+}
+
+void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
+{
+    const struct history *h = s->h;
+    char title[160], right[128] = "";
+    snprintf(title, sizeof title, SOLID "loss");
+    if (h->last_step >= 0) {
+        snprintf(title, sizeof title, SOLID "loss %s",
+                 format_fixed(time_value(s, METRIC_LOSS), 3).s);
+        int n = snprintf(right, sizeof right, DASHED "z-std %s",
+                         format_fixed(time_value(s, METRIC_ZSTD), 3).s);
+        if (r.w >= 50)
+            snprintf(right + n, sizeof right - (size_t)n, "  lr %s",
+                     format_value(time_value(s, SERIES_LR), 3).s);
+    }
+    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = panel_box(c, r, title, right);
+    struct time_plot t;
+    if (time_open(&t, c, in, s, GUTTER))
+        return;
+    time_marks(&t);
+    const struct {
+        int series, labels_left;
+        enum line line;
+        enum role role;
+    } curves[] = {
+        {METRIC_ZSTD, 0, LINE_DASHED, ROLE_SECOND},
+        {METRIC_LOSS, 1, LINE_SOLID, ROLE_LIVE},
+    };
+    for (int i = 0; i < 2; i++) {
+        struct span range = time_read(&t, curves[i].series);
+        const struct metric *m = &metric_table[curves[i].series];
+        // Another method's loss, or a rounding, may leave the range that the table knows.
+        struct axis a = time_axis(&t, range, 0.2, fmin(m->lo, range.lo), fmax(m->hi, range.hi));
+        int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
+        plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
+        time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
+    }
+    time_cursor(&t);
+    time_close(&t);
+}
+
+// --- probe accuracy ---
+
+// The last one by `step`; NULL: none.
+static const struct history_eval *last_measured(const struct history *h, int64_t step)
+{
+    for (int i = h->n_eval - 1; i >= 0; i--)
+        if (isfinite(h->eval[i].probe) && h->eval[i].step <= step)
+            return &h->eval[i];
+    return NULL;
+}
+
+// `narrow`: the interval is left to the curves, so that what was measured fits beside it.
+static void forecast_title(const struct scene *s, int narrow, char *title, size_t size)
+{
+    double value = time_value(s, SERIES_FORECAST);
+    char state[sizeof s->h->last.forecast_state] = "";
+    if (s->v->cursor < 0)
+        text_clean(state, sizeof state, s->h->last.forecast_state);
+    if (s->h->last_step < 0)
+        snprintf(title, size, "forecast");
+    else if (isfinite(value) && narrow)
+        snprintf(title, size, SOLID "forecast %s %%", format_fixed(value, 1).s);
+    else if (isfinite(value))
+        snprintf(title, size, SOLID "forecast %s %% (%s\u2013%s)", format_fixed(value, 1).s,
+                 format_fixed(time_value(s, SERIES_FORECAST_LO), 1).s,
+                 format_fixed(time_value(s, SERIES_FORECAST_HI), 1).s);
+    else
+        snprintf(title, size, "forecast: %s", *state ? state : "none");
+}
+
+// Why there is no forecast, where nothing of one can be drawn.
+static void forecast_hint(struct canvas *c, struct rect in, const struct history *h)
+{
+    int no_curve = h->last_step >= 0 && !isfinite(h->last.forecast);
+    const char *state = h->last.forecast_state;
+    const char *text = !no_curve                            ? ""
+                       : strcmp(state, "uncalibrated") == 0 ? "no calibration: ssltop fit makes one"
+                       : strcmp(state, "extrapolating") == 0
+                           ? "AUC, loss or width are far from the calibration's"
+                           : "";
+    canvas_wrap(c, in.y + in.h / 2, in.x + GUTTER + 1, in.w - GUTTER - 2, 2, ROLE_DIM, text);
+}
+
+void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
+{
+    const struct history *h = s->h;
+    const struct history_eval *last = last_measured(h, time_step(s) + (s->v->cursor < 0));
+    char title[256], right[200] = "";
+    int narrow = r.w < 56;
+    forecast_title(s, narrow, title, sizeof title);
+    if (last && narrow)
+        snprintf(right, sizeof right, "\u25C6 measured %s", format_fixed(100 * last->probe, 1).s);
+    else if (last)
+        snprintf(right, sizeof right, "\u25C6 measured %s %% @%s",
+                 format_fixed(100 * last->probe, 1).s, format_count(last->step).s);
+    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = panel_box(c, r, title, right);
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
+        return;
+    static const int curves[] = {SERIES_FORECAST_LO, SERIES_FORECAST_HI, SERIES_FORECAST};
+    h = t.h;
+    struct span range = {NAN, NAN, NAN};
+    for (int i = 0; i < 3; i++) {
+        struct span one = time_read(&t, curves[i]);
+        range.lo = fminf(range.lo, one.lo);
+        range.hi = fmaxf(range.hi, one.hi);
+    }
+    for (int i = 0; i < h->n_eval; i++)
+        if (time_shown(&t, h->eval[i].step))
+            range = wider(range, 100 * h->eval[i].probe);
+    struct axis a = time_axis(&t, range, 5, 0, 100);
+    time_marks(&t);
+    if (isfinite(range.lo))
+        plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    time_band(&t, &a, SERIES_FORECAST_LO, SERIES_FORECAST_HI, ROLE_SHADE);
+    time_curve(&t, &a, SERIES_FORECAST, LINE_SOLID, ROLE_LIVE);
+    for (int i = 0; i < h->n_eval; i++)
+        time_sign(&t, &a, h->eval[i].step, 100 * h->eval[i].probe, 0x25C6, ROLE_EXACT);
+    forecast_hint(c, in, s->h);
+    time_cursor(&t);
+    time_close(&t);
+}
+
+int panel_has_probe(const struct history *h)
+{
+    return last_measured(h, INT64_MAX) != NULL || (h->last_step >= 0 && isfinite(h->last.forecast));
+}
+
+static const char *series_title(int series, const char **unit)
+{
+    *unit = series < METRIC_COUNT       ? metric_table[series].unit
+            : series == SERIES_IMAGES_S ? "img/s"
+            : series >= SERIES_PHASE    ? "ms"
+                                        : "";
+    return series < METRIC_COUNT       ? metric_table[series].title
+           : series == SERIES_IMAGES_S ? "throughput"
+           : series == SERIES_LR       ? "learning rate"
+                                       : record_phase_key[series - SERIES_PHASE];
+}
+
+void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series)
+{
+    const struct history *h = s->h;
+    const char *unit, *name = series_title(series, &unit);
+    char title[120];
+    double now = time_value(s, series);
+    snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
+             unit);
+    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = panel_box(c, r, title, "");
+    struct time_plot t;
+    if (time_open(&t, c, in, s, 0))
+        return;
+    h = t.h;
+    struct span range = time_read(&t, series);
+    int is_metric = series < METRIC_COUNT;
+    double least = is_metric && isfinite(metric_table[series].lo) ? metric_table[series].lo
+                   : is_metric                                    ? -INFINITY
+                                                                  : 0;
+    double most = is_metric ? metric_table[series].hi : INFINITY;
+    if (isnan(most)) // of a rank: as many as there are directions
+        most = h->run.model.d > 0 ? h->run.model.d : INFINITY;
+    if (is_metric)
+        range = with_measured(&t, range, series);
+    double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
+    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, fmin(least, range.lo),
+                              fmax(most, range.hi));
+    plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    time_marks(&t);
+    time_curve(&t, &a, series, LINE_SOLID, ROLE_LIVE);
+    for (int i = 0; is_metric && i < h->n_eval; i++)
+        time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[series], 0x25C6, ROLE_EXACT);
+    time_cursor(&t);
+    time_close(&t);
+}

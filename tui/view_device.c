@@ -1,0 +1,12 @@
+// Speed and what it costs.
+#include "tui/panel.h"
+
+void view_device(struct canvas *c, struct rect r, const struct scene *s)
+{
+    struct rect row = take_top(&r, r.h * 2 / 5);
+    panel_metric(c, row, s, SERIES_IMAGES_S);
+    row = take_top(&r, 8);
+    panel_times(c, take_left(&row, row.w * 3 / 5), s);
+    panel_facts(c, row, s);
+    panel_machine(c, r, s);
+}
