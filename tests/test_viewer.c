@@ -35,7 +35,8 @@ struct session {
     VTerm *vt;
     VTermScreen *screen;
     int h, w;
-    int alternate, hidden; // screen and cursor, as the terminal was told
+    int alternate, hidden;     // screen and cursor, as the terminal was told
+    const char *term, *config; // its TERM, and the folder of its settings; NULL: usual, none
     char text[1 << 16];
 };
 
@@ -55,7 +56,10 @@ static void start(struct session *s, char **argv)
 {
     int slave;
     struct winsize size = {.ws_row = 24, .ws_col = 80};
+    const char *term = s->term, *config = s->config;
     memset(s, 0, sizeof *s);
+    s->term = term;
+    s->config = config;
     s->h = size.ws_row;
     s->w = size.ws_col;
     cr_assert_eq(openpty(&s->master, &slave, NULL, NULL, &size), 0);
@@ -66,7 +70,8 @@ static void start(struct session *s, char **argv)
     if (s->pid == 0) {
         close(s->master);
         login_tty(slave);
-        setenv("TERM", "xterm-256color", 1);
+        setenv("TERM", s->term ? s->term : "xterm-256color", 1);
+        setenv("XDG_CONFIG_HOME", s->config ? s->config : "/nonexistent", 1);
         setlocale(LC_CTYPE, "C.UTF-8");
         int argc = 0;
         while (argv[argc])
@@ -286,7 +291,7 @@ static void expect_progress(const struct run *r)
 
 Test(viewer, steering_and_stopping)
 {
-    struct session s;
+    struct session s = {0};
     struct run r;
     make_run(&r);
     start_training(&s, &r);
@@ -323,7 +328,7 @@ Test(viewer, steering_and_stopping)
 // Every key of the table, in every context, with the window changing its size all the time.
 Test(viewer, every_key_at_any_size)
 {
-    struct session s;
+    struct session s = {0};
     struct run r;
     uint32_t x = 5;
     make_run(&r);
@@ -331,11 +336,24 @@ Test(viewer, every_key_at_any_size)
     static const struct {
         uint32_t key;
         const char *bytes;
-    } special[] = {{KEYS_UP, "\033OA"},      {KEYS_DOWN, "\033OB"},     {KEYS_RIGHT, "\033OC"},
-                   {KEYS_LEFT, "\033OD"},    {KEYS_PAGE_UP, "\033[5~"}, {KEYS_PAGE_DOWN, "\033[6~"},
-                   {KEYS_HOME, "\033OH"},    {KEYS_END, "\033OF"},      {KEYS_DELETE, "\033[3~"},
-                   {KEYS_BACKSPACE, "\177"}, {KEYS_F1, "\033OP"}};
-    static const char *const open[CONTEXT_COUNT] = {"", "?", "m", "q", ":x"};
+    } special[] = {{KEYS_UP, "\033OA"},
+                   {KEYS_DOWN, "\033OB"},
+                   {KEYS_RIGHT, "\033OC"},
+                   {KEYS_LEFT, "\033OD"},
+                   {KEYS_PAGE_UP, "\033[5~"},
+                   {KEYS_PAGE_DOWN, "\033[6~"},
+                   {KEYS_HOME, "\033OH"},
+                   {KEYS_END, "\033OF"},
+                   {KEYS_DELETE, "\033[3~"},
+                   {KEYS_BACKSPACE, "\177"},
+                   {KEYS_F1, "\033OP"},
+                   {KEYS_FAR_LEFT, "\033[1;2D"},
+                   {KEYS_FAR_RIGHT, "\033[1;2C"},
+                   {KEYS_BACK_TAB, "\033[Z"},
+                   {KEYS_CLICK, "\033[<0;9;9M"},
+                   {KEYS_WHEEL_UP, "\033[<64;50;9M"},
+                   {KEYS_WHEEL_DOWN, "\033[<65;50;9M"}};
+    static const char *const open[CONTEXT_COUNT] = {"", "?", "m", "q", ":x", "/x"};
     for (const struct action *a = action_table; a->keys; a++)
         for (int i = 0; i < 3 && a->key[i]; i++) {
             int leaves = a->context == CONTEXT_QUIT && a->key[i] != KEYS_ESCAPE &&
@@ -343,7 +361,7 @@ Test(viewer, every_key_at_any_size)
             if (leaves ||
                 (a->context == CONTEXT_MAIN && (a->key[i] == 'd' || a->key[i] == KEY_CTRL('Z'))))
                 continue;
-            char key[8] = {(char)a->key[i], 0};
+            char key[24] = {(char)a->key[i], 0};
             for (size_t k = 0; k < sizeof special / sizeof *special; k++)
                 if (special[k].key == a->key[i])
                     strcpy(key, special[k].bytes);
@@ -369,7 +387,7 @@ Test(viewer, every_key_at_any_size)
 
 Test(viewer, a_killed_trainer)
 {
-    struct session s;
+    struct session s = {0};
     struct run r;
     make_run(&r);
     start_training(&s, &r);
@@ -392,7 +410,7 @@ Test(viewer, signals_to_the_viewer)
         int signal, code;
     } rows[] = {{SIGTERM, 143}, {SIGINT, 130}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct session s;
+        struct session s = {0};
         struct run r;
         make_run(&r);
         start_training(&s, &r);
@@ -409,7 +427,7 @@ Test(viewer, signals_to_the_viewer)
 // A fault of the viewer gives the terminal back before it kills.
 Test(viewer, a_crash_restores_the_terminal)
 {
-    struct session s;
+    struct session s = {0};
     struct run r;
     make_run(&r);
     start_training(&s, &r);
@@ -424,7 +442,7 @@ Test(viewer, a_crash_restores_the_terminal)
 // Stopped, killed, looked at again: the training goes on.
 Test(viewer, a_stuck_and_a_killed_viewer)
 {
-    struct session s;
+    struct session s = {0};
     struct run r;
     make_run(&r);
     start_training(&s, &r);
@@ -463,7 +481,7 @@ Test(viewer, a_refusal_is_a_sentence)
         {"--theme", "loud", "loud", 2},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct session s;
+        struct session s = {0};
         struct run r;
         make_run(&r);
         char *argv[] = {"ssltop",
