@@ -99,8 +99,9 @@ static void describe(const struct trainer *tr, FILE *f)
             s->o.method, name, s->o.precision, info->threads);
     fprintf(f,
             "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
-            ", schedule %s, %d chunks\n",
-            s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks);
+            ", schedule %s, %d chunk%s\n",
+            s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks,
+            s->o.chunks == 1 ? "" : "s");
     fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device\n", net_count(&s->net),
             s->d, (double)plan_memory(s->plan) / 1e6);
 }
