@@ -1,12 +1,14 @@
-// The pixels of a view, in the order of struct augment_view: crop and resize as PIL's antialiased
-// bilinear filter, colour as torchvision's float tensors, Gaussian blur with reflected borders,
-// flip and normalisation in the last pass. Written as plain loops over rows that the compiler
-// vectorises; nothing is allocated per view.
+// The pixels of a view, in the order of struct augment_view: crop and resize (data/resize.h),
+// colour as torchvision's float tensors, Gaussian blur with reflected borders, flip and
+// normalisation in the last pass. Written as plain loops over rows that the compiler vectorises;
+// nothing is allocated per view.
 #include "gpu/cpu/pixels.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "data/clones.h"
 
 #define SIDE_MAX    4096
 #define SIGMA_MAX   10.0f
@@ -17,65 +19,15 @@
 #define GRAY_B      0.114f
 #define SOLARIZE_AT (128.0f / 255.0f)
 
-// One axis of a resize: output i is the sum over k < taps of weight[i * taps + k] * input[first[i]
-// + k].
-struct filter {
-    int *first;
-    float *weight;
-    int taps;
-};
-
 struct pixel_scratch {
     struct pixel_shape shape;
     size_t n; // pixels of a view
-    struct filter fx, fy;
+    struct resizer *resizer;
     float *view; // c x n: the view as it is worked on
     float *gray; // n: luminance; the blur's half-way result
-    float *row;  // a row of the crop after the vertical pass, or one padded for the blur
+    float *row;  // a row padded for the blur
     float kernel[2 * RADIUS_MAX + 1];
-    int32_t height, width; // the crop that fx and fy are made for; 0: none yet
 };
-
-// The most taps any crop of up to `in` pixels needs for `out`.
-static int filter_taps(int in, int out)
-{
-    double support = in > out ? (double)in / out : 1.0;
-    int taps = 2 * (int)ceil(support) + 1;
-    return taps < in ? taps : in;
-}
-
-static int filter_alloc(struct filter *f, int in, int out)
-{
-    f->first = malloc((size_t)out * sizeof *f->first);
-    f->weight = malloc((size_t)out * (size_t)filter_taps(in, out) * sizeof *f->weight);
-    return f->first && f->weight ? 0 : -1;
-}
-
-// PIL's triangle filter, its support widened where it shrinks the image. Rows of fewer taps are
-// filled up with zeros.
-static void filter_make(struct filter *f, int in, int out, double gain)
-{
-    double scale = (double)in / out, wide = scale > 1.0 ? scale : 1.0;
-    f->taps = filter_taps(in, out);
-    for (int i = 0; i < out; i++) {
-        double centre = (i + 0.5) * scale, sum = 0;
-        int lo = (int)(centre - wide + 0.5), hi = (int)(centre + wide + 0.5);
-        lo = lo < 0 ? 0 : lo;
-        hi = hi > in ? in : hi;
-        int first = lo + f->taps <= in ? lo : in - f->taps;
-        float *w = f->weight + (size_t)i * (size_t)f->taps;
-        for (int k = 0; k < f->taps; k++) {
-            int x = first + k;
-            double v = 1.0 - fabs((x - centre + 0.5) / wide);
-            v = x < lo || x >= hi || v < 0 ? 0 : v;
-            w[k] = (float)v;
-            sum += v;
-        }
-        for (int k = 0; k < f->taps; k++)
-            w[k] = (float)(w[k] * gain / sum);
-        f->first[i] = first;
-    }
-}
 
 int pixel_scratch_new(const struct pixel_shape *shape, struct pixel_scratch **out, struct error *e)
 {
@@ -92,14 +44,17 @@ int pixel_scratch_new(const struct pixel_shape *shape, struct pixel_scratch **ou
         return error_set(e, "out of memory");
     s->shape = *shape;
     s->n = (size_t)shape->out_h * (size_t)shape->out_w;
-    int row = shape->w > shape->out_w ? shape->w : shape->out_w;
     s->view = malloc((size_t)shape->c * s->n * sizeof *s->view);
     s->gray = malloc(s->n * sizeof *s->gray);
-    s->row = malloc(((size_t)row + 2 * RADIUS_MAX) * sizeof *s->row);
-    if (filter_alloc(&s->fx, shape->w, shape->out_w) != 0 ||
-        filter_alloc(&s->fy, shape->h, shape->out_h) != 0 || !s->view || !s->gray || !s->row) {
+    s->row = malloc(((size_t)shape->out_w + 2 * RADIUS_MAX) * sizeof *s->row);
+    int rc = s->view && s->gray && s->row ? 0 : error_set(e, "out of memory");
+    if (rc == 0)
+        rc = resizer_new(shape->c, shape->out_h, shape->out_w, &s->resizer, e);
+    if (rc == 0)
+        rc = resizer_reserve(s->resizer, shape->h, shape->w, e);
+    if (rc < 0) {
         pixel_scratch_free(s);
-        return error_set(e, "out of memory");
+        return -1;
     }
     *out = s;
     return 0;
@@ -109,10 +64,7 @@ void pixel_scratch_free(struct pixel_scratch *s)
 {
     if (!s)
         return;
-    free(s->fx.first);
-    free(s->fx.weight);
-    free(s->fy.first);
-    free(s->fy.weight);
+    resizer_free(s->resizer);
     free(s->view);
     free(s->gray);
     free(s->row);
@@ -146,58 +98,16 @@ static inline float clamp01(float v)
     return v < 1.0f ? v : 1.0f;
 }
 
-// --- crop and resize: uint8 to [0, 1] ---
-
-static void resize(struct pixel_scratch *s, const uint8_t *image, const struct augment_view *v)
-{
-    const struct pixel_shape *p = &s->shape;
-    if (v->height != s->height || v->width != s->width) {
-        filter_make(&s->fy, v->height, p->out_h, 1.0 / 255.0);
-        filter_make(&s->fx, v->width, p->out_w, 1.0);
-        s->height = v->height;
-        s->width = v->width;
-    }
-    int ty = s->fy.taps, tx = s->fx.taps, width = v->width;
-    float *row = s->row;
-    for (int c = 0; c < p->c; c++)
-        for (int y = 0; y < p->out_h; y++) {
-            const float *wy = s->fy.weight + (size_t)y * (size_t)ty;
-            const uint8_t *src =
-                image +
-                ((size_t)c * (size_t)p->h + (size_t)v->top + (size_t)s->fy.first[y]) *
-                    (size_t)p->w +
-                v->left;
-            for (int x = 0; x < width; x++)
-                row[x] = wy[0] * (float)src[x];
-            for (int k = 1; k < ty; k++) {
-                src += p->w;
-                if (wy[k] == 0.0f)
-                    continue;
-                for (int x = 0; x < width; x++)
-                    row[x] += wy[k] * (float)src[x];
-            }
-            float *dst = s->view + (size_t)c * s->n + (size_t)y * (size_t)p->out_w;
-            for (int x = 0; x < p->out_w; x++) {
-                const float *wx = s->fx.weight + (size_t)x * (size_t)tx;
-                const float *from = row + s->fx.first[x];
-                float sum = 0;
-                for (int k = 0; k < tx; k++)
-                    sum += wx[k] * from[k];
-                dst[x] = sum;
-            }
-        }
-}
-
 // --- colour ---
 
-static void luminance(const struct pixel_scratch *s, float *restrict gray)
+CLONES static void luminance(const struct pixel_scratch *s, float *restrict gray)
 {
     const float *r = s->view, *g = r + s->n, *b = g + s->n;
     for (size_t i = 0; i < s->n; i++)
         gray[i] = GRAY_R * r[i] + GRAY_G * g[i] + GRAY_B * b[i];
 }
 
-static float mean_of(const float *x, size_t n)
+CLONES static float mean_of(const float *x, size_t n)
 {
     float lane[LANES] = {0};
     size_t whole = n - n % LANES;
@@ -213,7 +123,7 @@ static float mean_of(const float *x, size_t n)
 }
 
 // Towards `base` by 1 - f: x = clamp(f x + (1 - f) base).
-static void blend(float *x, size_t n, float base, float f)
+CLONES static void blend(float *x, size_t n, float base, float f)
 {
     float add = (1.0f - f) * base;
     for (size_t i = 0; i < n; i++)
@@ -235,7 +145,7 @@ static void contrast(struct pixel_scratch *s, float f)
     blend(s->view, (size_t)s->shape.c * s->n, mean_of(of, s->n), f);
 }
 
-static void saturation(struct pixel_scratch *s, float f)
+CLONES static void saturation(struct pixel_scratch *s, float f)
 {
     if (s->shape.c != 3)
         return;
@@ -260,7 +170,7 @@ static inline float from_hue(float h, float offset, float v, float chroma)
 }
 
 // RGB to HSV, the hue moved by f of the circle, and back: value and chroma stay.
-static void hue(struct pixel_scratch *s, float f)
+CLONES static void hue(struct pixel_scratch *s, float f)
 {
     if (s->shape.c != 3 || f == 0.0f)
         return;
@@ -300,7 +210,7 @@ static void grayscale(struct pixel_scratch *s)
         memcpy(s->view + (size_t)c * s->n, s->gray, s->n * sizeof *s->gray);
 }
 
-static void solarize(struct pixel_scratch *s)
+CLONES static void solarize(struct pixel_scratch *s)
 {
     float *x = s->view;
     for (size_t i = 0; i < (size_t)s->shape.c * s->n; i++) {
@@ -323,7 +233,7 @@ static int reflect(int i, int n)
 }
 
 // Separable Gaussian of radius ceil(3 sigma): rows into s->gray, columns back.
-static void blur(struct pixel_scratch *s, float sigma)
+CLONES static void blur(struct pixel_scratch *s, float sigma)
 {
     int h = s->shape.out_h, w = s->shape.out_w, radius = (int)ceilf(3.0f * sigma);
     double sum = 0;
@@ -364,9 +274,11 @@ static void blur(struct pixel_scratch *s, float sigma)
 
 // --- the whole view ---
 
-static void work(struct pixel_scratch *s, const uint8_t *image, const struct augment_view *v)
+static int work(struct pixel_scratch *s, const struct picture *p, const struct box *b,
+                const struct augment_view *v, struct error *e)
 {
-    resize(s, image, v);
+    if (resizer_run(s->resizer, p, b, 1.0f / 255.0f, s->view, e) < 0)
+        return -1;
     for (int i = 0; v->jitter && i < JITTER_PARTS; i++)
         jitter_table[v->order[i]](s, v->factor[v->order[i]]);
     if (v->grayscale)
@@ -375,10 +287,11 @@ static void work(struct pixel_scratch *s, const uint8_t *image, const struct aug
         blur(s, v->sigma);
     if (v->solarize)
         solarize(s);
+    return 0;
 }
 
 // Nearest bf16, ties to even; the values are finite.
-static void row_to_bf16(const float *from, int n, uint16_t *restrict to)
+CLONES static void row_to_bf16(const float *from, int n, uint16_t *restrict to)
 {
     for (int x = 0; x < n; x++) {
         uint32_t u;
@@ -388,8 +301,8 @@ static void row_to_bf16(const float *from, int n, uint16_t *restrict to)
 }
 
 // Normalise and flip row by row, into floats or (out NULL) by way of s->row into bf16.
-static void finish(struct pixel_scratch *s, int flip, const float *mean, const float *std,
-                   float *out, uint16_t *out16)
+CLONES static void finish(struct pixel_scratch *s, int flip, const float *mean, const float *std,
+                          float *out, uint16_t *out16)
 {
     int w = s->shape.out_w;
     size_t rows = (size_t)s->shape.out_h;
@@ -408,16 +321,47 @@ static void finish(struct pixel_scratch *s, int flip, const float *mean, const f
     }
 }
 
+int pixel_view_of(struct pixel_scratch *s, const struct picture *p, const struct box *b,
+                  const struct augment_view *v, const float *mean, const float *std, int bf16,
+                  void *out, struct error *e)
+{
+    if (work(s, p, b, v, e) < 0)
+        return -1;
+    finish(s, v->flip, mean, std, bf16 ? NULL : out, bf16 ? out : NULL);
+    return 0;
+}
+
+// Planes of the scratch's shape.
+static struct picture planes(const struct pixel_scratch *s, const uint8_t *image)
+{
+    const struct pixel_shape *h = &s->shape;
+    return (struct picture){.pixel = image,
+                            .channels = h->c,
+                            .height = h->h,
+                            .width = h->w,
+                            .row = (size_t)h->w,
+                            .plane = (size_t)h->h * (size_t)h->w,
+                            .step = 1};
+}
+
+// Cannot fail: the scratch has had memory for every crop of its shape from the start.
+static void view_of_planes(struct pixel_scratch *s, const uint8_t *image,
+                           const struct augment_view *v, const float *mean, const float *std,
+                           int bf16, void *out)
+{
+    struct picture p = planes(s, image);
+    struct box b = {v->top, v->left, v->height, v->width};
+    (void)pixel_view_of(s, &p, &b, v, mean, std, bf16, out, NULL);
+}
+
 void pixel_view(struct pixel_scratch *s, const uint8_t *image, const struct augment_view *v,
                 const float *mean, const float *std, float *out)
 {
-    work(s, image, v);
-    finish(s, v->flip, mean, std, out, NULL);
+    view_of_planes(s, image, v, mean, std, 0, out);
 }
 
 void pixel_view_bf16(struct pixel_scratch *s, const uint8_t *image, const struct augment_view *v,
                      const float *mean, const float *std, uint16_t *out)
 {
-    work(s, image, v);
-    finish(s, v->flip, mean, std, NULL, out);
+    view_of_planes(s, image, v, mean, std, 1, out);
 }

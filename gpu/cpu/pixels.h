@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "data/augment.h"
+#include "data/resize.h"
 #include "metrics/error.h"
 
 // What goes in and what comes out. Images are c x h x w uint8, views c x out_h x out_w.
@@ -35,5 +36,12 @@ void pixel_view(struct pixel_scratch *s, const uint8_t *image, const struct augm
                 const float *mean, const float *std, float *out);
 void pixel_view_bf16(struct pixel_scratch *s, const uint8_t *image, const struct augment_view *v,
                      const float *mean, const float *std, uint16_t *out);
+
+// The same of any picture (of the shape's channels): its box b is what v's crop means; v's own is
+// not looked at. bf16: out is uint16_t. Allocates for a box larger than any before; -1: out of
+// memory.
+int pixel_view_of(struct pixel_scratch *s, const struct picture *p, const struct box *b,
+                  const struct augment_view *v, const float *mean, const float *std, int bf16,
+                  void *out, struct error *e);
 
 #endif
