@@ -4,11 +4,11 @@ MAKEFLAGS += --no-builtin-rules
 VERSION    := 0.1.0
 # Everything that building, running and testing need, by purpose. `make deps` installs what is missing.
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev liblapacke-dev libzstd-dev zlib1g-dev \
-              libncurses-dev libjansson-dev libinih-dev
+              libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc
+DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
-DEPS_BENCH := python3-torch python3-numpy
+DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -22,7 +22,7 @@ V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
 WERROR  ?=
 
-PKGS    := libzstd zlib ncursesw jansson inih openblas
+PKGS    := libzstd zlib ncursesw jansson inih openblas libjpeg spng
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
            -Wpointer-arith -Wvla -Wformat=2
 CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(WERROR) -fno-math-errno -ffp-contract=off
@@ -34,7 +34,7 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ld
 FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-TSRC   := $(sort $(filter-out tests/bench.c tests/slow.c,$(wildcard tests/*.c)))
+TSRC   := $(sort $(filter-out tests/bench.c tests/bench_images.c tests/slow.c,$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -58,7 +58,7 @@ CUDA_LIB := $(firstword $(wildcard $(CUDA)/lib64 $(CUDA)/lib))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/cpu/pixels.c data/augment.c data/rng.c metrics/error.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/cpu/pixels.c data/augment.c data/resize.c data/rng.c metrics/error.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
@@ -103,9 +103,9 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-psabi -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -MMD -MP -c -o $@ $<
 
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
-$(B)/gpu/cpu/pixels.o: CFLAGS += -O3 -fno-trapping-math
+$(B)/gpu/cpu/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/slow.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/bench_images.d $(B)/tests/slow.d)
 
 $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
 	@echo "  LINK  $@"
@@ -246,12 +246,17 @@ $(B)/bench: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(B)/bench_images: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_images.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 deps-bench:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) zstd jq)
 
-bench: deps-bench ## time the step beside PyTorch's, and training with a viewer; check the ratios
-	@$(MAKE) --no-print-directory ssltop $(B)/bench
-	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; exit $$rc
+bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, and training with a viewer
+	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images
+	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; \
+	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; exit $$rc
 
 # tests/study.sh says what it does; only the full version at full length writes to data/calibration.
 STUDY ?= full

@@ -6,14 +6,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
+#include "data/cifar.h"
 #include "data/idx.h"
+#include "data/images.h"
+#include "data/pack.h"
+#include "data/stl.h"
 #include "data/synthetic.h"
 
 const struct dataset_kind dataset_table[] = {
     {"fashion-mnist", NULL, "Fashion-MNIST of Debian's package dataset-fashion-mnist",
      idx_open_fashion_mnist},
     {"idx", "DIR", "folder with the four MNIST file names, plain or .gz", idx_open},
+    {"cifar10", "DIR", "CIFAR-10, the binary version: data_batch_1.bin to 5, test_batch.bin",
+     cifar10_open},
+    {"cifar100", "DIR", "CIFAR-100, the binary version, fine labels: train.bin, test.bin",
+     cifar100_open},
+    {"stl10", "DIR",
+     "STL-10, the binary version: trains on the unlabelled images, probes on the rest", stl10_open},
+    {"images", "DIR", "train/ and val/ or test/ with a folder per class: JPEG and PNG of any size",
+     images_open},
+    {"pack", "FILE", "what the command pack made of images:DIR", pack_open},
     {"synthetic", "[N]", "drawn from the seed: N training images (8192), N/8 for the test",
      synthetic_open},
     {NULL, NULL, NULL, NULL},
@@ -41,15 +55,15 @@ static void list_names(char *text, size_t size)
 static void measure(struct dataset *d)
 {
     size_t plane = (size_t)d->height * (size_t)d->width;
-    const struct dataset_split *s = &d->split[SPLIT_TRAIN];
+    int64_t n = d->trained;
     for (int c = 0; c < d->channels; c++) {
         uint64_t count[256] = {0};
-        for (int64_t i = 0; i < s->n; i++) {
+        for (int64_t i = 0; i < n; i++) {
             const uint8_t *p = dataset_image(d, SPLIT_TRAIN, i) + (size_t)c * plane;
             for (size_t j = 0; j < plane; j++)
                 count[p[j]]++;
         }
-        double total = (double)s->n * (double)plane, mean = 0, var = 0;
+        double total = (double)n * (double)plane, mean = 0, var = 0;
         for (int v = 0; v < 256; v++)
             mean += (double)count[v] * v / 255.0;
         mean /= total;
@@ -63,7 +77,14 @@ static void measure(struct dataset *d)
 
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e)
 {
+    return dataset_open_sized(spec, seed, 0, out, e);
+}
+
+int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset *out,
+                       struct error *e)
+{
     memset(out, 0, sizeof *out);
+    out->side = side;
     char names[256];
     list_names(names, sizeof names);
     const char *colon = strchr(spec, ':');
@@ -82,21 +103,61 @@ int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct er
     if (k->argument && (argument ? !argument[0] : k->argument[0] != '['))
         return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
 
-    if (k->open(argument, seed, out, e) != 0) {
-        dataset_close(out);
-        return -1;
+    struct source *source = NULL;
+    int rc = k->open(argument, seed, out, e);
+    if (rc == 0) {
+        snprintf(out->name, sizeof out->name, "%s", spec);
+        source = out->split[SPLIT_TRAIN].source;
+        if (!out->trained)
+            out->trained = out->split[SPLIT_TRAIN].n;
     }
-    snprintf(out->name, sizeof out->name, "%s", spec);
-    if (out->std[0] == 0.0f)
-        measure(out);
-    return 0;
+    if (rc == 0 && out->std[0] == 0.0f) {
+        if (source)
+            rc = source_measure(source, out->height, out->width, out->mean, out->std, e);
+        else
+            measure(out);
+    }
+    if (rc != 0)
+        dataset_close(out);
+    return rc;
 }
 
 void dataset_close(struct dataset *d)
 {
     for (int s = 0; s < SPLIT_COUNT; s++) {
+        if (!d->split[s].source) // its labels are its own
+            free(d->split[s].labels);
         free(d->split[s].images);
-        free(d->split[s].labels);
+        source_free(d->split[s].source);
     }
     memset(d, 0, sizeof *d);
+}
+
+uint32_t dataset_crc(const struct dataset *d)
+{
+    const struct dataset_split *s = &d->split[SPLIT_TRAIN];
+    if (s->source)
+        return s->source->crc;
+    return (uint32_t)crc32_z(0, s->images, (size_t)s->n * dataset_image_size(d));
+}
+
+void dataset_size(const struct dataset *d, enum split s, int64_t i, int *height, int *width)
+{
+    const struct source *source = d->split[s].source;
+    *height = source ? source->size[i].height : d->height;
+    *width = source ? source->size[i].width : d->width;
+}
+
+int64_t dataset_labelled(const struct dataset *d, enum split s, int64_t *first)
+{
+    const struct dataset_split *p = &d->split[s];
+    *first = 0;
+    if (!p->labels)
+        return 0;
+    while (*first < p->n && p->labels[*first] < 0)
+        ++*first;
+    int64_t n = 0;
+    while (*first + n < p->n && p->labels[*first + n] >= 0)
+        n++;
+    return n;
 }

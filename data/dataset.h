@@ -6,21 +6,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/source.h"
 #include "metrics/error.h"
 
 enum split { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
 
 struct dataset_split {
     int64_t n;
-    uint8_t *images; // n * channels * height * width, NCHW
-    int32_t *labels; // n class indices, or NULL where the set has none
+    uint8_t *images; // n * channels * height * width, NCHW; NULL where there is a source
+    int32_t *labels; // n class indices, -1 for an image without one; NULL where the set has none
+    struct source *source; // images of any size that are read when they are needed; or NULL
 };
 
 struct dataset {
     char name[256];              // as given: "fashion-mnist", "idx:/path", "synthetic:8192"
-    int channels, height, width; // channels 1 or 3
+    int channels, height, width; // channels 1 or 3; of views, where images have any size
+    int side;                    // asked for by the caller, for such sets; 0: the set's own
     int classes;                 // 0 without labels
     struct dataset_split split[SPLIT_COUNT];
+    int64_t trained; // training images that are trained on, the first ones; those behind them only
+                     // have labels, for the probe. 0 while opening: all
     float mean[3], std[3]; // per channel, of pixels scaled to [0,1]; published constants of a known
                            // set, else of the training images
 };
@@ -36,7 +41,20 @@ extern const struct dataset_kind dataset_table[]; // ends with a NULL name
 // `spec` is NAME or NAME:ARGUMENT. Files are checked before anything is allocated by their word: an
 // error says path, byte offset where there is one, and what was expected.
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e);
+// Views of side x side (0: the set's own) where images have any size; other sets take no notice.
+int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset *out,
+                       struct error *e);
 void dataset_close(struct dataset *d);
+
+// Of the training images: two sets with the same number are the same, as far as one can tell
+// without reading every image.
+uint32_t dataset_crc(const struct dataset *d);
+
+// The size of an image before it becomes a view.
+void dataset_size(const struct dataset *d, enum split s, int64_t i, int *height, int *width);
+
+// The images of a split that have labels: n of them from `first` on. 0 where there are none.
+int64_t dataset_labelled(const struct dataset *d, enum split s, int64_t *first);
 
 static inline size_t dataset_image_size(const struct dataset *d)
 {

@@ -7,7 +7,7 @@
 
 // Raise it with every change of the structs here or in device.h and net.h: a backend that was built
 // for other structs is refused when it is loaded.
-#define BACKEND_ABI 2u
+#define BACKEND_ABI 3u
 
 struct backend {
     const char *kind; // what --device says before the colon
@@ -17,6 +17,8 @@ struct backend {
                     struct error *e);
     int (*images_new)(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
                       const float *mean, const float *std, struct images **out, struct error *e);
+    int (*images_from)(struct device *d, struct source *source, int h, int w, const float *mean,
+                       const float *std, struct images **out, struct error *e);
     void (*images_free)(struct images *s);
     int (*compile)(struct device *d, const struct net *net, const struct plan_options *o,
                    struct plan **out, struct error *e);

@@ -102,6 +102,25 @@ int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h,
     return d->backend->images_new(d, pixels, n, c, h, w, mean, std, out, e);
 }
 
+int images_from(struct device *d, struct source *source, int h, int w, const float *mean,
+                const float *std, struct images **out, struct error *e)
+{
+    if (!d->backend->images_from)
+        return error_set(e, "the device %s does not read images when they are needed; pack them",
+                         d->info.kind);
+    return d->backend->images_from(d, source, h, w, mean, std, out, e);
+}
+
+int images_of(struct device *d, const struct dataset *data, enum split split, struct images **out,
+              struct error *e)
+{
+    const struct dataset_split *s = &data->split[split];
+    if (s->source)
+        return images_from(d, s->source, data->height, data->width, data->mean, data->std, out, e);
+    return images_new(d, s->images, s->n, data->channels, data->height, data->width, data->mean,
+                      data->std, out, e);
+}
+
 void images_free(struct images *s)
 {
     if (s)

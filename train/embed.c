@@ -54,7 +54,7 @@ static int open_data(struct embed *m, const struct embed_options *o, struct erro
 {
     if (o->data && snprintf(m->o.data, sizeof m->o.data, "%s", o->data) >= (int)sizeof m->o.data)
         return error_set(e, "the name of the data set is too long");
-    if (dataset_open(m->o.data, m->o.seed, &m->data, e) < 0)
+    if (dataset_open_sized(m->o.data, m->o.seed, m->o.image_size, &m->data, e) < 0)
         return -1;
     return options_normalize(&m->o, m->data.channels, m->data.mean, m->data.std, e) < 0 ? -1 : 0;
 }
@@ -86,9 +86,7 @@ static int open_images(struct embed *m, struct error *e)
 {
     const struct dataset *d = &m->data;
     for (int s = 0; s < SPLIT_COUNT; s++)
-        if (d->split[s].n > 0 &&
-            images_new(m->device, d->split[s].images, d->split[s].n, d->channels, d->height,
-                       d->width, d->mean, d->std, &m->images[s], e) < 0)
+        if (d->split[s].n > 0 && images_of(m->device, d, (enum split)s, &m->images[s], e) < 0)
             return -1;
     m->index = malloc((size_t)m->o.batch * sizeof *m->index);
     return m->index ? 0 : error_set(e, "out of memory for a batch of %d images", m->o.batch);
@@ -177,9 +175,11 @@ int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, flo
 
 // ---------------------------------------------------------------- probes
 
+// Of the images that have labels.
 static float *all_features(struct embed *m, enum split split, struct error *e)
 {
-    size_t count, bytes, n = (size_t)m->data.split[split].n;
+    int64_t first, labelled = dataset_labelled(&m->data, split, &first);
+    size_t count, bytes, n = (size_t)labelled;
     if (__builtin_mul_overflow(n, (size_t)m->d, &count) ||
         __builtin_mul_overflow(count, sizeof(float), &bytes)) {
         error_set(e, "the features of %zu images do not fit into memory", n);
@@ -190,7 +190,7 @@ static float *all_features(struct embed *m, enum split split, struct error *e)
         error_set(e, "out of memory for the features of %zu images", n);
         return NULL;
     }
-    if (embed_features(m, split, 0, (int64_t)n, x, e) == 0)
+    if (embed_features(m, split, first, labelled, x, e) == 0)
         return x;
     free(x);
     return NULL;
@@ -221,7 +221,9 @@ int embed_probe(struct embed *m, void (*say)(const char *what), struct embed_sco
                 struct error *e)
 {
     const struct dataset_split *a = &m->data.split[SPLIT_TRAIN], *b = &m->data.split[SPLIT_TEST];
-    if (m->data.classes < 2 || !a->labels || !b->labels || a->n < 1 || b->n < 1)
+    int64_t at[SPLIT_COUNT], n = dataset_labelled(&m->data, SPLIT_TRAIN, &at[SPLIT_TRAIN]);
+    int64_t n_test = dataset_labelled(&m->data, SPLIT_TEST, &at[SPLIT_TEST]);
+    if (m->data.classes < 2 || n < 1 || n_test < 1)
         return error_set(e, "%.200s has no labels to probe with", m->data.name);
     if (say)
         say("features");
@@ -230,11 +232,11 @@ int embed_probe(struct embed *m, void (*say)(const char *what), struct embed_sco
     struct probe_data p = {
         .d = m->d,
         .classes = m->data.classes,
-        .train = {a->n, x, a->labels},
-        .test = {b->n, y, b->labels},
+        .train = {n, x, a->labels + at[SPLIT_TRAIN]},
+        .test = {n_test, y, b->labels + at[SPLIT_TEST]},
     };
-    out->n_train = a->n;
-    out->n_test = b->n;
+    out->n_train = n;
+    out->n_test = n_test;
     int rc = x && y ? run_probes(m, &p, say, out, e) : -1;
     free(x);
     free(y);

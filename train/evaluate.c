@@ -20,6 +20,8 @@ struct balance {
 
 static int take(struct balance *b, int64_t image)
 {
+    if (b->label[image] < 0) // it has none
+        return 0;
     if (b->room[b->label[image]] < 1)
         return 0;
     b->room[b->label[image]]--;
@@ -128,8 +130,7 @@ static int probe_init(struct evaluation *v, const struct setup *s, struct error 
         return error_set(e, "out of memory for a probe");
     if (choose(v, s, train, test, e) < 0)
         return -1;
-    return images_new(s->device, b->images, b->n, data->channels, data->height, data->width,
-                      data->mean, data->std, &v->test, e);
+    return images_of(s->device, data, SPLIT_TEST, &v->test, e);
 }
 
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)

@@ -28,18 +28,31 @@ void loader_free(struct loader *l)
     memset(l, 0, sizeof *l);
 }
 
-int loader_queue(struct loader *l, struct setup *s, int64_t step, struct error *e)
+// Both views of an image, into place i.
+static void draw(const struct setup *s, int64_t step, int64_t image, struct augment_view **view,
+                 int i)
 {
     const struct dataset *d = &s->data;
+    const struct source *source = d->split[SPLIT_TRAIN].source;
+    int h, w;
+    dataset_size(d, SPLIT_TRAIN, image, &h, &w);
+    for (int v = 0; v < 2; v++) {
+        if (source && !s->recipe->enabled)
+            source_plain(source, image, d->height, d->width, &view[v][i]);
+        else
+            augment_draw(s->recipe, s->o.seed, step, image, v, d->channels, h, w, &view[v][i]);
+    }
+}
+
+int loader_queue(struct loader *l, struct setup *s, int64_t step, struct error *e)
+{
     const struct augment_view *const view[2] = {l->view[0], l->view[1]};
 
     if (schedule_batch(&s->schedule, step, l->position, e) < 0)
         return -1;
     for (int i = 0; i < s->o.batch; i++) {
         l->index[i] = s->order[l->position[i]];
-        for (int v = 0; v < 2; v++)
-            augment_draw(s->recipe, s->o.seed, step, l->index[i], v, d->channels, d->height,
-                         d->width, &l->view[v][i]);
+        draw(s, step, l->index[i], l->view, i);
     }
     return plan_load(s->plan, s->images, l->index, view, e);
 }

@@ -255,6 +255,7 @@ static int make_step(struct trainer *tr, struct error *e)
     if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
         return -1;
     report_step(tr, &r);
+    report_broken(tr);
     newest_metrics(tr, &r);
     steer_guard(tr, tr->last_metric);
     tr->t++;

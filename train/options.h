@@ -40,6 +40,7 @@ struct options {
     int dim, pred_dim, proj_layers; // 0: by method
     int predictor, stop_gradient;
     char augment[32];              // auto: by method
+    int image_size;                // side of views of images of any size; 0: 224
     char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
     int64_t eval_every;            // steps; 0: one epoch
     char probe[8];                 // on, off

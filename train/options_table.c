@@ -52,6 +52,8 @@ const struct option_row option_table[] = {
      .doc = "The data set: a name, or a name and its argument after a colon."},
     {TEXT("subset", OPTION_CONFIG, subset, "data"), .argument = "PART", .fallback = "", .check = check_subset,
      .doc = "Train on the first images of the arrival order only: a percentage (20%) or a number of images."},
+    {INT("image-size", OPTION_CONFIG, image_size, "data"), AUTO, RANGE(8, 1024),
+     .doc = "Side of the views of images:DIR and pack:FILE, whose images have any size. auto: 224."},
     {TEXT("augment", OPTION_CONFIG, augment, "data"), .argument = "RECIPE", .fallback = "auto",
      .doc = "How an image becomes two views: simsiam, byol, or none (both views are the image). auto: as the method "
             "is published."},

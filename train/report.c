@@ -187,6 +187,26 @@ void report_warning(struct trainer *tr, const char *fmt, ...)
     report_event(tr, tr->t, "warning", "trainer", "", "", 0, "%s", text);
 }
 
+void report_broken(struct trainer *tr)
+{
+    enum { NAMED = 20 };
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        struct source *source = tr->setup.data.split[s].source;
+        int64_t n = source ? source_broken(source) : 0;
+        for (int64_t *told = &tr->told_broken[s]; *told < n; ++*told) {
+            const char *sentence = source_sentence(source, *told);
+            if (*told < NAMED)
+                report_warning(tr, "broken image %" PRId64 ", left out: %s", *told + 1,
+                               sentence ? sentence : "");
+            else if (*told == NAMED)
+                report_warning(tr, "more images are broken; the trainer's notes name them");
+            if (*told >= NAMED)
+                note(tr->dir.note_fd, 0, "broken image %" PRId64 ", left out: %s", *told + 1,
+                     sentence ? sentence : "");
+        }
+    }
+}
+
 void report_checkpoint(struct trainer *tr, int64_t step, const char *file)
 {
     struct record r;

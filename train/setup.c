@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "train/method.h"
 
@@ -49,7 +48,7 @@ static int check_words(struct setup *s, struct error *e)
     return guard_parse(&s->guard, o->guard, e);
 }
 
-// A relative folder would mean another one when the run is resumed from elsewhere.
+// A relative path would mean another one when the run is resumed from elsewhere.
 static void make_absolute(struct options *o)
 {
     char *colon = strchr(o->data, ':');
@@ -58,7 +57,7 @@ static void make_absolute(struct options *o)
     size_t kind = (size_t)(colon - o->data);
     for (const struct dataset_kind *k = dataset_table; k->name; k++) {
         if (strlen(k->name) != kind || strncmp(k->name, o->data, kind) != 0 || !k->argument ||
-            strcmp(k->argument, "DIR") != 0)
+            (strcmp(k->argument, "DIR") != 0 && strcmp(k->argument, "FILE") != 0))
             continue;
         char *path = realpath(colon + 1, NULL);
         size_t room = sizeof o->data - kind - 1;
@@ -73,13 +72,11 @@ static int open_data(struct setup *s, const struct progress *p, struct error *e)
 {
     make_absolute(&s->o);
     p->say(p->context, "reading the data");
-    if (dataset_open(s->o.data, s->o.seed, &s->data, e) < 0)
+    if (dataset_open_sized(s->o.data, s->o.seed, s->o.image_size, &s->data, e) < 0)
         return FAILED;
-    const struct dataset_split *train = &s->data.split[SPLIT_TRAIN];
-    s->data_crc =
-        (uint32_t)crc32_z(0, train->images, (size_t)train->n * dataset_image_size(&s->data));
+    s->data_crc = dataset_crc(&s->data);
     int given = options_normalize(&s->o, s->data.channels, s->data.mean, s->data.std, e);
-    if (given < 0 || options_subset(&s->o, train->n, &s->n, e) < 0)
+    if (given < 0 || options_subset(&s->o, s->data.trained, &s->n, e) < 0)
         return REFUSED;
     return 0;
 }
@@ -126,14 +123,13 @@ static int make_schedule(struct setup *s, struct error *e)
     s->order = malloc((size_t)s->n * sizeof *s->order);
     if (!s->order)
         return error_set(e, "out of memory for the order of %lld images", (long long)s->n);
-    return schedule_order(o->seed, s->data.split[SPLIT_TRAIN].n, s->n, s->order, e);
+    return schedule_order(o->seed, s->data.trained, s->n, s->order, e);
 }
 
 static int build(struct setup *s, const char *algorithms, const struct progress *p, struct error *e)
 {
     struct options *o = &s->o;
     const struct dataset *data = &s->data;
-    const struct dataset_split *train = &data->split[SPLIT_TRAIN];
     if (method_build(o, data->channels, data->height, data->width, &s->net, e) < 0)
         return REFUSED;
     if (s->net.features < 0 || s->net.loss < 0)
@@ -150,8 +146,7 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
         .algorithms = algorithms,
     };
     p->say(p->context, "compiling the network");
-    if (images_new(s->device, train->images, train->n, data->channels, data->height, data->width,
-                   data->mean, data->std, &s->images, e) < 0 ||
+    if (images_of(s->device, data, SPLIT_TRAIN, &s->images, e) < 0 ||
         device_compile(s->device, &s->net, &compile, &s->plan, e) < 0 ||
         method_init(&s->net, o->seed, s->plan, e) < 0)
         return FAILED;

@@ -276,6 +276,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         report_warning(tr, "%s", tr->setup.notice);
     if (*tr->calibration_error.text)
         report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
+    report_broken(tr);
     announce_ready(tr, ready_fd);
     tr->begun = tr->begun_training = trainer_clock();
     tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;

@@ -34,5 +34,6 @@ int cmd_metrics(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
+int cmd_pack(int argc, char **argv);
 
 #endif

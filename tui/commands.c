@@ -370,6 +370,8 @@ const struct command_line_row command_line_table[] = {
     {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe},
     {"fit", "RUN ... -o FILE.json [options]",
      "fit a forecast from runs with measured probe accuracy", cmd_fit},
+    {"pack", "images:DIR -o FILE [--size N]",
+     "decode and shrink a folder of images once, into a file to train from", cmd_pack},
     {"runs", "[--json]", "list the runs", run_runs},
     {"devices", "[--json]", "list what can compute here", run_devices},
     {"help", "", "this list", run_help},

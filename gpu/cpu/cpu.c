@@ -121,6 +121,28 @@ static int cpu_images_new(struct device *d, const uint8_t *pixels, int64_t n, in
     return 0;
 }
 
+static void cpu_images_free(struct images *images);
+
+static int cpu_images_from(struct device *device, struct source *source, int h, int w,
+                           const float *mean, const float *std, struct images **out,
+                           struct error *e)
+{
+    int threads = ((struct cpu_device *)device)->threads;
+    if (cpu_images_new(device, NULL, source->n, 3, h, w, mean, std, out, e) < 0)
+        return -1;
+    struct cpu_images *s = (struct cpu_images *)*out;
+    s->source = source;
+    s->reader = calloc((size_t)threads, sizeof *s->reader);
+    int rc = s->reader ? 0 : error_set(e, "out of memory opening the images");
+    for (; rc == 0 && s->readers < threads; s->readers++)
+        rc = source_reader_new(source, &s->reader[s->readers], e);
+    if (rc < 0) {
+        cpu_images_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 static void cpu_images_free(struct images *s)
 {
     free(s);
@@ -293,6 +315,7 @@ const struct backend cpu_backend = {
     .close = cpu_close,
     .spectrum = cpu_spectrum,
     .images_new = cpu_images_new,
+    .images_from = cpu_images_from,
     .images_free = cpu_images_free,
     .compile = cpu_compile,
     .free = cpu_plan_free,

@@ -52,14 +52,15 @@ void feed_free(struct cpu_plan *p)
 }
 
 // Pool and scratch memory for images of this shape: made once, since a run has one data set.
-static int adopt_shape(struct cpu_plan *p, const struct cpu_images *s, struct error *e)
+static int adopt_shape(struct cpu_plan *p, const struct cpu_images *s, int load, struct error *e)
 {
     struct feed *f = &p->feed;
     const struct node *in = &p->net.node[0];
     struct pixel_shape shape = {s->c, s->h, s->w, in->h, in->w};
     if (s->c != in->c)
         return error_set(e, "images of %d channels do not fit a network for %d", s->c, in->c);
-    if (f->pool && !memcmp(&shape, &f->shape, sizeof shape))
+    // An evaluation needs the shape only; what is queued belongs to one source.
+    if (f->pool && !memcmp(&shape, &f->shape, sizeof shape) && (!load || s->source == f->source))
         return 0;
     if (f->loaded != f->taken)
         return error_set(e, "images of another shape are still queued");
@@ -70,7 +71,10 @@ static int adopt_shape(struct cpu_plan *p, const struct cpu_images *s, struct er
     for (int t = 0; t < p->threads; t++)
         if (pixel_scratch_new(&shape, &f->scratch[t], e) < 0)
             return -1;
-    return pixel_pool_new(&shape, p->threads, POLITE, p->batch, &f->pool, e);
+    if (pixel_pool_new(&shape, p->threads, POLITE, p->batch, &f->pool, e) < 0)
+        return -1;
+    f->source = s->source;
+    return s->source ? pixel_pool_source(f->pool, s->source, e) : 0;
 }
 
 int feed_load(struct plan *plan, struct images *images, const int64_t *index,
@@ -79,7 +83,7 @@ int feed_load(struct plan *plan, struct images *images, const int64_t *index,
     struct cpu_plan *p = (struct cpu_plan *)plan;
     struct feed *f = &p->feed;
     const struct cpu_images *s = (const struct cpu_images *)images;
-    if (adopt_shape(p, s, e) < 0)
+    if (adopt_shape(p, s, 1, e) < 0)
         return -1;
     int slot = (int)(f->loaded % PIXEL_POOL_DEPTH);
     struct pixel_job job = {.pixels = s->pixels,
@@ -123,32 +127,56 @@ int feed_take(struct cpu_plan *p, struct error *e)
     return 0;
 }
 
+// One image as it is, on one thread.
+static int plain_view(struct cpu_plan *p, const struct cpu_images *s, int64_t i, int thread,
+                      void *out, struct error *e)
+{
+    struct feed *f = &p->feed;
+    struct pixel_scratch *work = f->scratch[thread];
+    struct augment_view whole;
+    struct picture picture;
+    struct box crop, box;
+    int bf16 = p->type == TYPE_BF16;
+    augment_identity(s->h, s->w, &whole);
+    if (s->source) {
+        source_centre(s->source, i, f->shape.out_h, f->shape.out_w, &crop);
+        if (source_read(s->reader[thread], i, &crop, 1, f->shape.out_h, f->shape.out_w, &picture,
+                        &box, e) < 0)
+            return -1;
+        return pixel_view_of(work, &picture, &box, &whole, s->mean, s->std, bf16, out, e);
+    }
+    const uint8_t *image = s->pixels + (size_t)i * (size_t)s->c * (size_t)s->h * (size_t)s->w;
+    if (bf16)
+        pixel_view_bf16(work, image, &whole, s->mean, s->std, out);
+    else
+        pixel_view(work, image, &whole, s->mean, s->std, out);
+    return 0;
+}
+
 int feed_evaluate(struct cpu_plan *p, struct images *images, const int64_t *index, int n,
                   struct error *e)
 {
     struct feed *f = &p->feed;
     const struct cpu_images *s = (const struct cpu_images *)images;
-    if (adopt_shape(p, s, e) < 0)
+    if (adopt_shape(p, s, 0, e) < 0)
         return -1;
     for (int i = 0; i < n; i++)
         if (index[i] < 0 || index[i] >= s->n)
             return error_set(e, "image %lld is not among the %lld", (long long)index[i],
                              (long long)s->n);
-    struct augment_view whole;
-    augment_identity(s->h, s->w, &whole);
-    size_t from = (size_t)s->c * s->h * s->w,
-           to = (size_t)f->shape.c * f->shape.out_h * f->shape.out_w;
-    void *out = f->staged[SLOT_EVALUATE][0];
-#pragma omp parallel for num_threads(p->threads) schedule(static)
+    size_t size = (size_t)f->shape.c * f->shape.out_h * f->shape.out_w * type_size(p->type);
+    char *out = f->staged[SLOT_EVALUATE][0];
+    int rc = 0;
+#pragma omp parallel for num_threads(p->threads) schedule(dynamic)
     for (int i = 0; i < n; i++) {
-        struct pixel_scratch *work = f->scratch[omp_get_thread_num()];
-        const uint8_t *image = s->pixels + (size_t)index[i] * from;
-        if (p->type == TYPE_BF16)
-            pixel_view_bf16(work, image, &whole, s->mean, s->std, (uint16_t *)out + (size_t)i * to);
-        else
-            pixel_view(work, image, &whole, s->mean, s->std, (float *)out + (size_t)i * to);
+        struct error why = {""};
+        if (plain_view(p, s, index[i], omp_get_thread_num(), out + (size_t)i * size, &why) == 0)
+            continue;
+#pragma omp critical(feed_failed)
+        if (rc == 0)
+            rc = error_set(e, "%s", why.text);
     }
-    return ingest(p, SLOT_EVALUATE, 0, e);
+    return rc < 0 ? -1 : ingest(p, SLOT_EVALUATE, 0, e);
 }
 
 int feed_input(struct plan *plan, int view, const float *x, struct error *e)

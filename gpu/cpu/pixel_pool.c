@@ -21,21 +21,30 @@ struct slot {
     int64_t *index;
     struct augment_view *view[2];
     float mean[3], std[3];
-    int items; // views to make: batch or twice that
+    int items; // views to make: batch or twice that; of a source: images
     int next;  // first view that nobody has claimed
     int done;
+    int failed; // why is set
+    struct error why;
+};
+
+// What a thread works with.
+struct bench {
+    struct pixel_scratch *scratch;
+    struct source_reader *reader; // of a source
 };
 
 struct worker {
     struct pixel_pool *pool;
-    struct pixel_scratch *scratch;
+    struct bench bench;
     pthread_t thread;
 };
 
 struct pixel_pool {
     struct pixel_shape shape;
-    int nice, max_batch, run;      // run: views a claim
-    struct pixel_scratch *scratch; // of the caller, who helps in wait
+    int nice, max_batch, run; // run: views a claim
+    struct source *source;    // or NULL: images lie in memory
+    struct bench bench;       // of the caller, who helps in wait
     struct worker *worker;
     int workers; // started
     pthread_mutex_t lock;
@@ -45,6 +54,32 @@ struct pixel_pool {
     struct slot slot[PIXEL_POOL_DEPTH];
     int head, queued, stop;
 };
+
+// Images first .. first + count of a batch from a source, both views of each.
+static int make_images(const struct pixel_pool *p, const struct slot *s, const struct bench *bench,
+                       int first, int count, struct error *e)
+{
+    const struct pixel_job *j = &s->job;
+    const struct pixel_shape *sh = &p->shape;
+    size_t out = (size_t)sh->c * (size_t)sh->out_h * (size_t)sh->out_w * (j->bf16 ? 2 : 4);
+    int views = j->out[1] ? 2 : 1;
+    for (int k = first; k < first + count; k++) {
+        struct box crop[2], box[2];
+        struct picture picture;
+        for (int v = 0; v < views; v++) {
+            const struct augment_view *a = &s->view[v][k];
+            crop[v] = (struct box){a->top, a->left, a->height, a->width};
+        }
+        if (source_read(bench->reader, s->index[k], crop, views, sh->out_h, sh->out_w, &picture,
+                        box, e) < 0)
+            return -1;
+        for (int v = 0; v < views; v++)
+            if (pixel_view_of(bench->scratch, &picture, &box[v], &s->view[v][k], s->mean, s->std,
+                              j->bf16, (char *)j->out[v] + (size_t)k * out, e) < 0)
+                return -1;
+    }
+    return 0;
+}
 
 // Views first .. first + count of a batch, outside the lock.
 static void make_views(const struct pixel_pool *p, const struct slot *s,
@@ -67,14 +102,22 @@ static void make_views(const struct pixel_pool *p, const struct slot *s,
 }
 
 // Claim a run of `s`, make it, count it. Called and returns with the lock held.
-static void work_on(struct pixel_pool *p, struct slot *s, struct pixel_scratch *scratch)
+static void work_on(struct pixel_pool *p, struct slot *s, const struct bench *bench)
 {
-    int first = s->next, left = s->items - first;
+    struct error why = {""};
+    int first = s->next, left = s->items - first, rc = 0;
     int count = left < p->run ? left : p->run;
     s->next += count;
     pthread_mutex_unlock(&p->lock);
-    make_views(p, s, scratch, first, count);
+    if (p->source)
+        rc = make_images(p, s, bench, first, count, &why);
+    else
+        make_views(p, s, bench->scratch, first, count);
     pthread_mutex_lock(&p->lock);
+    if (rc < 0 && !s->failed) {
+        s->failed = 1;
+        s->why = why;
+    }
     s->done += count;
     if (s->done == s->items)
         pthread_cond_signal(&p->done);
@@ -106,7 +149,7 @@ static void *worker_main(void *argument)
     while (!p->stop) {
         struct slot *s = claimable(p);
         if (s)
-            work_on(p, s, w->scratch);
+            work_on(p, s, &w->bench);
         else
             pthread_cond_wait(&p->work, &p->lock);
     }
@@ -159,9 +202,9 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
         pixel_pool_free(p);
         return error_set(e, "out of memory");
     }
-    int rc = pixel_scratch_new(shape, &p->scratch, e);
+    int rc = pixel_scratch_new(shape, &p->bench.scratch, e);
     for (int i = 0; rc == 0 && i < threads; i++)
-        rc = pixel_scratch_new(shape, &p->worker[i].scratch, e);
+        rc = pixel_scratch_new(shape, &p->worker[i].bench.scratch, e);
     for (int i = 0; rc == 0 && i < PIXEL_POOL_DEPTH; i++) {
         struct slot *s = &p->slot[i];
         s->index = malloc((size_t)max_batch * sizeof *s->index);
@@ -177,12 +220,35 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
     }
     if (rc != 0) {
         for (int i = p->workers; i < threads; i++) // those that free does not know of
-            pixel_scratch_free(p->worker[i].scratch);
+            pixel_scratch_free(p->worker[i].bench.scratch);
         pixel_pool_free(p);
         return -1;
     }
     *out = p;
     return 0;
+}
+
+int pixel_pool_source(struct pixel_pool *p, struct source *source, struct error *e)
+{
+    if (p->source || p->queued)
+        return error_set(e, "this pool has its images already");
+    if (p->shape.c != 3)
+        return error_set(e, "colour images do not fit a network for %d channel", p->shape.c);
+    // No worker looks at its reader before a batch is queued.
+    int rc = source_reader_new(source, &p->bench.reader, e);
+    for (int i = 0; i < p->workers && rc == 0; i++)
+        rc = source_reader_new(source, &p->worker[i].bench.reader, e);
+    if (rc == 0) {
+        p->source = source;
+        p->run = 1;
+    }
+    return rc;
+}
+
+static void bench_free(struct bench *b)
+{
+    source_reader_free(b->reader);
+    pixel_scratch_free(b->scratch);
 }
 
 void pixel_pool_free(struct pixel_pool *p)
@@ -195,14 +261,14 @@ void pixel_pool_free(struct pixel_pool *p)
     pthread_mutex_unlock(&p->lock);
     for (int i = 0; i < p->workers; i++) {
         pthread_join(p->worker[i].thread, NULL);
-        pixel_scratch_free(p->worker[i].scratch);
+        bench_free(&p->worker[i].bench);
     }
     for (int i = 0; i < PIXEL_POOL_DEPTH; i++) {
         free(p->slot[i].index);
         free(p->slot[i].view[0]);
         free(p->slot[i].view[1]);
     }
-    pixel_scratch_free(p->scratch);
+    bench_free(&p->bench);
     pthread_cond_destroy(&p->done);
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
@@ -220,15 +286,30 @@ static int job_check(const struct pixel_pool *p, const struct pixel_job *j, stru
         if (!isfinite(j->mean[c]) || !isfinite(j->std[c]) || !(j->std[c] > 0))
             return error_set(e, "normalisation by mean %g and deviation %g of channel %d",
                              (double)j->mean[c], (double)j->std[c], c);
+    int64_t n = p->source ? p->source->n : j->n;
     for (int i = 0; i < j->batch; i++)
-        if (j->index[i] < 0 || j->index[i] >= j->n)
+        if (j->index[i] < 0 || j->index[i] >= n)
             return error_set(e, "image %lld is not one of %lld", (long long)j->index[i],
-                             (long long)j->n);
+                             (long long)n);
+    struct pixel_shape shape = p->shape;
     for (int v = 0; v < 2; v++)
-        for (int i = 0; j->out[v] && j->view[v] && i < j->batch; i++)
-            if (pixel_view_check(&p->shape, &j->view[v][i], e) != 0)
+        for (int i = 0; j->out[v] && j->view[v] && i < j->batch; i++) {
+            if (p->source) {
+                shape.h = p->source->size[j->index[i]].height;
+                shape.w = p->source->size[j->index[i]].width;
+            }
+            if (pixel_view_check(&shape, &j->view[v][i], e) != 0)
                 return error_prefix(e, "view %d of image %lld", v + 1, (long long)j->index[i]);
+        }
     return 0;
+}
+
+static void plain_view(const struct pixel_pool *p, int64_t i, struct augment_view *out)
+{
+    if (p->source)
+        source_plain(p->source, i, p->shape.out_h, p->shape.out_w, out);
+    else
+        augment_identity(p->shape.h, p->shape.w, out);
 }
 
 int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct error *e)
@@ -248,14 +329,14 @@ int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct 
         if (job->view[v])
             memcpy(s->view[v], job->view[v], batch * sizeof *s->view[v]);
         for (size_t i = 0; !job->view[v] && i < batch; i++)
-            augment_identity(p->shape.h, p->shape.w, &s->view[v][i]);
+            plain_view(p, s->index[i], &s->view[v][i]);
         s->job.view[v] = s->view[v];
     }
     s->job.index = s->index;
     s->job.mean = s->mean;
     s->job.std = s->std;
-    s->items = job->out[1] ? 2 * job->batch : job->batch;
-    s->next = s->done = 0;
+    s->items = job->out[1] && !p->source ? 2 * job->batch : job->batch;
+    s->next = s->done = s->failed = 0;
     pthread_mutex_lock(&p->lock);
     p->queued++;
     pthread_cond_broadcast(&p->work);
@@ -270,13 +351,13 @@ int pixel_pool_wait(struct pixel_pool *p, struct error *e)
     struct slot *s = slot_at(p, 0);
     pthread_mutex_lock(&p->lock);
     while (s->next < s->items)
-        work_on(p, s, p->scratch);
+        work_on(p, s, &p->bench);
     while (s->done < s->items)
         pthread_cond_wait(&p->done, &p->lock);
     p->head = (p->head + 1) % PIXEL_POOL_DEPTH;
     p->queued--;
     pthread_mutex_unlock(&p->lock);
-    return 0;
+    return s->failed ? error_set(e, "%s", s->why.text) : 0;
 }
 
 int pixel_pool_queued(const struct pixel_pool *p)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "data/augment.h"
+#include "data/source.h"
 #include "gpu/cpu/pixels.h"
 #include "metrics/error.h"
 
@@ -16,7 +17,7 @@
 // index, view, mean and std are copied by submit; pixels and out must stay until the batch was
 // waited for.
 struct pixel_job {
-    const uint8_t *pixels;   // n x c x h x w
+    const uint8_t *pixels;   // n x c x h x w; not looked at by a pool with a source
     int64_t n;               // images in `pixels`; every index is checked against it
     const float *mean, *std; // c of each, of pixels in [0, 1]
     int batch;               // 1 .. max_batch of the pool
@@ -36,6 +37,11 @@ struct pixel_pool;
 int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int max_batch,
                    struct pixel_pool **out, struct error *e);
 
+// From here on images come from this source (3 channels, any size), which must stay; the pool's
+// shape is that of its views on both sides. A view's crop box is in pixels of its image; without
+// numbers a view is the image's middle (source_centre). Before the first batch only.
+int pixel_pool_source(struct pixel_pool *p, struct source *source, struct error *e);
+
 // Queue a batch; work begins at once. -1 when two are queued already or the job cannot be worked
 // (index or crop box outside, batch too large); nothing is queued then. Allocates nothing.
 int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct error *e);
@@ -43,7 +49,8 @@ int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct 
 // The one thread that made the pool calls submit, wait, queued and free.
 
 // Wait until the oldest queued batch is in its `out`, and forget it. The caller works too instead
-// of only waiting. -1 when nothing is queued.
+// of only waiting. -1 when nothing is queued, or when images could not be read (more of them are
+// broken than a source allows): then the batch is forgotten all the same.
 int pixel_pool_wait(struct pixel_pool *p, struct error *e);
 
 // Batches queued and not yet waited for: 0 .. PIXEL_POOL_DEPTH.

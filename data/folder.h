@@ -1,0 +1,38 @@
+// The files of a folder per class, in an order that does not depend on the file system.
+#ifndef SSLTOP_DATA_FOLDER_H
+#define SSLTOP_DATA_FOLDER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/error.h"
+
+struct folder_file {
+    size_t path;   // of its path below the root, in `text`
+    int32_t label; // -1 without classes
+};
+
+struct folder {
+    char *text; // paths, each with its NUL
+    size_t used, room;
+    struct folder_file *file;
+    int64_t n, cap;
+    char **class_name; // sorted
+    int classes;
+};
+
+// JPEG and PNG files (by the end of their names) below NAME, a folder in the open folder `root`;
+// the folders in NAME are the classes, whatever is deeper belongs to one of them. `known`: NULL, or
+// a folder whose classes are meant; one that it does not have is refused. Without any folder in it
+// NAME has no classes. Links are followed, but not into a folder that they come from; names that
+// begin with a dot are passed over. -1: nothing there, or not readable.
+int folder_read(int root, const char *name, const struct folder *known, struct folder *out,
+                struct error *e);
+void folder_free(struct folder *f); // takes a zeroed struct too
+
+static inline const char *folder_path(const struct folder *f, int64_t i)
+{
+    return f->text + f->file[i].path;
+}
+
+#endif

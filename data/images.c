@@ -1,0 +1,272 @@
+// A folder of images as a source: its files' sizes and orientations are kept, their pixels are read
+// when they are asked for.
+#include "data/images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "data/decode.h"
+#include "data/folder.h"
+#include "data/parallel.h"
+
+enum { SIDE = 224 };
+
+struct images_source {
+    struct source base;
+    int root; // the open folder that paths begin at
+    struct folder folder;
+    struct source_size *size;
+    int32_t *label;
+    uint8_t *kind; // orientation, and above it the kind of file
+};
+
+// --- reading one ---
+
+struct images_reader {
+    struct source *source; // first, see data/source.h
+    struct decoder *decoder;
+};
+
+static int reader_new(struct source *s, struct source_reader **out, struct error *e)
+{
+    struct images_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return error_set(e, "out of memory");
+    r->source = s;
+    if (decoder_new(&r->decoder, e) < 0) {
+        free(r);
+        return -1;
+    }
+    *out = (struct source_reader *)r;
+    return 0;
+}
+
+static void reader_free(struct source_reader *reader)
+{
+    struct images_reader *r = (struct images_reader *)reader;
+    decoder_free(r->decoder);
+    free(r);
+}
+
+static int read_one(struct source_reader *reader, int64_t i, const struct box *crop, int crops,
+                    int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
+{
+    struct images_reader *r = (struct images_reader *)reader;
+    struct images_source *s = (struct images_source *)r->source;
+    const uint8_t *data = NULL;
+    size_t n = 0;
+    int fd = openat(s->root, folder_path(&s->folder, i), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(e, "cannot be opened: %s", strerror(errno));
+    int rc = decoder_read(r->decoder, fd, &data, &n, e);
+    close(fd);
+    if (rc < 0)
+        return -1;
+    struct decode_head head = {.kind = s->kind[i] >> 4, .orientation = s->kind[i] & 15};
+    int turned = head.orientation >= 5;
+    head.height = turned ? s->size[i].width : s->size[i].height;
+    head.width = turned ? s->size[i].height : s->size[i].width;
+    return decoder_run(r->decoder, &head, data, n, crop, crops, out_h, out_w, picture, box, e);
+}
+
+static void name_of(const struct source *base, int64_t i, char *text, size_t size)
+{
+    const struct images_source *s = (const struct images_source *)base;
+    snprintf(text, size, "%s", folder_path(&s->folder, i));
+}
+
+static void free_source(struct source *base)
+{
+    struct images_source *s = (struct images_source *)base;
+    source_release(&s->base);
+    folder_free(&s->folder);
+    free(s->size);
+    free(s->label);
+    free(s->kind);
+    if (s->root >= 0)
+        close(s->root);
+    free(s);
+}
+
+static const struct source_ops images_ops = {reader_new, read_one, reader_free, name_of,
+                                             free_source};
+
+// --- opening all ---
+
+struct look {
+    int64_t bytes; // of the file; -1: broken, and why
+    char *why;
+};
+
+struct looking {
+    struct images_source *s;
+    struct look *look;
+};
+
+static void look_at(void *context, int64_t i)
+{
+    struct looking *l = context;
+    struct images_source *s = l->s;
+    struct decode_head head;
+    struct error why = {"is not a file"};
+    struct stat st;
+    int height, width;
+    l->look[i].bytes = -1;
+    int fd = openat(s->root, folder_path(&s->folder, i), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        error_set(&why, "cannot be opened: %s", strerror(errno));
+    else if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && decode_head(fd, &head, &why) == 0) {
+        decode_upright(&head, &height, &width);
+        s->size[i] = (struct source_size){height, width};
+        s->kind[i] = (uint8_t)(head.kind << 4 | head.orientation);
+        l->look[i].bytes = st.st_size;
+    }
+    if (l->look[i].bytes < 0)
+        l->look[i].why = strdup(why.text);
+    if (fd >= 0)
+        close(fd);
+}
+
+// Leave out what has no head.
+static void compact(struct images_source *s, struct look *look)
+{
+    struct folder *f = &s->folder;
+    int64_t n = 0;
+    for (int64_t i = 0; i < f->n; i++) {
+        if (look[i].bytes < 0) {
+            source_drop(&s->base, folder_path(f, i), look[i].why ? look[i].why : "out of memory");
+            continue;
+        }
+        f->file[n] = f->file[i];
+        s->size[n] = s->size[i];
+        s->kind[n] = s->kind[i];
+        s->label[n] = f->file[i].label;
+        look[n++].bytes = look[i].bytes;
+    }
+    s->base.n = f->n = n;
+}
+
+static uint32_t checksum(const struct images_source *s, const struct look *look)
+{
+    uLong crc = crc32_z(0, NULL, 0);
+    for (int64_t i = 0; i < s->base.n; i++) {
+        const char *path = folder_path(&s->folder, i);
+        crc = crc32_z(crc, (const Bytef *)path, strlen(path) + 1);
+        crc = crc32_z(crc, (const Bytef *)&look[i].bytes, sizeof look[i].bytes);
+        crc = crc32_z(crc, (const Bytef *)&s->size[i], sizeof s->size[i]);
+    }
+    return (uint32_t)crc;
+}
+
+static int look_at_all(struct images_source *s, struct error *e)
+{
+    size_t n = (size_t)s->folder.n;
+    s->size = calloc(n, sizeof *s->size);
+    s->label = calloc(n, sizeof *s->label);
+    s->kind = calloc(n, 1);
+    struct looking l = {s, calloc(n, sizeof *l.look)};
+    if (!s->size || !s->label || !s->kind || !l.look) {
+        free(l.look);
+        return error_set(e, "out of memory for %zu images", n);
+    }
+    parallel_run((int64_t)n, look_at, &l);
+    compact(s, l.look);
+    s->base.size = s->size;
+    s->base.labels = s->folder.classes ? s->label : NULL;
+    s->base.crc = checksum(s, l.look);
+    for (size_t i = 0; i < n; i++)
+        free(l.look[i].why);
+    free(l.look);
+    return source_init(&s->base, e);
+}
+
+// One split: NAME below the open folder.
+static int open_split(int root, const char *name, const struct folder *known,
+                      struct images_source **out, struct error *e)
+{
+    struct images_source *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(e, "out of memory");
+    s->base.ops = &images_ops;
+    pthread_mutex_init(&s->base.lock, NULL);
+    s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
+    int rc = s->root >= 0 ? folder_read(s->root, name, known, &s->folder, e)
+                          : error_set(e, "cannot open the folder twice: %s", strerror(errno));
+    if (rc == 0)
+        rc = look_at_all(s, e);
+    if (rc == 0)
+        rc = source_check(&s->base, e);
+    if (rc < 0) {
+        free_source(&s->base);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
+static int has_folder(int root, const char *name)
+{
+    struct stat st;
+    return fstatat(root, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void give(struct dataset_split *to, struct images_source *s)
+{
+    to->n = s->base.n;
+    to->source = &s->base;
+    to->labels = s->base.labels ? s->label : NULL; // borrowed: dataset_close knows
+}
+
+static int open_splits(int root, struct dataset *out, struct error *e)
+{
+    struct images_source *train, *test;
+    int inside = has_folder(root, "train");
+    const char *name = has_folder(root, "val") ? "val" : has_folder(root, "test") ? "test" : NULL;
+    if (!inside && name)
+        return error_set(e, "it has %s/ but no train/", name);
+    if (open_split(root, inside ? "train" : ".", NULL, &train, e) < 0)
+        return -1;
+    give(&out->split[SPLIT_TRAIN], train);
+    out->classes = train->folder.classes;
+    if (!inside || !name)
+        return 0;
+    if (open_split(root, name, train->folder.classes ? &train->folder : NULL, &test, e) < 0)
+        return -1;
+    give(&out->split[SPLIT_TEST], test);
+    return 0;
+}
+
+int images_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)
+{
+    int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return error_set(e, "cannot open the folder %.300s: %s", dir, strerror(errno));
+    int rc = open_splits(root, out, e);
+    close(root);
+    if (rc < 0)
+        return error_prefix(e, "images:%.200s", dir);
+    out->channels = 3;
+    out->height = out->width = out->side ? out->side : SIDE;
+    return 0;
+}
+
+int images_opened(const struct dataset *d)
+{
+    const struct source *s = d->split[SPLIT_TRAIN].source;
+    return s && s->ops == &images_ops;
+}
+
+const char *images_class(const struct dataset *d, int label)
+{
+    if (!images_opened(d) || label < 0)
+        return NULL;
+    const struct images_source *s = (const struct images_source *)d->split[SPLIT_TRAIN].source;
+    return label < s->folder.classes ? s->folder.class_name[label] : NULL;
+}

@@ -1,0 +1,49 @@
+// Threads that live for one call; items are claimed one at a time.
+#include "data/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+enum { THREADS_MAX = 64 };
+
+struct job {
+    int64_t n;
+    _Atomic int64_t next;
+    void (*work)(void *context, int64_t i);
+    void *context;
+};
+
+int parallel_cores(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n < 1 ? 1 : n;
+}
+
+static void *help(void *argument)
+{
+    struct job *j = argument;
+    for (int64_t i = j->next++; i < j->n; i = j->next++)
+        j->work(j->context, i);
+    return NULL;
+}
+
+void parallel_run(int64_t n, void (*work)(void *context, int64_t i), void *context)
+{
+    struct job job = {.n = n, .work = work, .context = context};
+    pthread_t thread[THREADS_MAX];
+    int cores = parallel_cores(), started = 0;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); // signals are for the caller
+    while (started < cores - 1 && started < THREADS_MAX && started < n - 1 &&
+           pthread_create(&thread[started], NULL, help, &job) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    help(&job);
+    for (int i = 0; i < started; i++)
+        pthread_join(thread[i], NULL);
+}

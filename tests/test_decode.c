@@ -1,0 +1,379 @@
+// JPEG and PNG files read as far as a view needs them: every form against its own pixels, regions
+// against the whole, orientations against the upright picture, and damage of every kind a sentence.
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "data/decode.h"
+#include "data/rng.h"
+#include "tests/pictures.h"
+
+// Bytes as an open file, as the head is read from one.
+static int file_of(const uint8_t *data, size_t n)
+{
+    int fd = memfd_create("picture", MFD_CLOEXEC);
+    cr_assert(fd >= 0);
+    cr_assert_eq(write(fd, data, n), (ssize_t)n);
+    return fd;
+}
+
+static int head_of(const uint8_t *data, size_t n, struct decode_head *h, struct error *e)
+{
+    int fd = file_of(data, n);
+    e->text[0] = '\0';
+    int rc = decode_head(fd, h, e);
+    close(fd);
+    return rc;
+}
+
+// The crop of a file, resized: 3 x out x out floats, malloc'd. NULL with the reason.
+static float *view_of(const uint8_t *data, size_t n, const struct box *crop, int out,
+                      struct picture *seen, struct error *e)
+{
+    struct decode_head h;
+    struct decoder *d;
+    struct resizer *r;
+    struct box box;
+    float *view = malloc(3 * (size_t)out * (size_t)out * sizeof *view);
+    cr_assert_not_null(view);
+    if (head_of(data, n, &h, e) < 0) {
+        free(view);
+        return NULL;
+    }
+    cr_assert_eq(decoder_new(&d, e), 0);
+    cr_assert_eq(resizer_new(3, out, out, &r, e), 0);
+    if (decoder_run(d, &h, data, n, crop, 1, out, out, seen, &box, e) == 0)
+        cr_assert_eq(resizer_run(r, seen, &box, 1.0f, view, e), 0);
+    else {
+        free(view);
+        view = NULL;
+    }
+    resizer_free(r);
+    decoder_free(d);
+    return view;
+}
+
+// The same from pixels that lie in memory.
+static float *view_of_pixels(const uint8_t *rgb, int height, int width, const struct box *crop,
+                             int out)
+{
+    struct picture p = {rgb, 3, height, width, (size_t)width * 3, 1, 3};
+    struct resizer *r;
+    struct error e;
+    float *view = malloc(3 * (size_t)out * (size_t)out * sizeof *view);
+    cr_assert_not_null(view);
+    cr_assert_eq(resizer_new(3, out, out, &r, &e), 0);
+    cr_assert_eq(resizer_run(r, &p, crop, 1.0f, view, &e), 0);
+    resizer_free(r);
+    return view;
+}
+
+static void difference(const float *a, const float *b, size_t n, double *mean, double *most)
+{
+    *mean = *most = 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+        *mean += d / (double)n;
+        *most = fmax(*most, d);
+    }
+}
+
+Test(decode, every_form)
+{
+    enum { H = 150, W = 203, OUT = 64 };
+    for (int form = 0; form < PICTURE_FORMS; form++) {
+        size_t n;
+        struct error e;
+        struct picture seen;
+        double mean, most;
+        uint8_t *rgb = picture_draw(H, W, 1), *data = picture_encode(form, rgb, H, W, 0, &n);
+        struct box crop = {31, 17, 90, 120};
+        float *view = view_of(data, n, &crop, OUT, &seen, &e);
+        cr_assert_not_null(view, "%s: %s", picture_form_name[form], e.text);
+        picture_expect(form, rgb, H, W);
+        float *expected = view_of_pixels(rgb, H, W, &crop, OUT);
+        difference(view, expected, 3 * OUT * OUT, &mean, &most);
+        cr_expect_lt(mean, form < PNG_RGB ? 1.5 : 0.01, "%s: mean %g", picture_form_name[form],
+                     mean);
+        cr_expect_lt(most, form < PNG_RGB ? 8 : 0.01, "%s: most %g", picture_form_name[form], most);
+        free(expected);
+        free(view);
+        free(data);
+        free(rgb);
+    }
+}
+
+// A crop that is much larger than its view is read at a half, a quarter or an eighth of its size.
+Test(decode, large_crops_are_shrunk)
+{
+    enum { H = 900, W = 1211 };
+    static const enum picture_form form[] = {JPEG_RGB,        JPEG_PROGRESSIVE, JPEG_GRAY,
+                                             JPEG_CMYK_ADOBE, PNG_RGB,          PNG_INTERLACED};
+    uint8_t *rgb = picture_draw(H, W, 2);
+    for (size_t f = 0; f < sizeof form / sizeof *form; f++) {
+        size_t n;
+        uint8_t *data = picture_encode(form[f], rgb, H, W, 0, &n),
+                *same = malloc((size_t)H * W * 3);
+        cr_assert_not_null(same);
+        memcpy(same, rgb, (size_t)H * W * 3);
+        picture_expect(form[f], same, H, W);
+        for (int out = 50; out <= 400; out *= 2) {
+            struct box crop = {37, 101, 803, 1007};
+            struct error e;
+            struct picture seen;
+            double mean, most;
+            float *view = view_of(data, n, &crop, out, &seen, &e);
+            cr_assert_not_null(view, "%s", e.text);
+            int most = form[f] < PNG_RGB ? 8 : 256, shrink = 1;
+            while (shrink < most && 803 / out >= 2 * shrink)
+                shrink *= 2;
+            cr_expect(seen.height <= 803 / shrink + 20 && seen.height >= 803 / shrink,
+                      "%s to %d: %d rows", picture_form_name[form[f]], out, seen.height);
+            float *expected = view_of_pixels(same, H, W, &crop, out);
+            difference(view, expected, 3 * (size_t)out * (size_t)out, &mean, &most);
+            cr_expect_lt(mean, 1.0, "%s to %d: mean %g", picture_form_name[form[f]], out, mean);
+            cr_expect_lt(most, 6.0, "%s to %d: most %g", picture_form_name[form[f]], out, most);
+            free(expected);
+            free(view);
+        }
+        free(same);
+        free(data);
+    }
+    free(rgb);
+}
+
+// Any crop of a JPEG, at random, against the whole picture that libjpeg gives: rows and columns
+// left out must not move what is left.
+Test(decode, regions_are_where_they_were)
+{
+    enum { H = 333, W = 417, OUT = 32 };
+    size_t n;
+    struct rng r;
+    uint8_t *rgb = picture_draw(H, W, 3);
+    rng_init(&r, 5, RNG_TEST, 1, 0);
+    for (int k = 0; k < 60; k++) {
+        int form = k % 3 == 2 ? JPEG_GRAY : k % 3 ? JPEG_PROGRESSIVE : JPEG_RGB;
+        uint8_t *data = picture_encode(form, rgb, H, W, 0, &n), *same = malloc((size_t)H * W * 3);
+        cr_assert_not_null(same);
+        memcpy(same, rgb, (size_t)H * W * 3);
+        picture_expect(form, same, H, W);
+        struct box crop = {.height = 1 + (double)rng_below(&r, H - 1),
+                           .width = 1 + (double)rng_below(&r, W - 1)};
+        crop.top = (double)rng_below(&r, (uint64_t)(H - crop.height) + 1);
+        crop.left = (double)rng_below(&r, (uint64_t)(W - crop.width) + 1);
+        struct error e;
+        struct picture seen;
+        double mean, most;
+        float *view = view_of(data, n, &crop, OUT, &seen, &e);
+        cr_assert_not_null(view, "%s", e.text);
+        float *expected = view_of_pixels(same, H, W, &crop, OUT);
+        difference(view, expected, 3 * OUT * OUT, &mean, &most);
+        cr_expect_lt(mean, 2.0, "crop %gx%g at %g,%g: mean %g", crop.width, crop.height, crop.left,
+                     crop.top, mean);
+        free(expected);
+        free(view);
+        free(same);
+        free(data);
+    }
+    free(rgb);
+}
+
+// An upright picture turned so that its EXIF tag says how to turn it back, written down from the
+// definition: which corner the stored first row and column are.
+static uint8_t *turned(const uint8_t *rgb, int h, int w, int o, int *th, int *tw)
+{
+    *th = o >= 5 ? w : h;
+    *tw = o >= 5 ? h : w;
+    uint8_t *out = malloc((size_t)h * (size_t)w * 3);
+    cr_assert_not_null(out);
+    for (int y = 0; y < *th; y++)
+        for (int x = 0; x < *tw; x++) {
+            int uy, ux; // where stored pixel (y, x) is seen
+            switch (o) {
+            case 1:
+                uy = y, ux = x;
+                break;
+            case 2:
+                uy = y, ux = w - 1 - x;
+                break;
+            case 3:
+                uy = h - 1 - y, ux = w - 1 - x;
+                break;
+            case 4:
+                uy = h - 1 - y, ux = x;
+                break;
+            case 5:
+                uy = x, ux = y;
+                break;
+            case 6:
+                uy = x, ux = w - 1 - y;
+                break;
+            case 7:
+                uy = h - 1 - x, ux = w - 1 - y;
+                break;
+            default:
+                uy = h - 1 - x, ux = y;
+                break;
+            }
+            memcpy(out + ((size_t)y * (size_t)*tw + (size_t)x) * 3,
+                   rgb + ((size_t)uy * (size_t)w + (size_t)ux) * 3, 3);
+        }
+    return out;
+}
+
+Test(decode, orientations)
+{
+    enum { H = 96, W = 160, OUT = 40 };
+    uint8_t *rgb = picture_draw(H, W, 4);
+    struct box crop = {9, 21, 70, 110};
+    float *expected = view_of_pixels(rgb, H, W, &crop, OUT);
+    for (int o = 1; o <= 8; o++) {
+        int h, w, upright_h, upright_w;
+        size_t n;
+        struct error e;
+        struct decode_head head;
+        struct picture seen;
+        double mean, most;
+        uint8_t *stored = turned(rgb, H, W, o, &h, &w),
+                *data = picture_encode(JPEG_RGB, stored, h, w, o, &n);
+        cr_assert_eq(head_of(data, n, &head, &e), 0, "%s", e.text);
+        cr_expect_eq(head.orientation, o);
+        decode_upright(&head, &upright_h, &upright_w);
+        cr_expect(upright_h == H && upright_w == W, "%d: %dx%d", o, upright_w, upright_h);
+        float *view = view_of(data, n, &crop, OUT, &seen, &e);
+        cr_assert_not_null(view, "%s", e.text);
+        difference(view, expected, 3 * OUT * OUT, &mean, &most);
+        cr_expect_lt(mean, 1.5, "orientation %d: mean %g", o, mean);
+        cr_expect_lt(most, 8.0, "orientation %d: most %g", o, most);
+        free(view);
+        free(data);
+        free(stored);
+    }
+    free(expected);
+    free(rgb);
+}
+
+static void expect_damaged(const char *what, const uint8_t *data, size_t n, const char *word)
+{
+    struct box crop = {0, 0, 100, 120};
+    struct picture seen;
+    struct error e;
+    float *view = view_of(data, n, &crop, 60, &seen, &e);
+    cr_expect_null(view, "%s was read", what);
+    cr_expect_not_null(strstr(e.text, word), "%s: no '%s' in: %s", what, word, e.text);
+    free(view);
+}
+
+Test(decode, damage)
+{
+    enum { H = 100, W = 120 };
+    static const enum picture_form form[] = {JPEG_RGB, JPEG_PROGRESSIVE, PNG_RGB, PNG_INTERLACED};
+    uint8_t *rgb = picture_draw(H, W, 5);
+    for (size_t f = 0; f < sizeof form / sizeof *form; f++) {
+        size_t n;
+        const char *name = picture_form_name[form[f]];
+        uint8_t *data = picture_encode(form[f], rgb, H, W, 0, &n);
+        expect_damaged(name, data, 0, "is empty");
+        expect_damaged(name, data, 1, "n");
+        expect_damaged(name, data, 20, "");
+        expect_damaged(name, data, n / 2, "damaged");
+        expect_damaged(name, data, n * 9 / 10, "damaged");
+        if (form[f] >= PNG_RGB) { // a byte of the pixels' chunk, and so its checksum
+            data[n / 2] ^= 1;
+            expect_damaged(name, data, n, "damaged");
+        }
+        free(data);
+    }
+    static const char *const no_image[] = {"GIF89a", "BM", "hello", "\x89PNG\r\n\x1a\nhello",
+                                           "\xff\xd8\xff\xd9"};
+    for (size_t i = 0; i < sizeof no_image / sizeof *no_image; i++)
+        expect_damaged(no_image[i], (const uint8_t *)no_image[i], strlen(no_image[i]), "");
+    free(rgb);
+}
+
+// Every prefix and many bytes changed: a picture or a sentence, never more.
+Test(decode, hostile_bytes)
+{
+    enum { H = 40, W = 56 };
+    struct rng r;
+    uint8_t *rgb = picture_draw(H, W, 6);
+    rng_init(&r, 6, RNG_TEST, 2, 0);
+    struct box crop = {3, 5, 30, 40};
+    for (int form = 0; form < PICTURE_FORMS; form++) {
+        size_t n;
+        uint8_t *data = picture_encode(form, rgb, H, W, form < PNG_RGB ? 6 : 0, &n),
+                *bad = malloc(n);
+        cr_assert_not_null(bad);
+        for (int k = 0; k < 150; k++) {
+            struct picture seen;
+            struct error e;
+            memcpy(bad, data, n);
+            for (int c = 0; c < 1 + k % 4; c++)
+                bad[rng_below(&r, k % 2 ? n : n < 200 ? n : 200)] = (uint8_t)rng_u32(&r);
+            struct box inside = crop;
+            struct decode_head head;
+            if (head_of(bad, n, &head, &e) == 0) { // a crop that fits what it claims
+                int h, w;
+                decode_upright(&head, &h, &w);
+                inside = (struct box){h / 4.0, w / 4.0, h / 2.0, w / 2.0};
+            }
+            size_t cut = k % 5 ? n : rng_below(&r, n);
+            free(view_of(bad, cut, &inside, 24, &seen, &e));
+        }
+        free(bad);
+        free(data);
+    }
+    free(rgb);
+}
+
+// A head that claims more than is read is refused by its head; what is just below is read in
+// little memory, row by row or shrunk.
+Test(decode, hundred_megapixels)
+{
+    size_t n;
+    struct error e;
+    struct decode_head head;
+    uint8_t *rgb = picture_draw(16, 16, 7), *data = picture_encode(PNG_RGB, rgb, 16, 16, 0, &n);
+    static const uint8_t side[4] = {0, 0, 0x27, 0x10}; // 10000
+    memcpy(data + 16, side, 4);
+    memcpy(data + 20, side, 4);
+    cr_expect_eq(head_of(data, n, &head, &e), -1);
+    cr_expect_not_null(strstr(e.text, "10000x10000"), "%s", e.text);
+    free(data);
+    data = picture_encode(JPEG_RGB, rgb, 16, 16, 0, &n);
+    for (size_t i = 0; i + 9 < n; i++)
+        if (data[i] == 0xff && data[i + 1] == 0xc0) {
+            memcpy(data + i + 5, side + 2, 2);
+            memcpy(data + i + 7, side + 2, 2);
+            break;
+        }
+    cr_expect_eq(head_of(data, n, &head, &e), -1);
+    cr_expect_not_null(strstr(e.text, "10000x10000"), "%s", e.text);
+    free(data);
+    free(rgb);
+
+    enum { H = 6000, W = 8000 };
+    struct rusage before, after;
+    struct picture seen;
+    struct box crop = {500, 600, 5000, 7000};
+    rgb = malloc((size_t)H * W * 3);
+    cr_assert_not_null(rgb);
+    memset(rgb, 90, (size_t)H * W * 3);
+    data = picture_encode(JPEG_RGB, rgb, H, W, 0, &n);
+    free(rgb);
+    getrusage(RUSAGE_SELF, &before);
+    float *view = view_of(data, n, &crop, 100, &seen, &e);
+    getrusage(RUSAGE_SELF, &after);
+    cr_assert_not_null(view, "%s", e.text);
+    cr_expect_leq(seen.height, 5000 / 8 + 20);
+    cr_expect_lt(after.ru_maxrss - before.ru_maxrss, 32 << 10, "%ld kB more",
+                 after.ru_maxrss - before.ru_maxrss);
+    free(view);
+    free(data);
+}

@@ -1,0 +1,161 @@
+// ssltop pack: images:DIR, decoded and made small once, as one file to train from.
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "data/dataset.h"
+#include "data/pack.h"
+#include "metrics/text.h"
+#include "tui/cmd.h"
+#include "tui/format.h"
+
+enum { SIZE = 256, BAR = 30, LINE_SECONDS = 10, NAMED = 1000 };
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int sig)
+{
+    caught = sig;
+}
+
+struct showing {
+    int terminal;
+    double begun, told;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void print_bar(const struct pack_progress *p)
+{
+    int full = p->n ? (int)(BAR * p->done / p->n) : 0;
+    fputs("\r[", stderr);
+    for (int i = 0; i < BAR; i++)
+        fputc(i < full ? '#' : '.', stderr);
+    fputs("] ", stderr);
+}
+
+// A bar on a terminal, else a line now and then.
+static int tell(void *context, const struct pack_progress *p)
+{
+    struct showing *s = context;
+    double t = now(), seconds = t - s->begun;
+    int64_t made = p->done - p->resumed;
+    if (caught)
+        return 1;
+    if (!s->terminal && t - s->told < LINE_SECONDS)
+        return 0;
+    if (s->terminal && t - s->told < 0.2 && p->done < p->n)
+        return 0;
+    s->told = t;
+    if (s->terminal)
+        print_bar(p);
+    fprintf(stderr, "%s / %s images", format_count(p->done).s, format_count(p->n).s);
+    if (seconds > 0.5 && made > 0) {
+        double left = (double)(p->n - p->done) * seconds / (double)made;
+        fprintf(stderr, "  %.0f img/s  %d:%02d left", (double)made / seconds, (int)(left / 60),
+                (int)left % 60);
+    }
+    if (p->broken)
+        fprintf(stderr, "  %" PRId64 " broken", p->broken);
+    fputs(s->terminal ? "\033[K" : "\n", stderr);
+    return 0;
+}
+
+static void name_broken(const struct dataset *d)
+{
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        struct source *source = d->split[s].source;
+        int64_t n = source ? source_broken(source) : 0;
+        for (int64_t k = 0; k < n && k < NAMED; k++) {
+            const char *text = source_sentence(source, k);
+            fprintf(stderr, "left out: %s\n", text ? text : "");
+        }
+        if (n > NAMED)
+            fprintf(stderr, "left out: %" PRId64 " more\n", n - NAMED);
+    }
+}
+
+static int pack(const char *spec, const char *path, int size, int threads, struct error *e)
+{
+    struct dataset d;
+    struct pack_progress made;
+    struct showing showing = {.terminal = isatty(STDERR_FILENO), .begun = now(), .told = now()};
+    struct pack_options o = {
+        .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
+    char shown[300], name[sizeof d.name];
+    if (dataset_open(spec, 1, &d, e) < 0)
+        return CMD_FAILED;
+    showing.begun = now();
+    int rc = pack_write(&d, &o, &made, e);
+    if (showing.terminal)
+        fputc('\n', stderr);
+    name_broken(&d);
+    text_clean(shown, sizeof shown, path);
+    text_clean(name, sizeof name, d.name);
+    int64_t left_out = made.broken;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        left_out += d.split[s].source ? d.split[s].source->dropped : 0;
+    if (rc == 0)
+        printf("%s: %s images of %s, %s, %" PRId64 " left out\n", shown,
+               format_count(made.done - made.broken).s, name, format_bytes((double)made.bytes).s,
+               left_out);
+    else if (rc > 0)
+        fprintf(stderr, "stopped after %s of %s images; the same command goes on\n",
+                format_count(made.done).s, format_count(made.n).s);
+    dataset_close(&d);
+    return rc < 0 ? CMD_FAILED : rc > 0 ? 128 + caught : CMD_OK;
+}
+
+// A whole number from 1 to `most`, or 0.
+static int number(const char *text, int most)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= most ? (int)n : 0;
+}
+
+int cmd_pack(int argc, char **argv)
+{
+    struct error e = {""};
+    const char *out = NULL, *size_text = "256", *threads_text = NULL;
+    const struct cmd_option option[] = {
+        {"o", "FILE", "Where the packed images go; --data pack:FILE reads them.", NULL, &out},
+        {"size", "N",
+         "Their shorter side in pixels (256). Smaller images keep their size. An image takes about "
+         "4 "
+         "N N bytes.",
+         NULL, &size_text},
+        {"threads", "N", "Threads that decode. The default is all cores.", NULL, &threads_text},
+        {0},
+    };
+    int rc = cmd_parse(&argc, argv, option, 1, 1);
+    if (rc != CMD_GO_ON)
+        return rc;
+    int size = number(size_text, PACK_SIDE_MAX);
+    int threads = threads_text ? number(threads_text, 1024) : 0;
+    if (!out)
+        error_set(&e, "pack needs -o FILE");
+    else if (!size)
+        error_set(&e, "--size %.40s: expected 1 to %d", size_text, PACK_SIDE_MAX);
+    else if (threads_text && !threads)
+        error_set(&e, "--threads %.40s: expected 1 to 1024", threads_text);
+    if (e.text[0])
+        return cmd_complain(CMD_USAGE, &e);
+    struct sigaction act = {.sa_handler = note_signal}, before[2];
+    sigaction(SIGINT, &act, &before[0]);
+    sigaction(SIGTERM, &act, &before[1]);
+    rc = pack(argv[1], out, size, threads, &e);
+    sigaction(SIGINT, &before[0], NULL);
+    sigaction(SIGTERM, &before[1], NULL);
+    fflush(stdout);
+    return e.text[0] ? cmd_complain(rc, &e) : rc;
+}
