@@ -15,8 +15,12 @@ struct backend {
     void (*close)(struct device *d);
     int (*spectrum)(struct device *d, const struct moments *m, double *sigma, double *n,
                     struct error *e);
+    // `changing`: the pixels are others at every load, which reads them before it returns or before
+    // the forward pass that takes it begins.
     int (*images_new)(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
-                      const float *mean, const float *std, struct images **out, struct error *e);
+                      const float *mean, const float *std, int changing, struct images **out,
+                      struct error *e);
+    // NULL: the device takes images from memory only, and gpu/staged.c puts them there.
     int (*images_from)(struct device *d, struct source *source, int h, int w, const float *mean,
                        const float *std, struct images **out, struct error *e);
     void (*images_free)(struct images *s);
@@ -51,6 +55,7 @@ struct device {
 
 struct images {
     const struct backend *backend;
+    int staged; // one of gpu/staged.c's
 };
 
 struct plan {
@@ -59,6 +64,8 @@ struct plan {
     struct plan_times times;
     char *algorithms;
     size_t memory;
+    int batch;              // set by device_compile
+    struct images *feeding; // staged images that batches come from, or NULL
 };
 
 extern const struct backend cpu_backend;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gpu/backend.h"
+#include "gpu/staged.h"
 
 void device_prepare(char **argv)
 {
@@ -99,15 +100,14 @@ int device_spectrum(struct device *d, const struct moments *m, double *sigma, do
 int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
                const float *mean, const float *std, struct images **out, struct error *e)
 {
-    return d->backend->images_new(d, pixels, n, c, h, w, mean, std, out, e);
+    return d->backend->images_new(d, pixels, n, c, h, w, mean, std, 0, out, e);
 }
 
 int images_from(struct device *d, struct source *source, int h, int w, const float *mean,
                 const float *std, struct images **out, struct error *e)
 {
     if (!d->backend->images_from)
-        return error_set(e, "the device %s does not read images when they are needed; pack them",
-                         d->info.kind);
+        return staged_new(d, source, h, w, mean, std, out, e);
     return d->backend->images_from(d, source, h, w, mean, std, out, e);
 }
 
@@ -123,7 +123,9 @@ int images_of(struct device *d, const struct dataset *data, enum split split, st
 
 void images_free(struct images *s)
 {
-    if (s)
+    if (s && s->staged)
+        staged_free(s);
+    else if (s)
         s->backend->images_free(s);
 }
 
@@ -133,7 +135,10 @@ int device_compile(struct device *d, const struct net *net, const struct plan_op
     *out = NULL;
     if (o->batch < 1 || o->batch > 1 << 16)
         return error_set(e, "a batch of %d is not possible", o->batch);
-    return d->backend->compile(d, net, o, out, e);
+    if (d->backend->compile(d, net, o, out, e) < 0)
+        return -1;
+    (*out)->batch = o->batch;
+    return 0;
 }
 
 void plan_free(struct plan *p)
@@ -162,6 +167,8 @@ void plan_scores(struct plan *p, struct plan_scores *out)
 void plan_times(const struct plan *p, struct plan_times *out)
 {
     *out = p->times;
+    if (p->feeding)
+        out->data += staged_waited(p->feeding);
 }
 
 int plan_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e)
@@ -177,11 +184,15 @@ int plan_get(struct plan *p, const char *name, float *v, size_t n, struct error 
 int plan_load(struct plan *p, struct images *s, const int64_t *index,
               const struct augment_view *const view[2], struct error *e)
 {
+    if (s->staged)
+        return staged_load(p, s, index, view, e);
     return p->backend->load(p, s, index, view, e);
 }
 
 int plan_forward(struct plan *p, struct error *e)
 {
+    if (p->feeding && staged_deliver(p, e) < 0)
+        return -1;
     return p->backend->forward(p, e);
 }
 
@@ -218,6 +229,8 @@ int plan_moments(struct plan *p, struct moments *m, struct error *e)
 int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e)
 {
+    if (s->staged)
+        return staged_evaluate(p, s, index, n, h, e);
     return p->backend->evaluate(p, s, index, n, h, e);
 }
 

@@ -9,6 +9,7 @@
 
 #include "data/dataset.h"
 #include "tests/pictures.h"
+#include "tests/runs.h"
 
 enum { CIFAR_IMAGE = 3 * 32 * 32, STL_SIDE = 96, STL_IMAGE = 3 * STL_SIDE * STL_SIDE };
 
@@ -227,4 +228,41 @@ Test(cifar, stl_damage)
     unlink(path);
     expect_refused("stl10", dir, "unlabeled_X.bin", "No such file");
     scratch_remove(dir);
+}
+
+// The whole way: a training on each, with a probe of its labels.
+Test(cifar, trainings)
+{
+    static const char *const kind[] = {"cifar10", "stl10"};
+    struct lab lab;
+    lab_open(&lab);
+    for (int k = 0; k < 2; k++) {
+        char dir[64], data[96];
+        scratch_make(dir);
+        if (k == 0) {
+            char name[32];
+            for (int b = 1; b <= 5; b++) {
+                snprintf(name, sizeof name, "data_batch_%d.bin", b);
+                put_cifar(dir, name, b * 20, 20, 1);
+            }
+            put_cifar(dir, "test_batch.bin", 0, 30, 1);
+        } else {
+            put_stl(dir, "unlabeled_X.bin", 0, 24);
+            put_stl(dir, "train_X.bin", 50, 40);
+            put_labels(dir, "train_y.bin", 40);
+            put_stl(dir, "test_X.bin", 100, 20);
+            put_labels(dir, "test_y.bin", 20);
+        }
+        snprintf(data, sizeof data, "%s:%s", kind[k], dir);
+        cr_assert_eq(RUN(&lab, "--data", data, "--width", "4", "--batch", "8", "--threads", "1",
+                         "--precision", "f32", "--steps", "4", "--name", kind[k]),
+                     0, "%s", lab_text(lab.out));
+        json_t *log = lab_log(&lab, kind[k]), *eval = json_object_get(log, "eval/4");
+        cr_assert_not_null(eval);
+        cr_expect(json_is_number(json_object_get(eval, "probe")), "no probe of %s", kind[k]);
+        cr_expect_eq(json_integer_value(json_object_get(eval, "n_train")), k == 0 ? 100 : 40);
+        json_decref(log);
+        scratch_remove(dir);
+    }
+    lab_close(&lab);
 }

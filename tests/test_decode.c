@@ -130,8 +130,8 @@ Test(decode, large_crops_are_shrunk)
             double mean, most;
             float *view = view_of(data, n, &crop, out, &seen, &e);
             cr_assert_not_null(view, "%s", e.text);
-            int most = form[f] < PNG_RGB ? 8 : 256, shrink = 1;
-            while (shrink < most && 803 / out >= 2 * shrink)
+            int limit = form[f] < PNG_RGB ? 8 : 256, shrink = 1;
+            while (shrink < limit && 803 / out >= 2 * shrink)
                 shrink *= 2;
             cr_expect(seen.height <= 803 / shrink + 20 && seen.height >= 803 / shrink,
                       "%s to %d: %d rows", picture_form_name[form[f]], out, seen.height);

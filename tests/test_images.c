@@ -14,8 +14,12 @@
 #include "data/pack.h"
 #include "data/source.h"
 #include "gpu/cpu/pixel_pool.h"
+#include "gpu/device.h"
+#include "gpu/staged.h"
 #include "tests/pictures.h"
 #include "tests/runs.h"
+#include "train/method.h"
+#include "train/options.h"
 
 #define PHOTOGRAPHS "/usr/share/backgrounds" // lomiri-wallpapers-16.04
 
@@ -357,6 +361,15 @@ Test(images, packing_goes_on)
     scratch_remove(dir);
 }
 
+// A tall image without its lower end: its middle can be looked at, the whole of it cannot.
+static void cut_below(const char *path)
+{
+    struct stat st;
+    picture_jpeg(path, 400, 60, 1);
+    cr_assert_eq(stat(path, &st), 0);
+    cut(path, st.st_size * 9 / 10);
+}
+
 Test(images, packing_leaves_out_what_is_broken)
 {
     char dir[64], path[160], pack_path[160];
@@ -366,14 +379,14 @@ Test(images, packing_leaves_out_what_is_broken)
     make_set(dir, 40);
     snprintf(pack_path, sizeof pack_path, "%s/a.pack", dir);
     snprintf(path, sizeof path, "%s/train/bee/007.jpg", dir);
-    cut(path, 900);
+    cut_below(path);
     cr_assert_eq(pack(dir, pack_path, 40, 2, &made, &e), 0, "%s", e.text);
     cr_expect_eq(made.broken, 1);
     cr_assert_eq(open_set("pack", pack_path, &d, &e), 0, "%s", e.text);
     cr_expect_eq(d.split[SPLIT_TRAIN].n, 119);
     dataset_close(&d);
     snprintf(path, sizeof path, "%s/train/cat/007.jpg", dir);
-    cut(path, 900);
+    cut_below(path);
     unlink(pack_path);
     cr_expect_eq(pack(dir, pack_path, 40, 2, &made, &e), -1);
     cr_expect(strstr(e.text, "2 of 120 images are broken") && strstr(e.text, "bee/007.jpg"), "%s",
@@ -462,6 +475,89 @@ Test(images, photographs)
     scratch_remove(dir);
 }
 
+// --- a device that takes images from memory only ---
+
+struct rig {
+    struct net net;
+    struct plan *plan;
+    float h[BATCH * 64];
+    double loss[2];
+};
+
+// The loss of two batches and the features of some images.
+static void measure(struct device *d, const struct dataset *data, struct images *set, struct rig *r)
+{
+    struct options o;
+    struct error e = {""};
+    struct plan_options compile = {.batch = BATCH, .precision = PRECISION_F32};
+    struct augment_view view[2][BATCH];
+    const struct augment_view *const both[2] = {view[0], view[1]};
+    int64_t index[BATCH];
+    options_default(&o);
+    o.width = 4;
+    o.batch = BATCH;
+    cr_assert_eq(method_resolve(&o, &e), 0, "%s", e.text);
+    cr_assert_eq(method_build(&o, 3, VIEW, VIEW, &r->net, &e), 0, "%s", e.text);
+    cr_assert_eq(device_compile(d, &r->net, &compile, &r->plan, &e), 0, "%s", e.text);
+    cr_assert_eq(method_init(&r->net, 1, r->plan, &e), 0, "%s", e.text);
+    for (int step = 0; step < 2; step++) {
+        for (int i = 0; i < BATCH; i++) {
+            index[i] = 3 * i + step;
+            const struct source_size *size = &data->split[SPLIT_TRAIN].source->size[index[i]];
+            for (int v = 0; v < 2; v++)
+                augment_draw(augment_find("simsiam"), 1, step, index[i], v, 3, size->height,
+                             size->width, &view[v][i]);
+        }
+        cr_assert_eq(plan_load(r->plan, set, index, both, &e), 0, "%s", e.text);
+    }
+    for (int step = 0; step < 2; step++) {
+        struct plan_scores s;
+        cr_assert_eq(plan_forward(r->plan, &e), 0, "%s", e.text);
+        plan_scores(r->plan, &s);
+        r->loss[step] = s.loss;
+    }
+    cr_assert_eq(plan_evaluate(r->plan, set, index, 5, r->h, &e), 0, "%s", e.text);
+}
+
+// It sees the same views but for PIL's rounding of a crop to bytes.
+Test(images, staged)
+{
+    char dir[64];
+    struct dataset data;
+    struct device *d;
+    struct images *direct, *staged;
+    struct rig a = {0}, b = {0};
+    struct error e = {""};
+    make_set(dir, 20);
+    cr_assert_eq(open_set("images", dir, &data, &e), 0, "%s", e.text);
+    cr_assert_eq(device_open("cpu", 2, &d, &e), 0, "%s", e.text);
+    cr_assert_eq(images_of(d, &data, SPLIT_TRAIN, &direct, &e), 0, "%s", e.text);
+    cr_assert_eq(
+        staged_new(d, data.split[SPLIT_TRAIN].source, VIEW, VIEW, data.mean, data.std, &staged, &e),
+        0);
+    measure(d, &data, direct, &a);
+    measure(d, &data, staged, &b);
+    for (int i = 0; i < 2; i++)
+        cr_expect_float_eq(a.loss[i], b.loss[i], 0.02, "%g, %g", a.loss[i], b.loss[i]);
+    cr_expect_neq(a.loss[0], a.loss[1]);
+    double apart = 0, size = 0;
+    int n = 5 * a.net.node[a.net.features].c;
+    for (int i = 0; i < n; i++) {
+        apart += fabs((double)a.h[i] - (double)b.h[i]);
+        size += fabs((double)a.h[i]);
+    }
+    cr_expect(size > 0 && apart < 0.03 * size, "%g of %g", apart, size);
+    plan_free(a.plan);
+    plan_free(b.plan);
+    net_free(&a.net);
+    net_free(&b.net);
+    images_free(direct);
+    images_free(staged);
+    device_close(d);
+    dataset_close(&data);
+    scratch_remove(dir);
+}
+
 // --- all the way ---
 
 Test(images, a_training_on_them)
@@ -476,6 +572,7 @@ Test(images, a_training_on_them)
 #define SMALL                                                                                      \
     "--image-size", "32", "--width", "4", "--batch", "8", "--threads", "1", "--precision", "f32",  \
         "--steps", "16", "--probe-images", "30"
+#define OFTEN "--eval-every", "4", "--checkpoint-every", "4"
     cr_assert_eq(RUN(&lab, "--data", data, SMALL, "--name", "a"), 0, "%s", lab_text(lab.out));
     cr_assert_eq(RUN(&lab, "--data", data, SMALL, "--name", "b", "--threads", "2"), 0, "%s",
                  lab_text(lab.out));
@@ -491,8 +588,9 @@ Test(images, a_training_on_them)
     snprintf(path, sizeof path, "%s/a.pack", dir);
     cr_assert_eq(pack(dir, path, 64, 1, &made, &e), 0, "%s", e.text);
     snprintf(data, sizeof data, "pack:%s", path);
-    cr_assert_eq(RUN(&lab, "--data", data, SMALL, "--name", "c"), 0, "%s", lab_text(lab.out));
-    cr_assert_eq(RUN(&lab, "--data", data, SMALL, "--name", "d", "--stop-at", "7"), 0, "%s",
+    cr_assert_eq(RUN(&lab, "--data", data, SMALL, OFTEN, "--name", "c"), 0, "%s",
+                 lab_text(lab.out));
+    cr_assert_eq(RUN(&lab, "--data", data, SMALL, OFTEN, "--name", "d", "--stop-at", "8"), 0, "%s",
                  lab_text(lab.out));
     cr_assert_eq(RUN(&lab, "--resume", "d", "--stop-at", "end"), 0, "%s", lab_text(lab.out));
     lab_same(&lab, "c", "d");

@@ -608,3 +608,28 @@ Test(window, zoom_and_pan)
     cr_assert(d.t.v.zoom == 0 && d.t.v.centre == -1);
     scene_free(&d.t);
 }
+
+// From a tenth of a step on the header says that the step waits for data.
+Test(screen, waiting_for_data)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 100);
+    char *calm = scene_text(&t, 24, 100);
+    cr_expect_null(strstr(calm, "waiting for data"));
+    struct record r;
+    record_init(&r, RECORD_STEP, 0);
+    for (int64_t step = 100; step < 200; step++) {
+        record_init(&r, RECORD_STEP, step);
+        snprintf(r.u.step.mode, sizeof r.u.step.mode, "multi-epoch");
+        r.u.step.ms[PHASE_DATA] = 60;
+        for (int i = PHASE_DATA + 1; i < PHASE_COUNT; i++)
+            r.u.step.ms[i] = 10;
+        scene_add(&t, &r);
+    }
+    char *slow = scene_text(&t, 24, 100);
+    cr_expect_not_null(strstr(slow, "waiting for data 60 %"), "%s", slow);
+    free(calm);
+    free(slow);
+    scene_free(&t);
+}

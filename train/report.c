@@ -13,6 +13,8 @@
 #include "train/note.h"
 #include "train/state.h"
 
+#define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
+
 double trainer_clock(void)
 {
     struct timespec t;
@@ -96,6 +98,11 @@ static void print_step(struct trainer *tr, const struct record_step *r, double n
            r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
     if (isfinite(r->forecast))
         printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
+    double sum = 0;
+    for (int i = 0; i < PHASE_COUNT; i++)
+        sum += isfinite(r->ms[i]) ? r->ms[i] : 0;
+    if (r->ms[PHASE_DATA] > WAITING_SHOWN * sum)
+        printf("  waiting for data %.0f %%", 100 * r->ms[PHASE_DATA] / sum);
     printf("  %.0f img/s  ETA %s\n", r->images_s, eta);
     fflush(stdout);
 }

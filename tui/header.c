@@ -8,6 +8,8 @@
 #include "tui/format.h"
 #include "tui/view.h"
 
+#define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
+
 enum role mode_role(int mode)
 {
     return mode >= 0 ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
@@ -93,9 +95,11 @@ static int draw_state(struct canvas *c, const struct scene *s)
 
 static void draw_facts(struct canvas *c, const struct scene *s)
 {
-    char right[128] = "";
+    char right[160] = "", waiting[64] = "";
+    if (s->h->waiting >= WAITING_SHOWN)
+        snprintf(waiting, sizeof waiting, "waiting for data %.0f %%   ", 100 * s->h->waiting);
     if (s->v->link <= LINK_LIVE)
-        snprintf(right, sizeof right, "%s img/s   RSS %s", format_rate(s->h->rate).s,
+        snprintf(right, sizeof right, "%s%s img/s   RSS %s", waiting, format_rate(s->h->rate).s,
                  format_bytes(s->v->rss).s);
     int n = text_columns(right), x = draw_state(c, s);
     int64_t step;

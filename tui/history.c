@@ -17,7 +17,8 @@ int history_init(struct history *h, struct error *e)
                           .spectrum_step = -1,
                           .checkpoint_step = -1,
                           .device_step = -1,
-                          .rate = NAN};
+                          .rate = NAN,
+                          .waiting = NAN};
     h->first_live.step = h->live.step = h->first_exact.step = h->exact.step = -1;
     h->eval = calloc(HISTORY_EVALS, sizeof *h->eval);
     h->mode = calloc(HISTORY_SWITCHES, sizeof *h->mode);
@@ -99,6 +100,16 @@ static void rewind_to(struct history *h, int64_t step)
         h->n_mode--;
 }
 
+// The part of a step that waits for data; NaN where a phase is missing.
+static double waiting_share(const struct record_step *r)
+{
+    double sum = 0;
+    for (int i = 0; i < PHASE_COUNT; i++)
+        if (i != PHASE_SPECTRUM || isfinite(r->ms[i]))
+            sum += r->ms[i];
+    return sum > 0 ? r->ms[PHASE_DATA] / sum : NAN;
+}
+
 static int add_step(struct history *h, int64_t step, const struct record_step *r, struct error *e)
 {
     if (step < 0)
@@ -129,6 +140,10 @@ static int add_step(struct history *h, int64_t step, const struct record_step *r
     if (r->images_s > 0 && isfinite(r->images_s))
         h->rate =
             isnan(h->rate) ? r->images_s : rate_memory * h->rate + (1 - rate_memory) * r->images_s;
+    double share = waiting_share(r);
+    if (isfinite(share))
+        h->waiting =
+            isnan(h->waiting) ? share : rate_memory * h->waiting + (1 - rate_memory) * share;
     if (h->last.mode[0] && (!h->n_mode || strcmp(h->mode[h->n_mode - 1].mode, h->last.mode) != 0)) {
         if (h->n_mode == HISTORY_SWITCHES) { // keep the newest
             memmove(h->mode, h->mode + 1, (HISTORY_SWITCHES - 1) * sizeof *h->mode);

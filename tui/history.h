@@ -65,6 +65,7 @@ struct history {
     int64_t last_step; // -1: none
     struct record_step last;
     double rate;           // images a second, smoothed over recent steps; NaN: unknown
+    double waiting;        // share of a step that waits for data, smoothed likewise; NaN: unknown
     int64_t spectrum_step; // step of the last live AUC; -1
 
     struct series series[SERIES_COUNT];

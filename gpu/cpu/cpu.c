@@ -101,7 +101,8 @@ static int cpu_spectrum(struct device *device, const struct moments *m, double *
 
 // --- images ---
 static int cpu_images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
-                          const float *mean, const float *std, struct images **out, struct error *e)
+                          const float *mean, const float *std, int changing, struct images **out,
+                          struct error *e)
 {
     (void)d;
     if (n < 1 || (c != 1 && c != 3) || h < 1 || w < 1)
@@ -128,7 +129,7 @@ static int cpu_images_from(struct device *device, struct source *source, int h, 
                            struct error *e)
 {
     int threads = ((struct cpu_device *)device)->threads;
-    if (cpu_images_new(device, NULL, source->n, 3, h, w, mean, std, out, e) < 0)
+    if (cpu_images_new(device, NULL, source->n, 3, h, w, mean, std, 0, out, e) < 0)
         return -1;
     struct cpu_images *s = (struct cpu_images *)*out;
     s->source = source;

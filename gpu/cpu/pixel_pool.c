@@ -21,6 +21,7 @@ struct slot {
     int64_t *index;
     struct augment_view *view[2];
     float mean[3], std[3];
+    int plain; // bit a view: the image itself
     int items; // views to make: batch or twice that; of a source: images
     int next;  // first view that nobody has claimed
     int done;
@@ -69,14 +70,21 @@ static int make_images(const struct pixel_pool *p, const struct slot *s, const s
         for (int v = 0; v < views; v++) {
             const struct augment_view *a = &s->view[v][k];
             crop[v] = (struct box){a->top, a->left, a->height, a->width};
+            if (s->plain >> v & 1)
+                source_centre(p->source, s->index[k], sh->out_h, sh->out_w, &crop[v]);
         }
         if (source_read(bench->reader, s->index[k], crop, views, sh->out_h, sh->out_w, &picture,
                         box, e) < 0)
             return -1;
-        for (int v = 0; v < views; v++)
-            if (pixel_view_of(bench->scratch, &picture, &box[v], &s->view[v][k], s->mean, s->std,
-                              j->bf16, (char *)j->out[v] + (size_t)k * out, e) < 0)
-                return -1;
+        int rc = 0;
+        for (int v = 0; v < views && rc == 0; v++)
+            rc = j->crops
+                     ? pixel_crop_of(bench->scratch, &picture, &box[v], j->plane,
+                                     (uint8_t *)j->out[v] + (size_t)k * (size_t)sh->c * j->plane, e)
+                     : pixel_view_of(bench->scratch, &picture, &box[v], &s->view[v][k], s->mean,
+                                     s->std, j->bf16, (char *)j->out[v] + (size_t)k * out, e);
+        if (rc < 0)
+            return -1;
     }
     return 0;
 }
@@ -280,6 +288,8 @@ static int job_check(const struct pixel_pool *p, const struct pixel_job *j, stru
 {
     if (j->batch < 1 || j->batch > p->max_batch)
         return error_set(e, "a batch of %d images, expected 1 to %d", j->batch, p->max_batch);
+    if (j->crops && !p->source)
+        return error_set(e, "crops of images in memory");
     if (!j->out[0])
         return error_set(e, "a batch without a place for its first view");
     for (int c = 0; c < p->shape.c; c++)
@@ -304,14 +314,6 @@ static int job_check(const struct pixel_pool *p, const struct pixel_job *j, stru
     return 0;
 }
 
-static void plain_view(const struct pixel_pool *p, int64_t i, struct augment_view *out)
-{
-    if (p->source)
-        source_plain(p->source, i, p->shape.out_h, p->shape.out_w, out);
-    else
-        augment_identity(p->shape.h, p->shape.w, out);
-}
-
 int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct error *e)
 {
     if (p->queued == PIXEL_POOL_DEPTH)
@@ -322,14 +324,16 @@ int pixel_pool_submit(struct pixel_pool *p, const struct pixel_job *job, struct 
         slot_at(p, p->queued); // a free one: no worker looks at it before queued counts it
     size_t batch = (size_t)job->batch, channels = (size_t)p->shape.c;
     s->job = *job;
+    s->plain = 0;
     memcpy(s->index, job->index, batch * sizeof *s->index);
     memcpy(s->mean, job->mean, channels * sizeof *s->mean);
     memcpy(s->std, job->std, channels * sizeof *s->std);
     for (int v = 0; v < 2; v++) {
         if (job->view[v])
             memcpy(s->view[v], job->view[v], batch * sizeof *s->view[v]);
-        for (size_t i = 0; !job->view[v] && i < batch; i++)
-            plain_view(p, s->index[i], &s->view[v][i]);
+        for (size_t i = 0; !job->view[v] && i < batch; i++) // the crop is a source's own
+            augment_identity(p->shape.h, p->shape.w, &s->view[v][i]);
+        s->plain |= !job->view[v] << v;
         s->job.view[v] = s->view[v];
     }
     s->job.index = s->index;

@@ -27,6 +27,10 @@ struct pixel_job {
     // batch x c x out_h x out_w: float, or uint16_t when bf16; out[1] NULL: one view only
     void *out[2];
     int bf16;
+    // Of a pool with a source: only crop and resize, the rest of a view is made elsewhere. out is
+    // uint8_t, and a view's planes lie `plane` bytes apart, images c times that.
+    int crops;
+    size_t plane;
 };
 
 struct pixel_pool;

@@ -331,6 +331,25 @@ int pixel_view_of(struct pixel_scratch *s, const struct picture *p, const struct
     return 0;
 }
 
+CLONES static void to_bytes(const float *restrict from, size_t n, uint8_t *restrict to)
+{
+    for (size_t i = 0; i < n; i++) { // a weighted mean of bytes, but for rounding
+        float v = from[i] + 0.5f;
+        v = v > 0.0f ? v : 0.0f;
+        to[i] = (uint8_t)(int)(v < 255.0f ? v : 255.0f);
+    }
+}
+
+int pixel_crop_of(struct pixel_scratch *s, const struct picture *p, const struct box *b,
+                  size_t plane, uint8_t *out, struct error *e)
+{
+    if (resizer_run(s->resizer, p, b, 1.0f, s->view, e) < 0)
+        return -1;
+    for (int c = 0; c < s->shape.c; c++)
+        to_bytes(s->view + (size_t)c * s->n, s->n, out + (size_t)c * plane);
+    return 0;
+}
+
 // Planes of the scratch's shape.
 static struct picture planes(const struct pixel_scratch *s, const uint8_t *image)
 {

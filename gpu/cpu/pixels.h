@@ -43,5 +43,8 @@ void pixel_view_bf16(struct pixel_scratch *s, const uint8_t *image, const struct
 int pixel_view_of(struct pixel_scratch *s, const struct picture *p, const struct box *b,
                   const struct augment_view *v, const float *mean, const float *std, int bf16,
                   void *out, struct error *e);
+// Its crop and resize alone, to the nearest byte: planes of out_h x out_w, `plane` bytes apart.
+int pixel_crop_of(struct pixel_scratch *s, const struct picture *p, const struct box *b,
+                  size_t plane, uint8_t *out, struct error *e);
 
 #endif

@@ -223,7 +223,8 @@ int cuda_get(struct plan *p, const char *name, float *v, size_t n, struct error 
 
 // --- images (feed.c) ---
 int cuda_images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
-                    const float *mean, const float *std, struct images **out, struct error *e);
+                    const float *mean, const float *std, int changing, struct images **out,
+                    struct error *e);
 void cuda_images_free(struct images *s);
 int cuda_feed_init(struct cuda_plan *p, struct error *e);
 int cuda_load(struct plan *p, struct images *s, const int64_t *index,

@@ -36,7 +36,8 @@ static int make_resident(struct cuda_images *s, size_t size, struct error *e)
 }
 
 int cuda_images_new(struct device *device, const uint8_t *pixels, int64_t n, int c, int h, int w,
-                    const float *mean, const float *std, struct images **out, struct error *e)
+                    const float *mean, const float *std, int changing, struct images **out,
+                    struct error *e)
 {
     struct cuda_device *d = (struct cuda_device *)device;
     *out = NULL;
@@ -57,7 +58,7 @@ int cuda_images_new(struct device *device, const uint8_t *pixels, int64_t n, int
         s->shift[i] = -mean[i] / std[i];
     }
     size_t size = (size_t)n * (size_t)c * (size_t)h * (size_t)w;
-    if (!d->planning && make_resident(s, size, e) < 0) {
+    if (!d->planning && !changing && make_resident(s, size, e) < 0) {
         free(s);
         return -1;
     }
