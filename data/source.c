@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/parallel.h"
 #include "metrics/text.h"
 
-enum { MEASURED = 512, SENTENCE = 400 };
+enum { MEASURED = 512, SHARES = 32, SENTENCE = 400 };
 #define CENTRE (224.0 / 256.0)
 
 int source_init(struct source *s, struct error *e)
@@ -201,42 +202,81 @@ void source_plain(const struct source *s, int64_t i, int out_h, int out_w, struc
     out->left = (s->size[i].width - w) / 2;
 }
 
-int source_measure(struct source *s, int out_h, int out_w, float *mean, float *std, struct error *e)
+// --- mean and deviation ---
+
+struct measuring {
+    struct source *s;
+    int out_h, out_w, failed;
+    int64_t n;
+    pthread_mutex_t lock;
+    uint64_t count[3][256]; // bytes of each value: sums do not depend on the order
+    struct error why;
+};
+
+// The images of one share: every SHARES-th of the sample.
+static int measure_share(struct measuring *m, int64_t share, float *view, uint64_t count[3][256],
+                         struct error *e)
 {
-    size_t plane = (size_t)out_h * (size_t)out_w;
-    uint64_t count[3][256] = {{0}};
-    int64_t n = s->n < MEASURED ? s->n : MEASURED;
+    struct source *s = m->s;
+    size_t plane = (size_t)m->out_h * (size_t)m->out_w;
     struct source_reader *reader = NULL;
     struct resizer *resizer = NULL;
-    float *view = malloc(3 * plane * sizeof *view);
-    int rc = view ? 0 : error_set(e, "out of memory");
+    int rc = source_reader_new(s, &reader, e);
     if (rc == 0)
-        rc = source_reader_new(s, &reader, e);
-    if (rc == 0)
-        rc = resizer_new(3, out_h, out_w, &resizer, e);
-    for (int64_t k = 0; rc == 0 && k < n; k++) {
-        int64_t i = (int64_t)((__int128)k * s->n / n);
+        rc = resizer_new(3, m->out_h, m->out_w, &resizer, e);
+    for (int64_t k = share; rc == 0 && k < m->n; k += SHARES) {
+        int64_t i = (int64_t)((__int128)k * s->n / m->n);
         struct picture picture;
         struct box crop, box;
-        source_centre(s, i, out_h, out_w, &crop);
-        rc = source_read(reader, i, &crop, 1, out_h, out_w, &picture, &box, e);
+        source_centre(s, i, m->out_h, m->out_w, &crop);
+        rc = source_read(reader, i, &crop, 1, m->out_h, m->out_w, &picture, &box, e);
         if (rc == 0)
             rc = resizer_run(resizer, &picture, &box, 1.0f, view, e);
         for (size_t j = 0; rc == 0 && j < 3 * plane; j++)
             count[j / plane][(int)fminf(255.0f, fmaxf(0.0f, view[j] + 0.5f))]++;
     }
-    for (int c = 0; rc == 0 && c < 3; c++) {
-        double total = (double)n * (double)plane, m = 0, v = 0;
-        for (int k = 0; k < 256; k++)
-            m += (double)count[c][k] * k / 255.0;
-        m /= total;
-        for (int k = 0; k < 256; k++)
-            v += (double)count[c][k] * (k / 255.0 - m) * (k / 255.0 - m);
-        mean[c] = (float)m;
-        std[c] = v > 1e-12 * total ? (float)sqrt(v / total) : 1.0f;
-    }
-    free(view);
     resizer_free(resizer);
     source_reader_free(reader);
     return rc;
+}
+
+static void work_share(void *context, int64_t share)
+{
+    struct measuring *m = context;
+    struct error why = {""};
+    uint64_t count[3][256] = {{0}};
+    float *view = malloc(3 * (size_t)m->out_h * (size_t)m->out_w * sizeof *view);
+    int rc = view ? measure_share(m, share, view, count, &why) : error_set(&why, "out of memory");
+    free(view);
+    pthread_mutex_lock(&m->lock);
+    for (int c = 0; c < 3; c++)
+        for (int v = 0; v < 256; v++)
+            m->count[c][v] += count[c][v];
+    if (rc < 0 && !m->failed) {
+        m->failed = 1;
+        m->why = why;
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+int source_measure(struct source *s, int out_h, int out_w, float *mean, float *std, struct error *e)
+{
+    struct measuring m = {
+        .s = s, .out_h = out_h, .out_w = out_w, .n = s->n < MEASURED ? s->n : MEASURED};
+    pthread_mutex_init(&m.lock, NULL);
+    parallel_run(SHARES, work_share, &m);
+    pthread_mutex_destroy(&m.lock);
+    if (m.failed)
+        return error_set(e, "%s", m.why.text);
+    for (int c = 0; c < 3; c++) {
+        double total = (double)m.n * out_h * out_w, sum = 0, v = 0;
+        for (int k = 0; k < 256; k++)
+            sum += (double)m.count[c][k] * k / 255.0;
+        sum /= total;
+        for (int k = 0; k < 256; k++)
+            v += (double)m.count[c][k] * (k / 255.0 - sum) * (k / 255.0 - sum);
+        mean[c] = (float)sum;
+        std[c] = v > 1e-12 * total ? (float)sqrt(v / total) : 1.0f;
+    }
+    return 0;
 }

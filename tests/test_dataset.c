@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/dataset.h"
+#include "train/options.h"
 
 Test(dataset, specs_that_cannot_be)
 {
@@ -143,4 +144,12 @@ Test(dataset, synthetic_can_be_learned)
                  (int)test->n);
     cr_expect_lt(by_mean, by_image, "nearest mean %d, nearest image %d", by_mean, by_image);
     dataset_close(&d);
+}
+
+// The help of --data names every kind there is.
+Test(dataset, help_names_all)
+{
+    const char *doc = option_find("data")->doc;
+    for (const struct dataset_kind *k = dataset_table; k->name; k++)
+        cr_expect_not_null(strstr(doc, k->name), "%s is not in: %s", k->name, doc);
 }

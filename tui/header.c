@@ -95,7 +95,7 @@ static int draw_state(struct canvas *c, const struct scene *s)
 
 static void draw_facts(struct canvas *c, const struct scene *s)
 {
-    char right[160] = "", waiting[64] = "";
+    char right[192] = "", waiting[64] = "";
     if (s->h->waiting >= WAITING_SHOWN)
         snprintf(waiting, sizeof waiting, "waiting for data %.0f %%   ", 100 * s->h->waiting);
     if (s->v->link <= LINK_LIVE)

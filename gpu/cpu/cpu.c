@@ -122,7 +122,14 @@ static int cpu_images_new(struct device *d, const uint8_t *pixels, int64_t n, in
     return 0;
 }
 
-static void cpu_images_free(struct images *images);
+static void cpu_images_free(struct images *images)
+{
+    struct cpu_images *s = (struct cpu_images *)images;
+    for (int t = 0; t < s->readers; t++)
+        source_reader_free(s->reader[t]);
+    free(s->reader);
+    free(s);
+}
 
 static int cpu_images_from(struct device *device, struct source *source, int h, int w,
                            const float *mean, const float *std, struct images **out,
@@ -142,11 +149,6 @@ static int cpu_images_from(struct device *device, struct source *source, int h, 
         *out = NULL;
     }
     return rc;
-}
-
-static void cpu_images_free(struct images *s)
-{
-    free(s);
 }
 
 // --- a step ---
