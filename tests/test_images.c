@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "data/dataset.h"
@@ -435,6 +436,43 @@ Test(images, packed_damage)
     }
     free(good);
     free(bad);
+    scratch_remove(dir);
+}
+
+// What the command says; its exit code.
+static int command(char *said, size_t size, const char *words)
+{
+    char line[600];
+    const char *ssltop = getenv("SSLTOP");
+    cr_assert_not_null(ssltop, "SSLTOP is not set: make check does");
+    snprintf(line, sizeof line, "%s pack %s 2>&1", ssltop, words);
+    FILE *f = popen(line, "r");
+    cr_assert_not_null(f);
+    said[fread(said, 1, size - 1, f)] = '\0';
+    return WEXITSTATUS(pclose(f));
+}
+
+Test(images, the_command_pack)
+{
+    char dir[64], words[300], said[2000], path[160];
+    make_set(dir, 5);
+    snprintf(words, sizeof words, "images:%s -o %s/a.pack --size 40", dir, dir);
+    cr_expect_eq(command(said, sizeof said, words), 0, "%s", said);
+    cr_expect_not_null(strstr(said, "27 images of images:/tmp"), "%s", said);
+    cr_expect_not_null(strstr(said, "0 left out"), "%s", said);
+    snprintf(words, sizeof words, "images:%s", dir);
+    cr_expect_eq(command(said, sizeof said, words), 2, "%s", said);
+    cr_expect_not_null(strstr(said, "needs -o"), "%s", said);
+    snprintf(words, sizeof words, "images:%s -o %s/a.pack --size 0", dir, dir);
+    cr_expect_eq(command(said, sizeof said, words), 2, "%s", said);
+    cr_expect_eq(command(said, sizeof said, "synthetic:64 -o /tmp/ssltop-never"), 1, "%s", said);
+    cr_expect_not_null(strstr(said, "only images:DIR"), "%s", said);
+    // The list of what is broken, on its way out.
+    snprintf(path, sizeof path, "%s/train/ant/001.jpg", dir);
+    cut(path, 0);
+    snprintf(words, sizeof words, "images:%s -o %s/b.pack", dir, dir);
+    cr_expect_eq(command(said, sizeof said, words), 1, "%s", said);
+    cr_expect_not_null(strstr(said, "train/ant/001.jpg: is empty"), "%s", said);
     scratch_remove(dir);
 }
 
