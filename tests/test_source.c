@@ -56,7 +56,7 @@ static void open_stage(struct stage *s)
     snprintf(path, sizeof path, "%s/run.jsonl.zst", s->dir);
     cr_assert_eq(runlog_create(path, &s->log, NULL), 0);
     s->fd = s->listen_fd = -1;
-    s->sink = (struct sink){&s->got, on_record, on_answer};
+    s->sink = (struct sink){&s->got, on_record, on_answer, NULL};
     cr_assert_eq(source_live_open(s->dir, &s->source, NULL), 0);
 }
 

@@ -21,178 +21,11 @@
 #include <utmp.h>
 #include <vterm.h>
 
+#include "session.h"
 #include "train/control.h"
 #include "train/trainer.h"
 #include "tui/actions.h"
 #include "tui/commands.h"
-
-enum { DEADLINE = 240 }; // seconds
-
-struct session {
-    pid_t pid;
-    int master;
-    struct termios before;
-    VTerm *vt;
-    VTermScreen *screen;
-    int h, w;
-    int alternate, hidden;     // screen and cursor, as the terminal was told
-    const char *term, *config; // its TERM, and the folder of its settings; NULL: usual, none
-    char text[1 << 16];
-};
-
-static int on_property(VTermProp prop, VTermValue *value, void *to)
-{
-    struct session *s = to;
-    if (prop == VTERM_PROP_ALTSCREEN)
-        s->alternate = value->boolean;
-    if (prop == VTERM_PROP_CURSORVISIBLE)
-        s->hidden = !value->boolean;
-    return 1;
-}
-
-static const VTermScreenCallbacks callbacks = {.settermprop = on_property};
-
-static void start(struct session *s, char **argv)
-{
-    int slave;
-    struct winsize size = {.ws_row = 24, .ws_col = 80};
-    const char *term = s->term, *config = s->config;
-    memset(s, 0, sizeof *s);
-    s->term = term;
-    s->config = config;
-    s->h = size.ws_row;
-    s->w = size.ws_col;
-    cr_assert_eq(openpty(&s->master, &slave, NULL, NULL, &size), 0);
-    cr_assert_eq(tcgetattr(slave, &s->before), 0);
-    fflush(NULL);
-    s->pid = fork();
-    cr_assert_geq(s->pid, 0);
-    if (s->pid == 0) {
-        close(s->master);
-        login_tty(slave);
-        setenv("TERM", s->term ? s->term : "xterm-256color", 1);
-        setenv("XDG_CONFIG_HOME", s->config ? s->config : "/nonexistent", 1);
-        setlocale(LC_CTYPE, "C.UTF-8");
-        int argc = 0;
-        while (argv[argc])
-            argc++;
-        int rc = commands_main(argc, argv);
-        fflush(NULL);
-        _exit(rc);
-    }
-    close(slave);
-    s->vt = vterm_new(s->h, s->w);
-    vterm_set_utf8(s->vt, 1);
-    s->screen = vterm_obtain_screen(s->vt);
-    vterm_screen_set_callbacks(s->screen, &callbacks, s);
-    vterm_screen_enable_altscreen(s->screen, 1);
-    vterm_screen_reset(s->screen, 1);
-}
-
-static time_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
-// Bytes for the terminal: 1 = some, 0 = none within the time, -1 = the program closed it.
-static int feed(struct session *s, int timeout_ms)
-{
-    char chunk[8192];
-    struct pollfd p = {.fd = s->master, .events = POLLIN};
-    if (poll(&p, 1, timeout_ms) <= 0)
-        return 0;
-    ssize_t n = read(s->master, chunk, sizeof chunk);
-    if (n <= 0)
-        return -1;
-    vterm_input_write(s->vt, chunk, (size_t)n);
-    return 1;
-}
-
-// What the terminal shows, blanks as blanks.
-static const char *text_of(struct session *s)
-{
-    size_t n = 0;
-    for (int y = 0; y < s->h; y++) {
-        for (int x = 0; x < s->w; x++) {
-            VTermScreenCell cell;
-            uint32_t ch =
-                vterm_screen_get_cell(s->screen, (VTermPos){y, x}, &cell) ? cell.chars[0] : ' ';
-            if (ch == (uint32_t)-1)
-                continue;
-            if (!ch)
-                ch = ' ';
-            cr_assert_lt(n, sizeof s->text - 8);
-            if (ch < 0x80) {
-                s->text[n++] = (char)ch;
-            } else if (ch < 0x800) {
-                s->text[n++] = (char)(0xC0 | ch >> 6);
-                s->text[n++] = (char)(0x80 | (ch & 0x3F));
-            } else {
-                s->text[n++] = (char)(0xE0 | (ch >> 12 & 0xF));
-                s->text[n++] = (char)(0x80 | (ch >> 6 & 0x3F));
-                s->text[n++] = (char)(0x80 | (ch & 0x3F));
-            }
-        }
-        s->text[n++] = '\n';
-    }
-    s->text[n] = 0;
-    return s->text;
-}
-
-static void wait_for(struct session *s, const char *what)
-{
-    time_t end = now() + DEADLINE;
-    while (!strstr(text_of(s), what)) {
-        cr_assert_lt(now(), end, "'%s' never came; the screen is\n%s", what, text_of(s));
-        cr_assert_geq(feed(s, 200), 0,
-                      "the program ended while '%s' was waited for; the screen is\n%s", what,
-                      text_of(s));
-    }
-}
-
-static void type(struct session *s, const char *keys)
-{
-    size_t n = strlen(keys);
-    cr_assert_eq(write(s->master, keys, n), (ssize_t)n);
-}
-
-static void resize(struct session *s, int h, int w)
-{
-    struct winsize size = {.ws_row = (unsigned short)h, .ws_col = (unsigned short)w};
-    s->h = h;
-    s->w = w;
-    vterm_set_size(s->vt, h, w);
-    cr_assert_eq(ioctl(s->master, TIOCSWINSZ, &size), 0);
-}
-
-// Wait until the program ended; its status. The terminal must be as it was.
-static int finish(struct session *s, int check_terminal)
-{
-    int status = 0;
-    time_t end = now() + DEADLINE;
-    while (waitpid(s->pid, &status, WNOHANG) != s->pid) {
-        cr_assert_lt(now(), end, "the program did not end; the screen is\n%s", text_of(s));
-        if (feed(s, 50) < 0)
-            poll(NULL, 0, 10);
-    }
-    while (feed(s, 0) > 0)
-        continue;
-    if (check_terminal) {
-        struct termios after;
-        cr_assert_eq(tcgetattr(s->master, &after), 0);
-        cr_assert_eq(after.c_lflag, s->before.c_lflag, "echo and line mode are back");
-        cr_assert_eq(after.c_iflag, s->before.c_iflag);
-        cr_assert_eq(after.c_oflag, s->before.c_oflag);
-        cr_assert_eq(s->alternate, 0, "the alternate screen is left");
-        cr_assert_eq(s->hidden, 0, "the cursor is back");
-    }
-    text_of(s); // what stays on the terminal
-    close(s->master);
-    vterm_free(s->vt);
-    return status;
-}
 
 // --- a run under a temporary folder ---
 
@@ -219,8 +52,8 @@ static void start_training(struct session *s, const struct run *r)
                     "--steps",      "20000", "--threads", "1",
                     "--eval-every", "5000",  "--runs",    (char *)r->runs,
                     "--name",       "v",     NULL};
-    start(s, argv);
-    wait_for(s, "live 0."); // a step with a spectrum
+    session_start(s, argv);
+    session_wait(s, "live 0."); // a step with a spectrum
 }
 
 static pid_t trainer_of(const struct run *r)
@@ -259,9 +92,9 @@ static void expect_state(const struct run *r, const char *state)
 // Wait until the trainer, which is nobody's child any more, is gone.
 static void wait_for_death(pid_t pid)
 {
-    time_t end = now() + DEADLINE;
+    time_t end = session_now() + DEADLINE;
     while (kill(pid, 0) == 0) {
-        cr_assert_lt(now(), end, "the trainer did not end");
+        cr_assert_lt(session_now(), end, "the trainer did not end");
         poll(NULL, 0, 20);
     }
 }
@@ -280,9 +113,9 @@ static void stop_and_remove(struct run *r, pid_t trainer)
 static void expect_progress(const struct run *r)
 {
     int64_t step = ask(r, COMMAND_STATUS).step;
-    time_t end = now() + DEADLINE;
+    time_t end = session_now() + DEADLINE;
     while (ask(r, COMMAND_STATUS).step <= step + 1) {
-        cr_assert_lt(now(), end, "the training stands still");
+        cr_assert_lt(session_now(), end, "the training stands still");
         poll(NULL, 0, 20);
     }
 }
@@ -296,29 +129,29 @@ Test(viewer, steering_and_stopping)
     make_run(&r);
     start_training(&s, &r);
     cr_assert(s.alternate && s.hidden);
-    type(&s, ":mode cumulative\r");
-    wait_for(&s, "cumulative chunk");
-    type(&s, " ");
-    wait_for(&s, "PAUSED");
+    session_type(&s, ":mode cumulative\r");
+    session_wait(&s, "cumulative chunk");
+    session_type(&s, " ");
+    session_wait(&s, "PAUSED");
     int64_t step = ask(&r, COMMAND_STATUS).step;
-    type(&s, "n");
-    time_t end = now() + DEADLINE;
+    session_type(&s, "n");
+    time_t end = session_now() + DEADLINE;
     while (ask(&r, COMMAND_STATUS).step == step)
-        cr_assert_lt(now(), end);
+        cr_assert_lt(session_now(), end);
     cr_assert_eq(ask(&r, COMMAND_STATUS).step, step + 1);
-    type(&s, "m");
-    wait_for(&s, "passes left");
-    type(&s, "2");
-    wait_for(&s, "continual from");
-    type(&s, ":frobnicate\r");
-    wait_for(&s, "unknown command 'frobnicate'");
-    type(&s, " ");
-    wait_for(&s, "\u25b6 continual");
-    type(&s, "q");
-    wait_for(&s, "what becomes of the training?");
+    session_type(&s, "m");
+    session_wait(&s, "passes left");
+    session_type(&s, "2");
+    session_wait(&s, "continual from");
+    session_type(&s, ":frobnicate\r");
+    session_wait(&s, "unknown command 'frobnicate'");
+    session_type(&s, " ");
+    session_wait(&s, "\u25b6 continual");
+    session_type(&s, "q");
+    session_wait(&s, "what becomes of the training?");
     pid_t trainer = trainer_of(&r);
-    type(&s, "s");
-    int status = finish(&s, 1);
+    session_type(&s, "s");
+    int status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     wait_for_death(trainer);
     expect_state(&r, "stopped");
@@ -366,21 +199,21 @@ Test(viewer, every_key_at_any_size)
                 if (special[k].key == a->key[i])
                     strcpy(key, special[k].bytes);
             x = x * 1664525 + 1013904223;
-            resize(&s, 5 + (int)(x >> 24) % 50, 10 + (int)(x >> 16 & 0xFF) % 150);
-            type(&s, open[a->context]);
-            type(&s, key);
-            while (feed(&s, 20) > 0)
+            session_resize(&s, 5 + (int)(x >> 24) % 50, 10 + (int)(x >> 16 & 0xFF) % 150);
+            session_type(&s, open[a->context]);
+            session_type(&s, key);
+            while (session_feed(&s, 20) > 0)
                 continue;
-            type(&s, "\033");
-            while (feed(&s, 60) > 0) // longer than an escape sequence may take
+            session_type(&s, "\033");
+            while (session_feed(&s, 60) > 0) // longer than an escape sequence may take
                 continue;
         }
-    resize(&s, 24, 80);
-    type(&s, "1");
-    wait_for(&s, "forecast");
+    session_resize(&s, 24, 80);
+    session_type(&s, "1");
+    session_wait(&s, "forecast");
     pid_t trainer = trainer_of(&r);
-    type(&s, "d");
-    int status = finish(&s, 1);
+    session_type(&s, "d");
+    int status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     stop_and_remove(&r, trainer);
 }
@@ -392,12 +225,12 @@ Test(viewer, a_killed_trainer)
     make_run(&r);
     start_training(&s, &r);
     cr_assert_eq(kill(trainer_of(&r), SIGKILL), 0);
-    wait_for(&s, "trainer died (signal 9");
-    wait_for(&s, "resume with: ssltop train --resume");
-    type(&s, "3");
-    wait_for(&s, "spread");
-    type(&s, "q");
-    int status = finish(&s, 1);
+    session_wait(&s, "trainer died (signal 9");
+    session_wait(&s, "resume with: ssltop train --resume");
+    session_type(&s, "3");
+    session_wait(&s, "spread");
+    session_type(&s, "q");
+    int status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     cr_assert_not_null(strstr(s.text, "ssltop: resume with: ssltop train --resume"), "%s", s.text);
     expect_state(&r, "died");
@@ -416,7 +249,7 @@ Test(viewer, signals_to_the_viewer)
         start_training(&s, &r);
         pid_t trainer = trainer_of(&r);
         cr_assert_eq(kill(s.pid, rows[i].signal), 0);
-        int status = finish(&s, 1);
+        int status = session_finish(&s, 1);
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].code, "%d", status);
         cr_assert_not_null(strstr(s.text, "ssltop: look again with: ssltop attach"), "%s", s.text);
         expect_progress(&r);
@@ -433,7 +266,7 @@ Test(viewer, a_crash_restores_the_terminal)
     start_training(&s, &r);
     pid_t trainer = trainer_of(&r);
     cr_assert_eq(kill(s.pid, SIGSEGV), 0);
-    int status = finish(&s, 1);
+    int status = session_finish(&s, 1);
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     expect_progress(&r);
     stop_and_remove(&r, trainer);
@@ -450,20 +283,20 @@ Test(viewer, a_stuck_and_a_killed_viewer)
     cr_assert_eq(kill(s.pid, SIGSTOP), 0);
     expect_progress(&r);
     cr_assert_eq(kill(s.pid, SIGCONT), 0);
-    type(&s, "5");
-    wait_for(&s, "time of a step");
+    session_type(&s, "5");
+    session_wait(&s, "time of a step");
     cr_assert_eq(kill(s.pid, SIGKILL), 0);
-    int status = finish(&s, 0);
+    int status = session_finish(&s, 0);
     cr_assert(WIFSIGNALED(status));
     expect_progress(&r);
 
     char *argv[] = {"ssltop", "attach", "--ascii", "--runs", r.runs, "v", NULL};
-    start(&s, argv);
-    wait_for(&s, "live 0.");
-    wait_for(&s, "+ spectrum");
-    cr_assert_null(strstr(text_of(&s), "\u2500"));
-    type(&s, "ql");
-    status = finish(&s, 1);
+    session_start(&s, argv);
+    session_wait(&s, "live 0.");
+    session_wait(&s, "+ spectrum");
+    cr_assert_null(strstr(session_text(&s), "\u2500"));
+    session_type(&s, "ql");
+    status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     stop_and_remove(&r, trainer);
 }
@@ -498,11 +331,182 @@ Test(viewer, a_refusal_is_a_sentence)
                         (char *)rows[i].option,
                         (char *)rows[i].value,
                         NULL};
-        start(&s, argv);
-        int status = finish(&s, 0);
+        session_start(&s, argv);
+        int status = session_finish(&s, 0);
         cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == rows[i].code, "%s: %d",
                   rows[i].option, WEXITSTATUS(status));
         cr_assert_not_null(strstr(s.text, rows[i].says), "%s", s.text);
         stop_and_remove(&r, 0);
     }
+}
+
+// --- the screen on the log of a run that ended ---
+
+static void make_ended_run(struct run *r)
+{
+    char command[600];
+    make_run(r);
+    snprintf(
+        command, sizeof command,
+        "%s train --headless --data synthetic:512 --width 4 --batch 16 --steps 300 --threads 1 "
+        "--eval-every 100 --schedule hybrid --runs %s --name v >/dev/null 2>&1",
+        getenv("SSLTOP") ? getenv("SSLTOP") : "./ssltop", r->runs);
+    cr_assert_eq(system(command), 0);
+}
+
+static void attach(struct session *s, struct run *r)
+{
+    char *argv[] = {"ssltop", "attach", "--runs", r->runs, "v", NULL};
+    session_start(s, argv);
+    session_wait(s, "finished at step 300");
+}
+
+// Whatever was on the screen before: it is what drawing every cell again makes it.
+static void expect_repaint_changes_nothing(struct session *s, int n)
+{
+    static char before[sizeof s->text];
+    char word[64];
+    for (int i = 0; i < 3; i++) { // out of whatever is open
+        session_type(s, "\033");
+        while (session_feed(s, 60) > 0)
+            continue;
+    }
+    snprintf(word, sizeof word, ":zzz%d\r", n); // its complaint says that everything before is done
+    session_type(s, word);
+    snprintf(word, sizeof word, "unknown command 'zzz%d'", n);
+    session_wait(s, word);
+    while (session_feed(s, 100) > 0)
+        continue;
+    strcpy(before, session_text(s));
+    vterm_screen_reset(s->screen, 1);
+    session_type(s, "\f");
+    time_t end = session_now() + DEADLINE;
+    while (strcmp(before, session_text(s)) != 0) {
+        cr_assert_lt(session_now(), end, "was\n%s\nis\n%s", before, s->text);
+        cr_assert_geq(session_feed(s, 200), 0);
+    }
+}
+
+static void leave(struct session *s)
+{
+    session_type(s, "q");
+    int status = session_finish(s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+}
+
+Test(viewer, a_storm_of_sizes)
+{
+    struct session s = {0};
+    struct run r;
+    uint32_t x = 9;
+    make_ended_run(&r);
+    attach(&s, &r);
+    for (int i = 0; i < 100; i++) {
+        x = x * 1664525 + 1013904223;
+        session_resize(&s, 1 + (int)(x >> 24) % 70, 1 + (int)(x >> 16 & 0xFF) % 220);
+        char key[2] = {"12345+-"[x % 7], 0};
+        session_type(&s, key);
+        session_feed(&s, 20);
+    }
+    session_resize(&s, 36, 120);
+    expect_repaint_changes_nothing(&s, 1);
+    leave(&s);
+    stop_and_remove(&r, 0);
+}
+
+Test(viewer, ten_thousand_random_keys)
+{
+    static const char *const keys[] = {"1",
+                                       "2",
+                                       "3",
+                                       "4",
+                                       "5",
+                                       "\t",
+                                       "\033[Z",
+                                       "\033OA",
+                                       "\033OB",
+                                       "\033OC",
+                                       "\033OD",
+                                       "\033[5~",
+                                       "\033[6~",
+                                       "\033OH",
+                                       "\033OF",
+                                       "\033[1;2D",
+                                       "+",
+                                       "-",
+                                       "0",
+                                       "[",
+                                       "]",
+                                       "a",
+                                       "l",
+                                       "w",
+                                       "x",
+                                       "t",
+                                       "/",
+                                       "e",
+                                       "c",
+                                       "m",
+                                       "n",
+                                       " ",
+                                       "?",
+                                       ":",
+                                       "\r",
+                                       "\177",
+                                       "\025",
+                                       "z",
+                                       "\033[3~",
+                                       "\303\251",
+                                       "\033[<0;%d;%dM",
+                                       "\033[<64;%d;%dM",
+                                       "\033[<65;%d;%dM"};
+    enum { KEYS = sizeof keys / sizeof *keys };
+    struct session s = {0};
+    struct run r;
+    uint32_t x = 11;
+    make_ended_run(&r);
+    attach(&s, &r);
+    for (int i = 0; i < 10000; i++) {
+        char text[64];
+        x = x * 1664525 + 1013904223;
+        const char *key = keys[(x >> 8) % KEYS];
+        if (strchr(key, '%')) // never the function bar, which has Quit
+            snprintf(text, sizeof text,
+                     strstr(key, "<0")    ? "\033[<0;%d;%dM"
+                     : strstr(key, "<64") ? "\033[<64;%d;%dM"
+                                          : "\033[<65;%d;%dM",
+                     1 + (int)(x >> 24) % 80, 1 + (int)(x >> 16 & 0xFF) % 22);
+        else
+            snprintf(text, sizeof text, "%s", key);
+        session_type(&s, text);
+        if (i % 50 == 0)
+            cr_assert_geq(session_feed(&s, 5), 0, "it ended at key %d", i);
+        while (session_feed(&s, 0) > 0)
+            continue;
+    }
+    expect_repaint_changes_nothing(&s, 2);
+    leave(&s);
+    stop_and_remove(&r, 0);
+}
+
+// What was chosen by hand is there the next time.
+Test(viewer, settings_are_kept)
+{
+    char config[] = "/tmp/ssltop-config-XXXXXX", command[200];
+    cr_assert_not_null(mkdtemp(config));
+    struct session s = {.config = config};
+    struct run r;
+    make_ended_run(&r);
+    attach(&s, &r);
+    session_type(&s, "2");
+    session_wait(&s, "\u03c3\u2081 log");
+    session_type(&s, "l");
+    session_wait(&s, "\u03c3\u2081 \u2500");
+    leave(&s);
+    attach(&s, &r);
+    session_wait(&s, "\u03c3\u2081 \u2500");
+    leave(&s);
+    snprintf(command, sizeof command, "grep -q 'axis = linear' %s/ssltop/ssltop.ini && rm -r %s",
+             config, config);
+    cr_assert_eq(system(command), 0);
+    stop_and_remove(&r, 0);
 }

@@ -113,15 +113,31 @@ static int starts_with(const char *line, size_t n, const char *text)
     return n >= len && memcmp(line, text, len) == 0;
 }
 
+// The step of a line, from its beginning; -1: not there.
+static int64_t step_of(const char *line, size_t n)
+{
+    static const char key[] = "\"step\":";
+    const char *p = memmem(line, n < 96 ? n : 96, key, sizeof key - 1);
+    char digits[24] = "";
+    if (!p)
+        return -1;
+    p += sizeof key - 1;
+    size_t left = n - (size_t)(p - line), i = 0;
+    for (; i < left && i < sizeof digits - 1 && p[i] >= '0' && p[i] <= '9'; i++)
+        digits[i] = p[i];
+    return i ? strtoll(digits, NULL, 10) : -1;
+}
+
 static int take_line(struct live *s, const char *line, size_t n, const struct sink *sink,
                      struct error *e)
 {
-    if (starts_with(line, n, "{\"type\":\"spectrum\"") &&
-        memmem(line, n < 96 ? n : 96, "\"live\"", 6) && s->spectra++) {
-        s->held.n = 0;
-        return append(&s->held, line, n) ? error_set(e, "out of memory for a line of the log") : 0;
-    }
-    return give(line, n, sink, e);
+    if (!starts_with(line, n, "{\"type\":\"spectrum\"") ||
+        !memmem(line, n < 96 ? n : 96, "\"live\"", 6) || !s->spectra++)
+        return give(line, n, sink, e);
+    s->held.n = 0;
+    if (sink->wants_spectrum && sink->wants_spectrum(sink->to, step_of(line, n)))
+        return give(line, n, sink, e);
+    return append(&s->held, line, n) ? error_set(e, "out of memory for a line of the log") : 0;
 }
 
 static uint64_t hash_of(const char *line, size_t n) // FNV-1a

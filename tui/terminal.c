@@ -220,7 +220,10 @@ static attr_t attributes(const struct style *s)
 static void look_of(const struct cell *cell, wchar_t *ch, attr_t *attr, short *pair)
 {
     *ch = (wchar_t)cell->ch;
-    *attr = attributes(&terminal.theme->style[cell->role]);
+    const struct style *style = &terminal.theme->style[cell->role];
+    *attr = attributes(style);
+    if (style->rich && terminal.colours >= 256)
+        *attr &= ~A_DIM; // the colour is dim enough
     *pair = (short)(terminal.colours ? cell->role + 1 : 0);
     if (cell->role != ROLE_HEAT || !terminal.heat)
         return;

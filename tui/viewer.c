@@ -68,6 +68,12 @@ static int on_record(void *to, const struct record *r, struct error *e)
     return 0;
 }
 
+static int wants_spectrum(void *to, int64_t step)
+{
+    const struct viewer *w = to;
+    return spectra_wants(&w->h.live_rows, step);
+}
+
 static void on_answer(void *to, const struct answer *a)
 {
     struct viewer *w = to;
@@ -228,7 +234,7 @@ static void take_keys(struct viewer *w)
 
 static int loop(struct viewer *w, struct error *e)
 {
-    const struct sink sink = {w, on_record, on_answer};
+    const struct sink sink = {w, on_record, on_answer, wants_spectrum};
     const struct source_class *k = w->source->klass;
     draw(w, 0);
     while (!w->leave) {

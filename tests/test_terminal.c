@@ -1,0 +1,157 @@
+// Every view through curses on a terminal: what it shows is what was drawn, and looks as the scheme
+// says, on terminals of every kind.
+#include <criterion/criterion.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "scene.h"
+#include "session.h"
+#include "tui/terminal.h"
+
+struct job {
+    struct test_scene *t;
+    const struct theme *theme;
+    int h, w;
+};
+
+// Draw the scene and wait for a key.
+static int draw_once(void *of)
+{
+    const struct job *j = of;
+    struct canvas c = {0};
+    int h, w;
+    char key;
+    if (terminal_open(j->theme, NULL))
+        return 1;
+    terminal_size(&h, &w);
+    if (h != j->h || w != j->w || canvas_resize(&c, h, w, NULL))
+        return 2;
+    screen_draw(&c, &j->t->s);
+    terminal_show(&c, 0);
+    if (read(STDIN_FILENO, &key, 1) != 1)
+        return 3;
+    terminal_close();
+    canvas_free(&c);
+    return 0;
+}
+
+enum { MONO, EIGHT, RICH };
+
+static int same_colour(const VTermColor *is, int should)
+{
+    if (should < 0)
+        return VTERM_COLOR_IS_DEFAULT_FG(is) || VTERM_COLOR_IS_DEFAULT_BG(is);
+    return VTERM_COLOR_IS_INDEXED(is) && is->indexed.idx == should;
+}
+
+// Is this cell as it was drawn?
+static int same(struct session *s, int y, int x, const struct cell *cell, const struct theme *theme,
+                int colours)
+{
+    VTermScreenCell is;
+    vterm_screen_get_cell(s->screen, (VTermPos){y, x}, &is);
+    uint32_t ch = is.chars[0] ? is.chars[0] : ' ';
+    const struct style *style = &theme->style[cell->role];
+    if (cell->role == ROLE_HEAT && colours == RICH && theme->heat != HEAT_NONE)
+        return (ch == 0x2580 || ch == ' ') && VTERM_COLOR_IS_INDEXED(&is.bg) &&
+               is.bg.indexed.idx >= 16;
+    if (cell->ch != 0 && ch != cell->ch)
+        return 0;
+    if (ch == ' ') // blanks may be made in other ways
+        return !(style->attr & STYLE_REVERSE) || is.attrs.reverse;
+    if (is.attrs.bold != ((style->attr & STYLE_BOLD) != 0) ||
+        (is.attrs.underline != 0) != ((style->attr & STYLE_UNDERLINE) != 0) ||
+        is.attrs.reverse != ((style->attr & STYLE_REVERSE) != 0))
+        return 0;
+    int fg = colours == MONO ? -1 : colours == RICH && style->rich ? style->rich : style->fg;
+    return same_colour(&is.fg, fg) && same_colour(&is.bg, colours == MONO ? -1 : style->bg);
+}
+
+static void expect_terminal(struct test_scene *t, const char *term, int h, int w,
+                            const struct theme *theme, const struct theme *shown, int colours)
+{
+    struct session s = {.term = term};
+    struct job j = {t, theme, h, w};
+    struct canvas c = {0};
+    cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
+    screen_draw(&c, &t->s);
+    session_run(&s, h, w, draw_once, &j);
+    time_t end = session_now() + DEADLINE;
+    for (int bad = 1; bad;) {
+        int at = 0;
+        while (at < h * w && same(&s, at / w, at % w, &c.cell[at], shown, colours))
+            at++;
+        bad = at < h * w;
+        cr_assert(!bad || session_now() < end, "%s, %s, view %d, line %d, column %d: %s", term,
+                  shown->name, t->v.view, at / w, at % w, session_text(&s));
+        cr_assert(!bad || session_feed(&s, 1000) >= 0, "the program ended");
+    }
+    session_type(&s, "x");
+    int status = session_finish(&s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+    canvas_free(&c);
+}
+
+static void open_scene(struct test_scene *t)
+{
+    scene_init(t);
+    t->probes = 1;
+    scene_train(t, 1284);
+    scene_machine(t);
+    t->v.mark = 300;
+    t->v.cursor = 900;
+}
+
+Test(terminal, every_view_and_scheme)
+{
+    static const int size[][2] = {{24, 80}, {36, 120}, {60, 200}};
+    struct test_scene t;
+    open_scene(&t);
+    for (const struct theme *theme = theme_table; theme->name; theme++)
+        for (int i = 0; i < 3; i++)
+            for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+                for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
+                    expect_terminal(&t, "xterm-256color", size[i][0], size[i][1], theme, theme,
+                                    RICH);
+    scene_free(&t);
+}
+
+// Eight colours, none, and NO_COLOR.
+Test(terminal, poorer_ones)
+{
+    struct test_scene t;
+    const struct theme *mono = theme_find("mono");
+    open_scene(&t);
+    t.v.ascii = 1;
+    for (t.v.view = 0; t.v.view < view_count; t.v.view++) {
+        expect_terminal(&t, "xterm", 24, 80, theme_table, theme_table, EIGHT);
+        expect_terminal(&t, "linux", 24, 80, theme_table, theme_table, EIGHT);
+        expect_terminal(&t, "vt100", 24, 80, theme_table, mono, MONO);
+        expect_terminal(&t, "screen-256color", 24, 80, theme_table, theme_table, RICH);
+    }
+    setenv("NO_COLOR", "1", 1);
+    t.v.view = VIEW_SPECTRUM;
+    expect_terminal(&t, "xterm-256color", 24, 80, theme_table, mono, MONO);
+    unsetenv("NO_COLOR");
+    scene_free(&t);
+}
+
+Test(terminal, what_can_show_braille)
+{
+    static const struct {
+        const char *term;
+        int unicode;
+    } rows[] = {{"xterm-256color", 1}, {"screen", 1}, {"tmux-256color", 1}, {"linux", 0},
+                {"vt100", 0},          {"vt220", 0},  {"ansi", 0}};
+    setlocale(LC_CTYPE, "C.UTF-8");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        setenv("TERM", rows[i].term, 1);
+        cr_assert_eq(terminal_unicode(), rows[i].unicode, "%s", rows[i].term);
+    }
+    setlocale(LC_CTYPE, "C");
+    setenv("TERM", "xterm", 1);
+    cr_assert_eq(terminal_unicode(), 0);
+}
