@@ -34,7 +34,7 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ld
 FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-TSRC   := $(sort $(filter-out tests/bench.c tests/bench_images.c tests/slow.c,$(wildcard tests/*.c)))
+TSRC   := $(sort $(filter-out tests/bench.c tests/bench_images.c tests/bench_screen.c tests/slow.c,$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -105,7 +105,8 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/cpu/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/bench_images.d $(B)/tests/slow.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/bench_images.d \
+  $(B)/tests/bench_screen.d $(B)/tests/slow.d)
 
 $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
 	@echo "  LINK  $@"
@@ -253,10 +254,15 @@ $(B)/bench_images: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_images.
 deps-bench:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) zstd jq)
 
-bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, and training with a viewer
-	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images
+$(B)/bench_screen: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_screen.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
+
+bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, training with a viewer, and the screen
+	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_screen
 	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; \
-	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; exit $$rc
+	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; \
+	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; exit $$rc
 
 # tests/study.sh says what it does; only the full version at full length writes to data/calibration.
 STUDY ?= full
