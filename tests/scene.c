@@ -202,6 +202,11 @@ void scene_machine(struct test_scene *t)
     m->rss = 0.9e9;
     m->rss_most = 1.1e9;
     m->at = 999;
+    m->n = 700; // more than the ring holds
+    for (int64_t i = 0; i < m->n; i++) {
+        m->sample[i % MACHINE_SAMPLES].load = (float)(i % 100) / 100;
+        m->sample[i % MACHINE_SAMPLES].cpu = 1.96F;
+    }
 }
 
 char *scene_text(struct test_scene *t, int h, int w)

@@ -102,6 +102,27 @@ Test(navigate, the_spectrum_is_told_as_asked)
     scene_free(&p.t);
 }
 
+Test(navigate, a_singular_value_is_read_off)
+{
+    struct place p;
+    arrive(&p);
+    press(&p, '2');
+    press(&p, '.');
+    cr_assert(p.t.v.index == 1 && shows(&p, "i = 1  now 1.000  exact 1.000  start 1.000"));
+    press(&p, ',');
+    press(&p, ',');
+    cr_assert_eq(p.t.v.index, 0);
+    point(&p, KEYS_CLICK, 8, 43); // in the middle of 72 columns from 7 on
+    cr_assert_eq(p.t.v.index, 65, "%d", p.t.v.index);
+    cr_assert(shows(&p, "i = 65  now 0.02") && shows(&p, "  exact 0.0"));
+    point(&p, KEYS_CLICK, 8, 43);
+    cr_assert_eq(p.t.v.index, 0);
+    for (int i = 0; i < 200; i++)
+        press(&p, '.');
+    cr_assert_eq(p.t.v.index, 128);
+    scene_free(&p.t);
+}
+
 Test(navigate, every_metric_can_be_chosen)
 {
     struct place p;

@@ -88,6 +88,34 @@ Test(screen, cursor)
     scene_free(&t);
 }
 
+Test(screen, a_card)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    scene_machine(&t);
+    record_init(&r, RECORD_DEVICE, 1280);
+    r.u.device = (struct record_device){.utilization = 97,
+                                        .memory_used = 31.4e9,
+                                        .memory_total = 85e9,
+                                        .power = 412,
+                                        .power_limit = 700,
+                                        .temperature = 61,
+                                        .clock_sm = 1980,
+                                        .clock_memory = 2619,
+                                        .others = 1,
+                                        .others_memory = 2e9,
+                                        .others_text = "python3 4711"};
+    scene_add(&t, &r);
+    t.v.view = VIEW_DEVICE;
+    expect_screen(&t, "card-120x36", 36, 120);
+    r.u.device.power = r.u.device.temperature = NAN; // what a card does not tell is a dash
+    scene_add(&t, &r);
+    expect_screen(&t, "card-80x24", 24, 80);
+    scene_free(&t);
+}
+
 Test(screen, nothing_measured)
 {
     struct test_scene t;
@@ -107,8 +135,7 @@ Test(screen, why_there_is_no_forecast)
     t.v.view = VIEW_COLLAPSE;
     scene_train(&t, 20);
     char *text = scene_text(&t, 24, 80);
-    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss or width are"), "%s",
-              text);
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss or width are"), "%s", text);
     free(text);
     scene_free(&t);
 }

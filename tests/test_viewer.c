@@ -441,6 +441,8 @@ Test(viewer, ten_thousand_random_keys)
                                        "l",
                                        "w",
                                        "x",
+                                       ".",
+                                       ",",
                                        "t",
                                        "/",
                                        "e",

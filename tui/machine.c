@@ -99,5 +99,4 @@ void machine_read(struct machine *m, pid_t pid, double now, double every)
     int i = (int)(m->n++ % MACHINE_SAMPLES);
     m->sample[i].load = mean_load(m);
     m->sample[i].cpu = m->cpu;
-    m->sample[i].rss = (float)m->rss;
 }

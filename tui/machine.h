@@ -15,7 +15,7 @@ struct machine {
     double rss, rss_most;      // bytes of the trainer: now, most; NaN
     // Over time, a ring, newest at (n - 1) % MACHINE_SAMPLES.
     struct {
-        float load, cpu, rss; // mean of all cores, trainer's cores, bytes
+        float load, cpu; // mean of all cores, the trainer's cores
     } sample[MACHINE_SAMPLES];
     int64_t n;
     // The counters behind it.

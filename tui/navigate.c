@@ -113,6 +113,15 @@ unsigned navigate_pan(struct ui *u, int by)
     return 0;
 }
 
+unsigned navigate_index(struct ui *u, int by)
+{
+    const struct spectra *rows = &u->h->live_rows;
+    int d = u->h->live.step >= 0 ? u->h->live.d : rows->n ? rows->row[rows->n - 1].d : 0;
+    int at = u->v->index + by;
+    u->v->index = at < 0 ? 0 : at > d ? d : at;
+    return 0;
+}
+
 unsigned navigate_mark(struct ui *u, int unused)
 {
     int64_t at = u->v->cursor >= 0 ? u->v->cursor : u->h->last_step;
@@ -239,6 +248,11 @@ unsigned navigate_click(struct ui *u, int unused)
         put_cursor(u, step_under(v, z));
         v->centre = v->cursor >= 0 && v->zoom ? (centre >= 0 ? centre : z->from + v->span / 2) : -1;
         return 0;
+    case ZONE_INDEX: { // again: no more
+        int index = 1 + (int)((int64_t)(v->pointer_x - z->r.x) * z->from / z->r.w);
+        v->index = v->index == index ? 0 : index;
+        return 0;
+    }
     case ZONE_METRICS:
         v->metric = clamp((int)z->from + line, panel_list_n);
         return 0;

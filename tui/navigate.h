@@ -13,6 +13,7 @@ unsigned navigate_wheel(struct ui *u,
                         int by); // zooms time where it turns over a plot, scrolls lists
 unsigned navigate_jump(struct ui *u, int unused);   // the cursor to the step of the selected event
 unsigned navigate_mark(struct ui *u, int unused);   // mark the cursor's step, or forget the mark
+unsigned navigate_index(struct ui *u, int by);      // of the singular value that is read off
 unsigned navigate_search(struct ui *u, int unused); // open the line
 unsigned navigate_search_edit(struct ui *u, int what);  // enum edit
 unsigned navigate_search_next(struct ui *u, int older); // 1 older, -1 newer

@@ -1,6 +1,7 @@
 // What the training costs: time of its phases, the machine's cores and memory, the card's sensors.
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tui/format.h"
 #include "tui/panel.h"
@@ -71,7 +72,7 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
 static void sensor(struct canvas *c, int y, struct rect in, const char *name, double part,
                    const char *value)
 {
-    enum { NAME = 13, VALUE = 20 };
+    enum { NAME = 13, VALUE = 24 };
     int w = in.w - NAME - VALUE - 3;
     canvas_text(c, y, in.x + 1, NAME - 1, ROLE_TEXT, name);
     if (isfinite(part) && w > 3)
@@ -103,8 +104,9 @@ static void draw_card(struct canvas *c, struct rect in, const struct record_devi
     for (int i = 0; i < 5 && y < in.y + in.h; i++)
         sensor(c, y++, in, rows[i].name, rows[i].part, text[i]);
     if (d->others > 0 && y < in.y + in.h)
-        canvas_printf(c, y, in.x + 1, in.w - 2, ROLE_WARN, "%d others compute on it, %s: %s",
-                      d->others, format_bytes(d->others_memory).s, d->others_text);
+        canvas_printf(c, y, in.x + 1, in.w - 2, ROLE_WARN, "%d %s on it, %s: %s", d->others,
+                      d->others == 1 ? "other computes" : "others compute",
+                      format_bytes(d->others_memory).s, d->others_text);
 }
 
 // --- the processor ---
@@ -139,6 +141,37 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
     }
 }
 
+// The newest samples of the ring that fit, a column of dots each: load of all cores, and the
+// trainer's share of them dashed.
+static void draw_loads(struct canvas *c, struct rect r, const struct machine *m)
+{
+    struct rect area = {r.y, r.x + GUTTER, r.h - 1, r.w - GUTTER - 1};
+    int columns = 2 * area.w;
+    if (area.h < 3 || area.w < 8 || m->n < 2)
+        return;
+    struct span *col = calloc((size_t)columns, sizeof *col);
+    if (!col)
+        return;
+    struct axis a = axis_linear(0, 100, 100, 0, 100, area.h / 2);
+    plot_labels(c, area, &a, area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    for (int curve = 0; curve < 2; curve++) {
+        for (int x = 0; x < columns; x++) {
+            int64_t i = m->n - columns + x; // the newest is in the last column
+            float v = NAN;
+            if (i >= 0 && i >= m->n - MACHINE_SAMPLES)
+                v = curve ? m->sample[i % MACHINE_SAMPLES].load
+                          : m->sample[i % MACHINE_SAMPLES].cpu / (float)m->cores;
+            col[x] = (struct span){100 * v, 100 * v, 100 * v};
+        }
+        plot_curve(c, area, &a, col, curve ? LINE_SOLID : LINE_DASHED,
+                   curve ? ROLE_LIVE : ROLE_SECOND);
+    }
+    free(col);
+    int x = area.x, y = area.y + area.h;
+    x += canvas_text(c, y, x, area.w, ROLE_LIVE, SOLID "all cores, %  ");
+    canvas_text(c, y, x, area.x + area.w - x, ROLE_SECOND, DASHED "trainer");
+}
+
 void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
@@ -155,9 +188,14 @@ void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
     }
     if (in.h < 1)
         return;
-    if (s->v->machine.cores)
-        draw_cores(c, in, &s->v->machine);
-    else
+    const struct machine *m = &s->v->machine;
+    if (m->cores && m->n > 1 && in.w >= 100 && in.h >= 5) {
+        draw_cores(c, take_left(&in, in.w / 2), m);
+        draw_loads(c, in, m);
+    } else if (m->cores) {
+        draw_cores(c, in, m);
+    } else {
         canvas_text(c, in.y, in.x + 1, in.w - 2, ROLE_DIM,
                     "loads are read while a training runs on this machine");
+    }
 }

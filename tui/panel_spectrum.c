@@ -161,6 +161,29 @@ static void spectrum_title(const struct scene *s, const struct sigma *now, char 
         snprintf(right, size, "%s samples", format_count((int64_t)llround(now->n)).s);
 }
 
+// A line at the index, and the values of all curves there.
+static void read_index(struct canvas *c, struct rect r, struct rect area,
+                       const struct sigma curve[CURVES], int d, const struct scene *s)
+{
+    int i = s->v->index - 1;
+    plot_cursor(c, area, (int)((2 * (int64_t)area.w * i + area.w) / d), ROLE_CURSOR);
+    char text[256];
+    size_t n = (size_t)snprintf(text, sizeof text, " i = %d", s->v->index);
+    static const int order[CURVES] = {NOW, EXACT, START, SWITCH, MARKED};
+    for (int o = 0, k; o < CURVES && n < sizeof text; o++)
+        if (curve[k = order[o]].step >= 0 && i < curve[k].d)
+            n += (size_t)snprintf(
+                text + n, sizeof text - n, "  %s %s", curve_look[k].name,
+                format_value(at(&curve[k], i) * scale_of(&curve[k], s->v->absolute), 4).s);
+    if (n < sizeof text)
+        snprintf(text + n, sizeof text - n, " ");
+    int columns = text_columns(text), room = r.w - 24;
+    if (columns > room)
+        columns = room;
+    canvas_fill(c, (struct rect){r.y, r.x + r.w - 2 - columns, 1, columns}, ' ', ROLE_VALUE);
+    canvas_text(c, r.y, r.x + r.w - 2 - columns, columns, ROLE_VALUE, text);
+}
+
 void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
 {
     struct sigma curve[CURVES];
@@ -202,6 +225,11 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
     }
     free(col);
     draw_legend(c, area, curve, d, s, ~0U);
+    if (s->v->view != VIEW_SPECTRUM)
+        return;
+    panel_zone(s, area, ZONE_INDEX, d, 0);
+    if (s->v->index > 0 && s->v->index <= d)
+        read_index(c, r, area, curve, d, s);
 }
 
 // --- cumulative sum ---

@@ -28,6 +28,7 @@ enum view_id { VIEW_OVERVIEW, VIEW_SPECTRUM, VIEW_COLLAPSE, VIEW_EVENTS, VIEW_DE
 enum zone_kind {
     ZONE_PANEL,   // from: the view that shows it large
     ZONE_TIME,    // columns of dots: steps `from` on, `per` each
+    ZONE_INDEX,   // of a spectrum: `from` values over the columns
     ZONE_METRICS, // lines of the list, from row `from` on
     ZONE_EVENTS,  // lines of the list, from event `from` on, backwards
     ZONE_KEY      // from: the key that a click is
@@ -55,6 +56,7 @@ struct view_state {
     int linear;    // spectrum axis
     int absolute;  // sigma instead of sigma / sigma_1
     int waterfall; // fills the view of the spectrum
+    int index;     // singular value that is read off, from 1; 0: none
     int metric;    // row of the list of metrics that is drawn large
     // Time plots.
     int64_t cursor;       // the step that is read off, in a replay its place; -1: the newest
