@@ -308,3 +308,72 @@ Test(spectra, wide_ones)
     spectra_free(&s);
     free(sigma);
 }
+
+// --- the table ---
+
+static int count_sent(void *to, const struct command_call *call, struct error *e)
+{
+    ++*(int *)to;
+    return 0;
+}
+
+// Does this key do anything in this view, from a state in which there is something to do?
+static int has_effect(const struct action *a, uint32_t key, int view)
+{
+    struct place p;
+    int sent = 0;
+    arrive(&p);
+    p.ui.send = count_sent;
+    p.ui.to = &sent;
+    struct view_state *v = &p.t.v;
+    v->view = view;
+    v->context = a->context;
+    v->cursor = 700;
+    v->centre = 600;
+    v->zoom = 2;
+    v->metric = v->index = v->menu_row = 1;
+    v->help_scroll = 3;
+    v->event = p.t.h.n_event - 4;
+    v->theme = theme_table;
+    strcpy(v->line, "exact");
+    v->line_len = 5;
+    v->line_at = 3;
+    strcpy(v->kept[0], "lr 0.5x");
+    strcpy(v->kept[1], "eval");
+    v->n_kept = 2;
+    v->kept_at = 1;
+    draw(&p);
+    v->pointer_y = 6;
+    v->pointer_x = 60;
+    struct view_state *before = malloc(sizeof *before);
+    cr_assert_not_null(before);
+    memcpy(before, v, sizeof *v);
+    unsigned flags = action_key(&p.ui, key);
+    int changed = memcmp(before, v, sizeof *v) != 0;
+    free(before);
+    scene_free(&p.t);
+    return changed || sent || flags;
+}
+
+Test(navigate, every_key_of_the_table_does_something)
+{
+    for (const struct action *a = action_table; a->keys; a++)
+        for (int i = 0; i < 3 && a->key[i]; i++) {
+            int effect = 0;
+            for (int view = 0; view < view_count && !effect; view++)
+                effect = has_effect(a, a->key[i], view);
+            cr_assert(effect, "%s (%s) does nothing", a->keys, a->doc);
+        }
+}
+
+// What is left to flags: leaving, suspending, drawing again.
+Test(navigate, flags)
+{
+    struct place p;
+    arrive(&p);
+    cr_assert_eq(press(&p, KEY_CTRL('L')), UI_REPAINT);
+    cr_assert_eq(press(&p, KEY_CTRL('Z')), UI_SUSPEND);
+    cr_assert_eq(press(&p, 'd'), UI_LEAVE);
+    cr_assert_eq(press(&p, KEYS_OTHER), 0);
+    scene_free(&p.t);
+}
