@@ -78,27 +78,42 @@ static int help_line(int i, struct help_line *out)
     return 1;
 }
 
+enum { HELP_KEYS = 13, HELP_LINES = 4 }; // columns of the keys; lines that a text may take
+
+static int help_height(struct canvas *c, int i, int width)
+{
+    struct help_line line;
+    if (!help_line(i, &line))
+        return 0;
+    int n =
+        canvas_wrap(c, -HELP_LINES - 1, 0, width, HELP_LINES, ROLE_TEXT, line.doc); // off the grid
+    return n > 1 ? n : 1;
+}
+
 static void draw_help(struct canvas *c, const struct scene *s)
 {
-    enum { KEYS = 13 };
     int n = 0;
     struct help_line line;
     while (help_line(n, &line))
         n++;
-    struct rect in = open_box(c, n + 2, 96, "help");
-    int most = n > in.h ? n - in.h : 0;
+    struct rect in = open_box(c, c->h - 2, 96, "help");
+    int width = in.w - HELP_KEYS - 2, most = n, room = in.h;
+    while (most > 0 && (room -= help_height(c, most - 1, width)) >= 0)
+        most--; // from there on the rest fits
     if (s->v->help_scroll > most)
         s->v->help_scroll = most;
     s->v->help_page = in.h;
-    for (int i = 0; i < in.h && help_line(s->v->help_scroll + i, &line); i++) {
-        canvas_text(c, in.y + i, in.x + 1, line.is_title ? in.w - 2 : KEYS - 1,
+    int y = in.y, i = s->v->help_scroll;
+    for (; help_line(i, &line) && y + help_height(c, i, width) <= in.y + in.h; i++) {
+        canvas_text(c, y, in.x + 1, line.is_title ? in.w - 2 : HELP_KEYS - 1,
                     line.is_title ? ROLE_TITLE : ROLE_BAR_KEY, line.keys);
-        canvas_text(c, in.y + i, in.x + 1 + KEYS, in.w - KEYS - 2, ROLE_TEXT, line.doc);
+        canvas_wrap(c, y, in.x + 1 + HELP_KEYS, width, HELP_LINES, ROLE_TEXT, line.doc);
+        y += help_height(c, i, width);
     }
     if (most)
         canvas_printf(c, in.y + in.h, in.x + 2, in.w - 4, ROLE_DIM,
-                      " Down for more, Esc closes: line %d of %d ",
-                      s->v->help_scroll + in.h < n ? s->v->help_scroll + in.h : n, n);
+                      i < n ? " Down for more, Esc closes: %d of %d " : " Esc closes: %d of %d ", i,
+                      n);
 }
 
 static void draw_menu(struct canvas *c, const struct scene *s)

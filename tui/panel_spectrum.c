@@ -290,14 +290,27 @@ void panel_cumulative(struct canvas *c, struct rect r, const struct scene *s)
 
 // --- waterfall ---
 
-enum { DECADES = 4 }; // of sigma / sigma_1 that the levels span
+// Decades of sigma / sigma_1 that the levels span: down to where nine tenths of the values lie, at
+// the beginning of the window, in its middle and at its end.
+static int decades_of(const struct spectra *rows, const struct window *win)
+{
+    enum { MOST = 8 };
+    int decades = 1;
+    for (int i = 0; i < 3; i++) {
+        const struct spectra_row *p = spectra_at(rows, win->from + win->per * win->columns * i / 2);
+        double v = p && p->sigma[0] > 0 ? (double)(p->sigma[p->d * 9 / 10] / p->sigma[0]) : 1;
+        int need = v > 0 ? (int)ceil(-log10(v) - 0.1) : MOST;
+        decades = need > decades ? need : decades;
+    }
+    return decades < MOST ? decades : MOST;
+}
 
-// The mean of log10(sigma / sigma_1) over a part of the index as a level, 1 .. HEAT_LEVELS.
-static int level_of(const struct spectra_row *p, int part, int parts)
+// log10(sigma / sigma_1) in the middle of a part of the index as a level, 1 .. HEAT_LEVELS.
+static int level_of(const struct spectra_row *p, int part, int parts, int decades)
 {
     int a = (int)((int64_t)part * p->d / parts), b = (int)((int64_t)(part + 1) * p->d / parts);
-    double v = p->sigma[(a + (b > a ? b - 1 : a)) / 2], top = p->sigma[0];
-    double place = top > 0 && v > 0 ? 1 + log10(v / top) / DECADES : 0;
+    float v = p->sigma[(a + (b > a ? b - 1 : a)) / 2], top = p->sigma[0];
+    double place = top > 0 && v > 0 ? 1 + log10((double)(v / top)) / decades : 0;
     int level = 1 + (int)floor(place * HEAT_LEVELS);
     return level < 1 ? 1 : level > HEAT_LEVELS ? HEAT_LEVELS : level;
 }
@@ -310,10 +323,11 @@ static const struct spectra_row *row_of(const struct spectra *s, int64_t from, i
     return p && (p->step >= from || p->step / s->stride >= from / s->stride) ? p : NULL;
 }
 
-static void draw_scale(struct canvas *c, struct rect r)
+static void draw_scale(struct canvas *c, struct rect r, int decades)
 {
-    static const char text[] = " \u03c3/\u03c3\u2081 1e-4 ";
+    char text[40];
     enum { CELLS = 8 };
+    snprintf(text, sizeof text, " \u03c3/\u03c3\u2081 1e-%d ", decades);
     int x = r.x + r.w - 2 - CELLS - 3;
     canvas_text(c, r.y, x - text_columns(text), r.w, ROLE_DIM, text);
     for (int i = 0; i < CELLS; i++) {
@@ -328,12 +342,13 @@ void panel_waterfall(struct canvas *c, struct rect r, const struct scene *s)
     panel_zone(s, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
     struct rect in = panel_box(c, r, "waterfall  index over steps", "");
     struct time_plot t;
-    if (r.w > 60)
-        draw_scale(c, r);
     if (time_open(&t, c, in, s, 0))
         return;
     time_marks(&t);
     const struct spectra *rows = &t.h->live_rows;
+    int decades = decades_of(rows, &t.win);
+    if (r.w >= 58)
+        draw_scale(c, r, decades);
     int64_t last = time_step(s);
     int d = 0;
     for (int x = 0; x < t.area.w; x++) {
@@ -345,8 +360,8 @@ void panel_waterfall(struct canvas *c, struct rect r, const struct scene *s)
             continue;
         d = p->d;
         for (int y = 0; y < t.area.h; y++)
-            canvas_heat(c, t.area.y + y, t.area.x + x, level_of(p, 2 * y, 2 * t.area.h),
-                        level_of(p, 2 * y + 1, 2 * t.area.h));
+            canvas_heat(c, t.area.y + y, t.area.x + x, level_of(p, 2 * y, 2 * t.area.h, decades),
+                        level_of(p, 2 * y + 1, 2 * t.area.h, decades));
     }
     if (!d)
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM,

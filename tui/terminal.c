@@ -84,9 +84,10 @@ static int rich(int i)
     return level[i / 36] << 16 | level[i / 6 % 6] << 8 | level[i % 6];
 }
 
-static const unsigned char hot[HEAT_LEVELS] = {17,  18,  54,  55,  91,  90,  126, 125,
-                                               161, 160, 196, 202, 166, 208, 172, 214,
-                                               178, 220, 184, 226, 227, 228, 229, 230};
+// Dark blue over red to white, brighter from each to the next.
+static const unsigned char hot[HEAT_LEVELS] = {17,  18,  53,  54,  90,  91,  126, 161,
+                                               197, 166, 202, 172, 208, 209, 214, 215,
+                                               220, 221, 222, 227, 228, 229, 230, 231};
 enum { HEAT_PAIRS = ROLE_COUNT + 1, HEAT_SIDE = HEAT_LEVELS + 1 };
 
 static int heat_colour(int level)
