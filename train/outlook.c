@@ -8,12 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "metrics/runlog.h"
+#include "train/share.h"
 
 #define SUFFIX ".json"
-enum { FOLDERS = 3, FOLDER_MAX = 4200 };
 
 void outlook_init(struct outlook *o, int width, int d, int64_t samples)
 {
@@ -32,30 +31,6 @@ void outlook_free(struct outlook *o)
 }
 
 // ---------------------------------------------------------------- calibrations
-
-static int folders(char folder[FOLDERS][FOLDER_MAX])
-{
-    const char *set = getenv("SSLTOP_CALIBRATION");
-    if (set && *set) {
-        snprintf(folder[0], FOLDER_MAX, "%s", set);
-        return 1;
-    }
-    char self[4096];
-    int n = 0;
-    ssize_t got = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = NULL;
-    if (got > 0) {
-        self[got] = '\0';
-        slash = strrchr(self, '/');
-    }
-    if (slash) {
-        *slash = '\0';
-        snprintf(folder[n++], FOLDER_MAX, "%s/data/calibration", self);
-        snprintf(folder[n++], FOLDER_MAX, "%s/../share/ssltop/calibration", self);
-    }
-    snprintf(folder[n++], FOLDER_MAX, "%s/share/ssltop/calibration", SSLTOP_PREFIX);
-    return n;
-}
 
 static int is_calibration(const struct dirent *d)
 {
@@ -94,12 +69,12 @@ static int look_in(struct outlook *o, const char *folder, const char *data, cons
 int outlook_calibrate(struct outlook *o, const char *word, const char *data, const char *arch,
                       const char *method, char *path, size_t size, struct error *e)
 {
-    char folder[FOLDERS][FOLDER_MAX];
+    char folder[SHARE_FOLDERS][SHARE_PATH];
     path[0] = '\0';
     if (strcmp(word, "off") == 0)
         return 0;
     if (strcmp(word, "auto") == 0) {
-        int n = folders(folder);
+        int n = share_folders("SSLTOP_CALIBRATION", "calibration", folder);
         for (int i = 0; i < n; i++)
             if (look_in(o, folder[i], data, arch, method, path, size, e))
                 break;

@@ -1,5 +1,4 @@
-// Finding recipes: files NAME.ini, looked for where the program was built and where it is
-// installed, so that a copied tree and a package both work.
+// Finding recipes: files NAME.ini that come with the program.
 #include "train/recipe.h"
 
 #include <ctype.h>
@@ -10,9 +9,9 @@
 #include <unistd.h>
 
 #include "metrics/record.h"
+#include "train/share.h"
 
 #define SUFFIX ".ini"
-enum { FOLDERS = 3, FOLDER_MAX = 4200 };
 
 int recipe_check(const char *name, struct error *e)
 {
@@ -21,31 +20,6 @@ int recipe_check(const char *name, struct error *e)
             return error_set(e, "a recipe's name has letters, digits, '-' and '_'; for a file of "
                                 "your own there is --config");
     return 0;
-}
-
-// Candidates, in the order of the search. Their number.
-static int folders(char folder[FOLDERS][FOLDER_MAX])
-{
-    const char *set = getenv("SSLTOP_RECIPES");
-    if (set && *set) {
-        snprintf(folder[0], FOLDER_MAX, "%s", set);
-        return 1;
-    }
-    char self[4096];
-    int n = 0;
-    ssize_t got = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = NULL;
-    if (got > 0) {
-        self[got] = '\0';
-        slash = strrchr(self, '/');
-    }
-    if (slash) {
-        *slash = '\0';
-        snprintf(folder[n++], FOLDER_MAX, "%s/data/recipes", self);
-        snprintf(folder[n++], FOLDER_MAX, "%s/../share/ssltop/recipes", self);
-    }
-    snprintf(folder[n++], FOLDER_MAX, "%s/share/ssltop/recipes", SSLTOP_PREFIX);
-    return n;
 }
 
 static int is_recipe(const struct dirent *d)
@@ -74,10 +48,10 @@ static void list(const char *folder, char *text, size_t size)
 
 int recipe_path(const char *name, char *path, size_t size, struct error *e)
 {
-    char folder[FOLDERS][FOLDER_MAX], names[256] = "";
+    char folder[SHARE_FOLDERS][SHARE_PATH], names[256] = "";
     if (recipe_check(name, e) < 0)
         return -1;
-    int n = folders(folder);
+    int n = share_folders("SSLTOP_RECIPES", "recipes", folder);
     for (int i = 0; i < n; i++) {
         int len = snprintf(path, size, "%s/%s" SUFFIX, folder[i], name);
         if (len > 0 && (size_t)len < size && access(path, F_OK) == 0)
@@ -93,7 +67,7 @@ int recipe_path(const char *name, char *path, size_t size, struct error *e)
 
 int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e)
 {
-    char path[FOLDER_MAX + 128];
+    char path[SHARE_PATH + 128];
     if (recipe_path(name, path, sizeof path, e) < 0)
         return error_prefix(e, "--recipe");
     return options_read_file(o, path, given, e);
