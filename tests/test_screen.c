@@ -113,6 +113,11 @@ Test(screen, a_card)
     r.u.device.power = r.u.device.temperature = NAN; // what a card does not tell is a dash
     scene_add(&t, &r);
     expect_screen(&t, "card-80x24", 24, 80);
+    t.h.device_step = -1;
+    t.v.machine.cores = 192; // more than there is room for numbers
+    for (int i = 0; i < t.v.machine.cores; i++)
+        t.v.machine.load[i] = i % 7 ? (float)(i % 100) / 99 : NAN;
+    expect_screen(&t, "cores-80x24", 24, 80);
     scene_free(&t);
 }
 

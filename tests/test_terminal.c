@@ -2,6 +2,7 @@
 // says, on terminals of every kind.
 #include <criterion/criterion.h>
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -38,10 +39,25 @@ static int draw_once(void *of)
     return 0;
 }
 
-enum { MONO, EIGHT, RICH };
+enum { MONO, EIGHT, RICH, DIRECT };
 
-static int same_colour(const VTermColor *is, int should)
+// A colour of the 256 as red, green and blue.
+static int is_rgb(const VTermColor *is, int i)
 {
+    static const int level[] = {0, 95, 135, 175, 215, 255};
+    int grey = 8 + 10 * (i - 232), r = grey, g = grey, b = grey;
+    if (i < 232) {
+        r = level[(i - 16) / 36];
+        g = level[(i - 16) / 6 % 6];
+        b = level[(i - 16) % 6];
+    }
+    return VTERM_COLOR_IS_RGB(is) && is->rgb.red == r && is->rgb.green == g && is->rgb.blue == b;
+}
+
+static int same_colour(const VTermColor *is, int should, int colours)
+{
+    if (should >= 16 && colours == DIRECT)
+        return is_rgb(is, should);
     if (should < 0)
         return VTERM_COLOR_IS_DEFAULT_FG(is) || VTERM_COLOR_IS_DEFAULT_BG(is);
     return VTERM_COLOR_IS_INDEXED(is) && is->indexed.idx == should;
@@ -55,9 +71,9 @@ static int same(struct session *s, int y, int x, const struct cell *cell, const 
     vterm_screen_get_cell(s->screen, (VTermPos){y, x}, &is);
     uint32_t ch = is.chars[0] ? is.chars[0] : ' ';
     const struct style *style = &theme->style[cell->role];
-    if (cell->role == ROLE_HEAT && colours == RICH && theme->heat != HEAT_NONE)
-        return (ch == 0x2580 || ch == ' ') && VTERM_COLOR_IS_INDEXED(&is.bg) &&
-               is.bg.indexed.idx >= 16;
+    if (cell->role == ROLE_HEAT && colours >= RICH && theme->heat != HEAT_NONE)
+        return (ch == 0x2580 || ch == ' ') &&
+               (colours == DIRECT ? VTERM_COLOR_IS_RGB(&is.bg) : is.bg.indexed.idx >= 16);
     if (cell->ch != 0 && ch != cell->ch)
         return 0;
     if (ch == ' ') // blanks may be made in other ways
@@ -66,8 +82,9 @@ static int same(struct session *s, int y, int x, const struct cell *cell, const 
         (is.attrs.underline != 0) != ((style->attr & STYLE_UNDERLINE) != 0) ||
         is.attrs.reverse != ((style->attr & STYLE_REVERSE) != 0))
         return 0;
-    int fg = colours == MONO ? -1 : colours == RICH && style->rich ? style->rich : style->fg;
-    return same_colour(&is.fg, fg) && same_colour(&is.bg, colours == MONO ? -1 : style->bg);
+    int fg = colours == MONO ? -1 : colours >= RICH && style->rich ? style->rich : style->fg;
+    return same_colour(&is.fg, fg, colours) &&
+           same_colour(&is.bg, colours == MONO ? -1 : style->bg, colours);
 }
 
 static void expect_terminal(struct test_scene *t, const char *term, int h, int w,
@@ -137,6 +154,36 @@ Test(terminal, poorer_ones)
     expect_terminal(&t, "xterm-256color", 24, 80, theme_table, mono, MONO);
     unsetenv("NO_COLOR");
     scene_free(&t);
+}
+
+// A terminal of which every colour is red, green and blue.
+Test(terminal, direct_colour)
+{
+    char dir[] = "/tmp/ssltop-terminfo-XXXXXX", path[128], command[300];
+    struct test_scene t;
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/direct.ti", dir);
+    FILE *f = fopen(path, "w");
+    cr_assert_not_null(f);
+    fputs("direct-test|direct colour,\n"
+          "  RGB, colors#0x1000000, pairs#0x7FFF,\n"
+          "  setaf=\\E[%?%p1%{8}%<%t3%p1%d%e38;2;%p1%{65536}%/%d;%p1%{256}%/%{255}%&%d;%p1%{255}"
+          "%&%d%;m,\n"
+          "  setab=\\E[%?%p1%{8}%<%t4%p1%d%e48;2;%p1%{65536}%/%d;%p1%{256}%/%{255}%&%d;%p1%{255}"
+          "%&%d%;m,\n"
+          "  use=xterm-256color,\n",
+          f);
+    cr_assert_eq(fclose(f), 0);
+    snprintf(command, sizeof command, "tic -x -o %s %s", dir, path);
+    cr_assert_eq(system(command), 0);
+    setenv("TERMINFO", dir, 1);
+    open_scene(&t);
+    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+        expect_terminal(&t, "direct-test", 36, 120, theme_table, theme_table, DIRECT);
+    scene_free(&t);
+    unsetenv("TERMINFO");
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    cr_assert_eq(system(command), 0);
 }
 
 Test(terminal, what_can_show_braille)

@@ -125,6 +125,15 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
     if (lines < 1 || m->cores < 1)
         return;
     int need = (m->cores + lines - 1) / lines; // columns of cores
+    if (in.w / need < LEAST) {                 // a cell for each, as dark as it is idle
+        static const uint32_t block[] = {0x00B7, 0x2591, 0x2592, 0x2593, 0x2588};
+        for (int i = 0; i < m->cores && i / (in.w - 2) < lines; i++) {
+            float load = m->load[i];
+            int level = isnan(load) ? 0 : load >= 1 ? 4 : (int)(load * 5);
+            canvas_put(c, y + i / (in.w - 2), in.x + 1 + i % (in.w - 2), block[level], ROLE_LIVE);
+        }
+        return;
+    }
     int each = in.w / need;
     each = each > 2 * WIDE ? 2 * WIDE : each < LEAST ? LEAST : each;
     for (int i = 0; i < m->cores; i++) {
