@@ -207,7 +207,6 @@ static const char *series_title(int series, const char **unit)
 
 void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series)
 {
-    const struct history *h = s->h;
     const char *unit, *name = series_title(series, &unit);
     char title[120];
     double now = time_value(s, series);
@@ -218,7 +217,7 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
-    h = t.h;
+    const struct history *h = t.h;
     struct span range = time_read(&t, series);
     int is_metric = series < METRIC_COUNT;
     double least = is_metric && isfinite(metric_table[series].lo) ? metric_table[series].lo

@@ -30,7 +30,7 @@ static struct sigma of_row(const struct spectra_row *p)
 
 static double at(const struct sigma *p, int i)
 {
-    return p->wide ? p->wide[i] : (double)p->narrow[i];
+    return p->wide ? p->wide[i] : p->narrow ? (double)p->narrow[i] : NAN;
 }
 
 static double sum_of(const struct sigma *p)
@@ -353,8 +353,8 @@ void panel_waterfall(struct canvas *c, struct rect r, const struct scene *s)
     int d = 0;
     for (int x = 0; x < t.area.w; x++) {
         int64_t from = t.win.from + 2 * x * t.win.per, to = from + 2 * t.win.per;
-        if (from > (s->all ? t.h->last_step : s->h->last_step))
-            break;
+        if (from > s->h->last_step)
+            break; // in a replay: what is still to come
         const struct spectra_row *p = rows->n ? row_of(rows, from, to) : NULL;
         if (!p)
             continue;

@@ -18,8 +18,8 @@ struct sink {
     void *to;
     int (*record)(void *to, const struct record *r, struct error *e); // -1: out of memory
     void (*answer)(void *to, const struct answer *a);
-    // Of many live spectra read at once only the newest is parsed, and those of steps that this asks
-    // for; NULL: no others.
+    // Of many live spectra read at once only the newest is parsed, and those of steps that this
+    // asks for; NULL: no others.
     int (*wants_spectrum)(void *to, int64_t step);
 };
 
