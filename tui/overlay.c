@@ -194,29 +194,31 @@ static int key_length(const struct action *a)
     return (int)strcspn(a->keys, " ");
 }
 
+enum { ACTIONS = 256 }; // at most so many rows are looked at
+
 // The actions that get a place, those of the highest rank first.
-static uint64_t choose_actions(int room, const struct scene *s)
+static void choose_actions(int room, const struct scene *s, unsigned char chosen[ACTIONS])
 {
-    uint64_t chosen = 0;
+    memset(chosen, 0, ACTIONS);
     for (int rank = 1, i; rank <= 9; rank++) {
         i = 0;
-        for (const struct action *a = action_table; a->keys && i < 64; a++, i++) {
+        for (const struct action *a = action_table; a->keys && i < ACTIONS; a++, i++) {
             int need = key_length(a) + 3 + (a->label ? (int)strlen(action_label(a, s)) : 0);
             if (!a->label || a->rank != rank || need > room + 2)
                 continue; // behind the last one there is no gap
             room -= need;
-            chosen |= (uint64_t)1 << i;
+            chosen[i] = 1;
         }
     }
-    return chosen;
 }
 
 void function_bar_draw(struct canvas *c, int y, const struct scene *s)
 {
-    uint64_t chosen = choose_actions(c->w - 1, s);
+    unsigned char chosen[ACTIONS];
     int x = 1, i = 0;
-    for (const struct action *a = action_table; a->keys && i < 64; a++, i++) {
-        if (!(chosen >> i & 1))
+    choose_actions(c->w - 1, s, chosen);
+    for (const struct action *a = action_table; a->keys && i < ACTIONS; a++, i++) {
+        if (!chosen[i])
             continue;
         int n = key_length(a), begin = x;
         char key[16];
