@@ -445,7 +445,7 @@ static int command(char *said, size_t size, const char *words)
     char line[600];
     const char *ssltop = getenv("SSLTOP");
     cr_assert_not_null(ssltop, "SSLTOP is not set: make check does");
-    snprintf(line, sizeof line, "%s pack %s 2>&1", ssltop, words);
+    snprintf(line, sizeof line, "%s %s 2>&1", ssltop, words);
     FILE *f = popen(line, "r");
     cr_assert_not_null(f);
     said[fread(said, 1, size - 1, f)] = '\0';
@@ -456,21 +456,22 @@ Test(images, the_command_pack)
 {
     char dir[64], words[300], said[2000], path[160];
     make_set(dir, 5);
-    snprintf(words, sizeof words, "images:%s -o %s/a.pack --size 40", dir, dir);
+    snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --size 40", dir, dir);
     cr_expect_eq(command(said, sizeof said, words), 0, "%s", said);
     cr_expect_not_null(strstr(said, "27 images of images:/tmp"), "%s", said);
     cr_expect_not_null(strstr(said, "0 left out"), "%s", said);
-    snprintf(words, sizeof words, "images:%s", dir);
+    snprintf(words, sizeof words, "pack images:%s", dir);
     cr_expect_eq(command(said, sizeof said, words), 2, "%s", said);
     cr_expect_not_null(strstr(said, "needs -o"), "%s", said);
-    snprintf(words, sizeof words, "images:%s -o %s/a.pack --size 0", dir, dir);
+    snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --size 0", dir, dir);
     cr_expect_eq(command(said, sizeof said, words), 2, "%s", said);
-    cr_expect_eq(command(said, sizeof said, "synthetic:64 -o /tmp/ssltop-never"), 1, "%s", said);
+    cr_expect_eq(command(said, sizeof said, "pack synthetic:64 -o /tmp/ssltop-never"), 1, "%s",
+                 said);
     cr_expect_not_null(strstr(said, "only images:DIR"), "%s", said);
     // The list of what is broken, on its way out.
     snprintf(path, sizeof path, "%s/train/ant/001.jpg", dir);
     cut(path, 0);
-    snprintf(words, sizeof words, "images:%s -o %s/b.pack", dir, dir);
+    snprintf(words, sizeof words, "pack images:%s -o %s/b.pack", dir, dir);
     cr_expect_eq(command(said, sizeof said, words), 1, "%s", said);
     cr_expect_not_null(strstr(said, "train/ant/001.jpg: is empty"), "%s", said);
     scratch_remove(dir);
@@ -620,6 +621,11 @@ Test(images, a_training_on_them)
     cr_assert_not_null(eval);
     cr_expect(json_is_number(json_object_get(eval, "probe")), "no probe");
     json_decref(log);
+    // Its features, with the broken image named.
+    char words[400], said[3000];
+    snprintf(words, sizeof words, "probe %s/a", lab.dir);
+    cr_expect_eq(command(said, sizeof said, words), 0, "%s", said);
+    cr_expect_not_null(strstr(said, "broken, left out: train/ant/011.jpg"), "%s", said);
     // Of the packed file the same way.
     struct error e = {""};
     struct pack_progress made;

@@ -101,3 +101,17 @@ int cmd_print_json(json_t *object)
     error_set(&e, "the answer cannot be written: memory is short, or a name is not UTF-8");
     return cmd_complain(CMD_FAILED, &e);
 }
+
+void cmd_name_broken(const struct dataset *d)
+{
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        struct source *source = d->split[s].source;
+        int64_t n = source ? source_broken(source) : 0;
+        for (int64_t k = 0; k < n && k < SOURCE_BROKEN_KEPT; k++) {
+            const char *text = source_sentence(source, k);
+            fprintf(stderr, "broken, left out: %s\n", text ? text : "");
+        }
+        if (n > SOURCE_BROKEN_KEPT)
+            fprintf(stderr, "broken, left out: %lld more\n", (long long)(n - SOURCE_BROKEN_KEPT));
+    }
+}

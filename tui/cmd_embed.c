@@ -80,6 +80,7 @@ static int embed(const char *runs, const char *word, const struct embed_options 
         rc = write_features(m, split, out, e);
     if (rc == 0)
         rc = write_labels(m, split, out, e);
+    cmd_name_broken(embed_data(m));
     embed_close(m);
     return rc;
 }

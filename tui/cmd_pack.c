@@ -13,7 +13,7 @@
 #include "tui/cmd.h"
 #include "tui/format.h"
 
-enum { SIZE = 256, BAR = 30, LINE_SECONDS = 10, NAMED = 1000 };
+enum { SIZE = 256, BAR = 30, LINE_SECONDS = 10 };
 
 static volatile sig_atomic_t caught;
 
@@ -70,20 +70,6 @@ static int tell(void *context, const struct pack_progress *p)
     return 0;
 }
 
-static void name_broken(const struct dataset *d)
-{
-    for (int s = 0; s < SPLIT_COUNT; s++) {
-        struct source *source = d->split[s].source;
-        int64_t n = source ? source_broken(source) : 0;
-        for (int64_t k = 0; k < n && k < NAMED; k++) {
-            const char *text = source_sentence(source, k);
-            fprintf(stderr, "left out: %s\n", text ? text : "");
-        }
-        if (n > NAMED)
-            fprintf(stderr, "left out: %" PRId64 " more\n", n - NAMED);
-    }
-}
-
 static int pack(const char *spec, const char *path, int size, int threads, struct error *e)
 {
     struct dataset d;
@@ -98,7 +84,7 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     int rc = pack_write(&d, &o, &made, e);
     if (showing.terminal)
         fputc('\n', stderr);
-    name_broken(&d);
+    cmd_name_broken(&d);
     text_clean(shown, sizeof shown, path);
     text_clean(name, sizeof name, d.name);
     int64_t left_out = made.broken;

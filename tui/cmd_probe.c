@@ -101,6 +101,8 @@ int cmd_probe(int argc, char **argv)
         rc = print_json(path, m, &s);
     else
         print_table(path, m, &s);
+    if (m)
+        cmd_name_broken(embed_data(m));
     embed_close(m);
     return cmd_complain(rc, &e);
 }
