@@ -103,7 +103,7 @@ int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset
     if (k->argument && (argument ? !argument[0] : k->argument[0] != '['))
         return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
 
-    struct source *source = NULL;
+    struct pictures *source = NULL;
     int rc = k->open(argument, seed, out, e);
     if (rc == 0) {
         snprintf(out->name, sizeof out->name, "%s", spec);
@@ -113,7 +113,7 @@ int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset
     }
     if (rc == 0 && out->std[0] == 0.0f) {
         if (source)
-            rc = source_measure(source, out->height, out->width, out->mean, out->std, e);
+            rc = pictures_measure(source, out->height, out->width, out->mean, out->std, e);
         else
             measure(out);
     }
@@ -128,7 +128,7 @@ void dataset_close(struct dataset *d)
         if (!d->split[s].source) // its labels are its own
             free(d->split[s].labels);
         free(d->split[s].images);
-        source_free(d->split[s].source);
+        pictures_free(d->split[s].source);
     }
     memset(d, 0, sizeof *d);
 }
@@ -143,7 +143,7 @@ uint32_t dataset_crc(const struct dataset *d)
 
 void dataset_size(const struct dataset *d, enum split s, int64_t i, int *height, int *width)
 {
-    const struct source *source = d->split[s].source;
+    const struct pictures *source = d->split[s].source;
     *height = source ? source->size[i].height : d->height;
     *width = source ? source->size[i].width : d->width;
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "data/source.h"
+#include "data/pictures.h"
 #include "metrics/error.h"
 
 enum split { SPLIT_TRAIN, SPLIT_TEST, SPLIT_COUNT };
@@ -15,7 +15,7 @@ struct dataset_split {
     int64_t n;
     uint8_t *images; // n * channels * height * width, NCHW; NULL where there is a source
     int32_t *labels; // n class indices, -1 for an image without one; NULL where the set has none
-    struct source *source; // images of any size that are read when they are needed; or NULL
+    struct pictures *source; // images of any size that are read when they are needed; or NULL
 };
 
 struct dataset {

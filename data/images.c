@@ -19,10 +19,10 @@
 enum { SIDE = 224 };
 
 struct images_source {
-    struct source base;
+    struct pictures base;
     int root; // the open folder that paths begin at
     struct folder folder;
-    struct source_size *size;
+    struct pictures_size *size;
     int32_t *label;
     uint8_t *kind; // orientation, and above it the kind of file
 };
@@ -30,11 +30,11 @@ struct images_source {
 // --- reading one ---
 
 struct images_reader {
-    struct source *source; // first, see data/source.h
+    struct pictures *source; // first, see data/pictures.h
     struct decoder *decoder;
 };
 
-static int reader_new(struct source *s, struct source_reader **out, struct error *e)
+static int reader_new(struct pictures *s, struct pictures_reader **out, struct error *e)
 {
     struct images_reader *r = calloc(1, sizeof *r);
     if (!r)
@@ -44,18 +44,18 @@ static int reader_new(struct source *s, struct source_reader **out, struct error
         free(r);
         return -1;
     }
-    *out = (struct source_reader *)r;
+    *out = (struct pictures_reader *)r;
     return 0;
 }
 
-static void reader_free(struct source_reader *reader)
+static void reader_free(struct pictures_reader *reader)
 {
     struct images_reader *r = (struct images_reader *)reader;
     decoder_free(r->decoder);
     free(r);
 }
 
-static int read_one(struct source_reader *reader, int64_t i, const struct box *crop, int crops,
+static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
                     int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
 {
     struct images_reader *r = (struct images_reader *)reader;
@@ -76,16 +76,16 @@ static int read_one(struct source_reader *reader, int64_t i, const struct box *c
     return decoder_run(r->decoder, &head, data, n, crop, crops, out_h, out_w, picture, box, e);
 }
 
-static void name_of(const struct source *base, int64_t i, char *text, size_t size)
+static void name_of(const struct pictures *base, int64_t i, char *text, size_t size)
 {
     const struct images_source *s = (const struct images_source *)base;
     snprintf(text, size, "%s", folder_path(&s->folder, i));
 }
 
-static void free_source(struct source *base)
+static void free_source(struct pictures *base)
 {
     struct images_source *s = (struct images_source *)base;
-    source_release(&s->base);
+    pictures_release(&s->base);
     folder_free(&s->folder);
     free(s->size);
     free(s->label);
@@ -95,8 +95,8 @@ static void free_source(struct source *base)
     free(s);
 }
 
-static const struct source_ops images_ops = {reader_new, read_one, reader_free, name_of,
-                                             free_source};
+static const struct pictures_ops images_ops = {reader_new, read_one, reader_free, name_of,
+                                               free_source};
 
 // --- opening all ---
 
@@ -124,7 +124,7 @@ static void look_at(void *context, int64_t i)
         error_set(&why, "cannot be opened: %s", strerror(errno));
     else if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && decode_head(fd, &head, &why) == 0) {
         decode_upright(&head, &height, &width);
-        s->size[i] = (struct source_size){height, width};
+        s->size[i] = (struct pictures_size){height, width};
         s->kind[i] = (uint8_t)(head.kind << 4 | head.orientation);
         l->look[i].bytes = st.st_size;
     }
@@ -141,7 +141,7 @@ static void compact(struct images_source *s, struct look *look)
     int64_t n = 0;
     for (int64_t i = 0; i < f->n; i++) {
         if (look[i].bytes < 0) {
-            source_drop(&s->base, folder_path(f, i), look[i].why ? look[i].why : "out of memory");
+            pictures_drop(&s->base, folder_path(f, i), look[i].why ? look[i].why : "out of memory");
             continue;
         }
         f->file[n] = f->file[i];
@@ -184,7 +184,7 @@ static int look_at_all(struct images_source *s, struct error *e)
     for (size_t i = 0; i < n; i++)
         free(l.look[i].why);
     free(l.look);
-    return source_init(&s->base, e);
+    return pictures_init(&s->base, e);
 }
 
 // One split: NAME below the open folder.
@@ -202,7 +202,7 @@ static int open_split(int root, const char *name, const struct folder *known,
     if (rc == 0)
         rc = look_at_all(s, e);
     if (rc == 0)
-        rc = source_check(&s->base, e);
+        rc = pictures_check(&s->base, e);
     if (rc < 0) {
         free_source(&s->base);
         return -1;
@@ -259,7 +259,7 @@ int images_open(const char *dir, uint64_t seed, struct dataset *out, struct erro
 
 int images_opened(const struct dataset *d)
 {
-    const struct source *s = d->split[SPLIT_TRAIN].source;
+    const struct pictures *s = d->split[SPLIT_TRAIN].source;
     return s && s->ops == &images_ops;
 }
 

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "data/dataset.h"
-#include "data/source.h"
+#include "data/pictures.h"
 #include "metrics/error.h"
 
 // A folder with train/ and val/ or test/, each with a folder per class, or a folder per class

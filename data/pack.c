@@ -17,34 +17,34 @@
 enum { SIDE = 224 };
 
 struct pack_source {
-    struct source base;
+    struct pictures base;
     const uint8_t *map;
     size_t map_size;
     uint64_t *at;
-    struct source_size *size;
+    struct pictures_size *size;
     int32_t *label;
 };
 
 struct pack_reader {
-    struct source *source; // first, see data/source.h
+    struct pictures *source; // first, see data/pictures.h
 };
 
-static int reader_new(struct source *s, struct source_reader **out, struct error *e)
+static int reader_new(struct pictures *s, struct pictures_reader **out, struct error *e)
 {
     struct pack_reader *r = malloc(sizeof *r);
     if (!r)
         return error_set(e, "out of memory");
     r->source = s;
-    *out = (struct source_reader *)r;
+    *out = (struct pictures_reader *)r;
     return 0;
 }
 
-static void reader_free(struct source_reader *r)
+static void reader_free(struct pictures_reader *r)
 {
     free(r);
 }
 
-static int read_one(struct source_reader *reader, int64_t i, const struct box *crop, int crops,
+static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
                     int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
 {
     const struct pack_source *s = (struct pack_source *)((struct pack_reader *)reader)->source;
@@ -59,15 +59,15 @@ static int read_one(struct source_reader *reader, int64_t i, const struct box *c
     return 0;
 }
 
-static void name_of(const struct source *base, int64_t i, char *text, size_t size)
+static void name_of(const struct pictures *base, int64_t i, char *text, size_t size)
 {
     snprintf(text, size, "image %" PRId64, i);
 }
 
-static void free_source(struct source *base)
+static void free_source(struct pictures *base)
 {
     struct pack_source *s = (struct pack_source *)base;
-    source_release(base);
+    pictures_release(base);
     if (s->map)
         munmap((void *)(uintptr_t)s->map, s->map_size);
     free(s->at);
@@ -76,7 +76,8 @@ static void free_source(struct source *base)
     free(s);
 }
 
-static const struct source_ops pack_ops = {reader_new, read_one, reader_free, name_of, free_source};
+static const struct pictures_ops pack_ops = {reader_new, read_one, reader_free, name_of,
+                                             free_source};
 
 // --- opening ---
 
@@ -118,7 +119,7 @@ static int take_entry(struct pack_source *s, int64_t i, const struct pack_entry 
             e, "%.300s is damaged: image %" PRId64 " of %dx%d pixels cannot lie at byte %" PRIu64,
             path, i, x->width, x->height, x->at);
     s->at[i] = x->at;
-    s->size[i] = (struct source_size){x->height, x->width};
+    s->size[i] = (struct pictures_size){x->height, x->width};
     s->label[i] = h->classes ? x->label : -1;
     return 0;
 }
@@ -138,7 +139,7 @@ static int open_split(int fd, const struct pack_head *h, size_t file, enum split
     s->size = malloc(n * sizeof *s->size);
     s->label = malloc(n * sizeof *s->label);
     void *map = mmap(NULL, file, PROT_READ, MAP_SHARED, fd, 0);
-    int rc = source_init(&s->base, e);
+    int rc = pictures_init(&s->base, e);
     if (map == MAP_FAILED)
         rc = error_set(e, "cannot map %.300s into memory: %s", path, strerror(errno));
     else

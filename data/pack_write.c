@@ -52,7 +52,7 @@ struct packing {
 // ---------------------------------------------------------------- images
 
 // Image k of both splits: whose it is.
-static struct source *source_at(const struct packing *p, int64_t k, int64_t *i)
+static struct pictures *pictures_at(const struct packing *p, int64_t k, int64_t *i)
 {
     int64_t n = p->head.planned[SPLIT_TRAIN];
     *i = k < n ? k : k - n;
@@ -83,8 +83,8 @@ static int shrink(const struct picture *picture, const struct box *box, int heig
 }
 
 // Image i as it goes into the file. A broken one has no pixels; -1: it is not its fault.
-static int make(const struct packing *p, struct source_reader *reader, struct source *s, int64_t i,
-                struct place *out, struct error *e)
+static int make(const struct packing *p, struct pictures_reader *reader, struct pictures *s,
+                int64_t i, struct place *out, struct error *e)
 {
     struct picture picture;
     struct box whole = {0, 0, s->size[i].height, s->size[i].width}, box;
@@ -95,7 +95,7 @@ static int make(const struct packing *p, struct source_reader *reader, struct so
     out->record = (struct pack_record){PACK_RECORD, 0, 0, s->labels ? s->labels[i] : -1, 0};
     out->pixel = NULL;
     if (height > 65535 || width > 65535 ||
-        source_try(reader, i, &whole, 1, height, width, &picture, &box, &why) < 0)
+        pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why) < 0)
         return 0;
     size_t bytes = 3 * (size_t)height * (size_t)width;
     out->pixel = malloc(bytes);
@@ -123,16 +123,16 @@ static int claim(struct packing *p, int64_t n, int64_t *k)
 static void *work(void *argument)
 {
     struct packing *p = argument;
-    struct source_reader *reader[SPLIT_COUNT] = {0};
+    struct pictures_reader *reader[SPLIT_COUNT] = {0};
     struct error why = {""};
     int64_t k, n = p->head.planned[SPLIT_TRAIN] + p->head.planned[SPLIT_TEST];
     int rc = 0;
     for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
         if (p->d->split[s].source)
-            rc = source_reader_new(p->d->split[s].source, &reader[s], &why);
+            rc = pictures_reader_new(p->d->split[s].source, &reader[s], &why);
     while (claim(p, n, &k)) {
         int64_t i;
-        struct source *s = source_at(p, k, &i);
+        struct pictures *s = pictures_at(p, k, &i);
         struct place *to = &p->place[k % p->places];
         struct place made = {0};
         if (rc == 0)
@@ -146,7 +146,7 @@ static void *work(void *argument)
         pthread_mutex_unlock(&p->lock);
     }
     for (int s = 0; s < SPLIT_COUNT; s++)
-        source_reader_free(reader[s]);
+        pictures_reader_free(reader[s]);
     return NULL;
 }
 
@@ -193,7 +193,7 @@ static int record_holds(struct packing *p, uint64_t at, uint64_t file, int64_t k
                         struct pack_record *r, uint8_t **pixel, size_t *room)
 {
     int64_t i;
-    const struct source *s = source_at(p, k, &i);
+    const struct pictures *s = pictures_at(p, k, &i);
     if (pread(p->fd, r, sizeof *r, (off_t)at) != (ssize_t)sizeof *r || r->magic != PACK_RECORD ||
         r->height < 0 || r->width < 0 || r->height > 65535 || r->width > 65535 ||
         r->label != (s->labels ? s->labels[i] : -1))
@@ -268,7 +268,7 @@ static int write_images(struct packing *p, struct error *e)
                 count(p, &got.record);
             for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
                 if (p->d->split[s].source)
-                    rc = source_check(p->d->split[s].source, e);
+                    rc = pictures_check(p->d->split[s].source, e);
             k++;
             pthread_mutex_lock(&p->lock);
             p->written = k;
@@ -371,7 +371,7 @@ static int prepare(struct packing *p, struct error *e)
     memcpy(h->mean, d->mean, sizeof h->mean);
     memcpy(h->std, d->std, sizeof h->std);
     for (int s = 0; s < SPLIT_COUNT; s++) {
-        const struct source *source = d->split[s].source;
+        const struct pictures *source = d->split[s].source;
         h->planned[s] = source ? source->n : 0;
         h->source_crc[s] = source ? source->crc : 0;
         p->progress.n += h->planned[s];

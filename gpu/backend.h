@@ -21,7 +21,7 @@ struct backend {
                       const float *mean, const float *std, int changing, struct images **out,
                       struct error *e);
     // NULL: the device takes images from memory only, and gpu/staged.c puts them there.
-    int (*images_from)(struct device *d, struct source *source, int h, int w, const float *mean,
+    int (*images_from)(struct device *d, struct pictures *source, int h, int w, const float *mean,
                        const float *std, struct images **out, struct error *e);
     void (*images_free)(struct images *s);
     int (*compile)(struct device *d, const struct net *net, const struct plan_options *o,

@@ -103,7 +103,7 @@ int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h,
     return d->backend->images_new(d, pixels, n, c, h, w, mean, std, 0, out, e);
 }
 
-int images_from(struct device *d, struct source *source, int h, int w, const float *mean,
+int images_from(struct device *d, struct pictures *source, int h, int w, const float *mean,
                 const float *std, struct images **out, struct error *e)
 {
     if (!d->backend->images_from)

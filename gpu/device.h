@@ -64,9 +64,9 @@ int device_spectrum(struct device *d, const struct moments *m, double *sigma, do
 // mean and std are of pixels in [0, 1], c of each.
 int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
                const float *mean, const float *std, struct images **out, struct error *e);
-// The same of images that are read when they are needed (data/source.h; it must stay until
+// The same of images that are read when they are needed (data/pictures.h; it must stay until
 // images_free), in colour, seen through views of h x w: crop boxes are in pixels of each image.
-int images_from(struct device *d, struct source *source, int h, int w, const float *mean,
+int images_from(struct device *d, struct pictures *source, int h, int w, const float *mean,
                 const float *std, struct images **out, struct error *e);
 // A split of a data set, whichever of both it is.
 int images_of(struct device *d, const struct dataset *data, enum split split, struct images **out,

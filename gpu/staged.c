@@ -13,7 +13,7 @@ enum { POLITE = 5, VIEWS = 2, CHANNELS = 3, THREADS_MAX = 256 };
 struct staged {
     struct images base;
     struct device *device;
-    struct source *source;
+    struct pictures *source;
     int h, w, batch; // batch 0: no memory yet
     float mean[CHANNELS], std[CHANNELS];
     struct pixel_pool *pool, *plain; // training; evaluation
@@ -25,7 +25,7 @@ struct staged {
     double waited;
 };
 
-int staged_new(struct device *d, struct source *source, int h, int w, const float *mean,
+int staged_new(struct device *d, struct pictures *source, int h, int w, const float *mean,
                const float *std, struct images **out, struct error *e)
 {
     struct staged *s = calloc(1, sizeof *s);

@@ -6,7 +6,7 @@
 
 #include "gpu/backend.h"
 
-int staged_new(struct device *d, struct source *source, int h, int w, const float *mean,
+int staged_new(struct device *d, struct pictures *source, int h, int w, const float *mean,
                const float *std, struct images **out, struct error *e);
 void staged_free(struct images *s);
 

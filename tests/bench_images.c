@@ -21,11 +21,11 @@ static double now(void)
 }
 
 // Both views of an image, as the pool's threads make them.
-static int one(const struct dataset *d, struct source_reader *r, struct pixel_scratch *s,
+static int one(const struct dataset *d, struct pictures_reader *r, struct pixel_scratch *s,
                int64_t step, int64_t i, float *out, struct error *e)
 {
-    const struct source *source = d->split[SPLIT_TRAIN].source;
-    const struct source_size *size = &source->size[i];
+    const struct pictures *source = d->split[SPLIT_TRAIN].source;
+    const struct pictures_size *size = &source->size[i];
     struct augment_view view[2];
     struct box crop[2], box[2];
     struct picture picture;
@@ -34,7 +34,7 @@ static int one(const struct dataset *d, struct source_reader *r, struct pixel_sc
                      &view[v]);
         crop[v] = (struct box){view[v].top, view[v].left, view[v].height, view[v].width};
     }
-    if (source_read(r, i, crop, 2, SIDE, SIDE, &picture, box, e) < 0)
+    if (pictures_read(r, i, crop, 2, SIDE, SIDE, &picture, box, e) < 0)
         return -1;
     for (int v = 0; v < 2; v++)
         if (pixel_view_of(s, &picture, &box[v], &view[v], d->mean, d->std, 0,
@@ -46,7 +46,7 @@ static int one(const struct dataset *d, struct source_reader *r, struct pixel_sc
 static int run(const char *spec, int images, struct error *e)
 {
     struct dataset d;
-    struct source_reader *r = NULL;
+    struct pictures_reader *r = NULL;
     struct pixel_scratch *s = NULL;
     struct pixel_shape shape = {3, SIDE, SIDE, SIDE, SIDE};
     float *out = malloc(2 * IMAGE * sizeof *out);
@@ -57,8 +57,9 @@ static int run(const char *spec, int images, struct error *e)
         free(out);
         return -1;
     }
-    struct source *source = d.split[SPLIT_TRAIN].source;
-    int rc = source ? source_reader_new(source, &r, e) : error_set(e, "%s is held in memory", spec);
+    struct pictures *source = d.split[SPLIT_TRAIN].source;
+    int rc =
+        source ? pictures_reader_new(source, &r, e) : error_set(e, "%s is held in memory", spec);
     if (rc == 0)
         rc = pixel_scratch_new(&shape, &s, e);
     for (int i = -WARM_UP; i < images && rc == 0; i++) {
@@ -68,7 +69,7 @@ static int run(const char *spec, int images, struct error *e)
     }
     if (rc == 0)
         printf("who=%.*s images_s=%.2f\n", (int)strcspn(spec, ":"), spec, images / (now() - begun));
-    source_reader_free(r);
+    pictures_reader_free(r);
     pixel_scratch_free(s);
     dataset_close(&d);
     free(out);

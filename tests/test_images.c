@@ -13,7 +13,7 @@
 
 #include "data/dataset.h"
 #include "data/pack.h"
-#include "data/source.h"
+#include "data/pictures.h"
 #include "gpu/cpu/pixel_pool.h"
 #include "gpu/device.h"
 #include "gpu/staged.h"
@@ -106,7 +106,7 @@ Test(images, classes_and_splits)
     dataset_size(&d, SPLIT_TRAIN, 1, &h, &w);
     cr_expect(h == 51 && w == 89, "%dx%d", w, h);
     cr_expect(d.mean[0] > 0.3f && d.mean[0] < 0.7f && d.std[0] > 0.05f);
-    cr_expect_eq(source_broken(train->source), 0);
+    cr_expect_eq(pictures_broken(train->source), 0);
     uint32_t crc = dataset_crc(&d);
     dataset_close(&d);
     cr_assert_eq(open_set("images", dir, &d, &e), 0, "%s", e.text);
@@ -177,7 +177,7 @@ Test(images, too_many_broken)
 enum { BATCH = 12 };
 
 // Both views of a batch, on so many threads: 2 x BATCH x 3 x VIEW x VIEW floats, malloc'd.
-static float *load(struct source *s, int threads, int64_t at, struct error *e)
+static float *load(struct pictures *s, int threads, int64_t at, struct error *e)
 {
     struct pixel_shape shape = {3, VIEW, VIEW, VIEW, VIEW};
     static const float zero[3] = {0, 0, 0}, one[3] = {1, 1, 1};
@@ -222,7 +222,7 @@ Test(images, broken_ones_are_replaced_the_same_way)
     snprintf(path, sizeof path, "%s/train/bee/000.jpg", dir);
     cut(path, 900);
     cr_assert_eq(open_set("images", dir, &d, &e), 0, "%s", e.text);
-    struct source *s = d.split[SPLIT_TRAIN].source;
+    struct pictures *s = d.split[SPLIT_TRAIN].source;
     cr_assert_eq(s->n, 120);
     float *one = load(s, 1, 36, &e);
     cr_assert_not_null(one, "%s", e.text);
@@ -233,9 +233,9 @@ Test(images, broken_ones_are_replaced_the_same_way)
         free(more);
     }
     free(one);
-    cr_expect_eq(source_broken(s), 1);
-    cr_expect_not_null(strstr(source_sentence(s, 0), "train/bee/000.jpg: is damaged"));
-    cr_expect_null(source_sentence(s, 1));
+    cr_expect_eq(pictures_broken(s), 1);
+    cr_expect_not_null(strstr(pictures_sentence(s, 0), "train/bee/000.jpg: is damaged"));
+    cr_expect_null(pictures_sentence(s, 1));
     // A second one in 120 is too many.
     snprintf(path, sizeof path, "%s/train/cat/001.jpg", dir);
     cut(path, 900);
@@ -494,7 +494,7 @@ Test(images, photographs)
     snprintf(path, sizeof path, "%s/photographs", dir);
     cr_assert_eq(symlink(PHOTOGRAPHS, path), 0);
     cr_assert_eq(open_set("images", dir, &d, &e), 0, "%s", e.text);
-    struct source *s = d.split[SPLIT_TRAIN].source;
+    struct pictures *s = d.split[SPLIT_TRAIN].source;
     cr_assert_geq(s->n, 15);
     float *view = load(s, 2, 0, &e);
     cr_assert_not_null(view, "%s", e.text);
@@ -504,7 +504,7 @@ Test(images, photographs)
         high = fmax(high, (double)view[i]);
     }
     cr_expect(low >= 0 && low < 0.1 && high > 0.9 && high <= 1, "%g to %g", low, high);
-    cr_expect_eq(source_broken(s), 0);
+    cr_expect_eq(pictures_broken(s), 0);
     free(view);
     dataset_close(&d);
     snprintf(path, sizeof path, "%s.pack", dir);
@@ -542,7 +542,7 @@ static void measure(struct device *d, const struct dataset *data, struct images 
     for (int step = 0; step < 2; step++) {
         for (int i = 0; i < BATCH; i++) {
             index[i] = 3 * i + step;
-            const struct source_size *size = &data->split[SPLIT_TRAIN].source->size[index[i]];
+            const struct pictures_size *size = &data->split[SPLIT_TRAIN].source->size[index[i]];
             for (int v = 0; v < 2; v++)
                 augment_draw(augment_find("simsiam"), 1, step, index[i], v, 3, size->height,
                              size->width, &view[v][i]);

@@ -198,10 +198,10 @@ void report_broken(struct trainer *tr)
 {
     enum { NAMED = 20 };
     for (int s = 0; s < SPLIT_COUNT; s++) {
-        struct source *source = tr->setup.data.split[s].source;
-        int64_t n = source ? source_broken(source) : 0;
+        struct pictures *source = tr->setup.data.split[s].source;
+        int64_t n = source ? pictures_broken(source) : 0;
         for (int64_t *told = &tr->told_broken[s]; *told < n; ++*told) {
-            const char *sentence = source_sentence(source, *told);
+            const char *sentence = pictures_sentence(source, *told);
             if (*told < NAMED)
                 report_warning(tr, "broken image %" PRId64 ", left out: %s", *told + 1,
                                sentence ? sentence : "");

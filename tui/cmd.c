@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/dataset.h"
 #include "metrics/text.h"
 #include "tui/commands.h"
 
@@ -105,13 +106,13 @@ int cmd_print_json(json_t *object)
 void cmd_name_broken(const struct dataset *d)
 {
     for (int s = 0; s < SPLIT_COUNT; s++) {
-        struct source *source = d->split[s].source;
-        int64_t n = source ? source_broken(source) : 0;
-        for (int64_t k = 0; k < n && k < SOURCE_BROKEN_KEPT; k++) {
-            const char *text = source_sentence(source, k);
+        struct pictures *source = d->split[s].source;
+        int64_t n = source ? pictures_broken(source) : 0;
+        for (int64_t k = 0; k < n && k < PICTURES_BROKEN_KEPT; k++) {
+            const char *text = pictures_sentence(source, k);
             fprintf(stderr, "broken, left out: %s\n", text ? text : "");
         }
-        if (n > SOURCE_BROKEN_KEPT)
-            fprintf(stderr, "broken, left out: %lld more\n", (long long)(n - SOURCE_BROKEN_KEPT));
+        if (n > PICTURES_BROKEN_KEPT)
+            fprintf(stderr, "broken, left out: %lld more\n", (long long)(n - PICTURES_BROKEN_KEPT));
     }
 }

@@ -4,7 +4,6 @@
 
 #include <jansson.h>
 
-#include "data/dataset.h"
 #include "metrics/error.h"
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2, CMD_GO_ON = -1 };
@@ -26,6 +25,7 @@ int cmd_parse(int *argc, char **argv, const struct cmd_option *option, int least
 int cmd_complain(int code, const struct error *e);
 
 // Images that turned out to be broken, a line each on stderr.
+struct dataset;
 void cmd_name_broken(const struct dataset *d);
 
 // A number that does not exist is null.

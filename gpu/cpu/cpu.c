@@ -126,12 +126,12 @@ static void cpu_images_free(struct images *images)
 {
     struct cpu_images *s = (struct cpu_images *)images;
     for (int t = 0; t < s->readers; t++)
-        source_reader_free(s->reader[t]);
+        pictures_reader_free(s->reader[t]);
     free(s->reader);
     free(s);
 }
 
-static int cpu_images_from(struct device *device, struct source *source, int h, int w,
+static int cpu_images_from(struct device *device, struct pictures *source, int h, int w,
                            const float *mean, const float *std, struct images **out,
                            struct error *e)
 {
@@ -143,7 +143,7 @@ static int cpu_images_from(struct device *device, struct source *source, int h, 
     s->reader = calloc((size_t)threads, sizeof *s->reader);
     int rc = s->reader ? 0 : error_set(e, "out of memory opening the images");
     for (; rc == 0 && s->readers < threads; s->readers++)
-        rc = source_reader_new(source, &s->reader[s->readers], e);
+        rc = pictures_reader_new(source, &s->reader[s->readers], e);
     if (rc < 0) {
         cpu_images_free(*out);
         *out = NULL;

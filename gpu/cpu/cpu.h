@@ -19,8 +19,8 @@ struct cpu_images {
     int64_t n;
     int c, h, w;
     float mean[3], std[3];
-    struct source *source;         // then there are no pixels, and h x w are those of views
-    struct source_reader **reader; // one a thread of the device, for evaluation
+    struct pictures *source;         // then there are no pixels, and h x w are those of views
+    struct pictures_reader **reader; // one a thread of the device, for evaluation
     int readers;
 };
 
@@ -101,7 +101,7 @@ enum { SLOT_EVALUATE = PIXEL_POOL_DEPTH, SLOTS };
 struct feed {
     struct pixel_pool *pool; // made for the first set of images
     struct pixel_shape shape;
-    struct source *source;          // of what is queued, or NULL
+    struct pictures *source;        // of what is queued, or NULL
     struct pixel_scratch **scratch; // one a thread, for evaluation
     dnnl_memory_desc_t md;          // of the staging memory: row major, the plan's type
     void *staged[SLOTS][VIEWS];

@@ -139,9 +139,9 @@ static int plain_view(struct cpu_plan *p, const struct cpu_images *s, int64_t i,
     int bf16 = p->type == TYPE_BF16;
     augment_identity(s->h, s->w, &whole);
     if (s->source) {
-        source_centre(s->source, i, f->shape.out_h, f->shape.out_w, &crop);
-        if (source_read(s->reader[thread], i, &crop, 1, f->shape.out_h, f->shape.out_w, &picture,
-                        &box, e) < 0)
+        pictures_centre(s->source, i, f->shape.out_h, f->shape.out_w, &crop);
+        if (pictures_read(s->reader[thread], i, &crop, 1, f->shape.out_h, f->shape.out_w, &picture,
+                          &box, e) < 0)
             return -1;
         return pixel_view_of(work, &picture, &box, &whole, s->mean, s->std, bf16, out, e);
     }

@@ -32,7 +32,7 @@ struct slot {
 // What a thread works with.
 struct bench {
     struct pixel_scratch *scratch;
-    struct source_reader *reader; // of a source
+    struct pictures_reader *reader; // of a source
 };
 
 struct worker {
@@ -44,7 +44,7 @@ struct worker {
 struct pixel_pool {
     struct pixel_shape shape;
     int nice, max_batch, run; // run: views a claim
-    struct source *source;    // or NULL: images lie in memory
+    struct pictures *source;  // or NULL: images lie in memory
     struct bench bench;       // of the caller, who helps in wait
     struct worker *worker;
     int workers; // started
@@ -71,10 +71,10 @@ static int make_images(const struct pixel_pool *p, const struct slot *s, const s
             const struct augment_view *a = &s->view[v][k];
             crop[v] = (struct box){a->top, a->left, a->height, a->width};
             if (s->plain >> v & 1)
-                source_centre(p->source, s->index[k], sh->out_h, sh->out_w, &crop[v]);
+                pictures_centre(p->source, s->index[k], sh->out_h, sh->out_w, &crop[v]);
         }
-        if (source_read(bench->reader, s->index[k], crop, views, sh->out_h, sh->out_w, &picture,
-                        box, e) < 0)
+        if (pictures_read(bench->reader, s->index[k], crop, views, sh->out_h, sh->out_w, &picture,
+                          box, e) < 0)
             return -1;
         int rc = 0;
         for (int v = 0; v < views && rc == 0; v++)
@@ -236,16 +236,16 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
     return 0;
 }
 
-int pixel_pool_source(struct pixel_pool *p, struct source *source, struct error *e)
+int pixel_pool_source(struct pixel_pool *p, struct pictures *source, struct error *e)
 {
     if (p->source || p->queued)
         return error_set(e, "this pool has its images already");
     if (p->shape.c != 3)
         return error_set(e, "colour images do not fit a network for %d channel", p->shape.c);
     // No worker looks at its reader before a batch is queued.
-    int rc = source_reader_new(source, &p->bench.reader, e);
+    int rc = pictures_reader_new(source, &p->bench.reader, e);
     for (int i = 0; i < p->workers && rc == 0; i++)
-        rc = source_reader_new(source, &p->worker[i].bench.reader, e);
+        rc = pictures_reader_new(source, &p->worker[i].bench.reader, e);
     if (rc == 0) {
         p->source = source;
         p->run = 1;
@@ -255,7 +255,7 @@ int pixel_pool_source(struct pixel_pool *p, struct source *source, struct error 
 
 static void bench_free(struct bench *b)
 {
-    source_reader_free(b->reader);
+    pictures_reader_free(b->reader);
     pixel_scratch_free(b->scratch);
 }
 

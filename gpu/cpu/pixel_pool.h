@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "data/augment.h"
-#include "data/source.h"
+#include "data/pictures.h"
 #include "gpu/cpu/pixels.h"
 #include "metrics/error.h"
 
@@ -43,8 +43,8 @@ int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int m
 
 // From here on images come from this source (3 channels, any size), which must stay; the pool's
 // shape is that of its views on both sides. A view's crop box is in pixels of its image; without
-// numbers a view is the image's middle (source_centre). Before the first batch only.
-int pixel_pool_source(struct pixel_pool *p, struct source *source, struct error *e);
+// numbers a view is the image's middle (pictures_centre). Before the first batch only.
+int pixel_pool_source(struct pixel_pool *p, struct pictures *source, struct error *e);
 
 // Queue a batch; work begins at once. -1 when two are queued already or the job cannot be worked
 // (index or crop box outside, batch too large); nothing is queued then. Allocates nothing.

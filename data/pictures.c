@@ -1,5 +1,5 @@
 // What sources share. The ledger is the only thing that changes, and only under its lock.
-#include "data/source.h"
+#include "data/pictures.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -13,19 +13,19 @@
 enum { MEASURED = 512, SHARES = 32, SENTENCE = 400 };
 #define CENTRE (224.0 / 256.0)
 
-int source_init(struct source *s, struct error *e)
+int pictures_init(struct pictures *s, struct error *e)
 {
     s->broken = calloc((size_t)s->n + 1, 1);
     if (!s->sentence)
-        s->sentence = calloc(SOURCE_BROKEN_KEPT, sizeof *s->sentence);
+        s->sentence = calloc(PICTURES_BROKEN_KEPT, sizeof *s->sentence);
     if (!s->broken || !s->sentence)
         return error_set(e, "out of memory for %" PRId64 " images", s->n);
     return 0;
 }
 
-void source_release(struct source *s)
+void pictures_release(struct pictures *s)
 {
-    for (int64_t i = 0; s->sentence && i < SOURCE_BROKEN_KEPT; i++)
+    for (int64_t i = 0; s->sentence && i < PICTURES_BROKEN_KEPT; i++)
         free(s->sentence[i]);
     free(s->sentence);
     free(s->broken);
@@ -33,26 +33,26 @@ void source_release(struct source *s)
 }
 
 // Under the lock, or before there are threads.
-static void remember(struct source *s, const char *name, const char *why)
+static void remember(struct pictures *s, const char *name, const char *why)
 {
     int64_t k = s->n_broken;
     char text[SENTENCE], clean[SENTENCE];
     snprintf(text, sizeof text, "%.200s: %.150s", name, why);
     text_clean(clean, sizeof clean, text);
-    if (s->sentence && k < SOURCE_BROKEN_KEPT)
+    if (s->sentence && k < PICTURES_BROKEN_KEPT)
         s->sentence[k] = strdup(clean);
     s->n_broken = k + 1;
 }
 
-void source_drop(struct source *s, const char *name, const char *why)
+void pictures_drop(struct pictures *s, const char *name, const char *why)
 {
     if (!s->sentence)
-        s->sentence = calloc(SOURCE_BROKEN_KEPT, sizeof *s->sentence);
+        s->sentence = calloc(PICTURES_BROKEN_KEPT, sizeof *s->sentence);
     remember(s, name, why);
     s->dropped++;
 }
 
-static void note_broken(struct source *s, int64_t i, const struct error *why)
+static void note_broken(struct pictures *s, int64_t i, const struct error *why)
 {
     char name[256];
     s->ops->name(s, i, name, sizeof name);
@@ -64,15 +64,15 @@ static void note_broken(struct source *s, int64_t i, const struct error *why)
     pthread_mutex_unlock(&s->lock);
 }
 
-int source_check(const struct source *s, struct error *e)
+int pictures_check(const struct pictures *s, struct error *e)
 {
     int64_t n = s->n_broken, of = s->n + s->dropped;
-    if (n * SOURCE_BROKEN_SHARE <= of)
+    if (n * PICTURES_BROKEN_SHARE <= of)
         return 0;
     char list[380] = "";
     size_t at = 0;
     int64_t k = 0;
-    for (; k < n && k < SOURCE_BROKEN_KEPT && s->sentence && s->sentence[k]; k++) {
+    for (; k < n && k < PICTURES_BROKEN_KEPT && s->sentence && s->sentence[k]; k++) {
         int more = snprintf(list + at, sizeof list - at, "%s%s", k ? "; " : "", s->sentence[k]);
         if (more < 0 || (size_t)more >= sizeof list - at) {
             list[at] = '\0'; // no half of a name
@@ -88,35 +88,35 @@ int source_check(const struct source *s, struct error *e)
         n, of, list, k ? "; " : "", n - k);
 }
 
-int source_reader_new(struct source *s, struct source_reader **out, struct error *e)
+int pictures_reader_new(struct pictures *s, struct pictures_reader **out, struct error *e)
 {
     *out = NULL;
     return s->ops->reader_new(s, out, e);
 }
 
-static struct source *source_of(const struct source_reader *r)
+static struct pictures *pictures_of(const struct pictures_reader *r)
 {
-    struct source *s;
+    struct pictures *s;
     memcpy(&s, r, sizeof s); // a reader begins with it
     return s;
 }
 
-void source_reader_free(struct source_reader *r)
+void pictures_reader_free(struct pictures_reader *r)
 {
     if (r)
-        source_of(r)->ops->reader_free(r);
+        pictures_of(r)->ops->reader_free(r);
 }
 
-void source_free(struct source *s)
+void pictures_free(struct pictures *s)
 {
     if (s)
         s->ops->free(s);
 }
 
-int source_try(struct source_reader *r, int64_t i, const struct box *crop, int crops, int out_h,
-               int out_w, struct picture *picture, struct box *box, struct error *why)
+int pictures_try(struct pictures_reader *r, int64_t i, const struct box *crop, int crops, int out_h,
+                 int out_w, struct picture *picture, struct box *box, struct error *why)
 {
-    struct source *s = source_of(r);
+    struct pictures *s = pictures_of(r);
     if (s->ops->read(r, i, crop, crops, out_h, out_w, picture, box, why) == 0)
         return 0;
     note_broken(s, i, why);
@@ -124,23 +124,23 @@ int source_try(struct source_reader *r, int64_t i, const struct box *crop, int c
 }
 
 // Image i with the crops of another.
-static int try_one(struct source_reader *r, int64_t i, int64_t instead_of, const struct box *crop,
+static int try_one(struct pictures_reader *r, int64_t i, int64_t instead_of, const struct box *crop,
                    int crops, int out_h, int out_w, struct picture *picture, struct box *box)
 {
-    struct source *s = source_of(r);
-    struct box share[SOURCE_CROPS];
+    struct pictures *s = pictures_of(r);
+    struct box share[PICTURES_CROPS];
     struct error why = {""};
     double y = (double)s->size[i].height / s->size[instead_of].height;
     double x = (double)s->size[i].width / s->size[instead_of].width;
     for (int k = 0; k < crops; k++)
         share[k] =
             (struct box){crop[k].top * y, crop[k].left * x, crop[k].height * y, crop[k].width * x};
-    return source_try(r, i, share, crops, out_h, out_w, picture, box, &why);
+    return pictures_try(r, i, share, crops, out_h, out_w, picture, box, &why);
 }
 
 // The next to try after image i, when `j` was the last: forwards and then backwards among
 // neighbours of the same class, then all. -1: none is left.
-static int64_t next_instead(const struct source *s, int64_t i, int64_t j, int *round)
+static int64_t next_instead(const struct pictures *s, int64_t i, int64_t j, int *round)
 {
     for (; *round < 3; (*round)++, j = *round == 2 ? -1 : i) {
         j += *round == 1 ? -1 : 1;
@@ -151,16 +151,16 @@ static int64_t next_instead(const struct source *s, int64_t i, int64_t j, int *r
     return -1;
 }
 
-int source_read(struct source_reader *r, int64_t i, const struct box *crop, int crops, int out_h,
-                int out_w, struct picture *picture, struct box *box, struct error *e)
+int pictures_read(struct pictures_reader *r, int64_t i, const struct box *crop, int crops,
+                  int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
 {
-    struct source *s = source_of(r);
+    struct pictures *s = pictures_of(r);
     int round = 0;
     for (int64_t j = i; j >= 0; j = next_instead(s, i, j, &round)) {
         if (try_one(r, j, i, crop, crops, out_h, out_w, picture, box) == 0)
             return 0;
         pthread_mutex_lock(&s->lock);
-        int rc = source_check(s, e);
+        int rc = pictures_check(s, e);
         pthread_mutex_unlock(&s->lock);
         if (rc < 0)
             return -1;
@@ -168,14 +168,14 @@ int source_read(struct source_reader *r, int64_t i, const struct box *crop, int 
     return error_set(e, "no image can be read");
 }
 
-int64_t source_broken(const struct source *s)
+int64_t pictures_broken(const struct pictures *s)
 {
     return s->n_broken;
 }
 
-const char *source_sentence(struct source *s, int64_t k)
+const char *pictures_sentence(struct pictures *s, int64_t k)
 {
-    if (k < 0 || k >= SOURCE_BROKEN_KEPT)
+    if (k < 0 || k >= PICTURES_BROKEN_KEPT)
         return NULL;
     pthread_mutex_lock(&s->lock);
     const char *text = s->sentence[k]; // once written it stays
@@ -183,7 +183,7 @@ const char *source_sentence(struct source *s, int64_t k)
     return text;
 }
 
-void source_centre(const struct source *s, int64_t i, int out_h, int out_w, struct box *out)
+void pictures_centre(const struct pictures *s, int64_t i, int out_h, int out_w, struct box *out)
 {
     double h = s->size[i].height, w = s->size[i].width;
     double by = fmin(h / out_h, w / out_w) * CENTRE;
@@ -192,10 +192,11 @@ void source_centre(const struct source *s, int64_t i, int out_h, int out_w, stru
     out->left = (w - out->width) / 2;
 }
 
-void source_plain(const struct source *s, int64_t i, int out_h, int out_w, struct augment_view *out)
+void pictures_plain(const struct pictures *s, int64_t i, int out_h, int out_w,
+                    struct augment_view *out)
 {
     struct box b;
-    source_centre(s, i, out_h, out_w, &b);
+    pictures_centre(s, i, out_h, out_w, &b);
     int h = (int)fmax(1, rint(b.height)), w = (int)fmax(1, rint(b.width));
     augment_identity(h, w, out);
     out->top = (s->size[i].height - h) / 2;
@@ -205,7 +206,7 @@ void source_plain(const struct source *s, int64_t i, int out_h, int out_w, struc
 // --- mean and deviation ---
 
 struct measuring {
-    struct source *s;
+    struct pictures *s;
     int out_h, out_w, failed;
     int64_t n;
     pthread_mutex_t lock;
@@ -217,26 +218,26 @@ struct measuring {
 static int measure_share(struct measuring *m, int64_t share, float *view, uint64_t count[3][256],
                          struct error *e)
 {
-    struct source *s = m->s;
+    struct pictures *s = m->s;
     size_t plane = (size_t)m->out_h * (size_t)m->out_w;
-    struct source_reader *reader = NULL;
+    struct pictures_reader *reader = NULL;
     struct resizer *resizer = NULL;
-    int rc = source_reader_new(s, &reader, e);
+    int rc = pictures_reader_new(s, &reader, e);
     if (rc == 0)
         rc = resizer_new(3, m->out_h, m->out_w, &resizer, e);
     for (int64_t k = share; rc == 0 && k < m->n; k += SHARES) {
         int64_t i = (int64_t)((__int128)k * s->n / m->n);
         struct picture picture;
         struct box crop, box;
-        source_centre(s, i, m->out_h, m->out_w, &crop);
-        rc = source_read(reader, i, &crop, 1, m->out_h, m->out_w, &picture, &box, e);
+        pictures_centre(s, i, m->out_h, m->out_w, &crop);
+        rc = pictures_read(reader, i, &crop, 1, m->out_h, m->out_w, &picture, &box, e);
         if (rc == 0)
             rc = resizer_run(resizer, &picture, &box, 1.0f, view, e);
         for (size_t j = 0; rc == 0 && j < 3 * plane; j++)
             count[j / plane][(int)fminf(255.0f, fmaxf(0.0f, view[j] + 0.5f))]++;
     }
     resizer_free(resizer);
-    source_reader_free(reader);
+    pictures_reader_free(reader);
     return rc;
 }
 
@@ -259,7 +260,8 @@ static void work_share(void *context, int64_t share)
     pthread_mutex_unlock(&m->lock);
 }
 
-int source_measure(struct source *s, int out_h, int out_w, float *mean, float *std, struct error *e)
+int pictures_measure(struct pictures *s, int out_h, int out_w, float *mean, float *std,
+                     struct error *e)
 {
     struct measuring m = {
         .s = s, .out_h = out_h, .out_w = out_w, .n = s->n < MEASURED ? s->n : MEASURED};
