@@ -7,6 +7,7 @@
 #
 #   STUDY=full|small   about 100 minutes on two cores (default), or about ten
 #   MINUTES=           begin no run after so many; what is there is reported, the rest made next time
+#   JOBS=              runs at a time, by default one a core: they do not wait for one another as threads do
 #   SHARE=100          percent of the steps of each run: for a quick look whether all works
 #   OUT=FOLDER         where table, report and calibration go when all is done (default: FOLDER)
 #   DATA=fashion-mnist the data set
@@ -19,8 +20,9 @@
 set -eu
 
 ssltop=$1 folder=$2
-STUDY=${STUDY:-full} SHARE=${SHARE:-100} MINUTES=${MINUTES:-} OUT=${OUT:-$folder} DATA=${DATA:-fashion-mnist}
+STUDY=${STUDY:-full} SHARE=${SHARE:-100} MINUTES=${MINUTES:-} JOBS=${JOBS:-$(nproc)} OUT=${OUT:-$folder} DATA=${DATA:-fashion-mnist}
 here=$(dirname "$0")
+threads=$((($(nproc) + JOBS - 1) / JOBS))
 batch=64
 case $STUDY in
 full)
@@ -49,10 +51,11 @@ runs=$folder/runs
 mkdir -p "$runs" "$OUT"
 [ -s "$table" ] || echo "name,stage,width,images,passes,schedule,lr,wd,seed,steps,loss,auc,rankme,zstd,probe,probe_lo,probe_hi,fast,knn,seconds" > "$table"
 
-pid=
-# shellcheck disable=SC2317
+pid='' jobs='' # the trainer of this job; all jobs
 leave() {
-    [ -z "$pid" ] || kill "$pid" 2> /dev/null || :
+    for p in $pid $jobs; do
+        kill "$p" 2> /dev/null || :
+    done
     exit 130
 }
 trap leave INT TERM HUP
@@ -63,16 +66,18 @@ row() {
 }
 
 finished() {
-    "$ssltop" runs --runs "$runs" --json | jq -r 'select(.state == "finished") | .name' | grep -qxF "$1"
+    [ -d "$runs/$1" ] && "$ssltop" runs --runs "$runs" --json | jq -r 'select(.state == "finished") | .name' | grep -qxF "$1"
 }
 
-# watched COMMAND...: run it, but end a training that has come to a stop (it would wait for somebody).
+# watched LOG COMMAND...: run it, but end a training that has come to a stop (it would wait for somebody).
 watched() {
-    "$@" > "$folder/last.log" 2>&1 &
+    log=$1
+    shift
+    "$@" > "$log" 2>&1 &
     pid=$!
     while kill -0 "$pid" 2> /dev/null; do
         sleep 1
-        ! grep -q 'not finite' "$folder/last.log" || kill "$pid" 2> /dev/null || :
+        ! grep -q 'not finite' "$log" || kill "$pid" 2> /dev/null || :
     done
     ended=0
     wait "$pid" || ended=1
@@ -89,30 +94,26 @@ measure() {
         [(map(select(.type == "run"))[0].dataset.n), ($s | map(.t) | max),
          ($last | map(.loss) | add / length), $e.auc, $e.rankme, $last[-1].zstd] |
         if all(type == "number") then map(tostring) | join(",") else empty end') || return 1
-    probe=$("$ssltop" probe "$1" --runs "$runs" --json) || return 1
+    probe=$("$ssltop" probe "$1" --runs "$runs" --threads "$threads" --json) || return 1
     probe=$(echo "$probe" | jq -er '
         [.linear.top1, .linear.lo, .linear.hi, .fast.top1, .knn.top1] |
         if all(type == "number") then map(tostring) | join(",") else empty end') || return 1
     echo "$log,$probe"
 }
 
-# train NAME STAGE WIDTH IMAGES SCHEDULE LR WD SEED STEPS
-train() {
-    made=$((made + 1))
-    row "$1" && return
-    [ -z "$MINUTES" ] || [ $(($(date +%s) - began)) -lt $((MINUTES * 60)) ] || return 0
+# make NAME STAGE WIDTH IMAGES SCHEDULE LR WD SEED STEPS: a run and its row
+make() {
     total=$(($9 * SHARE / 100))
     [ "$total" -ge 8 ] || total=8
     subset=
     [ "$4" = all ] || subset="--subset $4"
     if ! finished "$1"; then
         rm -rf "${runs:?}/$1" # half a run: a study has no pauses in its runs
-        echo "$(date +%H:%M:%S) $made/$planned $1"
         # shellcheck disable=SC2086
-        watched "$ssltop" train --headless --data "$DATA" --runs "$runs" --name "$1" --width "$3" $subset \
-            --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch \
+        watched "$folder/$1.log" "$ssltop" train --headless --data "$DATA" --runs "$runs" --name "$1" --width "$3" $subset \
+            --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch --threads "$threads" \
             --eval-every $((total / 4)) --checkpoint-every "$total" --keep 1 --calibration off || {
-            tail -n 3 "$folder/last.log" >&2
+            tail -n 3 "$folder/$1.log" >&2
             echo "study.sh: $1 failed; the study goes on without it" >&2
             return 0
         }
@@ -121,10 +122,41 @@ train() {
         echo "study.sh: $1 could not be measured; the study goes on without it" >&2
         return 0
     }
+    rm -f "$folder/$1.log"
     images=${words%%,*} words=${words#*,}
     seconds=${words%%,*} words=${words#*,}
     passes=$(awk "BEGIN { printf \"%.3g\", $total * $batch / $images }")
     echo "$1,$2,$3,$images,$passes,$5,$6,$7,$8,$total,$words,$seconds" >> "$table"
+}
+
+# Wait until fewer than $1 jobs are at work.
+until_fewer() {
+    while :; do
+        alive='' n=0
+        for p in $jobs; do
+            ! kill -0 "$p" 2> /dev/null || alive="$alive $p" n=$((n + 1))
+        done
+        jobs=$alive
+        [ "$n" -ge "$1" ] || return 0
+        sleep 1
+    done
+}
+
+# train NAME ...: make it in a job of its own, when there is room and unless it is there.
+train() {
+    made=$((made + 1))
+    ! row "$1" || return 0
+    until_fewer "$JOBS"
+    [ -z "$MINUTES" ] || [ $(($(date +%s) - began)) -lt $((MINUTES * 60)) ] || return 0
+    echo "$(date +%H:%M:%S) $made/$planned $1"
+    # shellcheck disable=SC2030
+    (
+        jobs=''
+        trap leave INT TERM HUP
+        make "$@"
+    ) &
+    # shellcheck disable=SC2031
+    jobs="$jobs $!"
 }
 
 count() {
@@ -143,6 +175,8 @@ for width in $widths; do
         done
     done
 done
+
+until_fewer 1
 
 first=${widths%% *} first=${first%:*}
 best=$(awk -F, -v w="$first" '$2 == "screening" && $3 == w && $15 > most { most = $15; best = $7 " " $8 }
@@ -170,6 +204,8 @@ for seed in $seeds; do
         done
     done
 done
+
+until_fewer 1
 
 # All or nothing reaches OUT, where the last study's may lie.
 calibration=$folder/calibration.json

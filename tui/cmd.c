@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/dataset.h"
@@ -85,6 +86,22 @@ int cmd_parse(int *argc, char **argv, const struct cmd_option *option, int least
     else if (words - 1 > most)
         error_set(&e, "%s: '%.60s' is one word too many", argv[0], argv[most + 1]);
     return e.text[0] ? cmd_complain(CMD_USAGE, &e) : CMD_GO_ON;
+}
+
+int cmd_threads(const char *text, int *threads)
+{
+    struct error e = {""};
+    char *end;
+    *threads = 0;
+    if (!text)
+        return CMD_GO_ON;
+    long n = strtol(text, &end, 10);
+    if (*end || n < 1 || n > 4096) {
+        error_set(&e, "--threads needs a number from 1 to 4096");
+        return cmd_complain(CMD_USAGE, &e);
+    }
+    *threads = (int)n;
+    return CMD_GO_ON;
 }
 
 json_t *cmd_number(double v)

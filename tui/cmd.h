@@ -28,6 +28,9 @@ int cmd_complain(int code, const struct error *e);
 struct dataset;
 void cmd_name_broken(const struct dataset *d);
 
+// The number behind --threads (NULL: 0) into *threads. CMD_GO_ON, or CMD_USAGE after a complaint.
+int cmd_threads(const char *text, int *threads);
+
 // A number that does not exist is null.
 json_t *cmd_number(double v);
 // One object a line on stdout; takes the reference. CMD_OK or CMD_FAILED.

@@ -90,17 +90,19 @@ int cmd_embed(int argc, char **argv)
     struct error e = {""};
     struct embed_options o = {0};
     const char *out = NULL, *word = "test", *set = getenv("SSLTOP_RUNS");
-    const char *runs = set && *set ? set : "./runs";
+    const char *threads = NULL, *runs = set && *set ? set : "./runs";
     const struct cmd_option option[] = {
         {"o", "FILE.npy", "Where the features go; labels go to FILE.labels.npy.", NULL, &out},
         {"data", "SET", "The data set. The default is the one that was trained on.", NULL, &o.data},
         {"split", "SPLIT", "train or test (the default).", NULL, &word},
         {"device", "DEVICE", "What computes. The default is what trained.", NULL, &o.device},
+        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
+         &threads},
         {"runs", "DIR", "Where run folders are.", NULL, &runs},
         {0},
     };
     int rc = cmd_parse(&argc, argv, option, 1, 1);
-    if (rc != CMD_GO_ON)
+    if (rc != CMD_GO_ON || (rc = cmd_threads(threads, &o.threads)) != CMD_GO_ON)
         return rc;
     int is_train = strcmp(word, "train") == 0;
     if (!out || (!is_train && strcmp(word, "test") != 0)) {

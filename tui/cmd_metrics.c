@@ -18,6 +18,7 @@ enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, COLUMN = 11 };
 
 struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
+    int headed; // the heads of the table are printed
 };
 
 // Metrics that a file of features can give: the others need a network.
@@ -131,7 +132,9 @@ static void print_row(const char *path, const struct features_report *r)
     for (int m = 0; m < METRIC_COUNT; m++) {
         if (!is_given(m))
             continue;
-        if (isfinite(r->metric[m]))
+        if (m == METRIC_COND && r->metric[m] >= METRIC_COND_MAX)
+            printf(" %*s", COLUMN, ">1e7");
+        else if (isfinite(r->metric[m]))
             printf(" %*.*g", COLUMN, 5, r->metric[m]);
         else
             printf(" %*s", COLUMN, "-");
@@ -139,7 +142,7 @@ static void print_row(const char *path, const struct features_report *r)
     printf("  %s\n", name);
 }
 
-static int one_file(const char *path, const struct wanted *w)
+static int one_file(const char *path, struct wanted *w)
 {
     struct features_report r;
     struct error e = {""};
@@ -149,6 +152,8 @@ static int one_file(const char *path, const struct wanted *w)
     if (w->json) {
         rc = print_json(path, &r, w);
     } else {
+        if (!w->headed++)
+            print_heads();
         print_row(path, &r);
         if (w->plot && r.sigma[0] > 0 && draw(&r, w->ascii, &e) < 0)
             rc = cmd_complain(CMD_FAILED, &e);
@@ -178,20 +183,10 @@ int cmd_metrics(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, option, 1, INT_MAX - 1);
     if (rc != CMD_GO_ON)
         return rc;
-    if (threads) {
-        char *end;
-        long n = strtol(threads, &end, 10);
-        struct error e;
-        if (*end || n < 1 || n > 4096) {
-            error_set(&e, "--threads needs a number from 1 to 4096");
-            return cmd_complain(CMD_USAGE, &e);
-        }
-        w.threads = (int)n;
-    }
+    if ((rc = cmd_threads(threads, &w.threads)) != CMD_GO_ON)
+        return rc;
     w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
     rc = CMD_OK;
-    if (!w.json)
-        print_heads();
     for (int i = 1; i < argc; i++) {
         fflush(stdout);
         if (one_file(argv[i], &w) != CMD_OK)

@@ -82,16 +82,18 @@ int cmd_probe(int argc, char **argv)
     struct embed *m = NULL;
     int json = 0;
     char path[4300];
-    const char *set = getenv("SSLTOP_RUNS"), *runs = set && *set ? set : "./runs";
+    const char *threads = NULL, *set = getenv("SSLTOP_RUNS"), *runs = set && *set ? set : "./runs";
     const struct cmd_option option[] = {
         {"json", NULL, "One JSON object; accuracies are 0 to 1.", &json, NULL},
         {"data", "SET", "The data set. The default is the one that was trained on.", NULL, &o.data},
         {"device", "DEVICE", "What computes. The default is what trained.", NULL, &o.device},
+        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
+         &threads},
         {"runs", "DIR", "Where run folders are.", NULL, &runs},
         {0},
     };
     int rc = cmd_parse(&argc, argv, option, 1, 1);
-    if (rc != CMD_GO_ON)
+    if (rc != CMD_GO_ON || (rc = cmd_threads(threads, &o.threads)) != CMD_GO_ON)
         return rc;
     rc = CMD_OK;
     if (embed_find(runs, argv[1], path, sizeof path, &e) < 0 || embed_open(path, &o, &m, &e) < 0 ||
