@@ -61,6 +61,8 @@ static const struct {
 
     {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand."},
     {"eval", "*", "The metrics by key, from the exact spectrum."},
+    {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
+                         "values. Absent before the first step."},
     {"eval", "probe", "Test accuracy of a linear classifier (the fast probe) on frozen features, 0 to 1."},
     {"eval", "knn.accuracy", "Test accuracy of the nearest 200 training features, 0 to 1."},
     {"eval", "n_train", "Training images that the probe was fitted on; without a probe those behind the spectrum."},

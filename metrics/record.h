@@ -83,6 +83,7 @@ struct record_spectrum {
 
 struct record_eval {
     double metric[METRIC_COUNT]; // from the exact spectrum
+    double auc_live;             // of the live spectrum of the step before
     double probe;                // fast probe accuracy 0..1
     double knn;                  // kNN accuracy 0..1 (k = 200)
     int64_t n_train, n_test;     // images behind the probe (else the spectrum), and scored

@@ -58,6 +58,7 @@ static const struct record_field spectrum_field[] = {
 
 static const struct record_field eval_field[] = {
     {NULL, NULL, FIELD_METRICS, AT(eval.metric), 0, 0},
+    {NULL, "auc_live", FIELD_DOUBLE, AT(eval.auc_live), 0, 1},
     {NULL, "probe", FIELD_DOUBLE, AT(eval.probe), 0, 0},
     {"knn", "accuracy", FIELD_DOUBLE, AT(eval.knn), 0, 1},
     {NULL, "n_train", FIELD_INT64, AT(eval.n_train), 0, 0},

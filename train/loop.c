@@ -47,6 +47,7 @@ void loop_evaluate(struct trainer *tr, int periodic)
         report_warning(tr, "no evaluation: %s", why.text);
         return;
     }
+    eval.u.eval.auc_live = tr->outlook.live;
     publish(tr->publisher, &eval);
     publish(tr->publisher, &spectrum);
     outlook_eval(&tr->outlook, tr->t, eval.u.eval.metric[METRIC_AUC]);
@@ -54,6 +55,8 @@ void loop_evaluate(struct trainer *tr, int periodic)
     double now = trainer_clock();
     if (tr->headless) {
         printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
+        if (isfinite(eval.u.eval.auc_live))
+            printf(" (live %.4f)", eval.u.eval.auc_live);
         if (isfinite(eval.u.eval.probe))
             printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
         putchar('\n');
