@@ -143,7 +143,8 @@ void outlook_fill(const struct outlook *o, struct record_step *out, int64_t step
                                        [FORECAST_UNKNOWN] = "waiting"};
     struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
     // Until the live spectrum can be compared, the exact value itself stands in.
-    double auc = o->pending ? o->exact : fmin(1, o->live + o->offset);
+    double auc = o->pending ? o->exact : o->live + o->offset;
+    auc = auc > 1 ? 1 : auc; // NaN stays: nothing was measured yet
     if (o->calibrated)
         v = forecast_at(&o->calibration, auc, outlook_loss(o, step + 1), o->width);
     out->forecast = v.value;

@@ -51,7 +51,7 @@ double outlook_loss(const struct outlook *o, int64_t step);
 // Fill the forecast fields of the record of the newest step.
 void outlook_fill(const struct outlook *o, struct record_step *out, int64_t step);
 
-// Catch up with what the log in run folder `dir` says of the steps before `step`.
+// Catch up with what the log in run folder `dir` of a resumed run says of the steps before `step`.
 int outlook_replay(struct outlook *o, const char *dir, int64_t step, struct error *e);
 
 #endif

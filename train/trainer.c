@@ -121,7 +121,8 @@ static int prepare_outlook(struct trainer *tr, struct error *e)
     if (path && strlen(path) < sizeof o->calibration)
         snprintf(o->calibration, sizeof o->calibration, "%s", path);
     free(path);
-    if (tr->origin.step > 0 && *tr->origin.run)
+    // A branch begins anew, as it does when it is repeated without its parent.
+    if (tr->origin.kind == ORIGIN_RESUME && tr->origin.step > 0)
         return outlook_replay(&tr->outlook, tr->origin.run, tr->origin.step, e) < 0 ? FAILED : 0;
     return 0;
 }
