@@ -34,7 +34,9 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ld
 FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-TSRC   := $(sort $(filter-out tests/bench.c tests/bench_images.c tests/bench_screen.c tests/slow.c,$(wildcard tests/*.c)))
+# Programs of tests/ with a main of their own.
+PROGRAMS := $(addprefix tests/,bench.c bench_images.c bench_metrics.c bench_screen.c slow.c window.c)
+TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -105,8 +107,7 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/cpu/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(B)/tests/bench.d $(B)/tests/bench_images.d \
-  $(B)/tests/bench_screen.d $(B)/tests/slow.d)
+-include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
 $(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
 	@echo "  LINK  $@"
@@ -243,11 +244,7 @@ check-slow: deps-check ## install what the tests need, and run those that take m
 	@$(CHECK_ENV) $(B)/slow -j1
 
 # tests/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
-$(B)/bench: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench.o
-	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$(B)/bench_images: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_images.o
+$(addprefix $(B)/,bench bench_images bench_metrics window): $(B)/%: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/%.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -258,11 +255,12 @@ $(B)/bench_screen: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_screen.
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
 
-bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, training with a viewer, and the screen
-	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_screen
+bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, the screen, metrics of a large file
+	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_screen $(B)/bench_metrics
 	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; \
 	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; \
-	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; exit $$rc
+	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
+	  tests/bench_metrics.sh $(B)/bench_metrics || rc=1; exit $$rc
 
 # tests/study.sh says what it does; only the full version at full length writes to data/calibration.
 STUDY ?= full
