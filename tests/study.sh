@@ -207,6 +207,13 @@ done
 
 until_fewer 1
 
+# Runs ended in any order.
+{
+    head -n 1 "$table"
+    tail -n +2 "$table" | sort -t, -k2,2r -k3,3n -k4,4n -k7,7g -k8,8g -k6,6 -k9,9n
+} > "$table.sorted"
+mv "$table.sorted" "$table"
+
 # All or nothing reaches OUT, where the last study's may lie.
 calibration=$folder/calibration.json
 rm -f "$calibration"
