@@ -60,7 +60,7 @@ CUDA_LIB := $(firstword $(wildcard $(CUDA)/lib64 $(CUDA)/lib))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/cpu/pixels.c data/augment.c data/resize.c data/rng.c metrics/error.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/cpu/pixels.c data/augment.c data/resize.c data/rng.c metrics/error.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 

@@ -9,6 +9,7 @@
 #include "gpu/cpu/feed.h"
 #include "gpu/cpu/ops.h"
 #include "gpu/cpu/params.h"
+#include "gpu/fuse.h"
 
 int plan_choice(struct cpu_plan *p, char letter, struct error *e)
 {
@@ -28,33 +29,19 @@ int plan_choice(struct cpu_plan *p, char letter, struct error *e)
 // --- layouts ---
 static enum layout input_layout(const struct net *net)
 {
-    int all_conv = 1, any_conv = 0;
-    const struct node *in = &net->node[0];
+    int all_conv = 1;
     for (int i = 1; i < net->n; i++)
         for (int k = 0; k < 2; k++)
-            if (net->node[i].in[k] == 0) {
-                any_conv |= net->node[i].op == NODE_CONV;
+            if (net->node[i].in[k] == 0)
                 all_conv &= net->node[i].op == NODE_CONV;
-            }
-    if (in->h == 1 && in->w == 1 && !any_conv)
-        return LAYOUT_ROWS;
-    return all_conv && in->c < 4 ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
+    return all_conv && net->node[0].c < 4 ? LAYOUT_PLAIN : LAYOUT_BLOCKED;
 }
 
 static enum layout node_layout(const struct cpu_plan *p, const struct node *d)
 {
-    switch (d->op) {
-    case NODE_INPUT:
-        return input_layout(&p->net);
-    case NODE_GAP:
-    case NODE_LINEAR:
+    if (node_gives_rows(&p->net, d))
         return LAYOUT_ROWS;
-    case NODE_CONV:
-    case NODE_MAXPOOL:
-        return LAYOUT_BLOCKED;
-    default:
-        return node_layout(p, &p->net.node[d->in[0]]);
-    }
+    return d->op == NODE_INPUT ? input_layout(&p->net) : LAYOUT_BLOCKED;
 }
 
 // Memory of a tensor for both views. What a frozen node gives is wanted until the next stages of
@@ -102,77 +89,7 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, int l
     return place(p, t, lend, e) < 0 ? NULL : t;
 }
 
-// --- fusion: BN+ReLU, BN+add, BN+add+ReLU become one stage at the place of the last of them ---
-struct fusion {
-    int *uses;  // how often a node's output is wanted
-    int *into;  // the node whose stage does this node's work, itself when not fused
-    int *until; // the last node whose stage takes this node's output
-};
-
-static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
-{
-    return net->node[i].op == NODE_BN && f->uses[i] == 1;
-}
-
-// Which operand of an add was fused into it: 0, 1, or -1 for none.
-static int fused_operand(const struct net *net, const struct fusion *f, const struct node *add)
-{
-    for (int k = 0; k < 2; k++)
-        if (f->into[add->in[k]] != add->in[k] && net->node[add->in[k]].op == NODE_BN)
-            return k;
-    return -1;
-}
-
-static void fuse(const struct net *net, struct fusion *f)
-{
-    for (int i = 0; i < net->n; i++) {
-        f->into[i] = i;
-        for (int k = 0; k < 2; k++)
-            if (net->node[i].in[k] >= 0)
-                f->uses[net->node[i].in[k]]++;
-    }
-    f->uses[net->n - 1]++;
-    if (net->features >= 0)
-        f->uses[net->features]++;
-    if (net->projected >= 0)
-        f->uses[net->projected]++;
-    for (int i = 0; i < net->n; i++) {
-        const struct node *d = &net->node[i];
-        if (d->op == NODE_ADD) {
-            for (int k = 0; k < 2; k++)
-                if (is_lone_bn(net, f, d->in[k]) && d->in[0] != d->in[1]) {
-                    f->into[d->in[k]] = i;
-                    break;
-                }
-        } else if (d->op == NODE_RELU && f->uses[d->in[0]] == 1) {
-            const struct node *a = &net->node[d->in[0]];
-            if (a->op == NODE_BN || (a->op == NODE_ADD && fused_operand(net, f, a) >= 0))
-                f->into[d->in[0]] = i;
-        }
-    }
-}
-
-static void find_last_uses(const struct net *net, struct fusion *f)
-{
-    for (int i = 0; i < net->n; i++) {
-        int at = i;
-        while (f->into[at] != at)
-            at = f->into[at];
-        for (int k = 0; k < 2; k++) {
-            int in = net->node[i].in[k];
-            if (in >= 0 && at > f->until[in])
-                f->until[in] = at;
-        }
-    }
-}
-
-// A frozen node's output that only frozen nodes take.
-static int is_passing(const struct net *net, const struct fusion *f, int i)
-{
-    return net->node[i].frozen && net->node[f->until[i]].frozen && f->until[i] > i &&
-           i != net->projected;
-}
-
+// --- stages ---
 // The stage at node i, whose output is wanted, from what was fused into it.
 static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i, struct error *e)
 {
@@ -182,7 +99,7 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
     if (relu)
         d = &p->net.node[d->in[0]];
     if (d->op == NODE_ADD) {
-        int k = fused_operand(&p->net, f, d);
+        int k = fusion_operand(f, &p->net, d);
         if (k < 0)
             return add_stage(p, d, in[d->in[0]], in[d->in[1]], out, e);
         const struct node *bn = &p->net.node[d->in[k]];
@@ -213,35 +130,39 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
     return NULL;
 }
 
+static int build_stage(struct cpu_plan *p, const struct plan_options *o, const struct fusion *f,
+                       int i, struct error *e)
+{
+    const struct node *d = &p->net.node[i];
+    int lend = fusion_passes(f, &p->net, i);
+    if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
+        return -1;
+    if (i == 0)
+        p->tensor[0]->wants_grad = o->input_gradient;
+    struct stage *s = stage_at(p, f, i, e);
+    if (!s)
+        return -1;
+    p->stage[p->n_stage++] = s;
+    for (int k = 0; k < i; k++)
+        if (p->tensor[k] && p->tensor[k]->lent && f->until[k] == i)
+            cpu_grad_release(p->tensor[k]->lent);
+    return 0;
+}
+
 static int build_stages(struct cpu_plan *p, const struct plan_options *o, struct error *e)
 {
     size_t n = (size_t)p->net.n;
-    struct fusion f = {cpu_heap(p, n * sizeof(int), e), cpu_heap(p, n * sizeof(int), e),
-                       cpu_heap(p, n * sizeof(int), e)};
+    struct fusion f;
+    int rc = fusion_new(&f, &p->net, e);
     p->tensor = cpu_heap(p, n * sizeof *p->tensor, e);
     p->stage = cpu_heap(p, n * sizeof *p->stage, e);
-    if (!f.uses || !f.into || !f.until || !p->tensor || !p->stage)
-        return -1;
-    fuse(&p->net, &f);
-    find_last_uses(&p->net, &f);
-    for (int i = 0; i < p->net.n; i++) {
-        const struct node *d = &p->net.node[i];
-        if (f.into[i] != i)
-            continue;
-        int lend = is_passing(&p->net, &f, i);
-        if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
-            return -1;
-        if (i == 0)
-            p->tensor[0]->wants_grad = o->input_gradient;
-        struct stage *s = stage_at(p, &f, i, e);
-        if (!s)
-            return -1;
-        p->stage[p->n_stage++] = s;
-        for (int k = 0; k < i; k++)
-            if (p->tensor[k] && p->tensor[k]->lent && f.until[k] == i)
-                cpu_grad_release(p->tensor[k]->lent);
-    }
-    return params_check(p, e);
+    if (!p->tensor || !p->stage)
+        rc = -1;
+    for (int i = 0; i < p->net.n && rc == 0; i++)
+        if (f.into[i] == i)
+            rc = build_stage(p, o, &f, i, e);
+    fusion_free(&f);
+    return rc < 0 ? -1 : params_check(p, e);
 }
 
 // --- lists ---
