@@ -27,6 +27,7 @@ struct emu_control {
     // How often a recorded graph was launched, and kernels that ran.
     long (*graphs)(void);
     long (*kernels)(void);
+    long (*cudnn)(void); // version
 };
 const struct emu_control *emu_control(void);
 

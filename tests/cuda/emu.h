@@ -17,6 +17,15 @@ struct emu_entry {
     ~emu_entry();
     bool fails(void); // whether this call is the one
 };
+// The beginning of every entry of the runtime.
+#define ENTRY                                                                                      \
+    emu_entry entry;                                                                               \
+    if (emu_inside)                                                                                \
+        emu_fault("%s is called by a kernel", __func__);                                           \
+    if (entry.fails())                                                                             \
+    return emu_error(cudaErrorUnknown)
+cudaError_t emu_error(cudaError_t e); // remembers it as the last one
+
 // Queue work of a library on a stream.
 void emu_queue(cudaStream_t s, const char *what, emu_work work);
 bool emu_recording(cudaStream_t s);
@@ -25,6 +34,17 @@ void emu_touch(const void *p, size_t n, bool write, const char *what);
 bool emu_on_card(const void *p);
 void emu_count(long by); // objects alive
 void emu_sync(cudaStream_t s);
+void emu_sync_all(void);
+cudaError_t emu_forbid_recording(void); // this thread must not be recording; else that is spoilt
+
+// What a test has set (control.h), and what it may ask.
+extern int emu_lazy;
+extern size_t emu_memory_limit;
+extern long emu_graphs_launched, emu_kernels_run;
+
+// The arena can be touched while something of the card runs (memory.cc).
+void emu_open_arena(void);
+void emu_close_arena(void);
 
 // One grid, on the calling thread (fiber.cc). emu_inside: this thread of the host is working it.
 extern __thread int emu_inside;

@@ -2,7 +2,6 @@
 // arguments, shapes and types are right, not what NVIDIA's libraries compute.
 #include <cblas.h>
 #include <cublas_v2.h>
-#include <cuda_bf16.h>
 #include <cusolverDn.h>
 #include <stdlib.h>
 
@@ -30,28 +29,20 @@ struct cusolverDnParams {
     if (entry.fails())                                                                             \
     return CUSOLVER_STATUS_EXECUTION_FAILED
 
-static float bf16_value(const void *p, size_t i)
-{
-    uint32_t u = (uint32_t)((const uint16_t *)p)[i] << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-static size_t size_of(cudaDataType t)
-{
-    return t == CUDA_R_32F ? 4 : 2;
-}
-
-// A column-major matrix of the card as floats.
-static std::vector<float> matrix(const void *p, cudaDataType t, int rows, int columns, int wide,
+// A column-major matrix of the card; as the tensor cores see it where asked.
+static std::vector<float> matrix(const void *p, int rows, int columns, int wide, bool tf32,
                                  const char *what)
 {
     size_t n = (size_t)wide * (size_t)(columns - 1) + (size_t)rows;
     std::vector<float> v(n);
-    emu_touch(p, n * size_of(t), false, what);
-    for (size_t i = 0; i < n; i++)
-        v[i] = t == CUDA_R_32F ? ((const float *)p)[i] : bf16_value(p, i);
+    emu_touch(p, n * sizeof(float), false, what);
+    memcpy(v.data(), p, n * sizeof(float));
+    for (size_t i = 0; i < n && tf32; i++) {
+        uint32_t u;
+        memcpy(&u, &v[i], sizeof u);
+        u = (u + 0xfff + (u >> 13 & 1)) & 0xffffe000u;
+        memcpy(&v[i], &u, sizeof u);
+    }
     return v;
 }
 
@@ -100,28 +91,20 @@ cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cublasOperat
     float one = *(const float *)alpha, zero = *(const float *)beta;
     if (lda < ar || ldb < br || ldc < m || m < 1 || n < 1 || k < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
-    if (compute != CUBLAS_COMPUTE_32F || type_a != type_b || zero != 0 ||
-        (type_c != CUDA_R_32F && type_c != type_a))
+    bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+    if ((compute != CUBLAS_COMPUTE_32F && !tf32) || zero != 0 || type_a != CUDA_R_32F ||
+        type_b != CUDA_R_32F || type_c != CUDA_R_32F)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     if (emu_recording(h->stream) && !h->work)
         emu_fault("cuBLAS without a workspace would allocate while a graph is recorded");
     emu_queue(h->stream, "gemm", [=]() {
-        std::vector<float> fa = matrix(a, type_a, ar, ac, lda, "A of a product"),
-                           fb = matrix(b, type_b, br, bc, ldb, "B of a product"),
-                           fc((size_t)ldc * (size_t)n);
+        std::vector<float> fa = matrix(a, ar, ac, lda, tf32, "A of a product"),
+                           fb = matrix(b, br, bc, ldb, tf32, "B of a product");
+        emu_touch(c, ((size_t)ldc * (size_t)(n - 1) + (size_t)m) * sizeof(float), true,
+                  "C of a product");
         cblas_sgemm(CblasColMajor, ta == CUBLAS_OP_N ? CblasNoTrans : CblasTrans,
                     tb == CUBLAS_OP_N ? CblasNoTrans : CblasTrans, m, n, k, one, fa.data(), lda,
-                    fb.data(), ldb, 0, fc.data(), ldc);
-        emu_touch(c, ((size_t)ldc * (size_t)(n - 1) + (size_t)m) * size_of(type_c), true,
-                  "C of a product");
-        for (int j = 0; j < n; j++)
-            for (int i = 0; i < m; i++) {
-                size_t at = (size_t)j * (size_t)ldc + (size_t)i;
-                if (type_c == CUDA_R_32F)
-                    ((float *)c)[at] = fc[at];
-                else
-                    ((uint16_t *)c)[at] = __bfloat16_as_ushort(__float2bfloat16(fc[at]));
-            }
+                    fb.data(), ldb, 0, (float *)c, ldc);
     });
     return CUBLAS_STATUS_SUCCESS;
 }
