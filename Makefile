@@ -35,7 +35,7 @@ FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
 # Programs of tests/ with a main of their own.
-PROGRAMS := $(addprefix tests/,bench.c bench_images.c bench_metrics.c bench_screen.c slow.c window.c)
+PROGRAMS := $(addprefix tests/,bench.c bench_gpu.c bench_images.c bench_metrics.c bench_screen.c slow.c window.c)
 TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
@@ -89,6 +89,7 @@ ssltop-cuda.so: $(CUDA_OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) -L$(CUDA_LIB) -Wl,--as-needed -lcudart -lcublas -lcusolver -lcudnn -lm \
 	  -lpthread -Wl,-z,defs -Wl,-rpath,$(CUDA_LIB)
+	@if ldd $@ | grep -q 'libcuda\.so'; then rm $@; echo "$@ wants the driver's library"; exit 1; fi
 
 $(BIN): $(OBJ)
 	@echo "  LINK  $@"
@@ -109,9 +110,15 @@ $(B)/gpu/cpu/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
 -include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
-$(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ)
+$(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
+
+# Stands in for the driver's library in the tests of the card's sensors.
+$(B)/fake/libnvidia-ml.so.1: tests/fake/nvml.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $<
 
 # --- manual: what a page says about options, metrics, keys and fields is made from their tables ---
 $(B)/man/fill: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(B)/man/fill.o
@@ -155,7 +162,7 @@ endef
 $(foreach m,plain check asan,$(eval $(call played_mode,$(m))))
 # Which file a planted bug sits in.
 PLAYED_BUGS := 1:gpu/cuda/loss.cu 2:gpu/cuda/norm.cu 3:gpu/cuda/norm.cu 4:gpu/cuda/pointwise.cu 5:gpu/cuda/augment.cu \
-               6:gpu/cuda/run.c 7:gpu/cuda/run.c 8:gpu/cuda/run.c
+               6:gpu/cuda/run.c 7:gpu/cuda/run.c 8:gpu/cuda/run.c 9:gpu/cuda/update.cu
 define played_bug
 $(B)/played/bug$(1)/ssltop-cuda.so: $(2) $(PLAYED_ALL:%=$(B)/played/check/%) Makefile
 	@mkdir -p $$(@D)
@@ -208,14 +215,14 @@ check: deps-check ## install what the tests need, build, and run all of them
 
 # The CUDA device beside the CPU's references on the stand-in for the card, then its own tests under AddressSanitizer.
 CHECK_CUDA := $(if $(CUDA_SO),SSLTOP_PLAYED=$(CURDIR)/$(B)/played SSLTOP_CUDA_REAL=$(CURDIR)/ssltop-cuda.so)
-PLAYED_RUN := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/played
+PLAYED_RUN := $(CHECK_ENV) XDG_CACHE_HOME=$(CURDIR)/$(B)/cache SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/played
 check-cuda:
 ifneq ($(CUDA_SO),)
 	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|evaluation_*)'
-	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray|colour)_*'
+	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|byol_*)'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
-	  --filter 'cuda/@(steps_*|images_*|algorithms_*|says_*|every_call_of_a_recorded*)'
+	  --filter 'cuda/@(steps_*|images_*|algorithms_*|remembers_*|senses_*|profile_*|says_*|every_call_of_a_recorded*)'
 else
 	@echo "  SKIP  the CUDA device is not tested: $(if $(filter no,$(CUDA)),CUDA=no,no CUDA toolkit with cuDNN is found)"
 endif
@@ -227,13 +234,25 @@ cuda-tested:
 # On a machine with a card: the contract tests on it, and again under compute-sanitizer where that is.
 gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
-	@$(MAKE) --no-print-directory $(B)/check ssltop-cuda.so
-	@$(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so $(B)/check -j1 --verbose \
-	  --filter '@(nodes/*|parity/@(gray|colour)_*)'
+	@$(MAKE) --no-print-directory ssltop $(B)/check ssltop-cuda.so
+	@$(GPU_ENV) ./ssltop devices | { ! grep '^cuda *not usable'; } # says why, and that is the end
+	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|parity/*_@(f32|bf16))'
 	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
-	  $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so \
-	  $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 --filter 'nodes/@(f32|bf16)'; \
+	  $(GPU_ENV) $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 \
+	  --filter 'nodes/@(f32|bf16)'; \
 	else echo "  SKIP  compute-sanitizer is not there"; fi
+GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache
+
+# tests/bench_gpu.sh says what it can be told.
+$(B)/tests/bench_gpu.o: CPPFLAGS += -isystem $(CUDA)/include
+$(B)/bench-gpu: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_gpu.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -L$(CUDA_LIB) -lcudart -lcublas -Wl,-rpath,$(CUDA_LIB)
+
+gpu-bench: deps-run ## time the training step on the GPU of this machine, beside PyTorch where that is
+	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
+	@$(MAKE) --no-print-directory $(B)/bench-gpu ssltop-cuda.so
+	@SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so tests/bench_gpu.sh $(B)/bench-gpu
 
 $(B)/slow: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/slow.o
 	@echo "  LINK  $@"
@@ -295,7 +314,7 @@ sanitized: $(BIN) $(B)/check
 # --- quality ---
 format: deps-lint ## format the C sources
 	clang-format -i $(FORMAT)
-FORMAT := $(sort $(foreach d,$(FLOORS) tests gpu/cuda tests/cuda,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh $(d)/*.cc)))
+FORMAT := $(sort $(foreach d,$(FLOORS) tests gpu/cuda tests/cuda tests/fake,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh $(d)/*.cc)))
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
@@ -327,4 +346,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man install uninstall clean help

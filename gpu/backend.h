@@ -7,7 +7,7 @@
 
 // Raise it with every change of the structs here or in device.h and net.h: a backend that was built
 // for other structs is refused when it is loaded.
-#define BACKEND_ABI 3u
+#define BACKEND_ABI 4u
 
 struct backend {
     const char *kind; // what --device says before the colon
@@ -43,6 +43,7 @@ struct backend {
     int (*input)(struct plan *p, int view, const float *x, struct error *e);
     int (*output)(struct plan *p, int node, int view, float *y, struct error *e);
     int (*input_gradient)(struct plan *p, int view, float *dx, struct error *e);
+    int (*profile)(struct plan *p, struct plan_work *kind, int max, struct error *e); // or NULL
     // Make plan.scores those of the last forward, and times those of the last step that is over.
     // NULL: they always are. What goes wrong here is told by the plan's next call.
     void (*settle)(struct plan *p);
@@ -51,6 +52,8 @@ struct backend {
 struct device {
     const struct backend *backend;
     struct device_info info;
+    struct nvml *sensors; // of a card: device.c's, NULL for none
+    size_t held;          // bytes of its memory outside plans
 };
 
 struct images {
@@ -66,6 +69,7 @@ struct plan {
     size_t memory;
     int batch;              // set by device_compile
     struct images *feeding; // staged images that batches come from, or NULL
+    char notice[256];
 };
 
 extern const struct backend cpu_backend;

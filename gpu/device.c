@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "gpu/backend.h"
+#include "gpu/nvml.h"
 #include "gpu/staged.h"
 
 void device_prepare(char **argv)
@@ -48,7 +49,18 @@ int device_default_threads(void)
 static int open_cuda(const char *argument, int threads, struct device **out, struct error *e)
 {
     const struct backend *b = backend_cuda(e);
-    return b ? b->open(argument, threads, out, e) : -1;
+    if (!b || b->open(argument, threads, out, e) < 0)
+        return -1;
+    struct device_info *i = &(*out)->info;
+    char version[80];
+    size_t at = strlen(i->detail);
+    if (!i->bus[0]) // nothing but planned
+        return 0;
+    nvml_driver(version, sizeof version);
+    if (version[0])
+        snprintf(i->detail + at, sizeof i->detail - at, ", driver %s", version);
+    (*out)->sensors = nvml_open(i->bus, NULL); // a card without sensors computes as well
+    return 0;
 }
 
 // A usable GPU, else the CPU. Without NVIDIA's driver nobody waits for CUDA's libraries to load.
@@ -82,8 +94,20 @@ int device_open(const char *spec, int threads, struct device **out, struct error
 
 void device_close(struct device *d)
 {
-    if (d)
-        d->backend->close(d);
+    if (!d)
+        return;
+    nvml_close(d->sensors);
+    d->backend->close(d);
+}
+
+size_t device_held(const struct device *d)
+{
+    return d->held;
+}
+
+int device_sense(struct device *d, struct device_sensors *out)
+{
+    return d->sensors && nvml_newest(d->sensors, out);
 }
 
 const struct device_info *device_info(const struct device *d)
@@ -155,6 +179,11 @@ const char *plan_algorithms(const struct plan *p)
 size_t plan_memory(const struct plan *p)
 {
     return p->memory;
+}
+
+const char *plan_notice(const struct plan *p)
+{
+    return p->notice;
 }
 
 void plan_scores(struct plan *p, struct plan_scores *out)
@@ -232,6 +261,14 @@ int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
     if (s->staged)
         return staged_evaluate(p, s, index, n, h, e);
     return p->backend->evaluate(p, s, index, n, h, e);
+}
+
+int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *e)
+{
+    if (!p->backend->profile)
+        return error_set(e, "the %s device does not clock its work piece by piece",
+                         p->backend->kind);
+    return p->backend->profile(p, kind, max, e);
 }
 
 int plan_input(struct plan *p, int view, const float *x, struct error *e)

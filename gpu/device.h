@@ -32,6 +32,7 @@ struct device_info {
     int threads;      // host threads it computes with
     int bf16;         // bf16 is fast here: the default precision
     size_t memory;    // bytes, 0 if unknown
+    char bus[20];     // PCI address of a card, "" for none
 };
 
 struct device;
@@ -53,6 +54,22 @@ int device_open(const char *spec, int threads, struct device **out, struct error
 void device_close(struct device *d);
 const struct device_info *device_info(const struct device *d);
 int device_default_threads(void);
+// Bytes of a card's memory that are held outside plans: images, workspaces.
+size_t device_held(const struct device *d);
+
+// What a card's sensors say (gpu/nvml.h); NaN or -1: not told.
+struct device_sensors {
+    double utilization;               // percent
+    double memory_used, memory_total; // bytes, of all processes
+    double power, power_limit;        // W
+    double temperature;               // degrees Celsius
+    double clock_sm, clock_memory;    // MHz
+    int others;                       // other processes that compute on it
+    double others_memory;             // bytes
+    char others_text[128];            // who they are
+};
+// The newest of them, at most a second or so old, without waiting. 0: there are none (yet).
+int device_sense(struct device *d, struct device_sensors *out);
 
 // sigma[d] and n_eff from moments (metrics/spectrum.h). 0; 1: not ready, nothing written (a GPU
 // computes it beside the steps); -1: error, among others when the moments are not finite.
@@ -87,6 +104,7 @@ void plan_free(struct plan *p);
 const char *
 plan_algorithms(const struct plan *p);    // one word, stable: what compile chose, layer by layer
 size_t plan_memory(const struct plan *p); // bytes held
+const char *plan_notice(const struct plan *p); // something to tell a person about compiling, or ""
 
 // A tensor by its PyTorch name, f32, row major, `n` elements (checked). Prefix "optim." is its
 // momentum buffer, and (get only) "grad." its gradient, summed over both views, without weight
@@ -145,6 +163,17 @@ struct plan_times {
     double data, forward, backward, update;
 };
 void plan_times(const struct plan *p, struct plan_times *out);
+
+// --- for benchmarks: where a card's time goes ---
+// One kind of work of a training step, by the card's clock. Bytes are those that it must move.
+struct plan_work {
+    char name[48];
+    int calls;
+    double ms, flops, bytes; // of all calls
+};
+// Make one more step (with the batch and the rates of the last one) piece by piece, each under the
+// clock. How many kinds there are, at most `max`; -1 where the device has no such clock (the CPU).
+int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *e);
 
 // --- for tests: whole tensors in and out ---
 // Use `x` (B x C x H x W floats, normalised already) as this view's input of the next forward

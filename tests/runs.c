@@ -65,6 +65,7 @@ static int child(const struct lab *lab, size_t limit_file, const char *const *wo
     int code = trainer_main(&o, given, -1, &e);
     if (e.text[0])
         dprintf(STDERR_FILENO, "ssltop: %s\n", e.text);
+    fflush(stdout); // _exit does not
     return code;
 }
 
@@ -187,7 +188,8 @@ static void take_record(json_t *to, json_t *o)
     const char *type = json_string_value(json_object_get(o, "type"));
     const char *source = json_string_value(json_object_get(o, "source"));
     cr_assert(type != NULL);
-    if (strcmp(type, "step") != 0 && strcmp(type, "spectrum") != 0 && strcmp(type, "eval") != 0)
+    if (strcmp(type, "step") != 0 && strcmp(type, "spectrum") != 0 && strcmp(type, "eval") != 0 &&
+        strcmp(type, "device") != 0)
         return;
     json_object_del(o, "t");
     json_object_del(o, "images_s");

@@ -242,7 +242,9 @@ static int make_step(struct trainer *tr, struct error *e)
 
     for (int i = 0; i < METRIC_COUNT; i++)
         r.metric[i] = NAN;
-    if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0)
+    // A device that works by itself goes through the backward pass while the host looks at what the
+    // forward pass gave; parameters stay as they are until the update.
+    if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)
         return -1;
     tr->queued--;
     plan_scores(s->plan, &r.scores);
@@ -252,7 +254,7 @@ static int make_step(struct trainer *tr, struct error *e)
     int rc = live_spectrum(tr, &r, e);
     if (rc > 0)
         return break_off(tr, &r, "features");
-    if (rc < 0 || plan_backward(s->plan, e) < 0 || plan_update(s->plan, &update, e) < 0)
+    if (rc < 0 || plan_update(s->plan, &update, e) < 0)
         return -1;
     double tau = rate_tau(&s->o, s->steps, tr->t);
     if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)

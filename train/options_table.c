@@ -147,7 +147,9 @@ const struct option_row option_table[] = {
             "data set, network and method that came with the program."},
 
     {TEXT("device", OPTION_CONFIG, device, "device"), .argument = "DEVICE", .fallback = "auto",
-     .doc = "What computes: auto, cpu, or another that the command devices lists."},
+     .doc = "What computes: cpu, cuda, cuda:N (the GPU of that number), or auto: a usable GPU, else the CPU. With "
+            "--dry-run also cuda:sm_80 or cuda:sm_90, a card that need not be there: what it would take of its "
+            "memory."},
     {TEXT("precision", OPTION_CONFIG, precision, "device"), .argument = "KIND", .fallback = "auto",
      .choices = "auto|f32|bf16",
      .doc = "Storage and matrix products; statistics and weights are f32 always. auto: bf16 where it is fast."},

@@ -107,6 +107,30 @@ static void print_step(struct trainer *tr, const struct record_step *r, double n
     fflush(stdout);
 }
 
+// What the card's sensors say, about once a second.
+static void report_device(struct trainer *tr, double now)
+{
+    struct device_sensors s;
+    struct record record;
+    if (now - tr->sensed < 1 || !device_sense(tr->setup.device, &s))
+        return;
+    tr->sensed = now;
+    record_init(&record, RECORD_DEVICE, tr->t);
+    struct record_device *r = &record.u.device;
+    r->utilization = s.utilization;
+    r->memory_used = s.memory_used;
+    r->memory_total = s.memory_total;
+    r->power = s.power;
+    r->power_limit = s.power_limit;
+    r->temperature = s.temperature;
+    r->clock_sm = s.clock_sm;
+    r->clock_memory = s.clock_memory;
+    r->others = s.others;
+    r->others_memory = s.others_memory;
+    text_clean(r->others_text, sizeof r->others_text, s.others_text);
+    publish(tr->publisher, &record);
+}
+
 void report_step(struct trainer *tr, const struct step_result *r)
 {
     struct record record;
@@ -134,6 +158,7 @@ void report_step(struct trainer *tr, const struct step_result *r)
     s->ms[PHASE_SPECTRUM] = r->spectrum_ms;
     publish(tr->publisher, &record);
     print_step(tr, s, now);
+    report_device(tr, now);
     if (!r->has_spectrum)
         return;
     record_init(&record, RECORD_SPECTRUM, tr->t);

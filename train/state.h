@@ -26,7 +26,7 @@ struct trainer {
     struct loader loader;
     struct evaluation evaluation;
     struct outlook outlook;
-    char calibration[4096]; // its file, "" for none
+    char calibration[4096];         // its file, "" for none
     struct error calibration_error; // of files that were passed over
     struct rates rates;
     struct moments live;
@@ -59,6 +59,7 @@ struct trainer {
     double rate_clock[2]; // two marks about a second apart: images a second are counted since the
                           // older
     int64_t rate_step[2];
+    double sensed;  // clock of the last record of the card's sensors
     double printed; // clock of the last line, headless
 };
 

@@ -102,8 +102,14 @@ static void describe(const struct trainer *tr, FILE *f)
             ", schedule %s, %d chunk%s\n",
             s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks,
             s->o.chunks == 1 ? "" : "s");
-    fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device\n", net_count(&s->net),
-            s->d, (double)plan_memory(s->plan) / 1e6);
+    double network = (double)plan_memory(s->plan) / 1e6,
+           rest = (double)device_held(s->device) / 1e6;
+    fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device", net_count(&s->net),
+            s->d, network + rest);
+    if (rest > 0)
+        fprintf(f, " (network %.0f, images and workspace %.0f; the CUDA context takes more)",
+                network, rest);
+    fputc('\n', f);
 }
 
 // The calibration, and what it needs to know of the steps before the first.
@@ -275,6 +281,8 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
     }
     if (*tr->setup.notice)
         report_warning(tr, "%s", tr->setup.notice);
+    if (*plan_notice(tr->setup.plan))
+        report_warning(tr, "%s", plan_notice(tr->setup.plan));
     if (*tr->calibration_error.text)
         report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
     report_broken(tr);

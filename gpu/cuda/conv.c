@@ -23,12 +23,18 @@ static int run(struct cuda_plan *p, const struct op *op, struct error *e)
     return dnn_run(&p->device->dnn, op->dnn, op->pack, e);
 }
 
-static int append(struct op_list *list, struct conv *c, int views, struct dnn_plan *plan, void *x,
-                  void *w, void *y, struct error *e)
+static int append(struct op_list *list, struct conv *c, int views, const char *name,
+                  struct dnn_plan *plan, void *x, void *w, void *y, struct error *e)
 {
     struct op *op = cuda_op(list, &c->base, views, run, e);
     if (!op)
         return -1;
+    const struct tensor *in = c->base.in, *out = c->base.out;
+    double macs = (double)out->elements / VIEWS * views * in->c * c->shape.k * c->shape.k;
+    op->name = name;
+    op->flops = 2 * macs;
+    op->bytes = (double)(tensor_size(in) + tensor_size(out)) / VIEWS * views +
+                (double)(c->weight->param->count * type_size(in->type));
     op->dnn = plan;
     op->x = x;
     op->w = w;
@@ -40,8 +46,8 @@ static int conv_forward(struct cuda_plan *p, struct stage *s, int views, struct 
                         struct error *e)
 {
     struct conv *c = (struct conv *)s;
-    return append(list, c, views, c->forward[views - 1], s->in->data, weights(p, c->weight),
-                  s->out->data, e);
+    return append(list, c, views, "convolution", c->forward[views - 1], s->in->data,
+                  weights(p, c->weight), s->out->data, e);
 }
 
 static int conv_backward(struct cuda_plan *p, struct stage *s, struct op_list *list,
@@ -49,12 +55,14 @@ static int conv_backward(struct cuda_plan *p, struct stage *s, struct op_list *l
 {
     struct conv *c = (struct conv *)s;
     struct grad *g = cuda_grad_of(p, s, list, e);
-    if (!g || append(list, c, VIEWS, c->filter, s->in->data, c->weight->g, g->data, e) < 0)
+    if (!g || append(list, c, VIEWS, "convolution, filter gradient", c->filter, s->in->data,
+                     c->weight->g, g->data, e) < 0)
         return -1;
     if (s->in->wants_grad) {
-        struct grad *dx = cuda_grad_take(p, s->in->elements * type_size(p->type), e);
+        struct grad *dx = cuda_grad_take(p, tensor_size(s->in), e);
         if (!dx ||
-            append(list, c, VIEWS, c->data, dx->data, weights(p, c->weight), g->data, e) < 0 ||
+            append(list, c, VIEWS, "convolution, data gradient", c->data, dx->data,
+                   weights(p, c->weight), g->data, e) < 0 ||
             cuda_grad_give(s->in, dx, e) < 0)
             return -1;
     }
@@ -116,7 +124,7 @@ static int trial_memory(void **out, size_t size, cudaStream_t s)
 // used. Where there is no room for that nothing is clocked.
 static int trial_open(struct trial *t, struct cuda_plan *p, const struct conv *c, int views)
 {
-    size_t size = type_size(p->type), n = (size_t)views * (size_t)p->batch;
+    size_t size = type_size(c->base.in->type), n = (size_t)views * (size_t)p->batch;
     cudaStream_t s = p->device->main;
     *t = (struct trial){.p = p};
     if (trial_memory(&t->x, n * c->base.in->image * size, s) == 0 &&
@@ -145,30 +153,54 @@ static int recorded(const struct cuda_plan *p, struct error *e)
     return p->wanted[p->n_choice];
 }
 
-// A plan of this pass over `views` views.
-static struct dnn_plan *plan_pass(struct cuda_plan *p, struct conv *c, enum dnn_pass pass,
-                                  int views, struct error *e)
+// Make the plan: by the letter that is wanted, else the card's clock chooses.
+static int make_plan(struct cuda_plan *p, const struct conv *c, const struct dnn_shape *shape,
+                     enum dnn_pass pass, char *letter, int *clocked, struct dnn_plan **out,
+                     struct error *e)
 {
     struct trial t = {.p = p};
-    struct dnn_shape shape = c->shape;
-    struct dnn_plan *plan;
-    int want = recorded(p, e);
-    char letter = (char)want;
-    if (want < 0 ||
-        cuda_room((void **)&p->dnn, &p->cap_dnn, p->n_dnn, sizeof(struct dnn_plan *), e) < 0)
-        return NULL;
-    shape.n = views * p->batch;
-    int clocks = !p->device->planning && !letter && trial_open(&t, p, c, views) == 0;
-    int rc = dnn_plan_new(&p->device->dnn, &shape, pass, letter, clocks ? time_candidate : NULL, &t,
-                          &plan, &letter, e);
+    int views = shape->n / p->batch;
+    *clocked = !p->device->planning && !*letter && trial_open(&t, p, c, views) == 0;
+    int rc = dnn_plan_new(&p->device->dnn, shape, pass, *letter, *clocked ? time_candidate : NULL,
+                          &t, out, letter, e);
     if (!p->device->planning)
         trial_close(&t);
-    if (rc < 0)
-        return NULL;
-    p->dnn[p->n_dnn++] = plan;
-    if (dnn_plan_workspace(plan) > p->workspace_size)
-        p->workspace_size = dnn_plan_workspace(plan);
-    return cuda_choice(p, letter, e) < 0 ? NULL : plan;
+    return rc;
+}
+
+// A plan of this pass over `views` views. A device that only plans needs one of each shape; the
+// others are as large.
+static int plan_pass(struct cuda_plan *p, struct conv *c, enum dnn_pass pass, int views,
+                     struct dnn_plan **out, struct error *e)
+{
+    struct cache *cache = p->device->cache;
+    struct dnn_shape shape = c->shape;
+    size_t workspace;
+    int want = recorded(p, e), clocked = 0, rc = -1;
+    if (want < 0 ||
+        cuda_room((void **)&p->dnn, &p->cap_dnn, p->n_dnn, sizeof(struct dnn_plan *), e) < 0)
+        return -1;
+    shape.n = views * p->batch;
+    char known = want ? 0 : cache_find(cache, &shape, pass, &workspace), letter = (char)want;
+    if (p->device->planning && known) {
+        if (workspace > p->workspace_size)
+            p->workspace_size = workspace;
+        return cuda_choice(p, known, e);
+    }
+    if (known) { // what is remembered may be of another world: then the clock is asked
+        letter = known;
+        rc = make_plan(p, c, &shape, pass, &letter, &clocked, out, NULL);
+        letter = rc < 0 ? 0 : letter;
+    }
+    if (rc < 0 && make_plan(p, c, &shape, pass, &letter, &clocked, out, e) < 0)
+        return -1;
+    p->dnn[p->n_dnn++] = *out;
+    workspace = dnn_plan_workspace(*out);
+    if (workspace > p->workspace_size)
+        p->workspace_size = workspace;
+    if (!want && cache_add(cache, &shape, pass, letter, workspace, clocked, e) < 0)
+        return -1;
+    return cuda_choice(p, letter, e);
 }
 
 // Whether an evaluation passes here: up to the features.
@@ -183,6 +215,10 @@ struct stage *cuda_conv_stage(struct cuda_plan *p, const struct node *d, struct 
     struct conv *c = cuda_heap(p, sizeof *c, e);
     if (!c)
         return NULL;
+    if (in->type != out->type) {
+        error_set(e, "%s takes rows of numbers: that is not possible on the GPU", d->name);
+        return NULL;
+    }
     c->base = (struct stage){&conv_kind, d, in, NULL, out};
     c->shape = (struct dnn_shape){.c = in->c,
                                   .h = in->h,
@@ -195,10 +231,13 @@ struct stage *cuda_conv_stage(struct cuda_plan *p, const struct node *d, struct 
                                   .pad = d->pad,
                                   .bf16 = p->type == CUDA_BF16};
     if (!(c->weight = cuda_trained(p, d, PARAM_WEIGHT, 1, e)) ||
-        !(c->forward[1] = plan_pass(p, c, DNN_FORWARD, VIEWS, e)) ||
-        (evaluated(p, d) && !(c->forward[0] = plan_pass(p, c, DNN_FORWARD, 1, e))) ||
-        !(c->filter = plan_pass(p, c, DNN_FILTER, VIEWS, e)) ||
-        (in->wants_grad && !(c->data = plan_pass(p, c, DNN_DATA, VIEWS, e))))
+        plan_pass(p, c, DNN_FORWARD, VIEWS, &c->forward[1], e) < 0 ||
+        (evaluated(p, d) && plan_pass(p, c, DNN_FORWARD, 1, &c->forward[0], e) < 0))
+        return NULL;
+    if (d->frozen)
+        return &c->base;
+    if (plan_pass(p, c, DNN_FILTER, VIEWS, &c->filter, e) < 0 ||
+        (in->wants_grad && plan_pass(p, c, DNN_DATA, VIEWS, &c->data, e) < 0))
         return NULL;
     return &c->base;
 }

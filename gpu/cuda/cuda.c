@@ -12,6 +12,7 @@ static void cuda_close(struct device *device)
     struct cuda_device *d = (struct cuda_device *)device;
     cuda_eigen_free(d->eigen);
     dnn_close(&d->dnn);
+    cache_free(d->cache);
     if (d->blas)
         cublasDestroy(d->blas);
     if (d->side_blas)
@@ -78,6 +79,11 @@ static int describe(struct cuda_device *d, struct error *e)
              d->sm, driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10,
              cudnnGetVersion());
     i->memory = prop.totalGlobalMem;
+    // Without an address nobody asks its sensors.
+    if (cudaDeviceGetPCIBusId(i->bus, (int)sizeof i->bus, d->index) != cudaSuccess) {
+        i->bus[0] = '\0';
+        (void)cudaGetLastError();
+    }
     return 0;
 }
 
@@ -99,6 +105,9 @@ static int open_card(struct cuda_device *d, const char *argument, struct error *
         cuda_blas_ok(cublasSetStream(d->side_blas, d->side), "stream", e) < 0 ||
         dnn_open(&d->dnn, d->main, e) < 0)
         return -1;
+    d->base.held = BLAS_WORK;
+    if (!(d->cache = cache_open(d->base.info.name, d->sm, cudnnGetVersion())))
+        return error_set(e, "out of memory opening the CUDA device");
     return cuda_eigen_new(d->index, &d->eigen, e);
 }
 
@@ -113,6 +122,9 @@ static int open_planning(struct cuda_device *d, const char *argument, struct err
         return error_set(e, "unknown architecture '%.32s' (there are: sm_80, sm_90)", argument);
     if (dnn_open_planning(&d->dnn, d->sm, e) < 0)
         return -1;
+    d->base.held = BLAS_WORK;
+    if (!(d->cache = cache_open(NULL, d->sm, cudnnGetVersion())))
+        return error_set(e, "out of memory opening the CUDA device");
     d->processors = d->sm == 80 ? 108 : 132;
     i->memory = (size_t)80 << 30;
     snprintf(i->name, sizeof i->name, "a planned card of %.16s", argument);
@@ -171,6 +183,7 @@ const struct backend cuda_backend = {
     .input = cuda_input,
     .output = cuda_output,
     .input_gradient = cuda_input_gradient,
+    .profile = cuda_profile,
     .settle = cuda_settle,
 };
 

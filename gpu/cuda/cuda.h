@@ -9,6 +9,7 @@
 #include <cuda_runtime_api.h>
 
 #include "gpu/backend.h"
+#include "gpu/cuda/cache.h"
 #include "gpu/cuda/dnn.h"
 #include "gpu/cuda/kernels.h"
 
@@ -22,6 +23,7 @@ struct cuda_device {
     cublasHandle_t blas, side_blas;
     void *blas_work;
     struct dnn dnn;
+    struct cache *cache; // of what was chosen for convolutions
     struct eigen *eigen; // the spectrum's thread
 };
 
@@ -33,6 +35,7 @@ struct cuda_images {
     int c, h, w;
     float gain[3], shift[3];
     uint8_t *resident; // all of them on the card, or NULL
+    size_t held;       // bytes there
 };
 
 // --- tensors ---
@@ -43,10 +46,12 @@ struct grad { // a gradient buffer of the pool, with one owner while the backwar
 };
 struct tensor {
     int c, h, w;
+    enum cuda_type type;
     size_t image;    // elements of one image
     size_t elements; // of both views
     void *data;      // [VIEWS][batch][h][w][c]
     int wants_grad;
+    struct grad *lent; // of a frozen node: this memory is shared, its content does not last
     struct grad *grad[2];
     int n_grad;
 };
@@ -62,6 +67,8 @@ struct op {
     struct dnn_plan *dnn; // of a convolution: what runs, on x, w, y
     void *x, *w, *y;
     dnnPack pack;
+    const char *name;    // what it does, where the stage's kind does not say it all
+    double flops, bytes; // for a profile
 };
 struct op_list {
     struct op *op;
@@ -74,10 +81,10 @@ struct recorded {
     int runs, refused; // refused: cannot be recorded, goes on being queued piece by piece
 };
 
-struct trained {
+struct trained { // a frozen parameter has the master copy only
     const struct param *param;
     float *w, *v;
-    void *g, *w16; // g: f32 or bf16 (what cuDNN gives); w16: NULL in f32
+    void *g, *w16; // g: f32 or bf16 (what cuDNN gives); w16: of filters in bf16
     int g16;
 };
 
@@ -124,7 +131,7 @@ struct cuda_plan {
     struct stage **stage;
     int n_stage;
     struct op_list forward, backward, evaluate;
-    struct recorded forward_graph, backward_graph, update_graph;
+    struct recorded forward_graph, backward_graph, update_graph[UPDATE_LARS + 1], ema_graph;
     struct grad *grad[64];
     int n_grad;
     char *choice; // a letter a convolution pass: what was chosen
@@ -137,13 +144,14 @@ struct cuda_plan {
 
     struct trained *trained; // by index in net.param; .param NULL for running statistics
     float **running;
-    struct cuda_chunk *chunk;
-    int n_chunk;
-    struct cuda_rates *rates;
+    struct cuda_chunk *chunk; // on the card, as all that the update reads
+    struct cuda_follow *follow;
+    int n_chunk, n_follow;
+    double *norms; // work of LARS
+    struct cuda_rates *rates, rates_now;
 
-    float *features; // [VIEWS][batch][feature_d]
+    float *features; // [VIEWS][batch][feature_d]: the pooled rows themselves
     int feature_d;
-    struct cuda_loss loss;
     double *scores;                             // pinned: loss, zstd
     double *mean, *centred, *scatter, *moments; // of features: on the card; pinned d + d * d
     struct grad *seed; // where backward_from puts the gradient of the last node
@@ -169,6 +177,10 @@ struct cuda_plan {
 static inline size_t type_size(enum cuda_type t)
 {
     return t == CUDA_BF16 ? 2 : 4;
+}
+static inline size_t tensor_size(const struct tensor *t) // bytes, both views
+{
+    return t->elements * type_size(t->type);
 }
 
 // --- errors: 0, or -1 with a sentence, and the runtime's own memory of the error cleared ---
@@ -209,6 +221,8 @@ struct stage *cuda_norm_stage(struct cuda_plan *p, const struct node *d, struct 
                               struct tensor *add, int relu, struct tensor *out, struct error *e);
 struct stage *cuda_simple_stage(struct cuda_plan *p, const struct node *d, struct tensor *in,
                                 struct tensor *in2, struct tensor *out, struct error *e);
+struct stage *cuda_loss_stage(struct cuda_plan *p, const struct node *d, struct tensor *in_p,
+                              struct tensor *in_z, struct error *e);
 // After the last convolution: the workspace that all share, and what ties plans to memory.
 int cuda_conv_place(struct cuda_plan *p, struct error *e);
 
@@ -249,6 +263,11 @@ int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
 int cuda_output(struct plan *p, int node, int view, float *y, struct error *e);
 int cuda_input_gradient(struct plan *p, int view, float *dx, struct error *e);
 void cuda_settle(struct plan *p);
+int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *e);
+// Queue the update or the moving average with the rates that were set last (run.c).
+int cuda_run_sgd(struct cuda_plan *p, struct error *e);
+int cuda_run_lars(struct cuda_plan *p, struct error *e);
+int cuda_run_ema(struct cuda_plan *p, struct error *e);
 // 0 when the plan can run: it has a card, and no earlier error waits to be told.
 int cuda_usable(struct cuda_plan *p, struct error *e);
 

@@ -324,6 +324,8 @@ int dnn_plan_new(struct dnn *d, const struct dnn_shape *s, enum dnn_pass pass, c
             best = choose(d, p, config, n, s->bf16, time, context, e);
         else if (!at || at - letters >= n)
             error_set(e, "the recorded algorithms name a plan that this cuDNN does not propose");
+        else if (!s->bf16 && !keeps_f32(config[at - letters]))
+            error_set(e, "the recorded algorithms name a plan that rounds f32");
         else if (adopt(d, p, config[at - letters], e) == 0)
             best = (int)(at - letters);
     }
@@ -349,6 +351,11 @@ void dnn_plan_free(struct dnn_plan *p)
     for (int i = PARTS - 1; i >= 0; i--)
         destroy(&p->part[i]);
     free(p);
+}
+
+int dnn_is_letter(char c)
+{
+    return c && strchr(letters, c) != NULL;
 }
 
 size_t dnn_plan_workspace(const struct dnn_plan *p)

@@ -35,6 +35,8 @@ int dnn_plan_new(struct dnn *d, const struct dnn_shape *s, enum dnn_pass pass, c
                  struct error *e);
 void dnn_plan_free(struct dnn_plan *p);
 size_t dnn_plan_workspace(const struct dnn_plan *p);
+// Whether this may be a letter at all.
+int dnn_is_letter(char c);
 
 // Tie a plan to memory; run it on the handle's stream; let go.
 int dnn_pack_new(const struct dnn_plan *p, void *x, void *w, void *y, void *workspace, dnnPack *out,

@@ -62,6 +62,9 @@ int cuda_images_new(struct device *device, const uint8_t *pixels, int64_t n, int
         free(s);
         return -1;
     }
+    if (s->resident || (d->planning && !changing && size <= d->base.info.memory / RESIDENT_SHARE))
+        s->held = size;
+    d->base.held += s->held;
     *out = &s->base;
     return 0;
 }
@@ -69,6 +72,7 @@ int cuda_images_new(struct device *device, const uint8_t *pixels, int64_t n, int
 void cuda_images_free(struct images *images)
 {
     struct cuda_images *s = (struct cuda_images *)images;
+    s->device->base.held -= s->held;
     if (s->resident) { // batches of it may still be worked
         cudaStreamSynchronize(s->device->feed);
         cudaFree(s->resident);
@@ -85,8 +89,7 @@ static int slot_new(struct cuda_plan *p, struct slot *s, int staged, struct erro
     s->view = cuda_pinned(p, VIEWS * n * sizeof *s->view, e);
     s->index_card = cuda_take(p, n * sizeof *s->index, e);
     s->view_card = cuda_take(p, VIEWS * n * sizeof *s->view, e);
-    s->out =
-        staged ? cuda_take(p, p->tensor[0]->elements * type_size(p->type), e) : p->tensor[0]->data;
+    s->out = staged ? cuda_take(p, tensor_size(p->tensor[0]), e) : p->tensor[0]->data;
     if (!s->index || !s->view || !s->index_card || !s->view_card || !s->out)
         return -1;
     if (!p->device->planning) // an evaluation fills one view and sends both
@@ -172,7 +175,7 @@ static int work(struct cuda_plan *p, struct slot *s, const struct cuda_images *i
                 int n, struct error *e)
 {
     const struct tensor *t = p->tensor[0];
-    struct cuda_augment a = {.type = p->type,
+    struct cuda_augment a = {.type = t->type,
                              .views = views,
                              .batch = n,
                              .c = t->c,
@@ -241,8 +244,7 @@ int cuda_feed_take(struct cuda_plan *p, struct error *e)
         return error_set(e, "no batch is queued");
     struct slot *slot = &p->slot[p->taken++ % DEPTH];
     if (cuda_ok(cudaStreamWaitEvent(s, slot->ready, 0), "views", e) < 0 ||
-        cuda_ok(cudaMemcpyAsync(t->data, slot->out, t->elements * type_size(p->type),
-                                cudaMemcpyDeviceToDevice, s),
+        cuda_ok(cudaMemcpyAsync(t->data, slot->out, tensor_size(t), cudaMemcpyDeviceToDevice, s),
                 "views", e) < 0 ||
         cuda_ok(cudaEventRecord(slot->consumed, s), "views", e) < 0)
         return -1;

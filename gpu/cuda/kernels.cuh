@@ -138,6 +138,26 @@ template <typename S> DEVICE S block_sum(S v, S *room)
     return sum;
 }
 
+// Sums down columns: a block of COLUMN_X columns, COLUMN_Y threads each, joined in one order. Valid
+// where threadIdx.y is 0.
+enum { COLUMN_X = 32, COLUMN_Y = 8 };
+typedef double column_row[2][COLUMN_X];
+DEVICE void sum_columns(double *a, double *b, column_row *room)
+{
+    int x = (int)threadIdx.x, y = (int)threadIdx.y;
+    room[y][0][x] = *a;
+    room[y][1][x] = *b;
+    __syncthreads();
+    for (int k = 1; k < COLUMN_Y && y == 0; k++) {
+        *a += room[k][0][x];
+        *b += room[k][1][x];
+    }
+}
+static inline dim3 column_blocks(int c, unsigned views)
+{
+    return dim3((unsigned)((c + COLUMN_X - 1) / COLUMN_X), views);
+}
+
 // Blocks for n items, `threads` a block: enough to fill any card, and a loop does the rest.
 static inline unsigned blocks_for(size_t n, int threads)
 {

@@ -58,28 +58,30 @@ cudaError_t cuda_maxpool(const struct cuda_pool *p, void *y, uint8_t *place, con
                          cudaStream_t s);
 cudaError_t cuda_maxpool_backward(const struct cuda_pool *p, void *dx, const void *dy,
                                   const uint8_t *place, cudaStream_t s);
-// Mean over hw: typed y and, if not NULL, f32 features.
-cudaError_t cuda_gap(enum cuda_type t, void *y, float *features, const void *x, int n, int hw,
-                     int c, cudaStream_t s);
-cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const void *dy, int n, int hw, int c,
+// Mean over hw of x of type t, as rows of f32.
+cudaError_t cuda_gap(enum cuda_type t, float *y, const void *x, int n, int hw, int c,
+                     cudaStream_t s);
+cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const float *dy, int n, int hw, int c,
                               cudaStream_t s);
 
 // --- bias of a linear layer: y += b; db = column sums of dy ---
-cudaError_t cuda_bias(enum cuda_type t, void *y, const float *b, int rows, int c, cudaStream_t s);
-cudaError_t cuda_bias_gradient(enum cuda_type t, float *db, const void *dy, int rows, int c,
-                               cudaStream_t s);
+cudaError_t cuda_bias(float *y, const float *b, int rows, int c, cudaStream_t s);
+cudaError_t cuda_bias_gradient(float *db, const float *dy, int rows, int c, cudaStream_t s);
 
 // --- cosine loss: predictions p and projections z of both views, [2][n][c] ---
 struct cuda_loss {
-    enum cuda_type type;
     int n, c;
-    const void *p, *z;
+    double scale, offset; // of what it is: offset + scale S, S from -1 to 1
+    const float *p, *z;
     double *dots;   // [2][n][4]: p.p, z.z, p.z of view v's p with the other view's z; 1/|z|
     double *spread; // [2][c]: std of z/|z| by dimension
     double *scores; // loss, zstd
 };
 cudaError_t cuda_loss_forward(const struct cuda_loss *a, cudaStream_t s);
-cudaError_t cuda_loss_backward(const struct cuda_loss *a, void *dp, cudaStream_t s);
+// The gradient of the predictions; and that of the projections, which has one without
+// stop-gradient only.
+cudaError_t cuda_loss_backward(const struct cuda_loss *a, float *dp, cudaStream_t s);
+cudaError_t cuda_loss_backward_z(const struct cuda_loss *a, float *dz, cudaStream_t s);
 
 // --- features: mean of n rows of d floats in double, and the rows less it ---
 cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d,
@@ -92,14 +94,31 @@ struct cuda_chunk {
     const void *g;    // gradient, f32 or bf16
     void *w16;        // bf16 copy of w, or NULL
     int n, rate, g16; // elements; which learning rate; whether g is bf16
+    int matrix;       // of two dimensions or more
+    int first, count; // the pieces of the same tensor
+};
+struct cuda_follow { // a piece of a tensor that is the moving average of another
+    float *w;
+    const float *of;
+    void *w16;
+    int n;
 };
 struct cuda_rates { // lives on the card, so that a recorded graph sees what was set last
     float lr[UPDATE_RATES], momentum, weight_decay;
+    double trust;     // of LARS
+    float keep, take; // of the moving average
 };
 cudaError_t cuda_set_rates(struct cuda_rates *to, struct cuda_rates from, cudaStream_t s);
 // v = momentum v + (g + weight_decay w); w -= lr v.
 cudaError_t cuda_sgd(const struct cuda_chunk *chunk, int n, const struct cuda_rates *rates,
                      cudaStream_t s);
+// The same with q (g + weight_decay w), q = trust |w| / |g + weight_decay w| (1 where a norm is 0);
+// vectors: SGD without decay. norms: work, 2 n.
+cudaError_t cuda_lars(const struct cuda_chunk *chunk, int n, const struct cuda_rates *rates,
+                      double *norms, cudaStream_t s);
+// w = keep w + take of.
+cudaError_t cuda_average(const struct cuda_follow *piece, int n, const struct cuda_rates *rates,
+                         cudaStream_t s);
 
 // --- views from images ---
 struct cuda_augment {

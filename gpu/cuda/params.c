@@ -1,5 +1,5 @@
 // Parameters on the card: f32 master copies, momentum and gradients, filters as out x k x k x in;
-// bf16 copies of what convolutions and linear layers read. They come in and go out row major.
+// bf16 copies of the filters where convolutions work in it. They come in and go out row major.
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,16 +23,15 @@ struct trained *cuda_trained(struct cuda_plan *p, const struct node *d, enum par
     struct trained *t = &p->trained[param - p->net.param];
     int bf16 = p->type == CUDA_BF16;
     t->g16 = bf16 && bf16_gradient;
-    t->w = cuda_take_zero(p, param->count * sizeof(float), e);
-    t->v = t->w ? cuda_take_zero(p, param->count * sizeof(float), e) : NULL;
-    t->g = t->v ? cuda_take_zero(p, param->count * (t->g16 ? 2 : sizeof(float)), e) : NULL;
-    if (!t->g)
-        return NULL;
-    if (bf16 && kind == PARAM_WEIGHT && param->ndim > 1 &&
-        !(t->w16 = cuda_take_zero(p, param->count * 2, e)))
+    if (!(t->w = cuda_take_zero(p, param->count * sizeof(float), e)) ||
+        (bf16 && param->ndim == 4 && !(t->w16 = cuda_take_zero(p, param->count * 2, e))))
         return NULL;
     t->param = param;
-    return t;
+    if (param->frozen)
+        return t;
+    t->v = cuda_take_zero(p, param->count * sizeof(float), e);
+    t->g = t->v ? cuda_take_zero(p, param->count * (t->g16 ? 2 : sizeof(float)), e) : NULL;
+    return t->g ? t : NULL;
 }
 
 float *cuda_running(struct cuda_plan *p, const struct node *d, enum param_kind kind,
@@ -44,40 +43,105 @@ float *cuda_running(struct cuda_plan *p, const struct node *d, enum param_kind k
     return v;
 }
 
-// The table that the update runs over: each tensor in pieces.
+// --- the tables that update and moving average run over: each tensor in pieces ---
+static size_t pieces(const struct param *q)
+{
+    return (q->count + UPDATE_CHUNK - 1) / UPDATE_CHUNK;
+}
+
+static int piece_size(const struct param *q, size_t at)
+{
+    size_t left = q->count - at;
+    return (int)(left < UPDATE_CHUNK ? left : UPDATE_CHUNK);
+}
+
+static void fill_chunks(const struct trained *t, struct cuda_chunk *c, size_t first)
+{
+    const struct param *q = t->param;
+    for (size_t at = 0; at < q->count; at += UPDATE_CHUNK)
+        *c++ = (struct cuda_chunk){
+            .w = t->w + at,
+            .v = t->v + at,
+            .g = (const char *)t->g + at * (t->g16 ? 2 : sizeof(float)),
+            .w16 = t->w16 ? (char *)t->w16 + at * 2 : NULL,
+            .n = piece_size(q, at),
+            .rate = (int)q->group,
+            .g16 = t->g16,
+            .matrix = q->ndim > 1,
+            .first = (int)first,
+            .count = (int)pieces(q),
+        };
+}
+
+static void fill_follow(const struct trained *t, const struct trained *of, struct cuda_follow *c)
+{
+    for (size_t at = 0; at < t->param->count; at += UPDATE_CHUNK)
+        *c++ = (struct cuda_follow){
+            .w = t->w + at,
+            .of = of->w + at,
+            .w16 = t->w16 ? (char *)t->w16 + at * 2 : NULL,
+            .n = piece_size(t->param, at),
+        };
+}
+
+// A table on the card; it stays when it is empty, so that nobody has to ask.
+static void *send_table(struct cuda_plan *p, const void *table, size_t size, struct error *e)
+{
+    void *card = cuda_take(p, size ? size : 1, e);
+    if (card && size && !p->device->planning && cuda_upload(p, card, table, size, e) < 0)
+        return NULL;
+    return card;
+}
+
+static int is_updated(const struct trained *t)
+{
+    return t->param && !t->param->frozen;
+}
+
+static int count_pieces(struct cuda_plan *p, struct error *e)
+{
+    size_t update = 0, follow = 0;
+    for (int i = 0; i < p->net.n_param; i++) {
+        const struct param *q = &p->net.param[i];
+        update += is_updated(&p->trained[i]) ? pieces(q) : 0;
+        follow += q->followed >= 0 ? pieces(q) : 0;
+    }
+    if (update > INT32_MAX || follow > INT32_MAX)
+        return error_set(e, "the network has too many parameters");
+    p->n_chunk = (int)update;
+    p->n_follow = (int)follow;
+    return 0;
+}
+
 int cuda_params_place(struct cuda_plan *p, struct error *e)
 {
-    size_t n = 0;
-    for (int i = 0; i < p->net.n_param; i++)
-        if (p->trained[i].param)
-            n += (p->trained[i].param->count + UPDATE_CHUNK - 1) / UPDATE_CHUNK;
-    if (n > INT32_MAX)
-        return error_set(e, "the network has too many parameters");
-    struct cuda_chunk *table = calloc(n ? n : 1, sizeof *table), *c = table;
-    if (!table)
-        return error_set(e, "out of memory compiling the network");
-    for (int i = 0; i < p->net.n_param; i++) {
+    size_t update = 0, follow = 0;
+    if (count_pieces(p, e) < 0)
+        return -1;
+    struct cuda_chunk *chunk = calloc((size_t)p->n_chunk + 1, sizeof *chunk);
+    struct cuda_follow *pair = calloc((size_t)p->n_follow + 1, sizeof *pair);
+    int rc = chunk && pair ? 0 : error_set(e, "out of memory compiling the network");
+    for (int i = 0; i < p->net.n_param && rc == 0; i++) {
         const struct trained *t = &p->trained[i];
-        for (size_t at = 0; t->param && at < t->param->count; at += UPDATE_CHUNK) {
-            size_t left = t->param->count - at;
-            *c++ = (struct cuda_chunk){
-                .w = t->w + at,
-                .v = t->v + at,
-                .g = (const char *)t->g + at * (t->g16 ? 2 : sizeof(float)),
-                .w16 = t->w16 ? (char *)t->w16 + at * 2 : NULL,
-                .n = (int)(left < UPDATE_CHUNK ? left : UPDATE_CHUNK),
-                .rate = (int)t->param->group,
-                .g16 = t->g16,
-            };
+        int of = p->net.param[i].followed;
+        if (is_updated(t)) {
+            fill_chunks(t, chunk + update, update);
+            update += pieces(t->param);
+        }
+        if (of >= 0) {
+            fill_follow(t, &p->trained[of], pair + follow);
+            follow += pieces(t->param);
         }
     }
-    p->n_chunk = (int)n;
-    p->chunk = cuda_take(p, (n ? n : 1) * sizeof *table, e);
-    p->rates = cuda_take(p, sizeof *p->rates, e);
-    int rc = p->chunk && p->rates ? 0 : -1;
-    if (!rc && !p->device->planning)
-        rc = cuda_upload(p, p->chunk, table, n * sizeof *table, e);
-    free(table);
+    if (rc == 0) {
+        p->chunk = send_table(p, chunk, update * sizeof *chunk, e);
+        p->follow = p->chunk ? send_table(p, pair, follow * sizeof *pair, e) : NULL;
+        p->norms = p->follow ? cuda_take(p, (2 * update + 1) * sizeof *p->norms, e) : NULL;
+        p->rates = p->norms ? cuda_take(p, sizeof *p->rates, e) : NULL;
+        rc = p->rates ? 0 : -1;
+    }
+    free(chunk);
+    free(pair);
     return rc;
 }
 
@@ -102,7 +166,7 @@ static int lookup(const struct cuda_plan *p, const char *name, size_t n, enum ar
     if (param->count != n)
         return error_set(e, "%s has %zu elements, not %zu", param->name, param->count, n);
     int i = (int)(param - p->net.param);
-    if (p->running[i] && *which != ARRAY_VALUE)
+    if (!param_trained(param) && *which != ARRAY_VALUE)
         return error_set(e, "%s is not trained", param->name);
     return i;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gpu/cuda/cuda.h"
+#include "gpu/fuse.h"
 
 enum { BOUNCE = 16 << 20 };
 
@@ -76,9 +77,9 @@ int cuda_grad_give(struct tensor *t, struct grad *g, struct error *e)
 
 static int run_sum(struct cuda_plan *p, const struct op *op, struct error *e)
 {
-    return cuda_ok(
-        cuda_add(p->type, op->out, op->a, op->b, op->stage->out->elements, p->device->main),
-        "sum of gradients", e);
+    const struct tensor *t = op->stage->out;
+    return cuda_ok(cuda_add(t->type, op->out, op->a, op->b, t->elements, p->device->main),
+                   "sum of gradients", e);
 }
 
 struct grad *cuda_grad_of(struct cuda_plan *p, struct stage *s, struct op_list *list,
@@ -104,52 +105,7 @@ struct grad *cuda_grad_of(struct cuda_plan *p, struct stage *s, struct op_list *
     return g;
 }
 
-// --- fusion: BN+ReLU, BN+add, BN+add+ReLU become one stage at the place of the last of them ---
-struct fusion {
-    int *uses; // how often a node's output is wanted
-    int *into; // the node whose stage does this node's work, itself when not fused
-};
-
-static int lone_bn(const struct net *net, const struct fusion *f, int i)
-{
-    return net->node[i].op == NODE_BN && f->uses[i] == 1;
-}
-
-// Which operand of an add went into it: 0, 1, or -1 for none.
-static int fused_operand(const struct net *net, const struct fusion *f, const struct node *add)
-{
-    for (int k = 0; k < 2; k++)
-        if (f->into[add->in[k]] != add->in[k] && net->node[add->in[k]].op == NODE_BN)
-            return k;
-    return -1;
-}
-
-static void fuse(const struct net *net, struct fusion *f)
-{
-    const int wanted[] = {net->n - 1, net->features, net->projected};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (wanted[i] >= 0)
-            f->uses[wanted[i]]++;
-    for (int i = 0; i < net->n; i++) {
-        f->into[i] = i;
-        for (int k = 0; k < 2; k++)
-            if (net->node[i].in[k] >= 0)
-                f->uses[net->node[i].in[k]]++;
-    }
-    for (int i = 0; i < net->n; i++) {
-        const struct node *d = &net->node[i];
-        if (d->op == NODE_ADD && d->in[0] != d->in[1]) {
-            for (int k = 0; k < 2 && fused_operand(net, f, d) < 0; k++)
-                if (lone_bn(net, f, d->in[k]))
-                    f->into[d->in[k]] = i;
-        } else if (d->op == NODE_RELU && f->uses[d->in[0]] == 1) {
-            const struct node *a = &net->node[d->in[0]];
-            if (a->op == NODE_BN || (a->op == NODE_ADD && fused_operand(net, f, a) >= 0))
-                f->into[d->in[0]] = i;
-        }
-    }
-}
-
+// --- stages ---
 // The stage at node i from what was fused into it.
 static struct stage *stage_at(struct cuda_plan *p, const struct fusion *f, int i, struct error *e)
 {
@@ -158,7 +114,7 @@ static struct stage *stage_at(struct cuda_plan *p, const struct fusion *f, int i
     int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
     if (relu)
         d = &p->net.node[d->in[0]];
-    int k = d->op == NODE_ADD ? fused_operand(&p->net, f, d) : -1;
+    int k = d->op == NODE_ADD ? fusion_operand(f, &p->net, d) : -1;
     if (k >= 0) {
         const struct node *bn = &p->net.node[d->in[k]];
         return cuda_norm_stage(p, bn, t[bn->in[0]], t[d->in[1 - k]], relu, out, e);
@@ -172,10 +128,15 @@ static struct stage *stage_at(struct cuda_plan *p, const struct fusion *f, int i
         return cuda_linear_stage(p, d, a, out, e);
     if (d->op == NODE_INPUT)
         return cuda_input_stage(p, d, out, e);
+    if (d->op == NODE_COSINE)
+        return cuda_loss_stage(p, d, a, b, e);
     return cuda_simple_stage(p, d, a, b, out, e);
 }
 
-static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, struct error *e)
+// What a frozen node gives is wanted until the next stages have run and not in the backward pass:
+// it is lent from the pool of gradients until build_stage gives it back.
+static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, int lend,
+                                 struct error *e)
 {
     struct tensor *t = cuda_heap(p, sizeof *t, e);
     if (!t)
@@ -183,42 +144,61 @@ static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, stru
     t->c = d->c;
     t->h = d->h;
     t->w = d->w;
-    t->wants_grad = 1;
+    t->type = node_gives_rows(&p->net, d) ? CUDA_F32 : p->type;
+    t->wants_grad = !d->frozen;
     t->image = (size_t)d->c * (size_t)d->h * (size_t)d->w;
     t->elements = VIEWS * (size_t)p->batch * t->image;
     if ((size_t)p->batch * (size_t)d->h * (size_t)d->w > INT32_MAX / 4) {
         error_set(e, "%d images of %d x %d are too many at once", p->batch, d->h, d->w);
         return NULL;
     }
-    // An evaluation of fewer images than a batch runs over whatever else the input holds.
-    size_t size = t->elements * type_size(p->type);
-    t->data = d->op == NODE_INPUT ? cuda_take_zero(p, size, e) : cuda_take(p, size, e);
+    if (lend) {
+        t->lent = cuda_grad_take(p, tensor_size(t), e);
+        t->data = t->lent ? t->lent->data : NULL;
+    } else if (d->op == NODE_INPUT) {
+        // An evaluation of fewer images than a batch runs over whatever else the input holds.
+        t->data = cuda_take_zero(p, tensor_size(t), e);
+    } else {
+        t->data = cuda_take(p, tensor_size(t), e);
+    }
     return t->data ? t : NULL;
+}
+
+static int build_stage(struct cuda_plan *p, const struct plan_options *o, const struct fusion *f,
+                       int i, struct error *e)
+{
+    const struct node *d = &p->net.node[i];
+    int lend = fusion_passes(f, &p->net, i);
+    if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
+        return -1;
+    if (i == 0)
+        p->tensor[0]->wants_grad = o->input_gradient;
+    struct stage *s = stage_at(p, f, i, e);
+    if (!s)
+        return -1;
+    p->stage[p->n_stage++] = s;
+    for (int k = 0; k < i; k++)
+        if (p->tensor[k] && p->tensor[k]->lent && f->until[k] == i)
+            cuda_grad_release(p->tensor[k]->lent);
+    return 0;
 }
 
 static int build_stages(struct cuda_plan *p, const struct plan_options *o, struct error *e)
 {
     size_t n = (size_t)p->net.n;
-    struct fusion f = {cuda_heap(p, n * sizeof(int), e), cuda_heap(p, n * sizeof(int), e)};
-    p->tensor = cuda_heap(p, n * sizeof *p->tensor, e);
-    p->stage = cuda_heap(p, n * sizeof *p->stage, e);
-    if (!f.uses || !f.into || !p->tensor || !p->stage)
-        return -1;
-    fuse(&p->net, &f);
-    for (int i = 0; i < p->net.n; i++) {
-        const struct node *d = &p->net.node[i];
-        if (f.into[i] != i)
-            continue;
-        if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, e)))
-            return -1;
-        if (i == 0)
-            p->tensor[0]->wants_grad = o->input_gradient;
-        struct stage *s = stage_at(p, &f, i, e);
-        if (!s)
-            return -1;
-        p->stage[p->n_stage++] = s;
-    }
-    return 0;
+    struct fusion f;
+    int rc = fusion_new(&f, &p->net, e);
+    p->tensor = rc < 0 ? NULL : cuda_heap(p, n * sizeof *p->tensor, e);
+    p->stage = p->tensor ? cuda_heap(p, n * sizeof *p->stage, e) : NULL;
+    if (!p->stage)
+        rc = -1;
+    for (int i = 0; i < p->net.n && rc == 0; i++)
+        if (f.into[i] == i)
+            rc = build_stage(p, o, &f, i, e);
+    fusion_free(&f);
+    if (rc == 0 && p->net.features >= 0)
+        p->features = p->tensor[p->net.features]->data;
+    return rc;
 }
 
 static int build_lists(struct cuda_plan *p, struct error *e)
@@ -237,13 +217,13 @@ static int build_lists(struct cuda_plan *p, struct error *e)
     }
     struct tensor *end = p->net.loss < 0 ? p->tensor[p->net.n - 1] : NULL;
     if (end) {
-        p->seed = cuda_grad_take(p, end->elements * type_size(p->type), e);
+        p->seed = cuda_grad_take(p, tensor_size(end), e);
         if (!p->seed || cuda_grad_give(end, p->seed, e) < 0)
             return -1;
     }
     for (int i = p->n_stage - 1; i >= 0; i--) {
         struct stage *s = p->stage[i];
-        if (s->kind->backward && s->kind->backward(p, s, &p->backward, e) < 0)
+        if (s->kind->backward && !s->node->frozen && s->kind->backward(p, s, &p->backward, e) < 0)
             return -1;
     }
     return 0;
@@ -274,12 +254,11 @@ static int init_features(struct cuda_plan *p, struct error *e)
         return error_set(e, "the features must come from a global average pool");
     size_t d = (size_t)h->c, n = VIEWS * (size_t)p->batch;
     p->feature_d = h->c;
-    p->features = cuda_take(p, n * d * sizeof(float), e);
     p->mean = cuda_take(p, d * sizeof(double), e);
     p->centred = cuda_take(p, n * d * sizeof(double), e);
     p->scatter = cuda_take_zero(p, d * d * sizeof(double), e);
     p->moments = cuda_pinned(p, (d + d * d) * sizeof(double), e);
-    return p->features && p->mean && p->centred && p->scatter && p->moments ? 0 : -1;
+    return p->mean && p->centred && p->scatter && p->moments ? 0 : -1;
 }
 
 static int init_work(struct cuda_plan *p, struct error *e)
@@ -339,20 +318,6 @@ static int name_algorithms(struct cuda_plan *p, struct error *e)
     return 0;
 }
 
-// What this device does not know is refused: never trained some other way.
-static int knows(const struct net *net, struct error *e)
-{
-    for (int i = 0; i < net->n; i++) {
-        const struct node *d = &net->node[i];
-        if (d->frozen)
-            return error_set(e, "the CUDA device knows no target network yet: BYOL needs --device "
-                                "cpu");
-        if (d->op == NODE_COSINE && (d->scale != 1 || d->offset != 0 || !d->stop_gradient))
-            return error_set(e, "the CUDA device knows SimSiam's form of the loss only");
-    }
-    return 0;
-}
-
 int cuda_compile(struct device *device, const struct net *net, const struct plan_options *o,
                  struct plan **out, struct error *e)
 {
@@ -364,15 +329,16 @@ int cuda_compile(struct device *device, const struct net *net, const struct plan
     p->device = (struct cuda_device *)device;
     p->batch = o->batch;
     p->type = o->precision == PRECISION_BF16 ? CUDA_BF16 : CUDA_F32;
-    if (knows(net, e) < 0 || copy_net(p, net, e) < 0 || obey(p, o->algorithms, e) < 0 ||
-        init_work(p, e) < 0 || build_stages(p, o, e) < 0 || build_lists(p, e) < 0 ||
-        cuda_conv_place(p, e) < 0 || cuda_params_place(p, e) < 0 || cuda_feed_init(p, e) < 0 ||
-        name_algorithms(p, e) < 0 ||
+    if (copy_net(p, net, e) < 0 || obey(p, o->algorithms, e) < 0 || init_work(p, e) < 0 ||
+        build_stages(p, o, e) < 0 || build_lists(p, e) < 0 || cuda_conv_place(p, e) < 0 ||
+        cuda_params_place(p, e) < 0 || cuda_feed_init(p, e) < 0 || name_algorithms(p, e) < 0 ||
         (!p->device->planning &&
          cuda_ok(cudaStreamSynchronize(p->device->main), "compiling", e) < 0)) {
         cuda_plan_free(&p->base);
         return -1;
     }
+    cache_save(p->device->cache);
+    cache_notice(p->device->cache, p->base.notice, sizeof p->base.notice);
     *out = &p->base;
     return 0;
 }
@@ -384,7 +350,9 @@ void cuda_plan_free(struct plan *plan)
     const cudaStream_t streams[] = {d->main, d->feed, d->side};
     for (size_t i = 0; !d->planning && i < sizeof streams / sizeof *streams; i++)
         cudaStreamSynchronize(streams[i]);
-    struct recorded *graphs[] = {&p->forward_graph, &p->backward_graph, &p->update_graph};
+    struct recorded *graphs[] = {&p->forward_graph, &p->backward_graph,
+                                 &p->update_graph[UPDATE_SGD], &p->update_graph[UPDATE_LARS],
+                                 &p->ema_graph};
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
         if (graphs[i]->exec)
             cudaGraphExecDestroy(graphs[i]->exec);

@@ -149,72 +149,68 @@ cudaError_t cuda_maxpool_backward(const struct cuda_pool *p, void *dx, const voi
 }
 
 // --- global average pool: a thread a channel of an image ---
-template <typename T>
-KERNEL(THREADS)
-gap(T *y, float *features, const T *x, int hw, int c, size_t n)
+template <typename T> KERNEL(THREADS) gap(float *y, const T *x, int hw, int c, size_t n)
 {
     for (size_t i = first_item(); i < n; i += item_step()) {
         const T *p = x + i / c * hw * c + i % c;
         float sum = 0;
         for (int k = 0; k < hw; k++)
             sum += load1(p + (size_t)k * c);
-        sum /= (float)hw;
-        store1(y + i, sum);
-        if (features)
-            features[i] = sum;
+        y[i] = sum / (float)hw;
     }
 }
 
-template <typename T> KERNEL(THREADS) gap_backward(T *dx, const T *dy, int hw, int c, size_t n)
+template <typename T> KERNEL(THREADS) gap_backward(T *dx, const float *dy, int hw, int c, size_t n)
 {
     float inv = 1.0f / (float)hw;
     for (size_t i = first_item(); i < n; i += item_step())
-        store1(dx + i, load1(dy + i / c / hw * c + i % c) * inv);
+        store1(dx + i, dy[i / c / hw * c + i % c] * inv);
 }
 
-cudaError_t cuda_gap(enum cuda_type t, void *y, float *features, const void *x, int n, int hw,
-                     int c, cudaStream_t s)
+cudaError_t cuda_gap(enum cuda_type t, float *y, const void *x, int n, int hw, int c,
+                     cudaStream_t s)
 {
     size_t all = (size_t)n * c;
-    BOTH(gap, t, all, s, (T *)y, features, (const T *)x, hw, c, all);
+    BOTH(gap, t, all, s, y, (const T *)x, hw, c, all);
     return cudaGetLastError();
 }
 
-cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const void *dy, int n, int hw, int c,
+cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const float *dy, int n, int hw, int c,
                               cudaStream_t s)
 {
     size_t all = (size_t)n * hw * c;
-    BOTH(gap_backward, t, all, s, (T *)dx, (const T *)dy, hw, c, all);
+    BOTH(gap_backward, t, all, s, (T *)dx, dy, hw, c, all);
     return cudaGetLastError();
 }
 
 // --- bias ---
-template <typename T> KERNEL(THREADS) bias(T *y, const float *b, int c, size_t n)
+KERNEL(THREADS) bias(float *y, const float *b, int c, size_t n)
 {
     for (size_t i = first_item(); i < n; i += item_step())
-        store1(y + i, load1(y + i) + b[i % c]);
+        y[i] += b[i % c];
 }
 
-template <typename T> KERNEL(THREADS) bias_gradient(float *db, const T *dy, int rows, int c)
+KERNEL(COLUMN_X *COLUMN_Y) bias_gradient(float *db, const float *dy, int rows, int c)
 {
-    for (size_t i = first_item(); i < (size_t)c; i += item_step()) {
-        double sum = 0;
-        for (int r = 0; r < rows; r++)
-            sum += load1(dy + (size_t)r * c + i);
-        db[i] = (float)sum;
-    }
+    SHARED(column_row, room, COLUMN_Y);
+    int j = (int)(blockIdx.x * COLUMN_X + threadIdx.x);
+    double sum = 0, none = 0;
+    for (int r = (int)threadIdx.y; r < rows && j < c; r += COLUMN_Y)
+        sum += dy[(size_t)r * c + j];
+    sum_columns(&sum, &none, room);
+    if (threadIdx.y == 0 && j < c)
+        db[j] = (float)sum;
 }
 
-cudaError_t cuda_bias(enum cuda_type t, void *y, const float *b, int rows, int c, cudaStream_t s)
+cudaError_t cuda_bias(float *y, const float *b, int rows, int c, cudaStream_t s)
 {
     size_t n = (size_t)rows * c;
-    BOTH(bias, t, n, s, (T *)y, b, c, n);
+    LAUNCH(bias, blocks_for(n, THREADS), THREADS, s, y, b, c, n);
     return cudaGetLastError();
 }
 
-cudaError_t cuda_bias_gradient(enum cuda_type t, float *db, const void *dy, int rows, int c,
-                               cudaStream_t s)
+cudaError_t cuda_bias_gradient(float *db, const float *dy, int rows, int c, cudaStream_t s)
 {
-    BOTH(bias_gradient, t, (size_t)c, s, db, (const T *)dy, rows, c);
+    LAUNCH(bias_gradient, column_blocks(c, 1), dim3(COLUMN_X, COLUMN_Y), s, db, dy, rows, c);
     return cudaGetLastError();
 }

@@ -57,9 +57,21 @@ static int run_backward(struct cuda_plan *p, struct error *e)
     return run_list(p, &p->backward, e);
 }
 
-static int run_update(struct cuda_plan *p, struct error *e)
+int cuda_run_sgd(struct cuda_plan *p, struct error *e)
 {
     return cuda_ok(cuda_sgd(p->chunk, p->n_chunk, p->rates, p->device->main), "update", e);
+}
+
+int cuda_run_lars(struct cuda_plan *p, struct error *e)
+{
+    return cuda_ok(cuda_lars(p->chunk, p->n_chunk, p->rates, p->norms, p->device->main), "update",
+                   e);
+}
+
+int cuda_run_ema(struct cuda_plan *p, struct error *e)
+{
+    return cuda_ok(cuda_average(p->follow, p->n_follow, p->rates, p->device->main),
+                   "moving average", e);
 }
 
 // Record what `run` queues. -1: it cannot be recorded, and nothing was queued.
@@ -176,17 +188,21 @@ int cuda_backward(struct plan *plan, const float *const dy[2], struct error *e)
 int cuda_update(struct plan *plan, const struct update *u, struct error *e)
 {
     struct cuda_plan *p = (struct cuda_plan *)plan;
-    struct cuda_rates rates = {.momentum = (float)u->momentum,
-                               .weight_decay = (float)u->weight_decay};
+    struct cuda_rates *r = &p->rates_now;
+    if (cuda_usable(p, e) < 0)
+        return -1;
+    if (p->n_chunk == 0)
+        return 0;
     for (int i = 0; i < GROUP_COUNT; i++)
-        rates.lr[i] = (float)u->lr[i];
-    if (u->kind != UPDATE_SGD)
-        return error_set(e, "the CUDA device knows SGD only: LARS needs --device cpu");
-    if (cuda_usable(p, e) < 0 || p->n_chunk == 0)
-        return p->n_chunk == 0 ? 0 : -1;
+        r->lr[i] = (float)u->lr[i];
+    r->momentum = (float)u->momentum;
+    r->weight_decay = (float)u->weight_decay;
+    r->trust = u->trust;
     if (mark(p, MARK_UPDATE, e) < 0 ||
-        cuda_ok(cuda_set_rates(p->rates, rates, p->device->main), "rates", e) < 0 ||
-        launch(p, &p->update_graph, run_update, e) < 0 || mark(p, MARK_UPDATE_END, e) < 0)
+        cuda_ok(cuda_set_rates(p->rates, *r, p->device->main), "rates", e) < 0 ||
+        launch(p, &p->update_graph[u->kind], u->kind == UPDATE_LARS ? cuda_run_lars : cuda_run_sgd,
+               e) < 0 ||
+        mark(p, MARK_UPDATE_END, e) < 0)
         return -1;
     p->marked[p->step & 1] = 1;
     return 0;
@@ -194,9 +210,17 @@ int cuda_update(struct plan *plan, const struct update *u, struct error *e)
 
 int cuda_ema(struct plan *plan, double tau, struct error *e)
 {
-    (void)plan;
-    (void)tau;
-    return error_set(e, "the CUDA device knows no target network yet: BYOL needs --device cpu");
+    struct cuda_plan *p = (struct cuda_plan *)plan;
+    if (cuda_usable(p, e) < 0)
+        return -1;
+    if (p->n_follow == 0)
+        return 0;
+    p->rates_now.keep = (float)tau;
+    p->rates_now.take = (float)(1 - tau);
+    if (cuda_ok(cuda_set_rates(p->rates, p->rates_now, p->device->main), "rates", e) < 0 ||
+        launch(p, &p->ema_graph, cuda_run_ema, e) < 0)
+        return -1;
+    return mark(p, MARK_UPDATE_END, e); // part of the update
 }
 
 // --- features ---
@@ -274,7 +298,7 @@ static int view_of(const struct cuda_plan *p, int view, struct error *e)
 static int take_out(struct cuda_plan *p, const struct tensor *t, const void *data, int view,
                     cudaStream_t stream, float *y, struct error *e)
 {
-    size_t n = (size_t)p->batch * t->image, size = n * type_size(p->type);
+    size_t size = (size_t)p->batch * t->image * type_size(t->type);
     if (size > p->bounce_size)
         return error_set(e, "a tensor of %zu MB is too large to be looked at", size >> 20);
     // Straight into pinned memory, from where it is turned around.
@@ -283,17 +307,17 @@ static int take_out(struct cuda_plan *p, const struct tensor *t, const void *dat
                 "copy", e) < 0 ||
         cuda_ok(cudaStreamSynchronize(stream), "copy", e) < 0)
         return -1;
-    turn_to_planes(p->bounce, p->type == CUDA_BF16, p->batch, t->c, t->h * t->w, y);
+    turn_to_planes(p->bounce, t->type == CUDA_BF16, p->batch, t->c, t->h * t->w, y);
     return 0;
 }
 
 static int bring_in(struct cuda_plan *p, const struct tensor *t, void *data, int view,
                     const float *x, struct error *e)
 {
-    size_t n = (size_t)p->batch * t->image, size = n * type_size(p->type);
+    size_t size = (size_t)p->batch * t->image * type_size(t->type);
     if (size > p->bounce_size)
         return error_set(e, "a tensor of %zu MB is too large to be set", size >> 20);
-    turn_to_rows(x, p->type == CUDA_BF16, p->batch, t->c, t->h * t->w, p->bounce);
+    turn_to_rows(x, t->type == CUDA_BF16, p->batch, t->c, t->h * t->w, p->bounce);
     if (cuda_ok(cudaMemcpyAsync((char *)data + (size_t)view * size, p->bounce, size,
                                 cudaMemcpyHostToDevice, p->device->main),
                 "copy", e) < 0)
@@ -311,6 +335,8 @@ int cuda_output(struct plan *plan, int node, int view, float *y, struct error *e
     if (!p->tensor[node])
         return error_set(e, "the output of node %d is not kept: it is fused with what follows",
                          node);
+    if (p->tensor[node]->lent)
+        return error_set(e, "the output of node %d is not kept: it is frozen", node);
     // Beside the backward pass, which leaves outputs alone.
     if (cuda_ok(cudaStreamWaitEvent(p->device->side, p->forwarded, 0), "output", e) < 0)
         return -1;

@@ -1,4 +1,4 @@
-// The stages whose work is a kernel of our own: batch norm, ReLU, add, pooling, loss, input.
+// The stages whose work is a kernel of our own: batch norm, ReLU, add, pooling, input.
 #include "gpu/cuda/cuda.h"
 
 // --- batch norm ---
@@ -30,8 +30,13 @@ static int run_norm_backward(struct cuda_plan *p, const struct op *op, struct er
 static int norm_forward(struct cuda_plan *p, struct stage *s, int views, struct op_list *list,
                         struct error *e)
 {
+    struct op *op = cuda_op(list, s, views, run_norm, e);
     (void)p;
-    return cuda_op(list, s, views, run_norm, e) ? 0 : -1;
+    if (!op)
+        return -1;
+    // In training x is read twice: for its statistics, and to be scaled.
+    op->bytes = (double)tensor_size(s->in) / VIEWS * views * ((views == VIEWS) + 2 + !!s->in2);
+    return 0;
 }
 
 // A second gradient is summed in the kernel. With a residual the first buffer comes back masked and
@@ -48,6 +53,8 @@ static int norm_backward(struct cuda_plan *p, struct stage *s, struct op_list *l
     op->a = dy->data;
     op->b = dy2 ? dy2->data : NULL;
     op->out = dx->data;
+    // Two passes over x and dy, one writes dx; a sum or a mask is read and written once more.
+    op->bytes = (double)tensor_size(s->in) * (5 + !!dy2 + 2 * !!s->in2);
     if (dy2)
         cuda_grad_release(dy2);
     if (s->in2 && cuda_grad_give(s->in2, dy, e) < 0)
@@ -64,7 +71,7 @@ struct stage *cuda_norm_stage(struct cuda_plan *p, const struct node *d, struct 
     if (!s)
         return NULL;
     s->base = (struct stage){&norm_kind, d, in, add, out};
-    s->args = (struct cuda_norm){.type = p->type,
+    s->args = (struct cuda_norm){.type = in->type,
                                  .views = VIEWS,
                                  .rows = p->batch * in->h * in->w,
                                  .c = in->c,
@@ -108,15 +115,15 @@ static size_t elements(const struct cuda_plan *p, const struct op *op, const str
 static int run_relu(struct cuda_plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
-    return cuda_ok(
-        cuda_relu(p->type, s->out->data, s->in->data, elements(p, op, s->out), p->device->main),
-        "ReLU", e);
+    return cuda_ok(cuda_relu(s->out->type, s->out->data, s->in->data, elements(p, op, s->out),
+                             p->device->main),
+                   "ReLU", e);
 }
 
 static int run_relu_backward(struct cuda_plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
-    return cuda_ok(cuda_relu_backward(p->type, op->out, op->a, s->out->data, s->out->elements,
+    return cuda_ok(cuda_relu_backward(s->out->type, op->out, op->a, s->out->data, s->out->elements,
                                       p->device->main),
                    "gradient of a ReLU", e);
 }
@@ -124,14 +131,14 @@ static int run_relu_backward(struct cuda_plan *p, const struct op *op, struct er
 static int run_add(struct cuda_plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
-    return cuda_ok(cuda_add(p->type, s->out->data, s->in->data, s->in2->data,
+    return cuda_ok(cuda_add(s->out->type, s->out->data, s->in->data, s->in2->data,
                             elements(p, op, s->out), p->device->main),
                    "add", e);
 }
 
 static int run_copy(struct cuda_plan *p, const struct op *op, struct error *e)
 {
-    return cuda_ok(cudaMemcpyAsync(op->out, op->a, op->stage->out->elements * type_size(p->type),
+    return cuda_ok(cudaMemcpyAsync(op->out, op->a, tensor_size(op->stage->out),
                                    cudaMemcpyDeviceToDevice, p->device->main),
                    "copy of a gradient", e);
 }
@@ -163,34 +170,17 @@ static int run_maxpool_backward(struct cuda_plan *p, const struct op *op, struct
 static int run_gap(struct cuda_plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
-    int features = p->net.features >= 0 && &p->net.node[p->net.features] == s->node;
-    return cuda_ok(cuda_gap(p->type, s->out->data, features ? p->features : NULL, s->in->data,
-                            op->views * p->batch, s->in->h * s->in->w, s->in->c, p->device->main),
+    return cuda_ok(cuda_gap(s->in->type, s->out->data, s->in->data, op->views * p->batch,
+                            s->in->h * s->in->w, s->in->c, p->device->main),
                    "average pool", e);
 }
 
 static int run_gap_backward(struct cuda_plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
-    return cuda_ok(cuda_gap_backward(p->type, op->out, op->a, VIEWS * p->batch, s->in->h * s->in->w,
-                                     s->in->c, p->device->main),
+    return cuda_ok(cuda_gap_backward(s->in->type, op->out, op->a, VIEWS * p->batch,
+                                     s->in->h * s->in->w, s->in->c, p->device->main),
                    "gradient of an average pool", e);
-}
-
-static int run_loss(struct cuda_plan *p, const struct op *op, struct error *e)
-{
-    (void)op;
-    if (cuda_ok(cuda_loss_forward(&p->loss, p->device->main), "loss", e) < 0)
-        return -1;
-    return cuda_ok(cudaMemcpyAsync(p->scores, p->loss.scores, 2 * sizeof(double),
-                                   cudaMemcpyDeviceToHost, p->device->main),
-                   "loss", e);
-}
-
-static int run_loss_backward(struct cuda_plan *p, const struct op *op, struct error *e)
-{
-    return cuda_ok(cuda_loss_backward(&p->loss, op->out, p->device->main), "gradient of the loss",
-                   e);
 }
 
 static const struct simple_kind {
@@ -207,8 +197,12 @@ static const struct simple_kind *kind_of(const struct stage *s)
 static int simple_forward(struct cuda_plan *p, struct stage *s, int views, struct op_list *list,
                           struct error *e)
 {
+    struct op *op = cuda_op(list, s, views, kind_of(s)->forward, e);
     (void)p;
-    return cuda_op(list, s, views, kind_of(s)->forward, e) ? 0 : -1;
+    if (!op)
+        return -1;
+    op->bytes = (double)(tensor_size(s->in) + tensor_size(s->out)) / VIEWS * views;
+    return 0;
 }
 
 // The gradient is worked in place: shapes in and out are the same.
@@ -227,7 +221,7 @@ static int same_backward(struct cuda_plan *p, struct stage *s, struct op_list *l
 static int add_backward(struct cuda_plan *p, struct stage *s, struct op_list *list, struct error *e)
 {
     struct grad *g = cuda_grad_of(p, s, list, e);
-    struct grad *twin = g ? cuda_grad_take(p, s->out->elements * type_size(p->type), e) : NULL;
+    struct grad *twin = g ? cuda_grad_take(p, tensor_size(s->out), e) : NULL;
     struct op *op = twin ? cuda_op(list, s, VIEWS, run_copy, e) : NULL;
     if (!op)
         return -1;
@@ -240,25 +234,15 @@ static int other_backward(struct cuda_plan *p, struct stage *s, struct op_list *
                           struct error *e)
 {
     struct grad *g = cuda_grad_of(p, s, list, e);
-    struct grad *dx = g ? cuda_grad_take(p, s->in->elements * type_size(p->type), e) : NULL;
+    struct grad *dx = g ? cuda_grad_take(p, tensor_size(s->in), e) : NULL;
     struct op *op = dx ? cuda_op(list, s, VIEWS, kind_of(s)->backward, e) : NULL;
     if (!op)
         return -1;
     op->a = g->data;
     op->out = dx->data;
+    op->bytes = (double)(tensor_size(s->in) + tensor_size(s->out));
     cuda_grad_release(g);
     return cuda_grad_give(s->in, dx, e);
-}
-
-static int loss_backward(struct cuda_plan *p, struct stage *s, struct op_list *list,
-                         struct error *e)
-{
-    struct grad *dp = cuda_grad_take(p, s->in->elements * type_size(p->type), e);
-    struct op *op = dp ? cuda_op(list, s, VIEWS, run_loss_backward, e) : NULL;
-    if (!op)
-        return -1;
-    op->out = dp->data;
-    return cuda_grad_give(s->in, dp, e);
 }
 
 static const struct simple_kind kinds[] = {
@@ -268,7 +252,6 @@ static const struct simple_kind kinds[] = {
                       run_maxpool,
                       run_maxpool_backward},
     [NODE_GAP] = {{"average pool", simple_forward, other_backward, 1}, run_gap, run_gap_backward},
-    [NODE_COSINE] = {{"cosine loss", simple_forward, loss_backward, 0}, run_loss, NULL},
 };
 
 static int prepare_maxpool(struct cuda_plan *p, struct simple *s, struct error *e)
@@ -277,7 +260,7 @@ static int prepare_maxpool(struct cuda_plan *p, struct simple *s, struct error *
     const struct tensor *in = s->base.in;
     if (d->k > 15)
         return error_set(e, "a max pool of %d x %d is not possible on the GPU", d->k, d->k);
-    s->pool = (struct cuda_pool){.type = p->type,
+    s->pool = (struct cuda_pool){.type = in->type,
                                  .c = in->c,
                                  .h = in->h,
                                  .w = in->w,
@@ -287,20 +270,6 @@ static int prepare_maxpool(struct cuda_plan *p, struct simple *s, struct error *
                                  .stride = d->stride,
                                  .pad = d->pad};
     return (s->place = cuda_take(p, s->base.out->elements, e)) ? 0 : -1;
-}
-
-static int prepare_loss(struct cuda_plan *p, const struct simple *s, struct error *e)
-{
-    size_t n = (size_t)p->batch, c = (size_t)s->base.in->c;
-    p->loss = (struct cuda_loss){.type = p->type,
-                                 .n = p->batch,
-                                 .c = s->base.in->c,
-                                 .p = s->base.in->data,
-                                 .z = s->base.in2->data};
-    p->loss.dots = cuda_take(p, VIEWS * n * 4 * sizeof(double), e);
-    p->loss.spread = cuda_take(p, VIEWS * c * sizeof(double), e);
-    p->loss.scores = cuda_take(p, 2 * sizeof(double), e);
-    return p->loss.dots && p->loss.spread && p->loss.scores ? 0 : -1;
 }
 
 struct stage *cuda_simple_stage(struct cuda_plan *p, const struct node *d, struct tensor *in,
@@ -314,8 +283,7 @@ struct stage *cuda_simple_stage(struct cuda_plan *p, const struct node *d, struc
     if (!s)
         return NULL;
     s->base = (struct stage){&kinds[d->op].kind, d, in, in2, out};
-    if ((d->op == NODE_MAXPOOL && prepare_maxpool(p, s, e) < 0) ||
-        (d->op == NODE_COSINE && prepare_loss(p, s, e) < 0))
+    if (d->op == NODE_MAXPOOL && prepare_maxpool(p, s, e) < 0)
         return NULL;
     return &s->base;
 }
@@ -323,8 +291,7 @@ struct stage *cuda_simple_stage(struct cuda_plan *p, const struct node *d, struc
 // --- the input: nothing to do but to keep its gradient where a test wants it ---
 static int run_keep(struct cuda_plan *p, const struct op *op, struct error *e)
 {
-    return cuda_ok(cudaMemcpyAsync(p->input_gradient, op->a,
-                                   op->stage->out->elements * type_size(p->type),
+    return cuda_ok(cudaMemcpyAsync(p->input_gradient, op->a, tensor_size(op->stage->out),
                                    cudaMemcpyDeviceToDevice, p->device->main),
                    "gradient of the input", e);
 }
@@ -335,7 +302,7 @@ static int input_backward(struct cuda_plan *p, struct stage *s, struct op_list *
     if (!s->out->wants_grad)
         return 0;
     struct grad *g = cuda_grad_of(p, s, list, e);
-    if (!g || !(p->input_gradient = cuda_take(p, s->out->elements * type_size(p->type), e)))
+    if (!g || !(p->input_gradient = cuda_take(p, tensor_size(s->out), e)))
         return -1;
     struct op *op = cuda_op(list, s, VIEWS, run_keep, e);
     if (!op)
