@@ -52,6 +52,7 @@ static int open_cuda(const char *argument, int threads, struct device **out, str
     if (!b || b->open(argument, threads, out, e) < 0)
         return -1;
     struct device_info *i = &(*out)->info;
+    struct error why = {""};
     char version[80];
     size_t at = strlen(i->detail);
     if (!i->bus[0]) // nothing but planned
@@ -59,18 +60,27 @@ static int open_cuda(const char *argument, int threads, struct device **out, str
     nvml_driver(version, sizeof version);
     if (version[0])
         snprintf(i->detail + at, sizeof i->detail - at, ", driver %s", version);
-    (*out)->sensors = nvml_open(i->bus, NULL); // a card without sensors computes as well
+    at = strlen(i->detail);
+    if (!((*out)->sensors = nvml_open(i->bus, &why))) // it computes without them as well
+        snprintf(i->detail + at, sizeof i->detail - at, ", %s", why.text);
     return 0;
 }
 
-// A usable GPU, else the CPU. Without NVIDIA's driver nobody waits for CUDA's libraries to load.
+// A usable GPU, else the CPU, which says why. Without NVIDIA's driver there is nothing to say, and
+// nobody waits for CUDA's libraries to load.
 static int open_auto(int threads, struct device **out, struct error *e)
 {
-    struct error why;
+    struct error why = {""};
     void *driver = getenv("SSLTOP_CUDA") ? NULL : dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
     if ((driver || getenv("SSLTOP_CUDA")) && open_cuda("", threads, out, &why) == 0)
         return 0;
-    return cpu_backend.open("", threads, out, e);
+    if (cpu_backend.open("", threads, out, e) < 0)
+        return -1;
+    struct device_info *i = &(*out)->info;
+    size_t at = strlen(i->detail);
+    if (why.text[0])
+        snprintf(i->detail + at, sizeof i->detail - at, ", GPU not used: %s", why.text);
+    return 0;
 }
 
 int device_open(const char *spec, int threads, struct device **out, struct error *e)
@@ -107,7 +117,9 @@ size_t device_held(const struct device *d)
 
 int device_sense(struct device *d, struct device_sensors *out)
 {
-    return d->sensors && nvml_newest(d->sensors, out);
+    if (d->sensors)
+        nvml_newest(d->sensors, out);
+    return d->sensors != NULL;
 }
 
 const struct device_info *device_info(const struct device *d)

@@ -68,7 +68,7 @@ struct device_sensors {
     double others_memory;             // bytes
     char others_text[128];            // who they are
 };
-// The newest of them, at most a second or so old, without waiting. 0: there are none (yet).
+// The newest of them, at most a second or so old, without waiting. 0: there are none.
 int device_sense(struct device *d, struct device_sensors *out);
 
 // sigma[d] and n_eff from moments (metrics/spectrum.h). 0; 1: not ready, nothing written (a GPU
@@ -147,7 +147,8 @@ int plan_update(struct plan *p, const struct update *u, struct error *e);
 // Parameters that follow others (net_follow): w = tau w + (1 - tau) followed.
 int plan_ema(struct plan *p, double tau, struct error *e);
 
-// Features of the last training forward: view 0 or 1, B x d floats.
+// Features of the last training forward, before or after its backward pass: view 0 or 1, B x d
+// floats.
 int plan_features(struct plan *p, int view, float *h, struct error *e);
 
 // Add both views' features of the last training forward to `m` (after moments_decay by the caller).
@@ -179,8 +180,9 @@ int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *
 // Use `x` (B x C x H x W floats, normalised already) as this view's input of the next forward
 // instead of a queued batch. Both views must be set.
 int plan_input(struct plan *p, int view, const float *x, struct error *e);
-// The output of a node of the last forward, and the gradient of the loss to the input (compile with
-// input_gradient). A node whose output fusion left out is refused.
+// The output of a node of the last forward (before or after its backward pass), and the gradient of
+// the loss to the input (compile with input_gradient). A node whose output fusion left out is
+// refused.
 int plan_output(struct plan *p, int node, int view, float *y, struct error *e);
 int plan_input_gradient(struct plan *p, int view, float *dx, struct error *e);
 // For a network without a loss: backward from dL/dy of its last node, B x c x h x w floats a view.

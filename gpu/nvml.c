@@ -68,7 +68,7 @@ struct nvml {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-    int stop, known;
+    int stop;
     struct device_sensors newest;
 };
 
@@ -193,24 +193,31 @@ static void look_at_others(const struct nvml *n, struct device_sensors *s)
 }
 
 // --- the thread ---
+static struct device_sensors look(const struct nvml *n)
+{
+    struct device_sensors s;
+    memset(&s, 0, sizeof s);
+    look_at_numbers(n, &s);
+    look_at_others(n, &s);
+    return s;
+}
+
 static void *watch(void *argument)
 {
     struct nvml *n = argument;
     pthread_mutex_lock(&n->lock);
     while (!n->stop) {
-        struct device_sensors now;
         struct timespec until;
-        pthread_mutex_unlock(&n->lock);
-        memset(&now, 0, sizeof now);
-        look_at_numbers(n, &now);
-        look_at_others(n, &now);
-        pthread_mutex_lock(&n->lock);
-        n->newest = now;
-        n->known = 1;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += PERIOD;
         while (!n->stop && pthread_cond_timedwait(&n->wake, &n->lock, &until) != ETIMEDOUT)
             ;
+        if (n->stop)
+            break;
+        pthread_mutex_unlock(&n->lock);
+        struct device_sensors now = look(n);
+        pthread_mutex_lock(&n->lock);
+        n->newest = now;
     }
     pthread_mutex_unlock(&n->lock);
     return NULL;
@@ -248,12 +255,14 @@ struct nvml *nvml_open(const char *bus, struct error *e)
         return NULL;
     }
     int rc = n->call.by_bus(bus, &n->card);
-    if (rc != OK)
-        error_set(e, "no sensors: NVML does not know the card at %.32s (code %d)", bus, rc);
-    else if (start(n) == 0)
-        return n;
-    else
+    if (rc == OK) {
+        n->newest = look(n); // the first numbers are there at once
+        if (start(n) == 0)
+            return n;
         error_set(e, "no sensors: no thread can be started");
+    } else {
+        error_set(e, "no sensors: NVML does not know the card at %.32s (code %d)", bus, rc);
+    }
     unload(n->library, &n->call);
     free(n);
     return NULL;
@@ -274,11 +283,9 @@ void nvml_close(struct nvml *n)
     free(n);
 }
 
-int nvml_newest(struct nvml *n, struct device_sensors *out)
+void nvml_newest(struct nvml *n, struct device_sensors *out)
 {
     pthread_mutex_lock(&n->lock);
-    int known = n->known;
     *out = n->newest;
     pthread_mutex_unlock(&n->lock);
-    return known;
 }

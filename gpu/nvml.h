@@ -1,8 +1,8 @@
 // The sensors of an NVIDIA card, by NVIDIA's management library: utilisation, memory, power,
 // temperature, clocks, and who else computes on it. The library is loaded when it is first wanted
 // (libnvidia-ml.so.1, part of the driver; SSLTOP_NVML names another); where it is missing, or does
-// not know a value, the value does not exist. Its calls may take milliseconds: a thread of its own
-// asks once a second, and whoever wants numbers takes the newest.
+// not know a value, the value does not exist. Its calls may take milliseconds: after the first look
+// a thread of its own asks once a second, and whoever wants numbers takes the newest.
 #ifndef SSLTOP_GPU_NVML_H
 #define SSLTOP_GPU_NVML_H
 
@@ -14,8 +14,8 @@ struct nvml;
 struct nvml *nvml_open(const char *bus, struct error *e);
 void nvml_close(struct nvml *n);
 
-// The newest numbers; 0 when none are there (yet).
-int nvml_newest(struct nvml *n, struct device_sensors *out);
+// The newest numbers: a second or so old at most.
+void nvml_newest(struct nvml *n, struct device_sensors *out);
 
 // The driver's version ("580.65.06") into `text`, "" where it is not told. Loads the library for
 // this call only.
