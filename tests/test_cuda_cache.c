@@ -130,3 +130,14 @@ Test(cuda, a_recorded_run_does_not_ask_the_cache)
     snprintf(command, sizeof command, "rm -r %s", folder);
     cr_assert(system(command) == 0);
 }
+
+Test(cuda, says_when_it_cannot_remember)
+{
+    played_open("plain"); // no folder can be made where it puts the files
+    uint8_t *p = played_pixels(1);
+    char word[256], notice[256];
+    algorithms_of(p, word, notice);
+    cr_expect(strstr(notice, "is not remembered: /dev/null/ssltop/plans-a_card"), "says: %s",
+              notice);
+    free(p);
+}
