@@ -1,10 +1,12 @@
 // Whole trainings on the stand-in for the card, and what a person is told where there is none.
 #include <criterion/criterion.h>
+#include <criterion/logging.h>
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "tests/played.h"
 #include "tests/runs.h"
@@ -93,6 +95,25 @@ Test(cuda_run, without_a_card)
     lab_close(&lab);
 }
 
+// A set of n + 10 images as CIFAR-10 comes, in five files and one.
+static void write_cifar(const char *folder, int n)
+{
+    unsigned char record[3073];
+    char path[256];
+    for (int k = 0; k < 6; k++) {
+        snprintf(path, sizeof path, k < 5 ? "%s/data_batch_%d.bin" : "%s/test_batch.bin", folder,
+                 k + 1);
+        FILE *f = fopen(path, "w");
+        cr_assert(f, "%s cannot be written", path);
+        for (int i = 0; i < (k < 5 ? n / 5 : 10); i++) {
+            memset(record, (i * 37 + k) % 256, sizeof record);
+            record[0] = (unsigned char)(i % 10);
+            cr_assert(fwrite(record, sizeof record, 1, f) == 1);
+        }
+        cr_assert(fclose(f) == 0);
+    }
+}
+
 // A card that is not there is planned for, and its memory told.
 Test(cuda_run, dry_run_of_a_planned_card)
 {
@@ -102,11 +123,19 @@ Test(cuda_run, dry_run_of_a_planned_card)
         cr_skip_test("no CUDA toolkit was found by the build: no plans are made");
     cr_assert(setenv("SSLTOP_CUDA", real, 1) == 0);
     lab_open(&lab);
-    cr_expect_eq(RUN(&lab, "--dry-run", "--data", "synthetic:1024", "--device", "cuda:sm_90"), 0);
+    char data[128], folder[96];
+    snprintf(folder, sizeof folder, "%s/cifar", lab.dir);
+    cr_assert(mkdir(folder, 0700) == 0);
+    write_cifar(folder, 515);
+    snprintf(data, sizeof data, "cifar10:%s", folder);
+    cr_expect_eq(RUN(&lab, "--dry-run", "--data", data, "--device", "cuda:sm_90", "--width", "64",
+                     "--batch", "512"),
+                 0, "%s", lab_text(lab.out));
     double mb = 0;
     const char *text = lab_text(lab.out), *at = strstr(text, "512 features, ");
+    cr_log_info("%s", text);
     cr_expect(at && sscanf(at, "512 features, %lf MB on the device", &mb) == 1, "says: %s", text);
-    cr_expect(mb > 2000 && mb < 10000, "%g MB", mb);
+    cr_expect(mb > 3000 && mb < 10000, "%g MB", mb);
     cr_expect_eq(RUN(&lab, TINY, "--steps", "1", "--device", "cuda:sm_90"), 1);
     cr_expect(strstr(lab_text(lab.out), "nothing to run on"), "says: %s", lab_text(lab.out));
     cr_expect_eq(RUN(&lab, TINY, "--dry-run", "--device", "cuda:sm_75"), 1);
