@@ -50,7 +50,7 @@ void session_run(struct session *s, int h, int w, int (*program)(void *of), void
         close(s->master);
         login_tty(slave);
         setenv("TERM", s->term ? s->term : "xterm-256color", 1);
-        setenv("XDG_CONFIG_HOME", s->config ? s->config : "/nonexistent", 1);
+        setenv("XDG_CONFIG_HOME", s->config ? s->config : "/dev/null", 1);
         setlocale(LC_CTYPE, "C.UTF-8");
         int rc = program(of);
         fflush(NULL);

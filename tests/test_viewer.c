@@ -512,3 +512,32 @@ Test(viewer, settings_are_kept)
     cr_assert_eq(system(command), 0);
     stop_and_remove(&r, 0);
 }
+
+// The mouse through the terminal: a click shows a view, puts the cursor, presses a key of the bar;
+// the wheel scrolls.
+Test(viewer, mouse)
+{
+    struct session s = {0};
+    struct run r;
+    make_ended_run(&r);
+    attach(&s, &r);
+    session_wait(&s, "Help");
+    session_type(&s,
+                 "\033[<0;10;7M\033[<0;10;7m"); // column and line count from 1: inside the spectrum
+    session_wait(&s, "cumulative");
+    session_type(&s, "\033[<0;50;20M\033[<0;50;20m"); // in the waterfall
+    session_wait(&s, "now @");
+    session_type(&s, "\033[<0;2;24M\033[<0;2;24m"); // Help of the function bar
+    session_wait(&s, "this help;");
+    time_t end = session_now() + DEADLINE;
+    session_type(&s, "\033[<65;40;9M\033[<65;40;9M");
+    while (strstr(session_text(&s), "this help;")) {
+        cr_assert_lt(session_now(), end, "the wheel does not scroll");
+        cr_assert_geq(session_feed(&s, 200), 0);
+    }
+    session_type(&s, "\033[<64;40;9M\033[<64;40;9M");
+    session_wait(&s, "this help;");
+    session_type(&s, "?");
+    leave(&s);
+    stop_and_remove(&r, 0);
+}

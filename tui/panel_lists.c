@@ -27,7 +27,7 @@ static const struct history_eval *eval_at(const struct scene *s)
 
 static void row_text(int series, const char **title, const char **unit)
 {
-    *title = series == SERIES_LR ? "learning rate" : "throughput";
+    *title = series == SERIES_LR ? "lr" : "throughput";
     *unit = series == SERIES_LR ? "" : "img/s";
     if (series < METRIC_COUNT) {
         *title = metric_table[series].title;

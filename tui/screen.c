@@ -43,13 +43,14 @@ static void readout(const struct scene *s, char *text, size_t size)
     int64_t step = time_step(s);
     int mode = course_mode(s->c, time_whole(s), step);
     size_t n = (size_t)snprintf(text, size, "step %s", format_count(step).s);
+    if (mode >= 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, "  %s", mode_table[mode].name);
+    if (isfinite(time_value(s, SERIES_TIME)) && n < size)
+        n += (size_t)snprintf(text + n, size - n, "  after %s",
+                              format_duration(time_value(s, SERIES_TIME)).s);
     for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++)
         n += (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
                               format_value(time_value(s, shown[i]), 4).s);
-    if (n < size && mode >= 0)
-        n += (size_t)snprintf(text + n, size - n, "  %s", mode_table[mode].name);
-    if (n < size && isfinite(time_value(s, SERIES_TIME)))
-        snprintf(text + n, size - n, "  after %s", format_duration(time_value(s, SERIES_TIME)).s);
 }
 
 static enum role status(const struct scene *s, char *text, size_t size)
