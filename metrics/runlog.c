@@ -1,6 +1,6 @@
-// Writing the log of a run. Lines wait in memory and go to the file as whole zstd frames, each
-// compressed and checksummed by itself. A frame that could not be written whole is cut off again
-// before anything else happens.
+// Writing the log of a run. Lines wait in memory, sorted by kind, and go to the file as whole zstd
+// frames, each compressed and checksummed by itself, with a mark before them. What could not be
+// written whole is cut off again before anything else happens.
 #include "metrics/runlog.h"
 
 #include <errno.h>
@@ -8,12 +8,24 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
+#include "metrics/record_head.h"
+#include "metrics/runlog_ending.h"
+#include "metrics/runlog_frames.h"
+
 #define FRAME_LINES (1 << 20) // bytes of lines after which a backlog goes into another frame
-#define LEVEL       3
+
+// The digits of a spectrum repeat those of the step before, in short pieces: only the higher levels
+// look for those. What comes in a second costs them nothing; a backlog must be gone soon.
+static const int level[RUNLOG_KINDS] = {3, 12, 12, 12};
+enum { LEVEL_IN_HASTE = 3, HASTE = 256 << 10 };
+
+struct queue {
+    char *buf; // waiting lines, each with its newline: buf[head .. n)
+    size_t head, n, cap;
+};
 
 struct runlog_writer {
     int fd;
@@ -21,11 +33,11 @@ struct runlog_writer {
     int unsynced; // frames were written since the last fdatasync
     int64_t end;  // offset behind the last whole frame
     int64_t lines, stored, dropped;
-    char *buf; // waiting lines, each with its newline: buf[head .. n)
-    size_t head, n, cap;
+    struct queue queue[RUNLOG_KINDS];
+    struct runlog_ending ending; // what index and seek table will say
     ZSTD_CCtx *zstd;
-    void *frame;
-    size_t frame_cap;
+    unsigned char *out; // a mark and frames on their way to the file
+    size_t out_cap;
 };
 
 // NULL with a sentence when it can't be; `fd` is then still the caller's.
@@ -39,7 +51,6 @@ static struct runlog_writer *writer_new(int fd, struct error *e)
         error_set(e, "out of memory for the log");
         return NULL;
     }
-    ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, LEVEL);
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
     if (ZSTD_isError(ZSTD_CCtx_setParameter(zstd, ZSTD_c_checksumFlag, 1))) {
         free(w);
@@ -92,71 +103,99 @@ static int cut(int fd, int64_t end)
     return rc;
 }
 
-// Count the whole lines of the file and find where they end.
-static int survey(const char *path, int64_t *lines, int64_t *end, struct error *e)
+// Count the whole lines of the file, find where they end, and what its frames hold.
+static int survey(struct runlog_scan *s, struct runlog_ending *ending, int64_t *lines,
+                  struct error *e)
 {
-    struct runlog_reader *r;
-    if (runlog_open(path, &r, e))
-        return -1;
-    const char *line;
-    size_t len;
     int rc;
-    for (*lines = 0; (rc = runlog_next(r, &line, &len, e)) == 1;)
-        ++*lines;
-    *end = runlog_whole(r);
-    runlog_reader_free(r);
+    *lines = 0;
+    while ((rc = runlog_scan_next(s, e)) == 1) {
+        struct runlog_frame *f = &s->found;
+        f->lines = runlog_count(s->out, s->out_n);
+        *lines += f->lines;
+        runlog_ending_add(ending, f);
+    }
     return rc;
 }
 
 // Whether a file without a whole frame may be taken for a log whose first frame was not finished.
-static int begins_like_a_frame(int fd)
+static int begins_like_a_log(int fd)
 {
-    static const unsigned char magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
+    static const unsigned char mark[4] = {0x53, 0x2a, 0x4d, 0x18},
+                               frame[4] = {0x28, 0xb5, 0x2f, 0xfd};
     unsigned char head[4];
     ssize_t n = pread(fd, head, sizeof head, 0);
-    return n >= 0 && !memcmp(head, magic, (size_t)n);
+    return n >= 0 && (!memcmp(head, mark, (size_t)n) || !memcmp(head, frame, (size_t)n));
 }
 
 int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, struct error *e)
 {
     *out = NULL;
     int64_t kept = 0, end = 0;
-    if (survey(path, &kept, &end, e))
+    struct runlog_ending ending = {0};
+    struct runlog_scan s;
+    if (runlog_scan_open(&s, path, e))
         return -1;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(e, "can't open the log %s for writing: %s", path, strerror(errno));
-    if (!end && !begins_like_a_frame(fd)) {
-        close(fd);
-        return error_set(e, "%s is not the log of a run: nothing in it can be read", path);
-    }
-    struct runlog_writer *w = writer_new(fd, e);
-    if (!w) {
-        close(fd);
+    int rc = survey(&s, &ending, &kept, e), fd = -1;
+    end = s.whole;
+    runlog_scan_close(&s);
+    if (rc == 0 && (fd = open(path, O_RDWR | O_CLOEXEC)) < 0)
+        rc = error_set(e, "can't open the log %s for writing: %s", path, strerror(errno));
+    else if (rc == 0 && !end && !begins_like_a_log(fd))
+        rc = error_set(e, "%s is not the log of a run: nothing in it can be read", path);
+    else if (rc == 0 && !(*out = writer_new(fd, e)))
+        rc = -1;
+    else if (rc == 0 && cut(fd, end))
+        rc = error_set(e, "can't cut the log %s after its last whole frame: %s", path,
+                       strerror(errno));
+    if (rc) {
+        if (*out)
+            ZSTD_freeCCtx((*out)->zstd);
+        free(*out);
+        *out = NULL;
+        if (fd >= 0)
+            close(fd);
+        runlog_ending_free(&ending);
         return -1;
     }
-    if (cut(fd, end)) {
-        error_set(e, "can't cut the log %s after its last whole frame: %s", path, strerror(errno));
-        runlog_close(w, NULL);
-        return -1;
-    }
-    w->end = end;
-    w->lines = w->stored = kept;
-    *out = w;
+    (*out)->end = end;
+    (*out)->lines = (*out)->stored = kept;
+    (*out)->ending = ending;
     if (lines)
         *lines = kept;
     return 0;
 }
 
-// Give up the oldest lines: a quarter of what may wait, so that this happens seldom.
+// --- lines that wait ---
+
+size_t runlog_pending(const struct runlog_writer *w)
+{
+    size_t n = 0;
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        n += w->queue[k].n - w->queue[k].head;
+    return n;
+}
+
+// Give up the oldest lines of each kind: a quarter of what waits, so that this happens seldom.
 static void drop_oldest(struct runlog_writer *w)
 {
-    size_t least = w->head + RUNLOG_PENDING_MAX / 4;
-    while (w->head < w->n && w->head < least) {
-        const char *newline = memchr(w->buf + w->head, '\n', w->n - w->head);
-        w->head = newline ? (size_t)(newline - w->buf) + 1 : w->n;
-        w->dropped++;
+    for (int k = 0; k < RUNLOG_KINDS; k++) {
+        struct queue *q = &w->queue[k];
+        size_t least = q->head + (q->n - q->head + 3) / 4;
+        while (q->head < q->n && q->head < least) {
+            const char *newline = memchr(q->buf + q->head, '\n', q->n - q->head);
+            q->head = newline ? (size_t)(newline - q->buf) + 1 : q->n;
+            w->dropped++;
+        }
     }
+}
+
+static enum runlog_kind kind_of(const char *line, size_t len)
+{
+    struct record_head head;
+    if (!record_head(line, len, &head) || head.type != RECORD_SPECTRUM)
+        return RUNLOG_SCALARS;
+    return head.source == SPECTRUM_LIVE ? RUNLOG_LIVE : RUNLOG_EXACT;
 }
 
 int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct error *e)
@@ -164,108 +203,187 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
     if (!len || len >= RUNLOG_LINE_MAX || memchr(line, '\n', len))
         return error_set(
             e, "a line of %zu bytes can't go into the log: it is empty, too long or several", len);
-    if (w->n - w->head + len + 1 > RUNLOG_PENDING_MAX)
+    if (runlog_pending(w) + len + 1 > RUNLOG_PENDING_MAX)
         drop_oldest(w);
-    if (w->head && w->cap - w->n < len + 1) {
-        memmove(w->buf, w->buf + w->head, w->n - w->head);
-        w->n -= w->head;
-        w->head = 0;
+    struct queue *q = &w->queue[kind_of(line, len)];
+    if (q->head && q->cap - q->n < len + 1) {
+        memmove(q->buf, q->buf + q->head, q->n - q->head);
+        q->n -= q->head;
+        q->head = 0;
     }
-    if (w->cap - w->n < len + 1) {
-        size_t cap = w->cap ? w->cap : 1 << 16;
-        while (cap - w->n < len + 1)
+    if (q->cap - q->n < len + 1) {
+        size_t cap = q->cap ? q->cap : 1 << 16;
+        while (cap - q->n < len + 1)
             cap *= 2;
-        char *buf = realloc(w->buf, cap);
+        char *buf = realloc(q->buf, cap);
         if (!buf)
             return error_set(e, "out of memory for a line of the log");
-        w->buf = buf;
-        w->cap = cap;
+        q->buf = buf;
+        q->cap = cap;
     }
-    memcpy(w->buf + w->n, line, len);
-    w->n += len;
-    w->buf[w->n++] = '\n';
+    memcpy(q->buf + q->n, line, len);
+    q->n += len;
+    q->buf[q->n++] = '\n';
     w->lines++;
     return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n, int64_t at)
+// --- frames ---
+
+// Bytes written, all n or fewer with errno set.
+static size_t write_all(int fd, const unsigned char *p, size_t n, int64_t at)
 {
-    while (n) {
-        ssize_t wrote = pwrite(fd, p, n, at);
+    size_t done = 0;
+    while (done < n) {
+        ssize_t wrote = pwrite(fd, p + done, n - done, at + (int64_t)done);
         if (wrote < 0 && errno == EINTR)
             continue;
         if (wrote <= 0) {
             if (!wrote)
                 errno = ENOSPC;
-            return -1;
+            break;
         }
-        p += wrote;
-        n -= (size_t)wrote;
-        at += wrote;
+        done += (size_t)wrote;
+    }
+    return done;
+}
+
+// The oldest waiting lines of a kind: all, or as many as make FRAME_LINES bytes.
+static size_t portion(const struct queue *q)
+{
+    size_t n = q->n - q->head;
+    if (n <= FRAME_LINES)
+        return n;
+    const char *from = q->buf + q->head;
+    const char *newline = memchr(from + FRAME_LINES - 1, '\n', n - FRAME_LINES + 1);
+    return newline ? (size_t)(newline - from) + 1 : n;
+}
+
+static int64_t first_step(const char *lines, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        struct record_head head;
+        const char *newline = memchr(lines + at, '\n', n - at);
+        size_t len = newline ? (size_t)(newline - lines) - at : n - at;
+        if (record_head(lines + at, len, &head) && head.step >= 0)
+            return head.step;
+        at += len + 1;
+    }
+    return -1;
+}
+
+static int reserve(struct runlog_writer *w, size_t n, struct error *e)
+{
+    if (n <= w->out_cap)
+        return 0;
+    unsigned char *out = realloc(w->out, n);
+    if (!out)
+        return error_set(e, "out of memory for a frame of the log");
+    w->out = out;
+    w->out_cap = n;
+    return 0;
+}
+
+// What one write to the file brings: a frame for each kind that has lines.
+struct group {
+    int n;
+    size_t bytes; // in `out`, with the mark
+    struct runlog_frame frame[RUNLOG_KINDS];
+};
+
+static int compress(struct runlog_writer *w, struct group *g, struct error *e)
+{
+    struct runlog_holds holds[RUNLOG_KINDS];
+    size_t bound = RUNLOG_MARK_BYTES;
+    *g = (struct group){0};
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        bound += ZSTD_compressBound(portion(&w->queue[k]));
+    if (reserve(w, bound, e))
+        return -1;
+    for (int k = 0; k < RUNLOG_KINDS; k++) {
+        struct queue *q = &w->queue[k];
+        size_t n = portion(q);
+        if (!n)
+            continue;
+        const char *lines = q->buf + q->head;
+        holds[g->n] = (struct runlog_holds){(enum runlog_kind)k, first_step(lines, n),
+                                            runlog_count(lines, n)};
+        g->frame[g->n] = (struct runlog_frame){.content = (uint32_t)n,
+                                               .kind = (enum runlog_kind)k,
+                                               .first_step = holds[g->n].first_step,
+                                               .lines = holds[g->n].lines};
+        g->n++;
+    }
+    g->bytes = runlog_put_mark(w->out, holds, (size_t)g->n);
+    for (int i = 0; i < g->n; i++) {
+        struct runlog_frame *f = &g->frame[i];
+        const struct queue *q = &w->queue[f->kind];
+        ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel,
+                               f->content > HASTE ? LEVEL_IN_HASTE : level[f->kind]);
+        size_t size = ZSTD_compress2(w->zstd, w->out + g->bytes, w->out_cap - g->bytes,
+                                     q->buf + q->head, f->content);
+        if (ZSTD_isError(size))
+            return error_set(e, "can't compress the log: %s", ZSTD_getErrorName(size));
+        f->offset = w->end + (int64_t)g->bytes;
+        f->size = (uint32_t)size;
+        g->bytes += size;
     }
     return 0;
 }
 
-// One frame of the oldest waiting lines: all, or as many as make FRAME_LINES bytes.
-static int write_frame(struct runlog_writer *w, struct error *e)
+// One mark and its frames. Of a write that failed the whole frames stay.
+static int write_group(struct runlog_writer *w, struct error *e)
 {
-    const char *from = w->buf + w->head;
-    size_t n = w->n - w->head;
-    if (n > FRAME_LINES) {
-        const char *newline = memchr(from + FRAME_LINES - 1, '\n', n - FRAME_LINES + 1);
-        if (newline)
-            n = (size_t)(newline - from) + 1;
-    }
-    size_t bound = ZSTD_compressBound(n);
-    if (bound > w->frame_cap) {
-        void *frame = realloc(w->frame, bound);
-        if (!frame)
-            return error_set(e, "out of memory for a frame of the log");
-        w->frame = frame;
-        w->frame_cap = bound;
-    }
-    size_t size = ZSTD_compress2(w->zstd, w->frame, w->frame_cap, from, n);
-    if (ZSTD_isError(size))
-        return error_set(e, "can't compress the log: %s", ZSTD_getErrorName(size));
+    struct group g;
+    if (compress(w, &g, e))
+        return -1;
     if (w->torn && cut(w->fd, w->end))
         return error_set(e, "can't cut back the log: %s", strerror(errno));
+    int64_t from = w->end;
     w->torn = 1;
-    if (write_all(w->fd, w->frame, size, w->end)) {
-        error_set(e, "can't write the log: %s", strerror(errno));
-        w->torn = cut(w->fd, w->end) != 0;
-        return -1;
+    size_t done = write_all(w->fd, w->out, g.bytes, from);
+    int failed = done < g.bytes ? error_set(e, "can't write the log: %s", strerror(errno)) : 0;
+    for (int i = 0; i < g.n; i++) {
+        const struct runlog_frame *f = &g.frame[i];
+        if (f->offset + f->size > from + (int64_t)done)
+            break;
+        w->queue[f->kind].head += f->content;
+        w->stored += f->lines;
+        w->end = f->offset + f->size;
+        w->unsynced = 1;
+        runlog_ending_add(&w->ending, f);
     }
-    w->torn = 0;
-    w->unsynced = 1;
-    w->end += (int64_t)size;
-    for (const char *p = from; p < from + n; p++)
-        w->stored += *p == '\n';
-    w->head += n;
+    w->torn = failed && cut(w->fd, w->end) != 0;
+    return failed;
+}
+
+static int sync_data(struct runlog_writer *w, struct error *e)
+{
+    int rc;
+    do
+        rc = fdatasync(w->fd);
+    while (rc && errno == EINTR);
+    // Pipes and some network file systems have nothing to sync.
+    if (rc && errno != EINVAL && errno != ENOSYS)
+        return error_set(e, "can't sync the log: %s", strerror(errno));
+    w->unsynced = 0;
     return 0;
 }
 
 int runlog_flush(struct runlog_writer *w, int sync, struct error *e)
 {
-    while (w->head < w->n)
-        if (write_frame(w, e))
+    while (runlog_pending(w))
+        if (write_group(w, e))
             return -1;
-    w->head = w->n = 0;
-    if (w->cap > 4 * FRAME_LINES) { // a backlog is over
-        free(w->buf);
-        w->buf = NULL;
-        w->cap = 0;
+    for (int k = 0; k < RUNLOG_KINDS; k++) {
+        struct queue *q = &w->queue[k];
+        q->head = q->n = 0;
+        if (q->cap > 4 * FRAME_LINES) { // a backlog is over
+            free(q->buf);
+            *q = (struct queue){0};
+        }
     }
-    if (sync && w->unsynced) {
-        int rc;
-        do
-            rc = fdatasync(w->fd);
-        while (rc && errno == EINTR);
-        // Pipes and some network file systems have nothing to sync.
-        if (rc && errno != EINVAL && errno != ENOSYS)
-            return error_set(e, "can't sync the log: %s", strerror(errno));
-        w->unsynced = 0;
-    }
-    return 0;
+    return sync && w->unsynced ? sync_data(w, e) : 0;
 }
 
 int64_t runlog_dropped(const struct runlog_writer *w)
@@ -283,9 +401,19 @@ int64_t runlog_stored(const struct runlog_writer *w)
     return w->stored;
 }
 
-size_t runlog_pending(const struct runlog_writer *w)
+// Index and seek table. A log is whole without them: when they can't be written they are left out.
+static void write_ending(struct runlog_writer *w)
 {
-    return w->n - w->head;
+    size_t n;
+    unsigned char *bytes = runlog_ending_bytes(&w->ending, w->end, &n);
+    if (bytes && !(w->torn && cut(w->fd, w->end))) {
+        w->torn = write_all(w->fd, bytes, n, w->end) < n;
+        if (w->torn)
+            w->torn = cut(w->fd, w->end) != 0;
+        else
+            sync_data(w, NULL);
+    }
+    free(bytes);
 }
 
 int runlog_close(struct runlog_writer *w, struct error *e)
@@ -293,11 +421,15 @@ int runlog_close(struct runlog_writer *w, struct error *e)
     if (!w)
         return 0;
     int rc = runlog_flush(w, 1, e);
+    if (!rc)
+        write_ending(w);
     if (close(w->fd) && !rc)
         rc = error_set(e, "can't close the log: %s", strerror(errno));
     ZSTD_freeCCtx(w->zstd);
-    free(w->buf);
-    free(w->frame);
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        free(w->queue[k].buf);
+    runlog_ending_free(&w->ending);
+    free(w->out);
     free(w);
     return rc;
 }

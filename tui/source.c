@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics/record_head.h"
 #include "metrics/runlog.h"
 
 enum {
@@ -31,6 +32,11 @@ struct buffer {
     size_t n, cap;
 };
 
+struct chain { // hashes of lines: hash[at .. n)
+    uint64_t *hash;
+    size_t at, n;
+};
+
 struct live {
     struct source base;
     char dir[4096];
@@ -39,9 +45,10 @@ struct live {
     int fd; // to the trainer, -1
     pid_t pid;
     int64_t read,
-        promised;   // lines of the log: read so far, and on disk when the trainer began to send
-    uint64_t *seen; // hashes of lines that came over the socket and that the log has not given yet
-    size_t seen_at, seen_n;
+        promised; // lines of the log: read so far, and on disk when the trainer began to send
+    // Of lines that came over the socket and that the log has not given yet. The log keeps the
+    // order of a kind.
+    struct chain seen[RUNLOG_KINDS];
     int draining;     // the log is read along
     int64_t next_try; // ms
     int64_t watch_id, next_id;
@@ -148,32 +155,54 @@ static uint64_t hash_of(const char *line, size_t n) // FNV-1a
     return h;
 }
 
-// Whether this line of the log is the next one that the socket brought. If not, the log went
-// another way (the last second of a killed trainer is not in it), and nothing more can be passed
-// over.
+static struct chain *chain_of(struct live *s, const char *line, size_t n)
+{
+    struct record_head head;
+    record_head(line, n, &head);
+    return &s->seen[head.type != RECORD_SPECTRUM   ? RUNLOG_SCALARS
+                    : head.source == SPECTRUM_LIVE ? RUNLOG_LIVE
+                                                   : RUNLOG_EXACT];
+}
+
+static size_t seen_lines(const struct live *s)
+{
+    size_t n = 0;
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        n += s->seen[k].n - s->seen[k].at;
+    return n;
+}
+
+// Whether this line of the log is the next one of its kind that the socket brought. If not, the log
+// went another way (the last second of a killed trainer is not in it), and nothing more can be
+// passed over.
 static int seen_before(struct live *s, const char *line, size_t n)
 {
-    if (s->seen_at == s->seen_n)
+    if (!seen_lines(s))
         return 0;
-    if (s->seen[s->seen_at] == hash_of(line, n)) {
-        s->seen_at++;
+    struct chain *c = chain_of(s, line, n);
+    if (c->at < c->n && c->hash[c->at] == hash_of(line, n)) {
+        c->at++;
         return 1;
     }
-    s->seen_at = s->seen_n = 0;
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        s->seen[k].at = s->seen[k].n = 0;
     return 0;
 }
 
 static void remember(struct live *s, const char *line, size_t n)
 {
-    if (s->seen_at) {
-        memmove(s->seen, s->seen + s->seen_at, (s->seen_n - s->seen_at) * sizeof *s->seen);
-        s->seen_n -= s->seen_at;
-        s->seen_at = 0;
+    struct chain *c = chain_of(s, line, n);
+    if (c->at) {
+        memmove(c->hash, c->hash + c->at, (c->n - c->at) * sizeof *c->hash);
+        c->n -= c->at;
+        c->at = 0;
     }
-    if (s->seen_n == SEEN_MAX)
-        s->seen_n = 0; // reading along did not keep up: the log will repeat some
-    s->seen[s->seen_n++] = hash_of(line, n);
-    if (s->seen_n > SEEN_MAX / 2)
+    if (!c->hash && !(c->hash = calloc(SEEN_MAX, sizeof *c->hash)))
+        return; // the log will repeat what is not known
+    if (c->n == SEEN_MAX)
+        c->n = 0; // reading along did not keep up: the log will repeat some
+    c->hash[c->n++] = hash_of(line, n);
+    if (c->n > SEEN_MAX / 2)
         s->draining = 1;
 }
 
@@ -358,7 +387,7 @@ static int live_pump(struct source *base, short revents, const struct sink *sink
             s->stage = STAGE_FOLLOWING;
     }
     if (rc >= 0 && s->stage == STAGE_FOLLOWING && s->draining) {
-        rc = read_log(s, s->read + (int64_t)(s->seen_n - s->seen_at), until, sink, e);
+        rc = read_log(s, s->read + (int64_t)seen_lines(s), until, sink, e);
         s->draining = rc == 1;
     }
     if (rc >= 0)
@@ -402,7 +431,8 @@ static void live_free(struct source *base)
     free(s->in.data);
     free(s->out.data);
     free(s->held.data);
-    free(s->seen);
+    for (int k = 0; k < RUNLOG_KINDS; k++)
+        free(s->seen[k].hash);
     free(s);
 }
 
@@ -421,13 +451,8 @@ int source_live_open(const char *run_dir, struct source **out, struct error *e)
 {
     *out = NULL;
     struct live *s = calloc(1, sizeof *s);
-    uint64_t *seen = calloc(SEEN_MAX, sizeof *seen);
-    if (!s || !seen) {
-        free(s);
-        free(seen);
+    if (!s)
         return error_set(e, "out of memory");
-    }
-    s->seen = seen;
     s->base.klass = &live_class;
     s->fd = -1;
     char path[4200];
