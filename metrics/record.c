@@ -124,13 +124,9 @@ static void put_string(struct line *l, const char *s, size_t n)
 
 // A number of so many significant digits. printf writes the locale's decimal point: whatever stands
 // there becomes a dot. Minus zero gets a fraction, or a reader takes it for the integer 0.
-static void put_number(struct line *l, double v, int digits)
+size_t record_number(char text[RECORD_NUMBER], double v, int digits)
 {
-    char raw[64], text[64];
-    if (!isfinite(v)) {
-        put_text(l, "null");
-        return;
-    }
+    char raw[RECORD_NUMBER - 2];
     snprintf(raw, sizeof raw, "%.*g", digits, v);
     size_t n = 0;
     for (const char *s = raw; *s; s++) {
@@ -139,9 +135,21 @@ static void put_number(struct line *l, double v, int digits)
         else if (!n || text[n - 1] != '.')
             text[n++] = '.';
     }
-    put(l, text, n);
-    if (v == 0 && signbit(v))
-        put_text(l, ".0");
+    if (v == 0 && signbit(v)) {
+        text[n++] = '.';
+        text[n++] = '0';
+    }
+    text[n] = '\0';
+    return n;
+}
+
+static void put_number(struct line *l, double v, int digits)
+{
+    char text[RECORD_NUMBER];
+    if (isfinite(v))
+        put(l, text, record_number(text, v, digits));
+    else
+        put_text(l, "null");
 }
 
 static void put_integer(struct line *l, int64_t v)
@@ -192,11 +200,14 @@ static void put_object(struct line *l, const char *text)
     json_decref(object);
 }
 
-static void put_doubles(struct line *l, const double *v, int n, const char *(*key)(int))
+static void put_doubles(struct line *l, const double *v, int n, const char *(*key)(int),
+                        const unsigned char *wanted)
 {
     for (int i = 0; i < n; i++) {
+        if (wanted && !wanted[i])
+            continue;
         put_key(l, key(i));
-        put_number(l, v[i], 17);
+        put_number(l, v[i], RECORD_DIGITS);
     }
 }
 
@@ -225,7 +236,7 @@ static void put_sigma(struct line *l, const struct record_spectrum *s)
     for (int i = 0; s->sigma && i < s->d; i++) {
         if (i)
             put(l, ",", 1);
-        put_number(l, s->sigma[i], 5);
+        put_number(l, s->sigma[i], RECORD_SIGMA_DIGITS);
     }
     put(l, "]", 1);
 }
@@ -254,11 +265,12 @@ static int exists(const struct record_field *f, const void *at)
     }
 }
 
-static void put_value(struct line *l, const struct record_field *f, const void *at)
+static void put_value(struct line *l, const struct record_field *f, const void *at,
+                      const unsigned char *wanted)
 {
     switch (f->kind) {
     case FIELD_DOUBLE:
-        put_number(l, *(const double *)at, 17);
+        put_number(l, *(const double *)at, RECORD_DIGITS);
         break;
     case FIELD_INT:
     case FIELD_INT64:
@@ -274,10 +286,10 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         put_object(l, *(char *const *)at);
         break;
     case FIELD_METRICS:
-        put_doubles(l, at, METRIC_COUNT, metric_key);
+        put_doubles(l, at, METRIC_COUNT, metric_key, wanted);
         break;
     case FIELD_PHASES:
-        put_doubles(l, at, PHASE_COUNT, phase_key);
+        put_doubles(l, at, PHASE_COUNT, phase_key, wanted);
         break;
     case FIELD_SHAPE:
         put_shape(l, at);
@@ -292,7 +304,21 @@ static void put_value(struct line *l, const struct record_field *f, const void *
     }
 }
 
+static int any(const unsigned char *wanted, int n)
+{
+    for (int i = 0; wanted && i < n; i++)
+        if (wanted[i])
+            return 1;
+    return !wanted;
+}
+
 int record_format(const struct record *r, char **line, size_t *len, struct error *e)
+{
+    return record_format_columns(r, NULL, line, len, e);
+}
+
+int record_format_columns(const struct record *r, const unsigned char *wanted, char **line,
+                          size_t *len, struct error *e)
 {
     *line = NULL;
     *len = 0;
@@ -303,21 +329,24 @@ int record_format(const struct record *r, char **line, size_t *len, struct error
     put(&l, "{", 1);
     put_key(&l, "type");
     put_string(&l, kind->name, SIZE_MAX);
-    if (r->step >= 0) {
+    if (r->step >= 0 && (!wanted || wanted[0])) {
         put_key(&l, "step");
         put_integer(&l, r->step);
     }
+    int column = 1;
     for (size_t i = 0; i < kind->n && !l.complaint; i++) {
         const struct record_field *f = &kind->field[i];
         const void *at = record_value(r, f);
-        int present = exists(f, at);
-        if (!present && f->optional)
+        const unsigned char *some = wanted ? wanted + column : NULL;
+        int present = exists(f, at), n = record_field_columns(f);
+        column += n;
+        if ((!present && f->optional) || !any(some, n))
             continue;
         enter(&l, f->group);
         if (f->key)
             put_key(&l, f->key);
         if (present)
-            put_value(&l, f, at);
+            put_value(&l, f, at, some);
         else
             put_text(&l, "null");
         if (l.complaint)

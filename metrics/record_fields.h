@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "metrics/record.h"
+#include "metrics/record_columns.h"
 
 enum field_kind {
     FIELD_DOUBLE,  // double; missing: NaN
@@ -40,6 +40,12 @@ struct record_kind {
 };
 extern const struct record_kind record_kind_table[RECORD_END + 1]; // [RECORD_UNKNOWN] has no name
 extern const char *const record_source_key[2];
+
+// Values under names of their own in a field: a column each.
+int record_field_columns(const struct record_field *f);
+// A finite number of so many significant digits, with a dot in any locale; its length.
+enum { RECORD_NUMBER = 64, RECORD_DIGITS = 17, RECORD_SIGMA_DIGITS = 5 };
+size_t record_number(char text[RECORD_NUMBER], double v, int digits);
 
 // The field inside a record, to write and to read.
 static inline void *record_at(struct record *r, const struct record_field *f)
