@@ -185,14 +185,32 @@ static void print_commands(FILE *f)
     end_list(f);
 }
 
+static void print_option(FILE *f, const struct cmd_option *row)
+{
+    fprintf(f, ".It Fl %s%s%s%s\n", row->name[1] ? "Fl " : "", row->name,
+            row->argument ? " Ar " : "", row->argument ? row->argument : "");
+    say(f, row->doc);
+}
+
+// The options of every command but train, whose own are sections.
+static void print_command_options(FILE *f)
+{
+    for (const struct command_line_row *row = command_line_table; row->name; row++) {
+        if (!row->options)
+            continue;
+        fprintf(f, ".Ss Options of %s\n", row->name);
+        begin_list(f);
+        for (const struct cmd_option *o = row->options; o->name; o++)
+            print_option(f, o);
+        end_list(f);
+    }
+}
+
 static void print_screen_options(FILE *f)
 {
     begin_list(f);
-    for (const struct screen_option_row *row = screen_option_table; row->name; row++) {
-        fprintf(f, ".It Fl Fl %s%s%s\n", row->name, row->argument ? " Ar " : "",
-                row->argument ? row->argument : "");
-        say(f, row->doc);
-    }
+    for (const struct cmd_option *row = screen_option_table; row->name; row++)
+        print_option(f, row);
     end_list(f);
 }
 
@@ -305,14 +323,23 @@ static const struct {
     const char *name;
     void (*print)(FILE *f);
 } table[] = {
-    {"options", print_options},       {"datasets", print_datasets},
-    {"recipes", print_recipes},       {"archs", print_archs},
-    {"methods", print_methods},       {"modes", print_modes},
-    {"guard", print_guard_actions},   {"steering", print_steering},
-    {"metrics", print_metrics},       {"commands", print_commands},
-    {"screen", print_screen_options}, {"views", print_views},
-    {"settings", print_settings},     {"keys", print_keys},
-    {"protocol", print_protocol},     {"records", print_records},
+    {"options", print_options},
+    {"datasets", print_datasets},
+    {"recipes", print_recipes},
+    {"archs", print_archs},
+    {"methods", print_methods},
+    {"modes", print_modes},
+    {"guard", print_guard_actions},
+    {"steering", print_steering},
+    {"metrics", print_metrics},
+    {"commands", print_commands},
+    {"command-options", print_command_options},
+    {"screen", print_screen_options},
+    {"views", print_views},
+    {"settings", print_settings},
+    {"keys", print_keys},
+    {"protocol", print_protocol},
+    {"records", print_records},
 };
 enum { TABLES = sizeof table / sizeof *table };
 

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "data/dataset.h"
 #include "metrics/text.h"
+#include "train/trainer.h"
 #include "tui/commands.h"
 
 int cmd_complain(int code, const struct error *e)
@@ -44,7 +46,7 @@ static int is_option(const struct cmd_option *o, const char *word, const char **
 }
 
 // The option at argv[*i], which moves on over its value.
-static int take_option(int argc, char **argv, int *i, const struct cmd_option *option,
+static int take_option(int argc, char **argv, int *i, const struct cmd_option *option, void *into,
                        struct error *e)
 {
     const char *word = argv[*i], *value;
@@ -52,18 +54,19 @@ static int take_option(int argc, char **argv, int *i, const struct cmd_option *o
         if (!is_option(o, word, &value))
             continue;
         if (!o->argument) {
-            *o->flag = 1;
+            *(int *)((char *)into + o->offset) = 1;
             return value ? error_set(e, "%.60s takes no value", word) : 0;
         }
         if (!value && *i + 1 < argc)
             value = argv[++*i];
-        *o->value = value;
+        *(const char **)((char *)into + o->offset) = value;
         return value && *value ? 0 : error_set(e, "%.60s needs its %s", word, o->argument);
     }
     return error_set(e, "unknown option %.60s; see ssltop %.20s --help", word, argv[0]);
 }
 
-int cmd_parse(int *argc, char **argv, const struct cmd_option *option, int least, int most)
+int cmd_parse(int *argc, char **argv, const struct cmd_option *option, void *into, int least,
+              int most)
 {
     struct error e = {""};
     int words = 1, only_words = 0;
@@ -75,7 +78,7 @@ int cmd_parse(int *argc, char **argv, const struct cmd_option *option, int least
             only_words = 1;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
             return help(argv[0], option);
-        } else if (take_option(*argc, argv, &i, option, &e) < 0) {
+        } else if (take_option(*argc, argv, &i, option, into, &e) < 0) {
             return cmd_complain(CMD_USAGE, &e);
         }
     }
@@ -102,6 +105,48 @@ int cmd_threads(const char *text, int *threads)
     }
     *threads = (int)n;
     return CMD_GO_ON;
+}
+
+int cmd_take(int *argc, char **argv, const struct cmd_option *option, void *into, struct error *e)
+{
+    int kept = 1, i = 1;
+    for (; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value;
+        const struct cmd_option *o = option;
+        while (o->name && !is_option(o, argv[i], &value))
+            o++;
+        if (!o->name)
+            argv[kept++] = argv[i];
+        else if (take_option(*argc, argv, &i, option, into, e))
+            return -1;
+    }
+    for (; i < *argc; i++)
+        argv[kept++] = argv[i];
+    argv[kept] = NULL;
+    *argc = kept;
+    return 0;
+}
+
+const char *cmd_runs(void)
+{
+    const char *set = getenv("SSLTOP_RUNS");
+    return set && *set ? set : "./runs";
+}
+
+int cmd_find_log(const char *runs, const char *word, char *path, size_t size, struct error *e)
+{
+    struct stat st;
+    if (stat(word, &st) == 0 && S_ISREG(st.st_mode)) {
+        if ((size_t)snprintf(path, size, "%s", word) < size)
+            return 0;
+        return error_set(e, "the path %.60s... is too long", word);
+    }
+    if (run_find(runs, word, 0, path, size, e))
+        return -1;
+    size_t n = strlen(path);
+    if ((size_t)snprintf(path + n, size - n, "/run.jsonl.zst") < size - n)
+        return 0;
+    return error_set(e, "the path %.60s... is too long", path);
 }
 
 json_t *cmd_number(double v)

@@ -85,30 +85,39 @@ static int embed(const char *runs, const char *word, const struct embed_options 
     return rc;
 }
 
+struct wanted {
+    const char *runs, *out, *split;
+    const char *threads;
+    struct embed_options embed;
+};
+
+const struct cmd_option cmd_embed_options[] = {
+    {"o", "FILE.npy", "Where the features go; labels go to FILE.labels.npy.",
+     offsetof(struct wanted, out), CMD_A_FILE},
+    {"data", "SET", "The data set. The default is the one that was trained on.",
+     offsetof(struct wanted, embed.data), NULL},
+    {"split", "SPLIT", "train or test (the default).", offsetof(struct wanted, split),
+     "train|test"},
+    {"device", "DEVICE", "What computes. The default is what trained.",
+     offsetof(struct wanted, embed.device), NULL},
+    {"threads", "N", "Threads that compute. The default is all this process may use.",
+     offsetof(struct wanted, threads), NULL},
+    CMD_RUNS(struct wanted),
+    {0},
+};
+
 int cmd_embed(int argc, char **argv)
 {
     struct error e = {""};
-    struct embed_options o = {0};
-    const char *out = NULL, *word = "test", *set = getenv("SSLTOP_RUNS");
-    const char *threads = NULL, *runs = set && *set ? set : "./runs";
-    const struct cmd_option option[] = {
-        {"o", "FILE.npy", "Where the features go; labels go to FILE.labels.npy.", NULL, &out},
-        {"data", "SET", "The data set. The default is the one that was trained on.", NULL, &o.data},
-        {"split", "SPLIT", "train or test (the default).", NULL, &word},
-        {"device", "DEVICE", "What computes. The default is what trained.", NULL, &o.device},
-        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
-         &threads},
-        {"runs", "DIR", "Where run folders are.", NULL, &runs},
-        {0},
-    };
-    int rc = cmd_parse(&argc, argv, option, 1, 1);
-    if (rc != CMD_GO_ON || (rc = cmd_threads(threads, &o.threads)) != CMD_GO_ON)
+    struct wanted w = {.runs = cmd_runs(), .split = "test"};
+    int rc = cmd_parse(&argc, argv, cmd_embed_options, &w, 1, 1);
+    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON)
         return rc;
-    int is_train = strcmp(word, "train") == 0;
-    if (!out || (!is_train && strcmp(word, "test") != 0)) {
-        error_set(&e, out ? "--split is train or test" : "embed needs -o FILE.npy");
+    int is_train = strcmp(w.split, "train") == 0;
+    if (!w.out || (!is_train && strcmp(w.split, "test") != 0)) {
+        error_set(&e, w.out ? "--split is train or test" : "embed needs -o FILE.npy");
         return cmd_complain(CMD_USAGE, &e);
     }
-    rc = embed(runs, argv[1], &o, is_train ? SPLIT_TRAIN : SPLIT_TEST, out, &e);
+    rc = embed(w.runs, argv[1], &w.embed, is_train ? SPLIT_TRAIN : SPLIT_TEST, w.out, &e);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

@@ -74,25 +74,30 @@ static int fit(const char *runs, char **word, int n, const char *out, struct err
     return rc;
 }
 
+struct wanted {
+    const char *runs, *out;
+};
+
+const struct cmd_option cmd_fit_options[] = {
+    {"o", "FILE.json",
+     "Where the calibration goes. Nothing is written when the runs do not support one.",
+     offsetof(struct wanted, out), CMD_A_FILE},
+    CMD_RUNS(struct wanted),
+    {0},
+};
+
 int cmd_fit(int argc, char **argv)
 {
     struct error e = {""};
-    const char *out = NULL, *set = getenv("SSLTOP_RUNS"), *runs = set && *set ? set : "./runs";
-    const struct cmd_option option[] = {
-        {"o", "FILE.json",
-         "Where the calibration goes. Nothing is written when the runs do not support one.", NULL,
-         &out},
-        {"runs", "DIR", "Where run folders are.", NULL, &runs},
-        {0},
-    };
-    int rc = cmd_parse(&argc, argv, option, 1, INT_MAX - 1);
+    struct wanted w = {.runs = cmd_runs()};
+    int rc = cmd_parse(&argc, argv, cmd_fit_options, &w, 1, INT_MAX - 1);
     if (rc != CMD_GO_ON)
         return rc;
-    if (!out) {
+    if (!w.out) {
         error_set(&e, "fit needs -o FILE.json");
         return cmd_complain(CMD_USAGE, &e);
     }
-    rc = fit(runs, argv + 1, argc - 1, out, &e);
+    rc = fit(w.runs, argv + 1, argc - 1, w.out, &e);
     fflush(stdout);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

@@ -19,6 +19,7 @@ enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, COLUMN = 11 };
 struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
     int headed; // the heads of the table are printed
+    const char *threads_text;
 };
 
 // Metrics that a file of features can give: the others need a network.
@@ -164,26 +165,26 @@ static int one_file(const char *path, struct wanted *w)
     return rc;
 }
 
+const struct cmd_option cmd_metrics_options[] = {
+    {"json", NULL, "One JSON object a file and line; a value that does not exist is null.",
+     offsetof(struct wanted, json), NULL},
+    {"spectrum", NULL, "Print the singular values too, from the largest down.",
+     offsetof(struct wanted, spectrum), NULL},
+    {"l2", NULL, "Divide each row by its length first.", offsetof(struct wanted, l2), NULL},
+    {"plot", NULL, "Draw the spectrum.", offsetof(struct wanted, plot), NULL},
+    {"ascii", NULL, "Draw with ASCII characters only.", offsetof(struct wanted, ascii), NULL},
+    {"threads", "N", "Threads that compute. The default is all this process may use.",
+     offsetof(struct wanted, threads_text), NULL},
+    {0},
+};
+
 int cmd_metrics(int argc, char **argv)
 {
     struct wanted w = {0};
-    const char *threads = NULL;
-    const struct cmd_option option[] = {
-        {"json", NULL, "One JSON object a file and line; a value that does not exist is null.",
-         &w.json, NULL},
-        {"spectrum", NULL, "Print the singular values too, from the largest down.", &w.spectrum,
-         NULL},
-        {"l2", NULL, "Divide each row by its length first.", &w.l2, NULL},
-        {"plot", NULL, "Draw the spectrum.", &w.plot, NULL},
-        {"ascii", NULL, "Draw with ASCII characters only.", &w.ascii, NULL},
-        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
-         &threads},
-        {0},
-    };
-    int rc = cmd_parse(&argc, argv, option, 1, INT_MAX - 1);
+    int rc = cmd_parse(&argc, argv, cmd_metrics_options, &w, 1, INT_MAX - 1);
     if (rc != CMD_GO_ON)
         return rc;
-    if ((rc = cmd_threads(threads, &w.threads)) != CMD_GO_ON)
+    if ((rc = cmd_threads(w.threads_text, &w.threads)) != CMD_GO_ON)
         return rc;
     w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
     rc = CMD_OK;

@@ -109,37 +109,43 @@ static int number(const char *text, int most)
     return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= most ? (int)n : 0;
 }
 
+struct wanted {
+    const char *out, *size, *threads;
+};
+
+const struct cmd_option cmd_pack_options[] = {
+    {"o", "FILE", "Where the packed images go; --data pack:FILE reads them.",
+     offsetof(struct wanted, out), CMD_A_FILE},
+    {"size", "N",
+     "Their shorter side in pixels (256). Smaller images keep their size. An image takes about 4 "
+     "N N bytes.",
+     offsetof(struct wanted, size), NULL},
+    {"threads", "N", "Threads that decode. The default is all cores.",
+     offsetof(struct wanted, threads), NULL},
+    {0},
+};
+
 int cmd_pack(int argc, char **argv)
 {
     struct error e = {""};
-    const char *out = NULL, *size_text = "256", *threads_text = NULL;
-    const struct cmd_option option[] = {
-        {"o", "FILE", "Where the packed images go; --data pack:FILE reads them.", NULL, &out},
-        {"size", "N",
-         "Their shorter side in pixels (256). Smaller images keep their size. An image takes about "
-         "4 "
-         "N N bytes.",
-         NULL, &size_text},
-        {"threads", "N", "Threads that decode. The default is all cores.", NULL, &threads_text},
-        {0},
-    };
-    int rc = cmd_parse(&argc, argv, option, 1, 1);
+    struct wanted w = {.size = "256"};
+    int rc = cmd_parse(&argc, argv, cmd_pack_options, &w, 1, 1);
     if (rc != CMD_GO_ON)
         return rc;
-    int size = number(size_text, PACK_SIDE_MAX);
-    int threads = threads_text ? number(threads_text, 1024) : 0;
-    if (!out)
+    int size = number(w.size, PACK_SIDE_MAX);
+    int threads = w.threads ? number(w.threads, 1024) : 0;
+    if (!w.out)
         error_set(&e, "pack needs -o FILE");
     else if (!size)
-        error_set(&e, "--size %.40s: expected 1 to %d", size_text, PACK_SIDE_MAX);
-    else if (threads_text && !threads)
-        error_set(&e, "--threads %.40s: expected 1 to 1024", threads_text);
+        error_set(&e, "--size %.40s: expected 1 to %d", w.size, PACK_SIDE_MAX);
+    else if (w.threads && !threads)
+        error_set(&e, "--threads %.40s: expected 1 to 1024", w.threads);
     if (e.text[0])
         return cmd_complain(CMD_USAGE, &e);
     struct sigaction act = {.sa_handler = note_signal}, before[2];
     sigaction(SIGINT, &act, &before[0]);
     sigaction(SIGTERM, &act, &before[1]);
-    rc = pack(argv[1], out, size, threads, &e);
+    rc = pack(argv[1], w.out, size, threads, &e);
     sigaction(SIGINT, &before[0], NULL);
     sigaction(SIGTERM, &before[1], NULL);
     fflush(stdout);

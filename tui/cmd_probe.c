@@ -74,32 +74,40 @@ static void print_table(const char *path, const struct embed *m, const struct em
     print_score("nearest 20", &s->plain, "");
 }
 
+struct wanted {
+    int json;
+    const char *runs;
+    const char *threads;
+    struct embed_options embed;
+};
+
+const struct cmd_option cmd_probe_options[] = {
+    {"json", NULL, "One JSON object; accuracies are 0 to 1.", offsetof(struct wanted, json), NULL},
+    {"data", "SET", "The data set. The default is the one that was trained on.",
+     offsetof(struct wanted, embed.data), NULL},
+    {"device", "DEVICE", "What computes. The default is what trained.",
+     offsetof(struct wanted, embed.device), NULL},
+    {"threads", "N", "Threads that compute. The default is all this process may use.",
+     offsetof(struct wanted, threads), NULL},
+    CMD_RUNS(struct wanted),
+    {0},
+};
+
 int cmd_probe(int argc, char **argv)
 {
     struct error e = {""};
-    struct embed_options o = {0};
+    struct wanted w = {.runs = cmd_runs()};
     struct embed_scores s;
     struct embed *m = NULL;
-    int json = 0;
     char path[4300];
-    const char *threads = NULL, *set = getenv("SSLTOP_RUNS"), *runs = set && *set ? set : "./runs";
-    const struct cmd_option option[] = {
-        {"json", NULL, "One JSON object; accuracies are 0 to 1.", &json, NULL},
-        {"data", "SET", "The data set. The default is the one that was trained on.", NULL, &o.data},
-        {"device", "DEVICE", "What computes. The default is what trained.", NULL, &o.device},
-        {"threads", "N", "Threads that compute. The default is all this process may use.", NULL,
-         &threads},
-        {"runs", "DIR", "Where run folders are.", NULL, &runs},
-        {0},
-    };
-    int rc = cmd_parse(&argc, argv, option, 1, 1);
-    if (rc != CMD_GO_ON || (rc = cmd_threads(threads, &o.threads)) != CMD_GO_ON)
+    int rc = cmd_parse(&argc, argv, cmd_probe_options, &w, 1, 1);
+    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON)
         return rc;
     rc = CMD_OK;
-    if (embed_find(runs, argv[1], path, sizeof path, &e) < 0 || embed_open(path, &o, &m, &e) < 0 ||
-        embed_probe(m, say, &s, &e) < 0)
+    if (embed_find(w.runs, argv[1], path, sizeof path, &e) < 0 ||
+        embed_open(path, &w.embed, &m, &e) < 0 || embed_probe(m, say, &s, &e) < 0)
         rc = CMD_FAILED;
-    else if (json)
+    else if (w.json)
         rc = print_json(path, m, &s);
     else
         print_table(path, m, &s);

@@ -41,93 +41,59 @@ static int columns_of_terminal(void)
 
 // --- options of the screen and of the small commands ---
 
-const struct screen_option_row screen_option_table[] = {
-    {"ascii", NULL, "Draw with ASCII characters only, whatever the locale says."},
-    {"theme", "NAME",
-     "Colours: default, mono, colour-blind or light. Without colours, or with NO_COLOR set: mono."},
-    {NULL, NULL, NULL},
-};
-
 struct small { // what the commands without a training understand
-    const char *runs;
-    int ascii, json, help;
-    const struct theme *theme;
+    const char *runs, *theme_name;
+    int ascii, json;
+    const struct theme *theme; // NULL: as the terminal asks
 };
 
-static int take_theme(struct small *s, const char *name, struct error *e)
-{
-    s->theme = theme_find(name);
-    if (s->theme)
-        return 0;
-    error_set(e, "there is no theme '%.60s': default, mono, colour-blind, light", name);
-    return -1;
-}
-
-// Is argv[i] --NAME, --NAME=VALUE, or --NAME followed by its value? Its value in *value; how many
-// words it takes, 0 if it is not.
-static int match(int argc, char **argv, int i, const char *name, const char **value)
-{
-    size_t n = strlen(name);
-    if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, n) != 0)
-        return 0;
-    if (argv[i][2 + n] == '=') {
-        *value = argv[i] + 3 + n;
-        return 1;
+#define SCREEN_OPTIONS                                                                             \
+    {"ascii", NULL, "Draw with ASCII characters only, whatever the locale says.",                  \
+     offsetof(struct small, ascii), NULL},                                                         \
+    {                                                                                              \
+        "theme", "NAME",                                                                           \
+            "Colours: default, mono, colour-blind or light. Without colours, or with NO_COLOR "    \
+            "set: mono.",                                                                          \
+            offsetof(struct small, theme_name), "default|mono|colour-blind|light"                  \
     }
-    if (argv[i][2 + n])
+
+const struct cmd_option screen_option_table[] = {SCREEN_OPTIONS, {0}};
+static const struct cmd_option attach_options[] = {SCREEN_OPTIONS, CMD_RUNS(struct small), {0}};
+static const struct cmd_option ctl_options[] = {
+    {"json", NULL, "Print the whole answer, as the trainer gives it.", offsetof(struct small, json),
+     NULL},
+    CMD_RUNS(struct small),
+    {0},
+};
+static const struct cmd_option runs_options[] = {
+    {"json", NULL, "One JSON object a run and line.", offsetof(struct small, json), NULL},
+    CMD_RUNS(struct small),
+    {0},
+};
+static const struct cmd_option devices_options[] = {
+    {"json", NULL, "One JSON object a device and line.", offsetof(struct small, json), NULL},
+    {0},
+};
+
+static int find_theme(struct small *s, struct error *e)
+{
+    s->theme = s->theme_name ? theme_find(s->theme_name) : NULL;
+    if (s->theme || !s->theme_name)
         return 0;
-    *value = i + 1 < argc ? argv[i + 1] : NULL;
-    return *value ? 2 : -1;
+    return error_set(e, "there is no theme '%.60s': default, mono, colour-blind, light",
+                     s->theme_name);
 }
 
-// Take the options of the screen out of argv (before they reach the training's own parser), or all
-// small ones. Words that are not options stay in order; argc is lowered.
-static int take_small(int *argc, char **argv, int screen_only, struct small *s, struct error *e)
+// Parse the options of a small command and at most `most` words; CMD_GO_ON, else the exit code.
+static int begin(int *argc, char **argv, const struct cmd_option *option, int least, int most,
+                 struct small *s)
 {
-    const char *from_env = getenv("SSLTOP_RUNS");
-    *s = (struct small){.runs = from_env && *from_env ? from_env : "./runs"};
-    int kept = 1, i = 1;
-    for (; i < *argc; i++) {
-        const char *value = NULL;
-        int words;
-        if (strcmp(argv[i], "--") == 0)
-            break;
-        if (strcmp(argv[i], "--ascii") == 0) {
-            s->ascii = 1;
-        } else if ((words = match(*argc, argv, i, "theme", &value))) {
-            if (words < 0 || take_theme(s, value, e))
-                return words < 0 ? error_set(e, "--theme needs a name") : -1;
-            i += words - 1;
-        } else if (!screen_only && strcmp(argv[i], "--json") == 0) {
-            s->json = 1;
-        } else if (!screen_only && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
-            s->help = 1;
-        } else if (!screen_only && (words = match(*argc, argv, i, "runs", &value))) {
-            if (words < 0)
-                return error_set(e, "--runs needs a folder");
-            s->runs = value;
-            i += words - 1;
-        } else if (!screen_only && argv[i][0] == '-' && argv[i][1]) {
-            return error_set(e, "unknown option %.60s", argv[i]);
-        } else {
-            argv[kept++] = argv[i];
-        }
-    }
-    if (i < *argc && !screen_only)
-        i++; // the "--" itself
-    for (; i < *argc; i++)
-        argv[kept++] = argv[i];
-    argv[kept] = NULL;
-    *argc = kept;
-    return 0;
-}
-
-static int help_of(const char *name)
-{
-    for (const struct command_line_row *c = command_line_table; c->name; c++)
-        if (strcmp(c->name, name) == 0)
-            printf("usage: ssltop %s %s\n\n%s\n", c->name, c->usage, c->doc);
-    return OK;
+    struct error e = {""};
+    *s = (struct small){.runs = cmd_runs()};
+    int rc = cmd_parse(argc, argv, option, s, least, most);
+    if (rc == CMD_GO_ON && find_theme(s, &e))
+        return complain(USAGE, &e);
+    return rc;
 }
 
 // --- the screen on a run ---
@@ -185,21 +151,21 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
 static int run_train(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
+    struct small s = {0};
     struct options *o = calloc(1, sizeof *o);
     unsigned char *given = calloc(option_count, 1);
     int rc = USAGE;
     if (!o || !given) {
         error_set(&e, "out of memory");
         rc = FAILED;
-    } else if (take_small(&argc, argv, 1, &s, &e) ||
+    } else if (cmd_take(&argc, argv, screen_option_table, &s, &e) || find_theme(&s, &e) ||
                (options_default(o), options_parse(o, argc, argv, given, &e))) {
         rc = USAGE;
     } else if (o->help) {
         printf("usage: ssltop train [options]\n\n");
         options_help(stdout, columns_of_terminal());
         printf("\nscreen:\n");
-        for (const struct screen_option_row *r = screen_option_table; r->name; r++)
+        for (const struct cmd_option *r = screen_option_table; r->name; r++)
             printf("  --%s%s%s\n        %s\n", r->name, r->argument ? " " : "",
                    r->argument ? r->argument : "", r->doc);
         rc = OK;
@@ -219,27 +185,12 @@ static int run_train(int argc, char **argv)
     return complain(rc, &e);
 }
 
-// Parse the small options and at most `most` words; -1 = go on, else the exit code.
-static int begin(int *argc, char **argv, int least, int most, struct small *s)
-{
-    struct error e = {""};
-    if (take_small(argc, argv, 0, s, &e))
-        return complain(USAGE, &e);
-    if (s->help)
-        return help_of(argv[0]);
-    if (*argc - 1 < least)
-        error_set(&e, "%s needs more words; see ssltop %s --help", argv[0], argv[0]);
-    else if (*argc - 1 > most)
-        error_set(&e, "%s: '%.60s' is one word too many", argv[0], argv[most + 1]);
-    return e.text[0] ? complain(USAGE, &e) : -1;
-}
-
 static int run_attach(int argc, char **argv)
 {
     struct error e = {""};
     struct small s;
     char path[4096];
-    int rc = begin(&argc, argv, 0, 1, &s);
+    int rc = begin(&argc, argv, attach_options, 0, 1, &s);
     if (rc >= 0)
         return rc;
     if (run_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
@@ -258,7 +209,7 @@ static int run_ctl(int argc, char **argv)
     struct command_call call = {0};
     struct answer answer;
     char path[4096], text[512] = "";
-    int rc = begin(&argc, argv, 2, 12, &s);
+    int rc = begin(&argc, argv, ctl_options, 2, 12, &s);
     if (rc >= 0)
         return rc;
     for (int i = 2; i < argc; i++) {
@@ -323,7 +274,7 @@ static int run_runs(int argc, char **argv)
     struct error e = {""};
     struct small s;
     struct run_info *runs = NULL;
-    int n = 0, rc = begin(&argc, argv, 0, 0, &s);
+    int n = 0, rc = begin(&argc, argv, runs_options, 0, 0, &s);
     if (rc >= 0)
         return rc;
     if (run_list(s.runs, &runs, &n, &e))
@@ -342,7 +293,7 @@ static int run_devices(int argc, char **argv)
 {
     struct error e = {""};
     struct small s;
-    int rc = begin(&argc, argv, 0, 0, &s);
+    int rc = begin(&argc, argv, devices_options, 0, 0, &s);
     if (rc >= 0)
         return rc;
     return complain(devices_print(stdout, s.json, &e) ? FAILED : OK, &e);
@@ -359,23 +310,31 @@ static int run_help(int argc, char **argv)
 }
 
 const struct command_line_row command_line_table[] = {
-    {"train", "[options]", "train and watch", run_train},
-    {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach},
-    {"ctl", "RUN COMMAND ...", "steer a running training from a script (--json: the whole answer)",
-     run_ctl},
+    {"train", "[options]", "train and watch", run_train, NULL, NULL},
+    {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach,
+     attach_options, CMD_A_RUN},
+    {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, ctl_options,
+     CMD_A_RUN " " CMD_A_CALL},
     {"metrics", "FILE.npy ... [options]",
-     "spectrum and all metrics of saved features (rows x features)", cmd_metrics},
+     "spectrum and all metrics of saved features (rows x features)", cmd_metrics,
+     cmd_metrics_options, CMD_A_FILE},
     {"embed", "CKPT|RUN --data SET -o FILE.npy [options]",
-     "features of a data set, and their labels", cmd_embed},
-    {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe},
+     "features of a data set, and their labels", cmd_embed, cmd_embed_options,
+     CMD_A_RUN "|" CMD_A_FILE},
+    {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe,
+     cmd_probe_options, CMD_A_RUN "|" CMD_A_FILE},
     {"fit", "RUN ... -o FILE.json [options]",
-     "fit a forecast from runs with measured probe accuracy", cmd_fit},
+     "fit a forecast from runs with measured probe accuracy", cmd_fit, cmd_fit_options, CMD_A_RUN},
     {"pack", "images:DIR -o FILE [--size N]",
-     "decode and shrink a folder of images once, into a file to train from", cmd_pack},
-    {"runs", "[--json]", "list the runs", run_runs},
-    {"devices", "[--json]", "list what can compute here", run_devices},
-    {"help", "", "this list", run_help},
-    {NULL, NULL, NULL, NULL},
+     "decode and shrink a folder of images once, into a file to train from", cmd_pack,
+     cmd_pack_options, NULL},
+    {"log", "check|repair RUN|FILE [options]",
+     "say what a log holds and whether it is whole; make a whole one of what is left", cmd_log,
+     cmd_log_options, "check|repair " CMD_A_RUN "|" CMD_A_FILE},
+    {"runs", "[--json]", "list the runs", run_runs, runs_options, NULL},
+    {"devices", "[--json]", "list what can compute here", run_devices, devices_options, NULL},
+    {"help", "", "this list", run_help, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
 static int dispatch(int argc, char **argv)
