@@ -6,7 +6,7 @@ VERSION    := 0.1.0
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev liblapacke-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc lomiri-wallpapers-16.04
+DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
@@ -35,7 +35,7 @@ FLOORS := metrics data gpu gpu/cpu train tui
 SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
 # Programs of tests/ with a main of their own.
-PROGRAMS := $(addprefix tests/,bench.c bench_gpu.c bench_images.c bench_metrics.c bench_screen.c slow.c window.c)
+PROGRAMS := $(addprefix tests/,bench.c bench_gpu.c bench_images.c bench_log.c bench_metrics.c bench_screen.c slow.c window.c)
 TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
@@ -263,7 +263,7 @@ check-slow: deps-check ## install what the tests need, and run those that take m
 	@$(CHECK_ENV) $(B)/slow -j1
 
 # tests/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
-$(addprefix $(B)/,bench bench_images bench_metrics window): $(B)/%: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/%.o
+$(addprefix $(B)/,bench bench_images bench_log bench_metrics window): $(B)/%: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/%.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -274,10 +274,10 @@ $(B)/bench_screen: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_screen.
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
 
-bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, the screen, metrics of a large file
-	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_screen $(B)/bench_metrics
+bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, a long log, the screen, metrics of a large file
+	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_log $(B)/bench_screen $(B)/bench_metrics
 	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; \
-	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; \
+	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; $(B)/bench_log || rc=1; \
 	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
 	  tests/bench_metrics.sh $(B)/bench_metrics || rc=1; exit $$rc
 
@@ -327,6 +327,10 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 MANDIR    = $(DESTDIR)$(PREFIX)/share/man
 RECIPEDIR = $(DESTDIR)$(PREFIX)/share/ssltop/recipes
 CALIBRATIONDIR = $(DESTDIR)$(PREFIX)/share/ssltop/calibration
+# Where the shells of Debian look for what others install.
+BASHDIR   = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR    = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISHDIR   = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
 	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
@@ -335,10 +339,14 @@ install: ssltop ## install to $(DESTDIR)$(PREFIX)
 	for f in data/calibration/*.json; do [ ! -e "$$f" ] || install -m 644 "$$f" $(CALIBRATIONDIR) || exit 1; done
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
+	install -d $(BASHDIR) $(ZSHDIR) $(FISHDIR)
+	./ssltop completion bash > $(BASHDIR)/ssltop && ./ssltop completion zsh > $(ZSHDIR)/_ssltop && \
+	  ./ssltop completion fish > $(FISHDIR)/ssltop.fish
 
 uninstall: ## remove what install put there
 	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR)
-	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5
+	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
+	  $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish
 
 clean: ## remove everything that was built
 	rm -rf build ssltop ssltop-cuda.so

@@ -63,7 +63,9 @@ int cmd_probe(int argc, char **argv);
 int cmd_fit(int argc, char **argv);
 int cmd_pack(int argc, char **argv);
 int cmd_log(int argc, char **argv);
+int cmd_export(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 extern const struct cmd_option cmd_metrics_options[], cmd_embed_options[], cmd_probe_options[],
-    cmd_fit_options[], cmd_pack_options[], cmd_log_options[];
+    cmd_fit_options[], cmd_pack_options[], cmd_log_options[], cmd_export_options[];
 
 #endif
