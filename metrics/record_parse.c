@@ -126,6 +126,8 @@ static enum record_type type_of(const char *name)
 
 int record_parse(const char *line, size_t n, struct record *out, struct error *e)
 {
+    if (record_parse_step(line, n, out))
+        return 0;
     record_init(out, RECORD_UNKNOWN, -1);
     json_error_t why;
     json_t *root = json_loadb(line, n, JSON_ALLOW_NUL, &why);

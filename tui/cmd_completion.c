@@ -143,6 +143,18 @@ static void put_escaped(const char *text, int n, const char *special, const char
     }
 }
 
+// The same between single quotes, where a quote ends the word and begins it anew.
+static void put_in_quotes(const char *text, int n, const char *special)
+{
+    for (int i = 0; i < n; i++) {
+        if (text[i] == '\'')
+            fputs("'\\'", stdout);
+        else if (strchr(special, text[i]))
+            putchar('\\');
+        putchar(text[i]);
+    }
+}
+
 // Walk through the alternatives of a list: 1 and one of them in `word`.
 static int next_value(const char **list, char *word, size_t size)
 {
@@ -339,14 +351,7 @@ static void zsh_command(const struct command_line_row *row)
     for (size_t i = 0; offer_of(row, i, &o); i++) {
         printf(" \\\n            '%s%s%s[", dashes(&o), o.name,
                o.takes_value && o.name[1] ? "=" : "");
-        // A quote ends the word and begins it anew.
-        for (int k = 0; k < sentence(o.doc); k++) {
-            if (o.doc[k] == '\'')
-                printf("'\\'");
-            else if (strchr("[]\\", o.doc[k]))
-                putchar('\\');
-            putchar(o.doc[k]);
-        }
+        put_in_quotes(o.doc, sentence(o.doc), "[]\\");
         printf("]");
         if (o.takes_value) {
             printf(":%s:", o.name);
@@ -355,7 +360,8 @@ static void zsh_command(const struct command_line_row *row)
         }
         printf("'");
     }
-    printf(" \\\n            '--help[say what it does and takes]'");
+    if (strcmp(row->name, "train") != 0) // which has it among its own
+        printf(" \\\n            '--help[say what it does and takes]'");
     for (int i = 0; i < word_count(row); i++) {
         word_values(row, i, list, sizeof list);
         printf(" \\\n            '%s:%s:", i + 1 < word_count(row) ? "" : "*", "word");
@@ -379,7 +385,7 @@ static void zsh(void)
            "    local -a commands=(\n");
     for (const struct command_line_row *row = command_line_table; row->name; row++) {
         printf("        '%s:", row->name);
-        put_escaped(row->doc, (int)strlen(row->doc), ":", "\\");
+        put_in_quotes(row->doc, (int)strlen(row->doc), ":\\");
         printf("'\n");
     }
     printf("    )\n"

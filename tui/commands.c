@@ -335,7 +335,7 @@ const struct command_line_row command_line_table[] = {
      cmd_log_options, "check|repair " CMD_A_RUN "|" CMD_A_FILE},
     {"runs", "[--json]", "list the runs", run_runs, runs_options, NULL},
     {"devices", "[--json]", "list what can compute here", run_devices, devices_options, NULL},
-    {"completion", "bash|zsh|fish", "print what this shell needs to complete ssltop's words",
+    {"completion", "bash|zsh|fish", "print what this shell needs to complete words of ssltop",
      cmd_completion, NULL, "bash|zsh|fish"},
     {"help", "", "this list", run_help, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
