@@ -73,6 +73,7 @@ int runlog_open(const char *path, struct runlog_reader **out, struct error *e);
 // skipped; see runlog_lost.
 int runlog_next(struct runlog_reader *r, const char **line, size_t *len, struct error *e);
 
+#define RUNLOG_SPECTRA (1u << RUNLOG_LIVE | 1u << RUNLOG_EXACT)
 // From now on leave frames out that are marked as holding nothing but lines of these kinds (bits
 // 1 << kind), without decoding them. Others (of a log without marks) are given whole.
 void runlog_skip(struct runlog_reader *r, unsigned kinds);

@@ -16,8 +16,8 @@
 
 struct got {
     int n;
-    int64_t step[256];
-    double loss[256];
+    int64_t step[512];
+    double loss[512];
     int answers;
     struct answer answer;
 };
@@ -25,7 +25,7 @@ struct got {
 static int on_record(void *to, const struct record *r, struct error *e)
 {
     struct got *g = to;
-    cr_assert_lt(g->n, 256);
+    cr_assert_lt(g->n, 512);
     g->step[g->n] = r->step;
     g->loss[g->n++] = r->u.step.metric[METRIC_LOSS];
     return 0;
@@ -316,33 +316,59 @@ Test(source, commands_and_answers)
     close_stage(&s);
 }
 
-// Of the live spectra that come at once only the first and the newest are looked at; the exact ones
-// all.
+static void spectrum_to_log(struct stage *s, int step, enum spectrum_source source)
+{
+    static double sigma[2] = {2, 1};
+    struct record r;
+    char *line;
+    size_t n;
+    record_init(&r, RECORD_SPECTRUM, step);
+    r.u.spectrum.source = source;
+    r.u.spectrum.d = 2;
+    r.u.spectrum.sigma = sigma;
+    cr_assert_eq(record_format(&r, &line, &n, NULL), 0);
+    cr_assert_eq(runlog_write(s->log, line, n, NULL), 0);
+    free(line);
+}
+
+// Of the live spectra that were there before it began to look, some over the whole run; of those
+// that come at once later the newest; the exact ones all.
 Test(source, spectra_of_a_long_log)
 {
+    enum { STEPS = 1000, EVERY = 50 };
     struct stage s;
     open_stage(&s);
-    double sigma[2] = {2, 1};
-    for (int i = 0; i < 100; i++) {
-        struct record r;
-        char *line;
-        size_t n;
-        record_init(&r, RECORD_SPECTRUM, i);
-        r.u.spectrum.source = i % 50 == 10 ? SPECTRUM_EXACT : SPECTRUM_LIVE;
-        r.u.spectrum.d = 2;
-        r.u.spectrum.sigma = sigma;
-        cr_assert_eq(record_format(&r, &line, &n, NULL), 0);
-        cr_assert_eq(runlog_write(s.log, line, n, NULL), 0);
-        free(line);
+    for (int i = 0; i < STEPS; i++) {
+        if (i % EVERY == 0)
+            spectrum_to_log(&s, i, SPECTRUM_EXACT);
+        spectrum_to_log(&s, i, SPECTRUM_LIVE);
+        if (i % 7 == 0)
+            cr_assert_eq(runlog_flush(s.log, 0, NULL), 0);
     }
     cr_assert_eq(runlog_flush(s.log, 0, NULL), 0);
     pump(&s);
-    cr_assert(s.got.n >= 4 && s.got.n < 30, "%d", s.got.n);
-    cr_assert_eq(s.got.step[0], 0);
-    cr_assert_eq(s.got.step[s.got.n - 1], 99);
-    int exact = 0;
-    for (int i = 0; i < s.got.n; i++)
-        exact += s.got.step[i] % 50 == 10;
-    cr_assert_eq(exact, 2);
+    int exact = STEPS / EVERY, live = s.got.n - exact;
+    for (int i = 0; i < exact; i++)
+        cr_assert_eq(s.got.step[i], i * EVERY);
+    cr_assert(live > 200 && live <= 256, "%d", live);
+    cr_assert_eq(s.got.step[exact], 0);
+    cr_assert_eq(s.got.step[s.got.n - 1], STEPS - 1);
+    for (int i = exact + 1; i < s.got.n; i++) {
+        int64_t gap = s.got.step[i] - s.got.step[i - 1];
+        cr_assert(gap == 3 || gap == 4, "%d", (int)gap);
+    }
+    int before = s.got.n;
+    for (int i = 0; i < 20; i++)
+        spectrum_to_log(&s, STEPS + i, SPECTRUM_LIVE);
+    cr_assert_eq(runlog_flush(s.log, 0, NULL), 0);
+    for (int i = 0; i < 1000 && s.got.n == before; i++) { // the log is looked at now and then
+        struct pollfd p = {.fd = -1};
+        int timeout = 1000;
+        s.source->klass->poll(s.source, &p, &timeout);
+        poll(NULL, 0, timeout);
+        cr_assert_eq(s.source->klass->pump(s.source, 0, &s.sink, NULL), 0);
+    }
+    cr_assert(s.got.n > before && s.got.n < before + 20);
+    cr_assert_eq(s.got.step[s.got.n - 1], STEPS + 19);
     close_stage(&s);
 }

@@ -166,6 +166,7 @@ int outlook_replay(struct outlook *o, const char *dir, int64_t step, struct erro
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
     if (runlog_open(path, &reader, e) < 0)
         return -1;
+    runlog_skip(reader, RUNLOG_SPECTRA);
     while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
         static const char spectrum[] = "{\"type\":\"spectrum\"";
         struct record r;

@@ -110,6 +110,7 @@ int past_read(const char *dir, struct past *out, struct error *e)
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
     if (runlog_open(path, &reader, e) < 0)
         return -1;
+    runlog_skip(reader, RUNLOG_SPECTRA);
     while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
         static const char spectrum[] = "{\"type\":\"spectrum\"";
         struct record r;

@@ -47,6 +47,7 @@ static void read_log(const char *path, int all, struct run_info *info)
     snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
     if (runlog_open(log, &reader, NULL) < 0)
         return;
+    runlog_skip(reader, RUNLOG_SPECTRA);
     while ((all || !have_run) && runlog_next(reader, &line, &n, NULL) == 1) {
         struct record r;
         if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)

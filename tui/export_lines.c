@@ -29,7 +29,7 @@ struct export_lines {
 // Kinds of frames that cannot hold lines of this type.
 static unsigned useless(enum record_type type)
 {
-    return type == RECORD_SPECTRUM ? 0 : 1u << RUNLOG_LIVE | 1u << RUNLOG_EXACT;
+    return type == RECORD_SPECTRUM ? 0 : RUNLOG_SPECTRA;
 }
 
 static int open_log(struct export_lines *l, const char *path, struct error *e)

@@ -15,7 +15,7 @@
 
 enum {
     WIDTH = 7600,
-    HEIGHT = 5900,
+    HEIGHT = 5750,
     PANEL_W = 2900,
     PANEL_H = 1900,
     LEFT = 650,
@@ -25,6 +25,9 @@ enum {
     LABELS = 5,
     POINTS = 600 // of a curve over steps: half a pixel each
 };
+
+// Below that a singular value is the noise of double precision (metrics/spectrum.h).
+#define FLOOR 1e-7
 
 struct figure {
     FILE *f;
@@ -328,7 +331,9 @@ static void draw_accuracy(struct figure *g)
     for (int i = 0; i < h->n_eval; i++)
         if (in_range(g, h->eval[i].step))
             widen(&s, 100 * h->eval[i].probe);
-    struct panel p = over_steps(g, LEFT, TOP + DOWN, axis_linear(s.lo, s.hi, 5, 0, 100, LABELS));
+    struct panel p = over_steps(
+        g, LEFT, TOP + DOWN,
+        axis_linear(isnan(s.lo) ? 0 : s.lo, isnan(s.hi) ? 100 : s.hi, 5, 0, 100, LABELS));
     bands(g, &p);
     area(g, &p, SERIES_FORECAST_LO, SERIES_FORECAST_HI, look_now.colour);
     curve(g, &p, SERIES_FORECAST, &look_now);
@@ -336,7 +341,7 @@ static void draw_accuracy(struct figure *g)
         if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].probe))
             diamond(g, place_x(&p, (double)h->eval[i].step), place_y(&p, 100 * h->eval[i].probe),
                     look_start.colour);
-    frame(g, &p, "linear probe, % (line: forecast, band: 95 %, \u25c7: measured)", "step");
+    frame(g, &p, "linear probe, % (line: forecast, band: 95 %; \u25c7: fast probe)", "step");
     if (isnan(s.lo))
         text(g, p.x + PANEL_W / 2, p.y + PANEL_H / 2, "middle", " fill=\"#666\"",
              "neither forecast nor measured");
@@ -395,7 +400,7 @@ static void draw_spectrum(struct figure *g)
     for (int k = 0; k < 3; k++)
         for (int i = 0; curve_of[k].shown && i < curve_of[k].s->d; i++) {
             double v = curve_of[k].s->sigma[i] / curve_of[k].s->sigma[0];
-            least = v > 1e-9 && v < least ? v : least;
+            least = v > FLOOR && v < least ? v : least;
             d = curve_of[k].s->d > d ? curve_of[k].s->d : d;
         }
     struct panel p = {LEFT, TOP, axis_decades(least, 1, LABELS), 1, d};

@@ -16,12 +16,14 @@
 
 #include "metrics/record_head.h"
 #include "metrics/runlog.h"
+#include "tui/sampler.h"
 
 enum {
     SLICE_MS = 15,       // how long one pump may take
     RETRY_MS = 1000,     // between attempts to find a trainer
     INPUT_MAX = 8 << 20, // one line is never longer
     OUTPUT_MAX = 64 << 10,
+    SAMPLES = 256,     // live spectra looked at of what was before this began to look
     SEEN_MAX = 1 << 16 // lines of the socket remembered before the log is read along
 };
 
@@ -42,6 +44,8 @@ struct live {
     char dir[4096];
     struct runlog_reader *log;
     enum stage stage;
+    int began; // the log was read to its end once; until then live spectra are left out
+    struct sampler *sampler;
     int fd; // to the trainer, -1
     pid_t pid;
     int64_t read,
@@ -211,19 +215,43 @@ static void remember(struct live *s, const char *line, size_t n)
 static int read_log(struct live *s, int64_t limit, int64_t until, const struct sink *sink,
                     struct error *e)
 {
-    while (limit < 0 || s->read < limit) {
+    for (int done = 1; limit < 0 || s->read < limit; done++) {
         const char *line;
         size_t n;
         int rc = runlog_next(s->log, &line, &n, e);
+        s->read = runlog_passed(s->log);
         if (rc <= 0)
             return rc;
-        s->read++;
         if (!seen_before(s, line, n) && take_line(s, line, n, sink, e))
             return -1;
-        if (s->read % 16 == 0 && now_ms() >= until)
+        if (done % 16 == 0 && now_ms() >= until)
             return 1;
     }
     return 0;
+}
+
+// What was in the log before this began to look: all but the live spectra first, then some of
+// these, spread over the run, so that a long run is not decoded to be looked at. As read_log.
+static int read_first(struct live *s, int64_t until, const struct sink *sink, struct error *e)
+{
+    const char *line;
+    size_t n;
+    int rc = s->sampler ? 0 : read_log(s, -1, until, sink, e);
+    if (rc == 0 && !s->sampler) {
+        char path[4200];
+        runlog_skip(s->log, 0);
+        snprintf(path, sizeof path, "%s/run.jsonl.zst", s->dir);
+        rc = sampler_open(path, SAMPLES, &s->sampler, e);
+    }
+    while (rc == 0 && (rc = sampler_next(s->sampler, &line, &n, e)) == 1)
+        rc = give(line, n, sink, e) ? -1 : now_ms() >= until;
+    if (rc == 0) {
+        s->began = 1;
+        s->spectra = 1;
+        sampler_free(s->sampler);
+        s->sampler = NULL;
+    }
+    return rc;
 }
 
 // --- the socket ---
@@ -375,7 +403,7 @@ static int live_pump(struct source *base, short revents, const struct sink *sink
     if (rc == 0 && s->stage == STAGE_WAITING && now_ms() >= s->next_try)
         s->stage = STAGE_LOG;
     if (rc == 0 && s->stage == STAGE_LOG) {
-        rc = read_log(s, -1, until, sink, e);
+        rc = s->began ? read_log(s, -1, until, sink, e) : read_first(s, until, sink, e);
         if (rc == 0)
             look_for_trainer(s);
     }
@@ -428,6 +456,7 @@ static void live_free(struct source *base)
     struct live *s = (struct live *)base;
     hang_up(s);
     runlog_reader_free(s->log);
+    sampler_free(s->sampler);
     free(s->in.data);
     free(s->out.data);
     free(s->held.data);
@@ -466,6 +495,7 @@ int source_live_open(const char *run_dir, struct source **out, struct error *e)
         live_free(&s->base);
         return -1;
     }
+    runlog_skip(s->log, 1u << RUNLOG_LIVE);
     *out = &s->base;
     return 0;
 }

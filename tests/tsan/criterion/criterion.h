@@ -62,6 +62,7 @@ void tsan_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 #define cr_assert_null(a, ...)       TSAN_CHECK(1, (a) == NULL, __VA_ARGS__)
 #define cr_assert_not_null(a, ...)   TSAN_CHECK(1, (a) != NULL, __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)  TSAN_CHECK(1, strcmp(a, b) == 0, __VA_ARGS__)
+#define cr_assert_str_empty(a, ...)  TSAN_CHECK(1, *(a) == '\0', __VA_ARGS__)
 #define cr_assert_str_neq(a, b, ...) TSAN_CHECK(1, strcmp(a, b) != 0, __VA_ARGS__)
 #define cr_assert_float_eq(a, b, e, ...)                                                           \
     TSAN_CHECK(1, fabs((double)((a) - (b))) <= (e), __VA_ARGS__)
@@ -77,6 +78,7 @@ void tsan_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretu
 #define cr_expect_str_eq(a, b, ...) TSAN_CHECK(0, strcmp(a, b) == 0, __VA_ARGS__)
 #define cr_expect_float_eq(a, b, e, ...)                                                           \
     TSAN_CHECK(0, fabs((double)((a) - (b))) <= (e), __VA_ARGS__)
+#define cr_log_info(...)  (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define cr_skip_test(...) tsan_skip("" __VA_ARGS__)
 
 #endif
