@@ -19,8 +19,7 @@
 
 // The digits of a spectrum repeat those of the step before, in short pieces: only the higher levels
 // look for those. What comes in a second costs them nothing; a backlog must be gone soon.
-static const int level[RUNLOG_KINDS] = {3, 12, 12, 12};
-enum { LEVEL_IN_HASTE = 3, HASTE = 256 << 10 };
+enum { LEVEL = 14, LEVEL_IN_HASTE = 3, HASTE = 256 << 10 };
 
 struct queue {
     char *buf; // waiting lines, each with its newline: buf[head .. n)
@@ -319,7 +318,7 @@ static int compress(struct runlog_writer *w, struct group *g, struct error *e)
         struct runlog_frame *f = &g->frame[i];
         const struct queue *q = &w->queue[f->kind];
         ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel,
-                               f->content > HASTE ? LEVEL_IN_HASTE : level[f->kind]);
+                               f->content > HASTE ? LEVEL_IN_HASTE : LEVEL);
         size_t size = ZSTD_compress2(w->zstd, w->out + g->bytes, w->out_cap - g->bytes,
                                      q->buf + q->head, f->content);
         if (ZSTD_isError(size))
