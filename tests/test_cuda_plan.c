@@ -72,8 +72,7 @@ static void plan_all(const char *card)
         for (int i = 0; i < (a == arch_table ? ROWS : RECIPES); i++) {
             plan_row(d, "simsiam", a->name, &rows[i], PRECISION_BF16);
             plan_row(d, "byol", a->name, &rows[i], PRECISION_BF16);
-            if (a == arch_table)
-                plan_row(d, "simsiam", a->name, &rows[i], PRECISION_F32);
+            plan_row(d, "simsiam", a->name, &rows[i], PRECISION_F32);
         }
     device_close(d);
 }
