@@ -99,6 +99,12 @@ int session_feed(struct session *s, int timeout_ms)
     if (n <= 0)
         return -1;
     s->bytes += n;
+    for (ssize_t i = 0; i < n; i++) { // libvterm looks at the first of several modes only
+        memmove(s->tail, s->tail + 1, sizeof s->tail - 1);
+        s->tail[sizeof s->tail - 1] = chunk[i];
+        if (memcmp(s->tail, "1000h", 5) == 0 || memcmp(s->tail, "1000l", 5) == 0)
+            s->mouse = chunk[i] == 'h';
+    }
     vterm_input_write(s->vt, chunk, (size_t)n);
     return 1;
 }
@@ -182,6 +188,7 @@ int session_finish(struct session *s, int check_terminal)
         cr_assert_eq(after.c_oflag, s->before.c_oflag);
         cr_assert_eq(s->alternate, 0, "the alternate screen is left");
         cr_assert_eq(s->hidden, 0, "the cursor is back");
+        cr_assert_eq(s->mouse, 0, "the mouse is the terminal's");
     }
     session_text(s); // what stays on the terminal
     close(s->master);

@@ -128,7 +128,7 @@ Test(viewer, steering_and_stopping)
     struct run r;
     make_run(&r);
     start_training(&s, &r);
-    cr_assert(s.alternate && s.hidden);
+    cr_assert(s.alternate && s.hidden && s.mouse);
     session_type(&s, ":mode cumulative\r");
     session_wait(&s, "cumulative chunk");
     session_type(&s, " ");
