@@ -122,11 +122,13 @@ static int make_room(struct resizer *r, size_t width, struct error *e)
         return 0;
     size_t n = width * (size_t)r->channels;
     float *row = realloc(r->row, n * sizeof *row);
-    r->row = row ? row : r->row;
-    float *tile = realloc(r->tile, n * LANES * sizeof *tile);
-    r->tile = tile ? tile : r->tile;
-    if (!row || !tile)
+    if (!row)
         return error_set(e, "out of memory");
+    r->row = row;
+    float *tile = realloc(r->tile, n * LANES * sizeof *tile);
+    if (!tile)
+        return error_set(e, "out of memory");
+    r->tile = tile;
     memset(tile, 0, n * LANES * sizeof *tile); // lanes below the last row of a result count too
     r->room = width;
     return 0;
