@@ -1,7 +1,7 @@
 // Figures of the log for `make bench`: a run of 100,000 steps and 512 features is made up (spectra
 // that drift from step to step as recorded ones do, scalars with all their digits) and written as a
-// trainer writes it, then opened and read as a viewer reads it. Prints bytes a step, times and
-// memory beside their targets; exit 1 when one is missed.
+// trainer writes it, then opened and read as a viewer and a replay read it. Prints bytes a step,
+// times and memory beside their targets; exit 1 when one is missed.
 //
 //   bench_log [STEPS [FILE]]        FILE is kept, else a temporary file is removed
 #include <math.h>
@@ -16,6 +16,7 @@
 #include "metrics/runlog.h"
 #include "metrics/runlog_map.h"
 #include "tui/history.h"
+#include "tui/playback.h"
 
 enum { D = 512, EVAL_EVERY = 400, SEEKS = 1000 };
 
@@ -228,6 +229,50 @@ static double open_map(const char *path, struct runlog_map **m, struct error *e)
     return now() - from;
 }
 
+// A replay as the viewer does it: the first picture, full curves, any place; each drawn at 200
+// x 60.
+static void replay(const char *path, int64_t steps, struct error *e)
+{
+    const char *name = "made up";
+    struct playback *p;
+    struct view_state v = {.cursor = -1, .centre = -1, .mark = -1, .event = -1, .asked_pause = -1};
+    struct scene s = {0};
+    struct canvas c = {0};
+    double from = now(), first = NAN, most = 0;
+    v.link = LINK_REPLAY;
+    v.rss = NAN;
+    if (playback_open(&path, &name, 1, from, &p, e) || canvas_resize(&c, 60, 200, e))
+        die(e);
+    do {
+        if (playback_pump(p, now(), e) < 0)
+            die(e);
+        playback_tick(p, &v, now());
+        if (isnan(first) || !v.replay.reading) {
+            playback_scene(p, &v, &s);
+            screen_draw(&c, &s);
+            first = isnan(first) ? now() - from : first;
+        }
+    } while (v.replay.reading);
+    tell("replay: first picture", first, "s", 0.3);
+    tell("  full curves, drawn", now() - from, "s", 1.5);
+    for (int timeout = 0; timeout == 0; timeout = 1000, playback_poll(p, &timeout))
+        if (playback_pump(p, now(), e) < 0)
+            die(e);
+    tell("  spectra over time too", now() - from, "s", INFINITY);
+    for (int i = 0; i < 200; i++) {
+        v.cursor = (int64_t)(uniform() * (double)steps);
+        from = now();
+        playback_tick(p, &v, from);
+        playback_scene(p, &v, &s);
+        screen_draw(&c, &s);
+        most = fmax(most, now() - from);
+    }
+    tell("  the slowest of 200 seeks, drawn", 1e3 * most, "ms", 50);
+    tell("  memory at the most, MB", peak_mb(), "", 300);
+    canvas_free(&c);
+    playback_free(p);
+}
+
 int main(int argc, char **argv)
 {
     struct error e = {""};
@@ -258,6 +303,7 @@ int main(int argc, char **argv)
     tell("open by the index", open_map(path, &m, &e), "s", 0.3);
     runlog_map_free(m);
     tell("scalars read into curves", curves(path, &e), "s", 1.5);
+    replay(path, steps, &e);
     open_map(path, &m, &e);
     seek(m, steps, &e);
     const struct runlog_frame *last = runlog_map_frame(m, runlog_map_count(m) - 1);

@@ -20,7 +20,7 @@ void scene_init(struct test_scene *t)
     t->v.can_steer = 1;
     t->v.now = t->v.heard = 1000;
     snprintf(t->v.name, sizeof t->v.name, "study-1");
-    t->s = (struct scene){&t->h, &t->c, &t->v, NULL};
+    t->s = (struct scene){.h = &t->h, .c = &t->c, .v = &t->v};
 }
 
 void scene_free(struct test_scene *t)
@@ -29,8 +29,21 @@ void scene_free(struct test_scene *t)
     course_free(&t->c);
 }
 
+static void write_line(struct runlog_writer *log, const struct record *r)
+{
+    char *line;
+    size_t n;
+    cr_assert_eq(record_format(r, &line, &n, NULL), 0);
+    cr_assert_eq(runlog_write(log, line, n, NULL), 0);
+    free(line);
+    if (r->type != RECORD_STEP || r->step % 10 == 9)
+        cr_assert_eq(r->type == RECORD_SPECTRUM ? 0 : runlog_flush(log, 0, NULL), 0);
+}
+
 void scene_add(struct test_scene *t, const struct record *r)
 {
+    if (t->log)
+        write_line(t->log, r);
     cr_assert_eq(history_add(&t->h, r, NULL), 0);
     course_add(&t->c, &t->h, r);
 }
@@ -152,6 +165,7 @@ static void add_step(struct test_scene *t, int64_t step)
     u->lr = 0.5 * (1 - (double)step / T);
     u->lr_pred = 0.5;
     set_metrics(u->metric, step);
+    u->metric[METRIC_AUC] += t->auc;
     u->metric[METRIC_LOSS] = -0.9 + 0.85 * early(step) + 0.06 * noise(step + 7);
     u->metric[METRIC_ZSTD] = 0.91 + 0.08 * early(step) + 0.01 * noise(step + 3);
     u->images_s = 1312;

@@ -3,6 +3,7 @@
 #ifndef SSLTOP_TESTS_SCENE_H
 #define SSLTOP_TESTS_SCENE_H
 
+#include "metrics/runlog.h"
 #include "tui/view.h"
 
 struct test_scene {
@@ -10,7 +11,9 @@ struct test_scene {
     struct course c;
     struct view_state v;
     struct scene s;
-    int probes; // records carry forecast and measured probe accuracy
+    int probes;                // records carry forecast and measured probe accuracy
+    double auc;                // added to the AUC of every step
+    struct runlog_writer *log; // gets every record too, a frame every ten steps; NULL: none
 };
 
 // A scene without a record. Aborts the test without memory.

@@ -323,7 +323,7 @@ static void desk_open(struct desk *d)
     memset(d, 0, sizeof *d);
     scene_init(&d->t);
     scene_train(&d->t, 50);
-    d->ui = (struct ui){&d->t.v, &d->t.h, &d->t.c, fake_send, &d->sent};
+    d->ui = (struct ui){&d->t.v, &d->t.h, &d->t.c, fake_send, &d->sent, NULL};
 }
 
 static unsigned type(struct desk *d, const char *text)
@@ -616,7 +616,7 @@ Test(window, zoom_and_pan)
     memset(&d, 0, sizeof d);
     scene_init(&d.t);
     scene_train(&d.t, 1284);
-    d.ui = (struct ui){&d.t.v, &d.t.h, &d.t.c, fake_send, &d.sent};
+    d.ui = (struct ui){&d.t.v, &d.t.h, &d.t.c, fake_send, &d.sent, NULL};
     free(scene_text(&d.t, 24, 80));
     int64_t per = d.t.v.per;
     cr_assert_gt(per, 1);

@@ -21,6 +21,7 @@
 #include <utmp.h>
 #include <vterm.h>
 
+#include "scene.h"
 #include "session.h"
 #include "train/control.h"
 #include "train/trainer.h"
@@ -186,12 +187,12 @@ Test(viewer, every_key_at_any_size)
                    {KEYS_CLICK, "\033[<0;9;9M"},
                    {KEYS_WHEEL_UP, "\033[<64;50;9M"},
                    {KEYS_WHEEL_DOWN, "\033[<65;50;9M"}};
-    static const char *const open[CONTEXT_COUNT] = {"", "?", "m", "q", ":x", "/x"};
+    static const char *const open[CONTEXT_COUNT] = {"", "", "?", "m", "q", ":x", "/x"};
     for (const struct action *a = action_table; a->keys; a++)
         for (int i = 0; i < 3 && a->key[i]; i++) {
             int leaves = a->context == CONTEXT_QUIT && a->key[i] != KEYS_ESCAPE &&
                          a->key[i] != KEYS_ENTER && a->key[i] != 'q';
-            if (leaves ||
+            if (leaves || a->context == CONTEXT_REPLAY ||
                 (a->context == CONTEXT_MAIN && (a->key[i] == 'd' || a->key[i] == KEY_CTRL('Z'))))
                 continue;
             char key[24] = {(char)a->key[i], 0};
@@ -539,5 +540,57 @@ Test(viewer, mouse)
     session_wait(&s, "this help;");
     session_type(&s, "?");
     leave(&s);
+    stop_and_remove(&r, 0);
+}
+
+// A log on the terminal: keys, an end, and words about what is damaged.
+Test(viewer, a_replay)
+{
+    struct session s = {0};
+    struct run r;
+    struct test_scene t;
+    char path[200];
+    make_run(&r);
+    snprintf(path, sizeof path, "%s/log.jsonl.zst", r.runs);
+    scene_init(&t);
+    cr_assert_eq(runlog_create(path, &t.log, NULL), 0);
+    scene_train(&t, 900);
+    cr_assert_eq(runlog_close(t.log, NULL), 0);
+    scene_free(&t);
+    char *argv[] = {"ssltop", "replay", path, path, NULL};
+    session_start(&s, argv);
+    session_wait(&s, "REPLAY");
+    session_wait(&s, "step 900 / 4 680");
+    session_type(&s, "\033OH");
+    session_wait(&s, "step 1 / 4 680");
+    session_type(&s, "m");
+    session_wait(&s, "there is no training to steer");
+    session_type(&s, ">>>>>>> ");
+    session_wait(&s, "step 900 / 4 680"); // the end, a second and a half later
+    session_resize(&s, 30, 100);
+    session_type(&s, "?");
+    session_wait(&s, "in a replay");
+    session_type(&s, "\033");
+    session_type(&s, "2");
+    session_wait(&s, "of step 899");
+    session_type(&s, "q");
+    int status = session_finish(&s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+
+    cr_assert_eq(truncate(path, 20000), 0);
+    argv[3] = NULL;
+    session_start(&s, argv);
+    session_wait(&s, "the log is damaged");
+    session_type(&s, "q");
+    status = session_finish(&s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    cr_assert_not_null(strstr(s.text, "ssltop: the log is damaged"), "%s", s.text);
+
+    cr_assert_eq(truncate(path, 3), 0);
+    session_start(&s, argv);
+    status = session_finish(&s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    cr_assert_not_null(strstr(s.text, "nothing of a log can be read"), "%s", s.text);
+    cr_assert_eq(unlink(path), 0);
     stop_and_remove(&r, 0);
 }

@@ -28,7 +28,9 @@ static int send_call(struct ui *u, struct command_call *call)
 {
     struct error e = {""};
     snprintf(call->by, sizeof call->by, "key");
-    if (!u->v->can_steer || !u->send)
+    if (u->v->replay.on)
+        error_set(&e, "this is a replay: there is no training to steer");
+    else if (!u->v->can_steer || !u->send)
         error_set(&e, "no trainer to tell: %s",
                   u->v->link == LINK_READING ? "still reading the log" : "it is gone");
     else if (u->send(u->to, call, &e) == 0) {
@@ -132,6 +134,49 @@ static unsigned do_mode(struct ui *u, int row)
     return 0;
 }
 
+// --- a replay ---
+
+static unsigned do_play(struct ui *u, int argument)
+{
+    if (u->play)
+        playback_toggle(u->play);
+    return 0;
+}
+
+static unsigned do_speed(struct ui *u, int by)
+{
+    if (u->play)
+        playback_speed(u->play, by);
+    return 0;
+}
+
+static unsigned do_choose(struct ui *u, int by)
+{
+    if (u->play)
+        playback_choose(u->play, by);
+    return 0;
+}
+
+static unsigned do_cannot(struct ui *u, int argument)
+{
+    say(u, ROLE_WARN, "this is a replay: there is no training to steer");
+    return 0;
+}
+
+static unsigned do_forget_message(struct ui *u, int argument)
+{
+    u->v->message[0] = 0;
+    return 0;
+}
+
+static unsigned do_goto(struct ui *u, int argument)
+{
+    cmdline_open(u->v);
+    for (const char *p = "goto "; *p; p++)
+        cmdline_insert(u->v, (uint32_t)*p);
+    return do_context(u, CONTEXT_COMMAND);
+}
+
 // --- the command line ---
 
 static unsigned do_colon(struct ui *u, int argument)
@@ -171,6 +216,11 @@ static unsigned do_enter(struct ui *u, int argument)
             return words[i].run(u, words[i].argument);
     struct command_call call = {0};
     struct error e = {""};
+    if (strncmp(line, "goto", 4) == 0 && (line[4] == ' ' || !line[4])) {
+        if (navigate_goto(u, line + 4, &e))
+            say(u, ROLE_BAD, "%s", e.text);
+        return 0;
+    }
     if (command_parse_text(line, &call, &e) < 0) {
         say(u, ROLE_BAD, "%s", e.text);
         return 0;
@@ -184,6 +234,7 @@ static unsigned do_enter(struct ui *u, int argument)
 
 const char *const context_title[CONTEXT_COUNT] = {
     [CONTEXT_MAIN] = "keys",
+    [CONTEXT_REPLAY] = "in a replay",
     [CONTEXT_HELP] = "in the help",
     [CONTEXT_MENU] = "in the mode menu",
     [CONTEXT_QUIT] = "after q",
@@ -194,6 +245,17 @@ const char *const context_title[CONTEXT_COUNT] = {
 // clang-format off
 const struct action action_table[] = {
     {CONTEXT_MAIN, {'?', KEYS_F1}, "? F1", "Help", 1, "this help; ? or Esc closes it", do_context, CONTEXT_HELP},
+
+    {CONTEXT_REPLAY, {' '}, "Space", "Play", 1, "play on from the place, or stand still; at the end: play from the beginning", do_play, 0},
+    {CONTEXT_REPLAY, {'<'}, "<", "Slower", 1, "half as fast, down to a quarter of the time that it took", do_speed, -1},
+    {CONTEXT_REPLAY, {'>'}, ">", "Faster", 1, "twice as fast, up to 64 times", do_speed, 1},
+    {CONTEXT_REPLAY, {'o'}, "o", NULL, 0, "with several logs: the next run in the views of one run", do_choose, 1},
+    {CONTEXT_REPLAY, {'O'}, "O", NULL, 0, "with several logs: the run before", do_choose, -1},
+    {CONTEXT_REPLAY, {'m', 'n', 'e'}, "m n e", NULL, 0, "steer a training: not in a replay, which says so", do_cannot, 0},
+    {CONTEXT_REPLAY, {'c'}, "c", NULL, 0, "the same", do_cannot, 0},
+    {CONTEXT_REPLAY, {KEYS_ESCAPE}, "Esc", NULL, 0, "forget the message; the place stays", do_forget_message, 0},
+    {CONTEXT_REPLAY, {'q', 'd', KEY_CTRL('C')}, "q d", "Quit", 1, "leave the replay", do_leave, UI_LEAVE},
+
     {CONTEXT_MAIN, {'m'}, "m", "Mode", 2, "menu of modes, with what each would do from the next step on", do_menu, 0},
     {CONTEXT_MAIN, {' '}, "Space", "Pause", 2, "pause the training, or go on", do_pause, 0},
     {CONTEXT_MAIN, {'n'}, "n", "Step", 2, "make exactly one step while paused", do_command, COMMAND_STEP},
@@ -221,12 +283,16 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {KEYS_FAR_RIGHT}, "Shift-Right", NULL, 0, "cursor ten columns on", navigate_cursor, 10},
     {CONTEXT_MAIN, {KEYS_HOME}, "Home", NULL, 0, "cursor to the first step", navigate_end, 0},
     {CONTEXT_MAIN, {KEYS_END}, "End", NULL, 0, "no cursor: the newest step", navigate_end, 1},
+    {CONTEXT_MAIN, {'g'}, "g", "Goto", 5, "go to a step: a number, or a percentage of the run", do_goto, 0},
+    {CONTEXT_MAIN, {'}'}, "}", "Event", 5, "cursor to the next event", navigate_event, 1},
+    {CONTEXT_MAIN, {'{'}, "{", NULL, 0, "cursor to the event before", navigate_event, -1},
     {CONTEXT_MAIN, {'+', '='}, "+", NULL, 0, "zoom into time, around the cursor", navigate_zoom, 1},
     {CONTEXT_MAIN, {'-'}, "-", NULL, 0, "zoom out", navigate_zoom, -1},
     {CONTEXT_MAIN, {'0'}, "0", NULL, 0, "the whole run", navigate_zoom, 0},
     {CONTEXT_MAIN, {'['}, "[", NULL, 0, "half a window back in time", navigate_pan, -1},
     {CONTEXT_MAIN, {']'}, "]", NULL, 0, "half a window on", navigate_pan, 1},
     {CONTEXT_MAIN, {'x'}, "x", NULL, 0, "mark the cursor's step, for the spectrum; again: forget the mark", navigate_mark, 0},
+    {CONTEXT_MAIN, {'X'}, "X", NULL, 0, "cursor to the mark", navigate_to_mark, 0},
     {CONTEXT_MAIN, {'.'}, ".", NULL, 0, "read off the next singular value of the spectrum", navigate_index, 1},
     {CONTEXT_MAIN, {','}, ",", NULL, 0, "the one before; before the first: none", navigate_index, -1},
     {CONTEXT_MAIN, {'t'}, "t", NULL, 0, "next colour scheme", navigate_theme, 1},
@@ -283,15 +349,28 @@ const struct action action_table[] = {
 };
 // clang-format on
 
+static const struct action *find(enum context context, uint32_t key)
+{
+    for (const struct action *a = action_table; a->keys; a++)
+        for (size_t i = 0; a->context == context && i < sizeof a->key / sizeof *a->key; i++)
+            if (a->key[i] == key && key)
+                return a;
+    return NULL;
+}
+
+int action_holds(const struct action *a, const struct view_state *v)
+{
+    return a->context == CONTEXT_REPLAY ? v->replay.on
+                                        : !v->replay.on || !find(CONTEXT_REPLAY, a->key[0]);
+}
+
 unsigned action_key(struct ui *u, uint32_t key)
 {
-    for (const struct action *a = action_table; a->keys; a++) {
-        if (a->context != u->v->context)
-            continue;
-        for (size_t i = 0; i < sizeof a->key / sizeof *a->key; i++)
-            if (a->key[i] == key && key)
-                return a->run(u, a->argument);
-    }
+    const struct action *a =
+        u->v->replay.on && u->v->context == CONTEXT_MAIN ? find(CONTEXT_REPLAY, key) : NULL;
+    a = a ? a : find(u->v->context, key);
+    if (a)
+        return a->run(u, a->argument);
     if (u->v->context == CONTEXT_COMMAND)
         cmdline_insert(u->v, key);
     if (u->v->context == CONTEXT_SEARCH)
@@ -309,5 +388,7 @@ void action_answer(struct ui *u, const struct answer *a)
 
 const char *action_label(const struct action *a, const struct scene *s)
 {
-    return a->run == do_pause && s->h->paused ? "Resume" : a->label;
+    return a->run == do_pause && s->h->paused          ? "Resume"
+           : a->run == do_play && s->v->replay.playing ? "Pause"
+                                                       : a->label;
 }

@@ -9,6 +9,7 @@
 #include "metrics/error.h"
 #include "train/control.h"
 #include "tui/keys.h"
+#include "tui/playback.h"
 #include "tui/view.h"
 
 // What a handler asks for.
@@ -27,6 +28,7 @@ struct ui {
     // Send a command to the trainer; its answer comes later. NULL: cannot be steered.
     int (*send)(void *to, const struct command_call *call, struct error *e);
     void *to;
+    struct playback *play; // the replay, NULL: none
 };
 
 struct action {
@@ -44,6 +46,9 @@ extern const struct action action_table[]; // ends with NULL keys
 extern const char
     *const context_title[CONTEXT_COUNT]; // "while the mode menu is open", for help and manual
 
+// Whether a key of the main context means this action now: a replay has some of its own.
+int action_holds(const struct action *a, const struct view_state *v);
+
 // Give a key to whoever has the keys now. Unknown keys do nothing (printable ones go into an open
 // command line).
 unsigned action_key(struct ui *u, uint32_t key);
@@ -51,7 +56,7 @@ unsigned action_key(struct ui *u, uint32_t key);
 // The answer to a command that was sent.
 void action_answer(struct ui *u, const struct answer *a);
 
-// The label of an action now ("Pause" or "Resume").
+// The label of an action now ("Pause" or "Resume", "Play").
 const char *action_label(const struct action *a, const struct scene *s);
 
 #endif

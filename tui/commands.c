@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "metrics/record.h"
@@ -202,6 +203,56 @@ static int run_attach(int argc, char **argv)
     return watch(s.runs, path, &s, NULL);
 }
 
+// The runs of `argv` as names and paths of logs; -1 with a sentence.
+static int find_logs(int n, char **argv, const char *runs, char (*path)[4200], const char **paths,
+                     const char **names, struct error *e)
+{
+    for (int i = 0; i < n; i++) {
+        if (cmd_find_log(runs, argv[i], path[i], sizeof path[i], e))
+            return -1;
+        paths[i] = path[i];
+        names[i] = argv[i];
+    }
+    return 0;
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int run_replay(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    static char path[PLAYBACK_RUNS][4200];
+    const char *paths[PLAYBACK_RUNS], *names[PLAYBACK_RUNS];
+    struct playback *play = NULL;
+    struct viewer_result result;
+    int rc = begin(&argc, argv, attach_options, 1, PLAYBACK_RUNS, &s);
+    if (rc != CMD_GO_ON)
+        return rc;
+    if (find_logs(argc - 1, argv + 1, s.runs, path, paths, names, &e))
+        return complain(FAILED, &e);
+    if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+        error_set(&e, "replay needs a terminal; for other tools: ssltop export");
+        return complain(FAILED, &e);
+    }
+    if (playback_open(paths, names, argc - 1, seconds_now(), &play, &e))
+        return complain(FAILED, &e);
+    struct viewer_options o = {
+        .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = s.theme, .play = play};
+    rc = viewer_run(NULL, &o, &result, &e);
+    playback_free(play);
+    if (rc < 0)
+        return complain(FAILED, &e);
+    if (result.hint[0])
+        fprintf(stderr, "ssltop: %s\n", result.hint);
+    return rc;
+}
+
 static int run_ctl(int argc, char **argv)
 {
     struct error e = {""};
@@ -313,6 +364,9 @@ const struct command_line_row command_line_table[] = {
     {"train", "[options]", "train and watch", run_train, NULL, NULL},
     {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach,
      attach_options, CMD_A_RUN},
+    {"replay", "RUN|FILE ...",
+     "the same screen from a log: play, stop, seek; the curves of several over each other",
+     run_replay, attach_options, CMD_A_RUN},
     {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, ctl_options,
      CMD_A_RUN " " CMD_A_CALL},
     {"metrics", "FILE.npy ... [options]",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tui/format.h"
+#include "tui/player.h"
 #include "tui/view.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
@@ -59,6 +60,30 @@ static void draw_title(struct canvas *c, const struct scene *s)
     canvas_text(c, 0, c->w - n_right - 1, n_right, ROLE_VALUE, right);
 }
 
+// Play, stand or end, and how fast.
+static int draw_replay(struct canvas *c, const struct scene *s)
+{
+    const struct replay_state *r = &s->v->replay;
+    const struct player_speed *speed = &player_speed_table[r->speed];
+    canvas_put(c, 1, 1, r->playing ? 0x25B6 : s->v->cursor < 0 ? 0x25A0 : 0x275A, ROLE_VALUE);
+    return 3 +
+           canvas_printf(c, 1, 3, 24, ROLE_VALUE, "REPLAY %s",
+                         s->v->ascii ? speed->ascii : speed->name) +
+           2;
+}
+
+// The place in time, and what stands at the end of the log.
+static void replay_place(const struct scene *s, char *text, size_t size)
+{
+    const struct replay_state *r = &s->v->replay;
+    const char *end = r->reading   ? "reading the log"
+                      : r->growing ? "the log grows"
+                      : r->ended   ? s->all->end_reason
+                                   : "no end in the log";
+    snprintf(text, size, "%s / %s   %s", format_duration(r->at).s, format_duration(r->length).s,
+             end);
+}
+
 static int draw_state(struct canvas *c, const struct scene *s)
 {
     const struct history *h = s->h;
@@ -71,12 +96,17 @@ static int draw_state(struct canvas *c, const struct scene *s)
         {0x25A0, "ended", ROLE_VALUE},         {0x25A0, "TRAINER DIED", ROLE_BAD},
         {0x275A, "PAUSED", ROLE_WARN},
     };
-    int state = s->v->link == LINK_LIVE && h->paused ? 4 : (int)s->v->link;
-    canvas_put(c, 1, 1, states[state].sign, states[state].role);
-    const char *what = state == LINK_ENDED && h->end_reason[0] ? h->end_reason : states[state].text;
     int x = 3;
-    if (state != LINK_LIVE || h->last_step < 0) // the mode says it
-        x += canvas_text(c, 1, 3, 24, states[state].role, what) + 2;
+    if (s->v->link == LINK_REPLAY) {
+        x = draw_replay(c, s);
+    } else {
+        int state = s->v->link == LINK_LIVE && h->paused ? 4 : (int)s->v->link;
+        canvas_put(c, 1, 1, states[state].sign, states[state].role);
+        const char *what =
+            state == LINK_ENDED && h->end_reason[0] ? h->end_reason : states[state].text;
+        if (state != LINK_LIVE || h->last_step < 0) // the mode says it
+            x += canvas_text(c, 1, 3, 24, states[state].role, what) + 2;
+    }
     if (h->last_step < 0)
         return x;
     int mode = mode_find(h->last.mode);
@@ -101,10 +131,13 @@ static void draw_facts(struct canvas *c, const struct scene *s)
     if (s->v->link <= LINK_LIVE)
         snprintf(right, sizeof right, "%s%s img/s   RSS %s", waiting, format_rate(s->h->rate).s,
                  format_bytes(s->v->rss).s);
+    if (s->v->link == LINK_REPLAY && s->all)
+        replay_place(s, right, sizeof right);
     int n = text_columns(right), x = draw_state(c, s);
     int64_t step;
     int mode;
-    if (s->v->link <= LINK_LIVE && course_next(s->c, s->h->last_step, &step, &mode)) {
+    if ((s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY) &&
+        course_next(s->c, s->h->last_step, &step, &mode)) {
         static const char *const words[] = {"planned: ", "then ", "\u2192 "};
         char text[80];
         for (int i = 0; i < 3; i++) {

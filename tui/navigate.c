@@ -2,6 +2,7 @@
 #include "tui/navigate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tui/cmdline.h"
@@ -64,26 +65,68 @@ unsigned navigate_scroll(struct ui *u, int by)
     return 0;
 }
 
+// The newest step there is: in a replay of several runs that of the longest.
+static int64_t newest(const struct ui *u)
+{
+    return u->v->replay.on && u->v->replay.newest > u->h->last_step ? u->v->replay.newest
+                                                                    : u->h->last_step;
+}
+
 // Put the cursor on a step; behind the newest it goes along with it.
 static void put_cursor(struct ui *u, int64_t step)
 {
     u->v->centre = -1;
-    u->v->cursor = step >= u->h->last_step ? -1 : step < 0 ? 0 : step;
+    u->v->cursor = step >= newest(u) ? -1 : step < 0 ? 0 : step;
 }
 
 unsigned navigate_cursor(struct ui *u, int by)
 {
     int64_t per = u->v->per > 0 ? u->v->per : 1;
-    int64_t at = u->v->cursor >= 0 ? u->v->cursor : u->h->last_step;
+    int64_t at = u->v->cursor >= 0 ? u->v->cursor : newest(u);
     if (at >= 0)
         put_cursor(u, at + by * per);
     return 0;
 }
 
+int navigate_goto(struct ui *u, const char *text, struct error *e)
+{
+    char *end;
+    double v = strtod(text, &end);
+    int is_share = *end == '%';
+    int bad = end == text || end[is_share] || !(v >= 0) || v > (is_share ? 100 : 1e18);
+    if (bad)
+        return error_set(e, "goto needs a step or a percentage, as 1200 or 40%%");
+    if (newest(u) < 0)
+        return error_set(e, "there is no step yet");
+    put_cursor(u, is_share ? (int64_t)(v / 100 * (double)newest(u)) : (int64_t)v);
+    return 0;
+}
+
+unsigned navigate_to_mark(struct ui *u, int unused)
+{
+    if (u->v->mark >= 0)
+        put_cursor(u, u->v->mark);
+    return 0;
+}
+
+// Events need not lie in order: a resumed run steers again.
+unsigned navigate_event(struct ui *u, int by)
+{
+    int64_t at = u->v->cursor >= 0 ? u->v->cursor : newest(u), best = -1;
+    for (int i = 0; i < u->h->n_event; i++) {
+        int64_t step = u->h->event[i].step;
+        if (by > 0 ? step > at && (best < 0 || step < best) : step < at && step > best)
+            best = step;
+    }
+    if (best >= 0)
+        put_cursor(u, best);
+    return 0;
+}
+
 unsigned navigate_end(struct ui *u, int end)
 {
-    if (u->h->last_step >= 0)
-        put_cursor(u, end ? u->h->last_step : 0);
+    if (newest(u) >= 0)
+        put_cursor(u, end ? newest(u) : 0);
     return 0;
 }
 

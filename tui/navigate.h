@@ -5,6 +5,10 @@
 
 #include "tui/actions.h"
 
+// Put the cursor on what the text says: a step, or a percentage of the run so far. -1: neither.
+int navigate_goto(struct ui *u, const char *text, struct error *e);
+unsigned navigate_event(struct ui *u, int by); // cursor to the next event, or the one before
+unsigned navigate_to_mark(struct ui *u, int unused);
 unsigned navigate_view(struct ui *u, int view);
 unsigned navigate_turn(struct ui *u, int by);   // views on
 unsigned navigate_scroll(struct ui *u, int by); // lines or rows; 2 or -2: half pages

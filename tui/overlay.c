@@ -41,9 +41,11 @@ static const struct help_line signs[] = {
     {"\u254b \u25cf", "schedule bar: a switch of mode; where the run is", 0},
 };
 
-static int help_line(int i, struct help_line *out)
+// The keys of the context `first` come first.
+static int help_line(int i, int first, struct help_line *out)
 {
-    for (int context = 0; context < CONTEXT_COUNT; context++) {
+    for (int k = 0; k < CONTEXT_COUNT; k++) {
+        int context = k == 0 ? first : k <= first ? k - 1 : k;
         if (i-- == 0) {
             *out = (struct help_line){context_title[context], "", 1};
             return 1;
@@ -80,10 +82,10 @@ static int help_line(int i, struct help_line *out)
 
 enum { HELP_KEYS = 13, HELP_LINES = 4 }; // columns of the keys; lines that a text may take
 
-static int help_height(struct canvas *c, int i, int width)
+static int help_height(struct canvas *c, int i, int first, int width)
 {
     struct help_line line;
-    if (!help_line(i, &line))
+    if (!help_line(i, first, &line))
         return 0;
     int n =
         canvas_wrap(c, -HELP_LINES - 1, 0, width, HELP_LINES, ROLE_TEXT, line.doc); // off the grid
@@ -92,23 +94,23 @@ static int help_height(struct canvas *c, int i, int width)
 
 static void draw_help(struct canvas *c, const struct scene *s)
 {
-    int n = 0;
+    int n = 0, first = s->v->replay.on ? CONTEXT_REPLAY : CONTEXT_MAIN;
     struct help_line line;
-    while (help_line(n, &line))
+    while (help_line(n, first, &line))
         n++;
     struct rect in = open_box(c, c->h - 2, 96, "help");
     int width = in.w - HELP_KEYS - 2, most = n, room = in.h;
-    while (most > 0 && (room -= help_height(c, most - 1, width)) >= 0)
+    while (most > 0 && (room -= help_height(c, most - 1, first, width)) >= 0)
         most--; // from there on the rest fits
     if (s->v->help_scroll > most)
         s->v->help_scroll = most;
     s->v->help_page = in.h;
     int y = in.y, i = s->v->help_scroll;
-    for (; help_line(i, &line) && y + help_height(c, i, width) <= in.y + in.h; i++) {
+    for (; help_line(i, first, &line) && y + help_height(c, i, first, width) <= in.y + in.h; i++) {
         canvas_text(c, y, in.x + 1, line.is_title ? in.w - 2 : HELP_KEYS - 1,
                     line.is_title ? ROLE_TITLE : ROLE_BAR_KEY, line.keys);
         canvas_wrap(c, y, in.x + 1 + HELP_KEYS, width, HELP_LINES, ROLE_TEXT, line.doc);
-        y += help_height(c, i, width);
+        y += help_height(c, i, first, width);
     }
     if (most)
         canvas_printf(c, in.y + in.h, in.x + 2, in.w - 4, ROLE_DIM,
@@ -204,7 +206,7 @@ static void choose_actions(int room, const struct scene *s, unsigned char chosen
         i = 0;
         for (const struct action *a = action_table; a->keys && i < ACTIONS; a++, i++) {
             int need = key_length(a) + 3 + (a->label ? (int)strlen(action_label(a, s)) : 0);
-            if (!a->label || a->rank != rank || need > room + 2)
+            if (!a->label || a->rank != rank || !action_holds(a, s->v) || need > room + 2)
                 continue; // behind the last one there is no gap
             room -= need;
             chosen[i] = 1;

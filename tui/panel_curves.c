@@ -120,7 +120,7 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
 {
     double value = time_value(s, SERIES_FORECAST);
     char state[sizeof s->h->last.forecast_state] = "";
-    if (s->v->cursor < 0)
+    if (s->v->cursor < 0 || s->all)
         text_clean(state, sizeof state, s->h->last.forecast_state);
     if (s->h->last_step < 0)
         snprintf(title, size, "forecast");

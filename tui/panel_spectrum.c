@@ -28,6 +28,14 @@ static struct sigma of_row(const struct spectra_row *p)
     return p ? (struct sigma){NULL, p->sigma, p->d, p->step, p->n} : (struct sigma){.step = -1};
 }
 
+// The newer one of two that are known by `step`: a replay has looked up the very one.
+static struct sigma newer(const struct history_spectrum *p, const struct spectra_row *row,
+                          int64_t step)
+{
+    return p->step >= 0 && p->step <= step + 1 && (!row || row->step <= p->step) ? of_history(p)
+                                                                                 : of_row(row);
+}
+
 static double at(const struct sigma *p, int i)
 {
     return p->wide ? p->wide[i] : p->narrow ? (double)p->narrow[i] : NAN;
@@ -59,8 +67,8 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
     const struct spectra *live = &h->live_rows, *exact = &h->exact_rows;
     int64_t step = time_step(s);
     int past = step < h->last_step || s->all;
-    curve[NOW] = past ? of_row(spectra_at(live, step)) : of_history(&h->live);
-    curve[EXACT] = past ? of_row(spectra_at(exact, step)) : of_history(&h->exact);
+    curve[NOW] = past ? newer(&h->live, spectra_at(live, step), step) : of_history(&h->live);
+    curve[EXACT] = past ? newer(&h->exact, spectra_at(exact, step), step) : of_history(&h->exact);
     curve[START] = of_history(&h->first_exact);
     if (curve[START].step < 0)
         curve[START] = of_history(&h->first_live);

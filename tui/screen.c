@@ -33,7 +33,7 @@ static int is_over(const struct view_state *v)
 // Lines between panels and function bar.
 static int status_lines(const struct view_state *v)
 {
-    return is_over(v) && v->link_hint[0] ? 2 : 1;
+    return (is_over(v) || v->link == LINK_REPLAY) && v->link_hint[0] ? 2 : 1;
 }
 
 // What the cursor reads.
@@ -70,7 +70,7 @@ static enum role status(const struct scene *s, char *text, size_t size)
                  v->lost);
         return v->link == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
     }
-    if (v->lost[0] && v->link != LINK_LIVE) {
+    if (v->lost[0] && v->link != LINK_LIVE && v->link != LINK_REPLAY) {
         snprintf(text, size, "the log is damaged: %s", v->lost);
         return ROLE_WARN;
     }
@@ -118,7 +118,7 @@ static void draw_small(struct canvas *c, const struct scene *s)
     }
     enum role role = ROLE_BAD;
     snprintf(text, sizeof text, "%.250s", s->v->link_text);
-    if (s->v->link <= LINK_LIVE)
+    if (s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY)
         role = verdict(h, text, sizeof text);
     canvas_text(c, y++, 0, c->w, role, text);
     if (s->v->message[0])
@@ -126,7 +126,8 @@ static void draw_small(struct canvas *c, const struct scene *s)
     if (s->v->context == CONTEXT_QUIT)
         canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY, "s stop  l leave running  Esc stay");
     else
-        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY, "d detach  q quit");
+        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY,
+                    s->v->replay.on ? "Space play  q quit" : "d detach  q quit");
 }
 
 void screen_draw(struct canvas *c, const struct scene *s)
@@ -138,8 +139,11 @@ void screen_draw(struct canvas *c, const struct scene *s)
         draw_small(c, s);
     } else {
         header_draw(c, s);
-        view_table[s->v->view].draw(
-            c, (struct rect){HEADER, 0, c->h - HEADER - 1 - status_lines(s->v), c->w}, s);
+        struct rect r = {HEADER, 0, c->h - HEADER - 1 - status_lines(s->v), c->w};
+        if (s->n_peer > 1 && s->v->view == VIEW_OVERVIEW)
+            view_compare(c, r, s);
+        else
+            view_table[s->v->view].draw(c, r, s);
         draw_status(c, s);
         function_bar_draw(c, c->h - 1, s);
         overlay_draw(c, s);

@@ -24,7 +24,9 @@ enum role {
     ROLE_MARKED, // how it was at the marked step
     ROLE_HEAT,   // two levels of brightness, see struct cell
     ROLE_MATCH,  // what a search found
-    ROLE_MULTI,  // modes, in the order of enum mode
+    ROLE_RUN,    // several runs over each other, RUN_ROLES of them
+    ROLE_RUN_LAST = ROLE_RUN + 5,
+    ROLE_MULTI, // modes, in the order of enum mode
     ROLE_CONTINUAL,
     ROLE_CUMULATIVE,
     ROLE_BAR, // function bar
@@ -33,6 +35,8 @@ enum role {
     ROLE_SELECTED,
     ROLE_COUNT
 };
+
+enum { RUN_ROLES = ROLE_RUN_LAST - ROLE_RUN + 1 };
 
 enum { STYLE_BOLD = 1, STYLE_DIM = 2, STYLE_REVERSE = 4, STYLE_UNDERLINE = 8 };
 

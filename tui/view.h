@@ -14,6 +14,7 @@
 // Who gets the keys.
 enum context {
     CONTEXT_MAIN,
+    CONTEXT_REPLAY, // before MAIN while a replay is shown; never the context of a view state
     CONTEXT_HELP,
     CONTEXT_MENU,
     CONTEXT_QUIT,
@@ -49,6 +50,17 @@ enum link {       // to the trainer
 };
 
 enum { LINE_SIZE = 256, LINES_KEPT = 16 };
+
+// How a replay plays; its place is the cursor.
+struct replay_state {
+    int on;
+    int reading; // the logs are not yet read to their end
+    int growing; // a record came a moment ago
+    int playing, speed;
+    int ended;         // the run has an end record
+    double at, length; // seconds of play
+    int64_t newest;    // the last step of the longest run
+};
 
 struct view_state {
     int view;      // row of view_table
@@ -86,6 +98,7 @@ struct view_state {
     double now, heard;   // seconds: the clock, and when the last record came; NaN unknown
     double rss;          // bytes of the trainer; NaN unknown
     int can_steer;       // commands can reach a trainer
+    struct replay_state replay;
     int ascii;
     int ascii_always, no_mouse; // settings
     char name[256];             // the run, clean
@@ -97,12 +110,21 @@ struct view_state {
     int pointer_y, pointer_x; // of the click or wheel that is a key now
 };
 
+// One of several runs that are shown together.
+enum { PLAYBACK_RUNS = 6 };
+struct peer {
+    const char *name;
+    const struct history *h, *all; // up to the place, and whole
+};
+
 struct scene {
     const struct history *h;
     const struct course *c;
     struct view_state *v;      // written: where lists are scrolled to, and what the drawing tells
     const struct history *all; // the whole run where `h` is its past (a replay): what comes after
                                // is drawn dim. NULL: `h` is all there is
+    const struct peer *peer;   // the runs of a replay
+    int n_peer, chosen;        // chosen: the one that `h` is of
 };
 
 struct view {
@@ -144,6 +166,8 @@ void view_spectrum(struct canvas *c, struct rect r, const struct scene *s);
 void view_collapse(struct canvas *c, struct rect r, const struct scene *s);
 void view_events(struct canvas *c, struct rect r, const struct scene *s);
 void view_device(struct canvas *c, struct rect r, const struct scene *s);
+// In place of the overview while several runs are shown: their curves over each other.
+void view_compare(struct canvas *c, struct rect r, const struct scene *s);
 
 // What stands for a mode in marks and short segments: M, C, A (all that arrived, the paper's
 // "accumulate"); '?' for -1.

@@ -21,6 +21,7 @@
 #include "tui/view.h"
 
 static const double redraw_every = 0.5; // seconds
+static const double play_every = 0.1;   // while a replay plays or reads its logs
 
 struct viewer {
     const struct viewer_options *o;
@@ -86,8 +87,8 @@ static void on_answer(void *to, const struct answer *a)
 static int send_command(void *to, const struct command_call *call, struct error *e)
 {
     struct viewer *w = to;
-    return w->source->klass->send ? w->source->klass->send(w->source, call, e)
-                                  : error_set(e, "a log cannot be steered");
+    return w->source && w->source->klass->send ? w->source->klass->send(w->source, call, e)
+                                               : error_set(e, "a log cannot be steered");
 }
 
 // A sentence that the child wrote when it failed.
@@ -160,9 +161,33 @@ static void describe_end(struct viewer *w)
                  w->shown_name);
 }
 
+static const char *lost(const struct viewer *w)
+{
+    return w->o->play ? playback_lost(w->o->play) : w->source->klass->lost(w->source);
+}
+
+static void look_at_replay(struct viewer *w)
+{
+    const char *what = lost(w);
+    w->v.link = LINK_REPLAY;
+    text_clean(w->v.lost, sizeof w->v.lost, what ? what : "");
+    w->v.link_hint[0] = 0;
+    if (what)
+        snprintf(w->v.link_hint, sizeof w->v.link_hint,
+                 "the log is damaged, what is whole of it is shown: %s", w->v.lost);
+    w->v.machine.rss = w->v.rss = NAN;
+    playback_tick(w->o->play, &w->v, clock_now());
+    w->ui.h = playback_history(w->o->play);
+    w->ui.c = playback_course(w->o->play);
+}
+
 static void look_at_link(struct viewer *w)
 {
     struct view_state *v = &w->v;
+    if (w->o->play) {
+        look_at_replay(w);
+        return;
+    }
     enum source_state state = w->source->klass->state(w->source);
     v->can_steer = state == SOURCE_LIVE;
     if (state == SOURCE_LIVE) {
@@ -178,8 +203,8 @@ static void look_at_link(struct viewer *w)
                v->link != LINK_LOST) {
         v->link = LINK_READING;
     }
-    const char *lost = w->source->klass->lost(w->source);
-    text_clean(v->lost, sizeof v->lost, lost ? lost : "");
+    const char *what = lost(w);
+    text_clean(v->lost, sizeof v->lost, what ? what : "");
     if (v->link == LINK_LIVE)
         machine_read(&v->machine, w->source->klass->pid(w->source), clock_now(),
                      0.8 * redraw_every);
@@ -200,7 +225,9 @@ static void draw(struct viewer *w, int again)
     w->dirty = 0;
     if (canvas_resize(&w->canvas, h, width, NULL))
         return;
-    struct scene scene = {&w->h, &w->c, &w->v, NULL};
+    struct scene scene = {.h = &w->h, .c = &w->c, .v = &w->v};
+    if (w->o->play)
+        playback_scene(w->o->play, &w->v, &scene);
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
 }
@@ -214,6 +241,8 @@ static void take_keys(struct viewer *w)
             w->leave = 128 + SIGHUP + 1;
             return;
         }
+        if (w->o->play) // keys that move the cursor work on where it is now
+            look_at_replay(w);
         terminal_pointer(&w->v.pointer_y, &w->v.pointer_x);
         const struct theme *theme = w->v.theme;
         unsigned flags = action_key(&w->ui, (uint32_t)key);
@@ -235,24 +264,31 @@ static void take_keys(struct viewer *w)
 static int loop(struct viewer *w, struct error *e)
 {
     const struct sink sink = {w, on_record, on_answer, wants_spectrum};
-    const struct source_class *k = w->source->klass;
+    const struct source_class *k = w->source ? w->source->klass : NULL;
+    struct playback *play = w->o->play;
     draw(w, 0);
     while (!w->leave) {
         struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
                               {.fd = w->signal_fd, .events = POLLIN}};
-        double left = w->drawn + redraw_every - clock_now();
+        int is_moving = w->v.replay.playing || w->v.replay.reading;
+        double every = is_moving ? play_every : redraw_every;
+        double left = w->drawn + every - clock_now();
         int timeout = left > 0 ? (int)(left * 1000) + 1 : 0;
-        int n = 2 + k->poll(w->source, &p[2], &timeout);
+        int n = 2 + (k ? k->poll(w->source, &p[2], &timeout) : 0);
+        if (play)
+            playback_poll(play, &timeout);
         if (poll(p, (nfds_t)n, timeout) < 0 && errno != EINTR)
             return error_set(e, "poll: %s", strerror(errno));
         if (p[1].revents)
             take_signals(w);
-        if (k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))
+        if (k && k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))
+            return -1;
+        if (play && playback_pump(play, clock_now(), e) < 0)
             return -1;
         look_at_link(w);
         if (p[0].revents)
             take_keys(w);
-        if (!w->leave && clock_now() >= w->drawn + redraw_every)
+        if (!w->leave && clock_now() >= w->drawn + every)
             draw(w, 0);
     }
     return 0;
@@ -261,10 +297,14 @@ static int loop(struct viewer *w, struct error *e)
 static void say_goodbye(struct viewer *w, struct viewer_result *out)
 {
     const struct view_state *v = &w->v;
-    const char *lost = w->source->klass->lost(w->source);
+    const char *gone = lost(w);
+    if (v->link == LINK_REPLAY) {
+        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+        return;
+    }
     if (v->link == LINK_ENDED || v->link == LINK_LOST) {
         snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link_text,
-                 lost ? "; " : "", lost ? lost : "");
+                 gone ? "; " : "", gone ? gone : "");
         snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
     } else {
         snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
@@ -333,7 +373,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
-    w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w};
+    w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w, o->play};
     if (history_init(&w->h, e))
         goto done;
     w->signal_fd = open_signals(&before, e);

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "metrics/error.h"
+#include "tui/playback.h"
 #include "tui/source.h"
 #include "tui/theme.h"
 
@@ -14,6 +15,7 @@ struct viewer_options {
     int child_fd;     // where it may have left a sentence ("!..."); -1
     int ascii;        // whatever the locale says
     const struct theme *theme; // NULL: by terminal
+    struct playback *play;     // a replay, instead of a source
 };
 
 // What the viewer leaves behind, for the caller to print after the terminal is back.
@@ -22,8 +24,9 @@ struct viewer_result {
     char hint[384];  // "look again with: ssltop attach NAME"; "" none
 };
 
-// Runs until the person leaves or a signal says so; the exit code: 0, 1 when the trainer failed or
-// died, 128 + signal, or -1 with a sentence when the terminal cannot be used.
+// `source` NULL with a replay. Runs until the person leaves or a signal says so; the exit code: 0,
+// 1 when the trainer failed or died, 128 + signal, or -1 with a sentence when the terminal cannot
+// be used.
 int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
                struct error *e);
 

@@ -1,0 +1,572 @@
+// A replay from logs that the tests write, under a clock that they hold.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "scene.h"
+#include "tui/actions.h"
+#include "tui/playback.h"
+#include "tui/recall.h"
+
+enum { MOST = 4 };
+
+// Logs, the replay of them, and who sits before it.
+struct room {
+    char dir[64], path[MOST][96];
+    struct playback *play;
+    struct view_state v;
+    struct ui ui;
+    double now;
+    int sent;
+};
+
+static int on_send(void *to, const struct command_call *call, struct error *e)
+{
+    ((struct room *)to)->sent++;
+    return 0;
+}
+
+static void room_init(struct room *m)
+{
+    memset(m, 0, sizeof *m);
+    strcpy(m->dir, "/tmp/ssltop-replay-XXXXXX");
+    cr_assert_not_null(mkdtemp(m->dir));
+    for (int i = 0; i < MOST; i++)
+        snprintf(m->path[i], sizeof m->path[i], "%s/%d.jsonl.zst", m->dir, i);
+    m->v.cursor = m->v.centre = m->v.mark = m->v.event = m->v.asked_pause = -1;
+    m->v.rss = NAN;
+    m->v.link = LINK_REPLAY;
+    m->now = 1000;
+}
+
+static void room_free(struct room *m)
+{
+    playback_free(m->play);
+    for (int i = 0; i < MOST; i++)
+        unlink(m->path[i]);
+    cr_assert_eq(rmdir(m->dir), 0);
+}
+
+static void write_log(struct room *m, int i, int steps, int probes, double auc)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = probes;
+    t.auc = auc;
+    cr_assert_eq(runlog_create(m->path[i], &t.log, NULL), 0);
+    scene_train(&t, steps);
+    cr_assert_eq(runlog_close(t.log, NULL), 0);
+    scene_free(&t);
+}
+
+static void tick(struct room *m, double seconds)
+{
+    m->now += seconds;
+    m->v.now = m->now;
+    playback_tick(m->play, &m->v, m->now);
+    m->ui = (struct ui){&m->v,  playback_history(m->play), playback_course(m->play), on_send, m,
+                        m->play};
+}
+
+static void read_all(struct room *m)
+{
+    for (int timeout = 0; timeout == 0;) {
+        cr_assert_geq(playback_pump(m->play, m->now, NULL), 0);
+        timeout = 1000;
+        playback_poll(m->play, &timeout);
+    }
+    tick(m, 0);
+}
+
+static void open_room(struct room *m, int n)
+{
+    static const char *const names[] = {"study-1", "without-predictor", "long", "four"};
+    const char *paths[MOST];
+    struct error e = {""};
+    for (int i = 0; i < n; i++)
+        paths[i] = m->path[i];
+    cr_assert_eq(playback_open(paths, names, n, m->now, &m->play, &e), 0, "%s", e.text);
+    read_all(m);
+}
+
+static unsigned key(struct room *m, uint32_t k)
+{
+    unsigned flags = action_key(&m->ui, k);
+    tick(m, 0);
+    return flags;
+}
+
+static void type(struct room *m, const char *text)
+{
+    for (; *text; text++)
+        key(m, (uint32_t)*text);
+}
+
+static struct scene look(struct room *m)
+{
+    struct scene s = {0};
+    tick(m, 0);
+    playback_scene(m->play, &m->v, &s);
+    return s;
+}
+
+static char *text_of(struct room *m, int h, int w)
+{
+    struct canvas c = {0};
+    struct scene s = look(m);
+    cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
+    screen_draw(&c, &s);
+    char *text = canvas_to_text(&c);
+    cr_assert_not_null(text);
+    canvas_free(&c);
+    return text;
+}
+
+static void expect_screen(struct room *m, const char *name, int h, int w)
+{
+    char path[256], *is = text_of(m, h, w), *should = calloc(1, 1 << 17);
+    snprintf(path, sizeof path, "tests/screens/%s.txt", name);
+    const char *mode = getenv("SSLTOP_SCREENS");
+    FILE *f = fopen(path, mode && strcmp(mode, "write") == 0 ? "w+" : "r");
+    cr_assert(f && should, "%s is missing", path);
+    if (mode && strcmp(mode, "write") == 0)
+        fputs(is, f);
+    rewind(f);
+    should[fread(should, 1, (1 << 17) - 1, f)] = 0;
+    fclose(f);
+    if (strcmp(is, should) != 0)
+        cr_assert(0, "%s is not what is drawn:\n%s", path, is);
+    free(is);
+    free(should);
+}
+
+static void expect_text(struct room *m, const char *what)
+{
+    char *text = text_of(m, 36, 120);
+    cr_assert_not_null(strstr(text, what), "'%s' is not on the screen:\n%s", what, text);
+    free(text);
+}
+
+// --- what is shown ---
+
+// At any place it shows what a viewer saw when that step was the newest.
+Test(replay, a_place_is_as_it_was)
+{
+    static const int64_t places[] = {0, 9, 10, 400, 467, 620, 860, 1100, 1283};
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 1284, 1, 0);
+    open_room(&m, 1);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct test_scene then;
+        char a[256], b[256];
+        scene_init(&then);
+        then.probes = 1;
+        scene_train(&then, (int)places[i] + 1);
+        m.v.cursor = places[i];
+        struct scene s = look(&m);
+        cr_assert_eq(s.h->last_step, places[i]);
+        for (int k = 0; k < METRIC_COUNT; k++) {
+            double x = s.h->last.metric[k], y = then.h.last.metric[k];
+            cr_assert(x == y || (isnan(x) && isnan(y)), "metric %d at %lld", k,
+                      (long long)places[i]);
+        }
+        cr_assert_str_eq(s.h->last.forecast_state, then.h.last.forecast_state);
+        cr_assert_str_eq(s.h->last.mode, then.h.last.mode);
+        cr_assert_eq(s.h->live.step, then.h.live.step);
+        cr_assert_eq(s.h->live.d, then.h.live.d);
+        for (int k = 0; k < s.h->live.d; k++)
+            cr_assert_float_eq(s.h->live.sigma[k], then.h.live.sigma[k],
+                               1e-4 * then.h.live.sigma[k]);
+        if (places[i] != 467) // what is measured behind a step bears the number of the next
+            cr_assert_eq(s.h->exact.step, then.h.exact.step);
+        cr_assert_eq(s.h->first_exact.step, then.h.first_exact.step);
+        cr_assert_eq(s.h->first_live.step, then.h.first_live.step);
+        for (int64_t t = 0; t < 4680; t += 90)
+            cr_assert_eq(course_mode(s.c, s.h, t), course_mode(&then.c, &then.h, t),
+                         "mode of %lld as of %lld", (long long)t, (long long)places[i]);
+        cr_assert_eq(verdict(s.h, a, sizeof a), verdict(&then.h, b, sizeof b));
+        cr_assert_str_eq(a, b);
+        scene_free(&then);
+    }
+    room_free(&m);
+}
+
+Test(replay, screens)
+{
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 1284, 1, 0);
+    open_room(&m, 1);
+    expect_screen(&m, "replay-end-120x36", 36, 120);
+    m.v.cursor = 600;
+    tick(&m, 0);
+    type(&m, ">> ");
+    tick(&m, 5);
+    expect_screen(&m, "replay-80x24", 24, 80);
+    m.v.ascii = 1;
+    expect_screen(&m, "replay-80x24-ascii", 24, 80);
+    room_free(&m);
+}
+
+Test(replay, several_runs)
+{
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 1284, 1, 0);
+    write_log(&m, 1, 700, 0, 0.08);
+    write_log(&m, 2, 1900, 1, -0.07);
+    open_room(&m, 3);
+    expect_screen(&m, "compare-120x36", 36, 120);
+    m.v.cursor = 900;
+    expect_screen(&m, "compare-80x24", 24, 80);
+    m.v.ascii = 1;
+    expect_screen(&m, "compare-80x24-ascii", 24, 80);
+    m.v.ascii = 0;
+    struct scene s = look(&m);
+    cr_assert_eq(s.n_peer, 3);
+    cr_assert_eq(s.peer[0].h->last_step, 900);
+    cr_assert_eq(s.peer[1].h->last_step, 699, "a shorter run is at its end");
+    cr_assert_eq(s.peer[2].h->last_step, 900);
+    cr_assert_eq(s.peer[1].h->live.step, 699);
+    key(&m, 'o');
+    cr_assert_eq(look(&m).chosen, 1);
+    expect_text(&m, "without-predictor");
+    key(&m, KEYS_RIGHT);
+    cr_assert(m.v.cursor > 900, "the place goes on where the chosen run has ended");
+    key(&m, '2');
+    expect_text(&m, "of step 699");
+    key(&m, 'O');
+    key(&m, 'O');
+    cr_assert_eq(look(&m).chosen, 2);
+    key(&m, KEYS_END);
+    cr_assert_eq(look(&m).h->last_step, 1899);
+    for (int h = 10; h < 60; h += 7)
+        for (int w = 20; w < 200; w += 17)
+            for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+                free(text_of(&m, h, w));
+    room_free(&m);
+}
+
+// --- keys ---
+
+// Every key of a replay does what its help line says.
+Test(replay, every_key_of_the_table)
+{
+    struct room m;
+    int tried = 0;
+    room_init(&m);
+    write_log(&m, 0, 1284, 0, 0);
+    write_log(&m, 1, 200, 0, 0);
+    open_room(&m, 2);
+    for (const struct action *a = action_table; a->keys; a++)
+        for (int i = 0; a->context == CONTEXT_REPLAY && i < 3 && a->key[i]; i++, tried++) {
+            uint32_t k = a->key[i];
+            m.v.cursor = 500;
+            m.v.message[0] = 0;
+            tick(&m, 0);
+            int speed = m.v.replay.speed, chosen = look(&m).chosen;
+            unsigned flags = key(&m, k);
+            int says = strstr(m.v.message, "this is a replay") != NULL;
+            switch (k) {
+            case ' ':
+                cr_assert(m.v.replay.playing);
+                tick(&m, 3);
+                cr_assert_eq(m.v.cursor, 530, "ten steps a second");
+                key(&m, ' ');
+                tick(&m, 100);
+                cr_assert_eq(m.v.cursor, 530);
+                key(&m, KEYS_END);
+                key(&m, ' ');
+                cr_assert_eq(m.v.cursor, 0, "at the end: from the beginning");
+                key(&m, ' ');
+                break;
+            case '<':
+                cr_assert_eq(m.v.replay.speed, speed - 1);
+                key(&m, '>');
+                break;
+            case '>':
+                cr_assert_eq(m.v.replay.speed, speed + 1);
+                key(&m, '<');
+                break;
+            case 'o':
+            case 'O':
+                cr_assert_neq(look(&m).chosen, chosen);
+                key(&m, 'o');
+                break;
+            case KEYS_ESCAPE:
+                cr_assert_eq(m.v.cursor, 500);
+                key(&m, 'm');
+                cr_assert_neq(m.v.message[0], 0);
+                key(&m, KEYS_ESCAPE);
+                cr_assert_eq(m.v.message[0], 0);
+                break;
+            case 'q':
+            case 'd':
+            case KEY_CTRL('C'):
+                cr_assert_eq(flags, UI_LEAVE);
+                break;
+            default: // those that steer a training
+                cr_assert(strchr("mnec", (int)k) && says, "%s", a->keys);
+                cr_assert_eq(m.v.context, CONTEXT_MAIN);
+                continue;
+            }
+            cr_assert(!says, "%s", a->keys);
+        }
+    cr_assert_geq(tried, 13);
+    type(&m, ":mode continual\r");
+    cr_assert_not_null(strstr(m.v.message, "this is a replay"));
+    cr_assert_eq(m.sent, 0, "nothing was sent");
+    room_free(&m);
+}
+
+// The keys that move the cursor move the replay.
+Test(replay, the_cursor_is_the_place)
+{
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 1284, 0, 0);
+    open_room(&m, 1);
+    free(text_of(&m, 24, 80)); // the drawing tells how wide a column is
+    cr_assert_eq(m.v.cursor, -1, "it opens at the end");
+    key(&m, KEYS_LEFT);
+    cr_assert(m.v.cursor > 1200 && m.v.cursor < 1283);
+    key(&m, KEYS_HOME);
+    cr_assert_eq(m.v.cursor, 0);
+    type(&m, "g40%\r");
+    cr_assert_eq(m.v.cursor, 513);
+    type(&m, "g1200\r");
+    cr_assert_eq(m.v.cursor, 1200);
+    type(&m, "gnowhere\r");
+    cr_assert_not_null(strstr(m.v.message, "goto needs"));
+    cr_assert_eq(m.v.cursor, 1200);
+    type(&m, "g-3\r");
+    type(&m, "g101%\r");
+    type(&m, "gnan\r");
+    cr_assert_eq(m.v.cursor, 1200);
+    type(&m, "x"); // mark, go away, come back
+    key(&m, KEYS_HOME);
+    type(&m, "X");
+    cr_assert_eq(m.v.cursor, 1200);
+    type(&m, "{");
+    cr_assert_eq(m.v.cursor, 1100);
+    type(&m, "{");
+    cr_assert_eq(m.v.cursor, 936);
+    type(&m, "}}");
+    cr_assert_eq(m.v.cursor, 1100, "no event is behind it");
+    type(&m, " ");
+    tick(&m, 2);
+    cr_assert_eq(m.v.cursor, 1120, "it plays on from there");
+    key(&m, KEYS_LEFT);
+    int64_t at = m.v.cursor;
+    cr_assert(at < 1120 && m.v.replay.playing);
+    tick(&m, 1);
+    cr_assert_eq(m.v.cursor, at + 10);
+    type(&m, ">>>>>>>>>>>");
+    tick(&m, 60);
+    cr_assert(m.v.cursor == -1 && !m.v.replay.playing, "the end");
+    room_free(&m);
+}
+
+// Events show when their step comes.
+Test(replay, events_as_they_happened)
+{
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 1284, 0, 0);
+    open_room(&m, 1);
+    m.v.cursor = 859;
+    struct scene s = look(&m);
+    cr_assert_null(strstr(history_event(s.h, 0)->text, "mode"));
+    type(&m, " ");
+    tick(&m, 0.15);
+    s = look(&m);
+    cr_assert_eq(m.v.cursor, 860);
+    cr_assert_not_null(strstr(history_event(s.h, 0)->text, "multi-epoch"));
+    room_free(&m);
+}
+
+Test(replay, any_key_anywhere)
+{
+    struct room m;
+    uint32_t x = 3;
+    room_init(&m);
+    write_log(&m, 0, 300, 1, 0);
+    write_log(&m, 1, 100, 0, 0.05);
+    open_room(&m, 2);
+    for (int i = 0; i < 10000; i++) {
+        x = x * 1664525 + 1013904223;
+        static const uint32_t odd[] = {KEYS_UP,    KEYS_DOWN,   KEYS_LEFT, KEYS_RIGHT, KEYS_HOME,
+                                       KEYS_ENTER, KEYS_ESCAPE, KEYS_END,  KEYS_TAB,   KEYS_CLICK};
+        m.v.pointer_y = (int)(x >> 20 & 31);
+        m.v.pointer_x = (int)(x >> 8 & 127);
+        key(&m, x >> 28 < 7 ? odd[(x >> 16) % 10] : (x >> 16) % 300);
+        tick(&m, 0.01 * (x >> 27 & 7));
+        cr_assert(m.v.cursor >= -1 && m.v.cursor < 300);
+        if (i % 100 == 0)
+            free(text_of(&m, 24, 80));
+    }
+    cr_assert_eq(m.sent, 0);
+    room_free(&m);
+}
+
+// --- logs ---
+
+// A log that grows is followed at the end, and not away from a place.
+Test(replay, a_growing_log)
+{
+    struct room m;
+    struct test_scene t;
+    room_init(&m);
+    scene_init(&t);
+    cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
+    scene_train(&t, 100);
+    cr_assert_eq(runlog_flush(t.log, 0, NULL), 0);
+    open_room(&m, 1);
+    cr_assert_eq(look(&m).h->last_step, 99);
+    for (int round = 0; round < 2; round++) {
+        struct record r;
+        m.v.cursor = round ? 50 : -1;
+        for (int64_t step = 100 + 10 * round; step < 110 + 10 * round; step++) {
+            record_init(&r, RECORD_STEP, step);
+            r.u.step.t = 0.1 * (double)step;
+            snprintf(r.u.step.mode, sizeof r.u.step.mode, "continual");
+            scene_add(&t, &r);
+        }
+        for (int i = 0; i < 50 && playback_history(m.play)->last_step < 109 + 10 * round; i++) {
+            int timeout = 1000; // it looks again twice a second
+            playback_poll(m.play, &timeout);
+            poll(NULL, 0, timeout);
+            m.now += 0.5;
+            cr_assert_geq(playback_pump(m.play, m.now, NULL), 0);
+        }
+        cr_assert_eq(look(&m).h->last_step, round ? 50 : 109);
+        expect_text(&m, "the log grows");
+    }
+    tick(&m, 60);
+    expect_text(&m, "no end in the log");
+    runlog_close(t.log, NULL);
+    scene_free(&t);
+    room_free(&m);
+}
+
+static long size_of(const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    cr_assert_not_null(f);
+    fseek(f, 0, SEEK_END);
+    long n = ftell(f);
+    fclose(f);
+    return n;
+}
+
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    cr_assert_not_null(f);
+    fseek(f, at, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ 0x10, f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+// What is whole is shown, what is lost is said; nothing whole at all is refused.
+Test(replay, damaged_logs)
+{
+    struct room m;
+    room_init(&m);
+    write_log(&m, 0, 400, 0, 0);
+    long n = size_of(m.path[0]);
+    for (int i = 0; i < 20; i++)
+        flip(m.path[0], n / 2 + 701 * i);
+    open_room(&m, 1);
+    cr_assert_gt(playback_history(m.play)->steps, 100);
+    m.v.cursor = 5;
+    cr_assert_eq(look(&m).h->last_step, 5);
+    for (int64_t at = 0; at < 400; at += 7) {
+        m.v.cursor = at;
+        free(text_of(&m, 24, 80));
+    }
+    cr_assert_not_null(playback_lost(m.play));
+    playback_free(m.play);
+    m.play = NULL;
+    cr_assert_eq(truncate(m.path[0], n / 3), 0);
+    open_room(&m, 1);
+    cr_assert_gt(playback_history(m.play)->last_step, 50);
+    playback_free(m.play);
+    m.play = NULL;
+    static const long sizes[] = {0, 1, 7, 30};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *path = m.path[0], *name = "x";
+        struct error e = {""};
+        cr_assert_eq(truncate(m.path[0], sizes[i]), 0);
+        cr_assert_lt(playback_open(&path, &name, 1, 0, &m.play, &e), 0);
+        cr_assert_neq(e.text[0], 0);
+        cr_assert_null(m.play);
+    }
+    const char *path = "/nowhere/at/all", *name = "x";
+    cr_assert_lt(playback_open(&path, &name, 1, 0, &m.play, NULL), 0);
+    room_free(&m);
+}
+
+// A step that was made twice is what it was the second time.
+Test(replay, a_resumed_run)
+{
+    struct room m;
+    struct test_scene t;
+    struct record r;
+    room_init(&m);
+    scene_init(&t);
+    cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
+    scene_train(&t, 100);
+    for (int64_t step = 60; step < 80; step++) {
+        record_init(&r, RECORD_STEP, step);
+        r.u.step.metric[METRIC_LOSS] = -0.25;
+        snprintf(r.u.step.mode, sizeof r.u.step.mode, "cumulative");
+        scene_add(&t, &r);
+    }
+    runlog_close(t.log, NULL);
+    open_room(&m, 1);
+    cr_assert_eq(look(&m).h->last_step, 79);
+    m.v.cursor = 65;
+    struct scene s = look(&m);
+    cr_assert_eq(s.h->last.metric[METRIC_LOSS], -0.25);
+    cr_assert_str_eq(s.h->last.mode, "cumulative");
+    m.v.cursor = 59;
+    s = look(&m);
+    cr_assert_str_eq(s.h->last.mode, "continual");
+    scene_free(&t);
+    room_free(&m);
+}
+
+// Of a long log some spectra are read for what is drawn over time, and any of them is looked up.
+Test(replay, spectra_on_demand)
+{
+    struct room m;
+    struct record r;
+    struct recall *recall;
+    room_init(&m);
+    write_log(&m, 0, 1200, 0, 0);
+    open_room(&m, 1);
+    const struct history *h = playback_history(m.play);
+    cr_assert(h->live_rows.n > 250 && h->live_rows.n <= 1024, "%d", h->live_rows.n);
+    cr_assert_eq(recall_open(m.path[0], &recall, NULL), 0);
+    cr_assert_eq(recall_spectrum(recall, 777, SPECTRUM_LIVE, &r, NULL), 1);
+    cr_assert_eq(r.step, 777);
+    record_free(&r);
+    cr_assert_eq(recall_spectrum(recall, 777, SPECTRUM_EXACT, &r, NULL), 1);
+    cr_assert_eq(r.step, 468);
+    record_free(&r);
+    cr_assert_eq(recall_spectrum(recall, -1, SPECTRUM_LIVE, &r, NULL), 0);
+    cr_assert_eq(recall_step(recall, 1199, &r, NULL), 1);
+    cr_assert_eq(r.step, 1199);
+    record_free(&r);
+    cr_assert_eq(recall_step(recall, 1200, &r, NULL), 0);
+    recall_free(recall);
+    room_free(&m);
+}

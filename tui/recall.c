@@ -1,0 +1,95 @@
+// A log that is still growing is looked at anew when it does not have what is asked for.
+#include "tui/recall.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/record_head.h"
+#include "metrics/runlog_map.h"
+
+struct recall {
+    struct runlog_map *map;
+};
+
+int recall_open(const char *log_path, struct recall **out, struct error *e)
+{
+    *out = NULL;
+    struct recall *r = calloc(1, sizeof *r);
+    if (!r)
+        return error_set(e, "out of memory");
+    if (runlog_map_open(log_path, &r->map, e)) {
+        free(r);
+        return -1;
+    }
+    *out = r;
+    return 0;
+}
+
+void recall_free(struct recall *r)
+{
+    if (!r)
+        return;
+    runlog_map_free(r->map);
+    free(r);
+}
+
+// 1 and a record of this type, else 0.
+static int parse(const char *line, size_t n, enum record_type type, struct record *out)
+{
+    if (record_parse(line, n, out, NULL) == 0 && out->type == type)
+        return 1;
+    record_free(out);
+    return 0;
+}
+
+int recall_spectrum(struct recall *r, int64_t step, enum spectrum_source source, struct record *out,
+                    struct error *e)
+{
+    const char *line;
+    size_t n;
+    if (step < 0 || runlog_map_update(r->map, e) < 0)
+        return step < 0 ? 0 : -1;
+    int rc = runlog_map_spectrum(r->map, step, source, &line, &n, e);
+    return rc == 1 ? parse(line, n, RECORD_SPECTRUM, out) : rc;
+}
+
+// The last line of the text that is the step record of `step`: 1 or 0.
+static int search(const char *text, size_t n, int64_t step, const char **line, size_t *len)
+{
+    int found = 0;
+    for (size_t at = 0; at < n;) {
+        const char *newline = memchr(text + at, '\n', n - at);
+        size_t size = newline ? (size_t)(newline - text) - at : n - at;
+        struct record_head head;
+        if (record_head(text + at, size, &head) && head.type == RECORD_STEP && head.step == step) {
+            *line = text + at;
+            *len = size;
+            found = 1;
+        }
+        at += size + 1;
+    }
+    return found;
+}
+
+int recall_step(struct recall *r, int64_t step, struct record *out, struct error *e)
+{
+    if (step < 0 || runlog_map_update(r->map, e) < 0)
+        return step < 0 ? 0 : -1;
+    for (size_t i = runlog_map_count(r->map); i-- > 0;) {
+        const struct runlog_frame *f = runlog_map_frame(r->map, i);
+        const char *text, *line;
+        size_t n, len;
+        // A later life of the run stands behind and wins; one that begins before the step and does
+        // not have it is not the right one yet.
+        if ((f->kind != RUNLOG_OTHER && f->kind != RUNLOG_SCALARS) || f->first_step > step)
+            continue;
+        int rc = runlog_map_read(r->map, i, &text, &n, e);
+        if (rc < 0)
+            return -1;
+        if (rc && search(text, n, step, &line, &len))
+            return parse(line, len, RECORD_STEP, out);
+        if (rc && f->first_step >= 0)
+            return 0; // it would have been here
+    }
+    return 0;
+}
