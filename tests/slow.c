@@ -100,16 +100,17 @@ Test(slow, ablations_collapse, .timeout = 3600)
     struct outcome without = mean("no predictor", "predictor");
     struct outcome through = mean("no stop-gradient", "stop-gradient");
     // Seeds 11 to 13: loss -0.79, -0.87, -0.94; z-std 0.98, 0.38, 0.34; AUC 0.87, 0.94, 0.93. What
-    // is asked is two deviations of a mean of three away from that, but for AUC, which differs most from seed to
-    // seed at this step: its 0.03 was set before seeds 1 to 3 were looked at, and they miss it (0.022).
+    // is asked is two deviations of a mean of three away from that, but for AUC, which differs most
+    // from seed to seed at this step: its 0.03 was set before seeds 1 to 3 were looked at, and they
+    // miss it (0.022).
     cr_expect(standard.zstd > 0.9, "standard: z-std %.3f", standard.zstd);
     cr_expect(without.loss < -0.83, "no predictor: loss %.3f", without.loss);
     cr_expect(without.loss < standard.loss - 0.04, "no predictor: loss %.3f against %.3f",
               without.loss, standard.loss);
     cr_expect(without.zstd < 0.6 * standard.zstd, "no predictor: z-std %.3f against %.3f",
               without.zstd, standard.zstd);
-    cr_expect(without.auc > standard.auc + 0.03, "no predictor: AUC %.4f against %.4f",
-              without.auc, standard.auc);
+    cr_expect(without.auc > standard.auc + 0.03, "no predictor: AUC %.4f against %.4f", without.auc,
+              standard.auc);
     cr_expect(through.loss < -0.9, "no stop-gradient: loss %.4f", through.loss);
     cr_expect(through.loss < standard.loss - 0.1, "no stop-gradient: loss %.3f against %.3f",
               through.loss, standard.loss);

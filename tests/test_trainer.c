@@ -391,8 +391,8 @@ static long ticks(pid_t pid)
     return user + sys;
 }
 
-// The promise is about five seconds, so the test waits for them. What was trained before the pause is
-// compressed and flushed within a second of it: that second is not the pause's.
+// The promise is about five seconds, so the test waits for them. What was trained before the pause
+// is compressed and flushed within a second of it: that second is not the pause's.
 Test(trainer, uses_no_time_while_paused)
 {
     struct lab lab;

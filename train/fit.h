@@ -12,7 +12,8 @@ struct fit {
 };
 
 // From the logs of these run folders, each without its first tenth. All must be of one data set,
-// network and method, and no folder may come twice. As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
+// network and method, and no folder may come twice. As forecast_fit: 0, -1 with the sentence;
+// forecast_free in any case.
 int fit_runs(char *const *dir, int n, struct fit *out, struct error *e);
 
 // Write to path (replaced only when all is written).

@@ -45,7 +45,7 @@ struct trainer {
     char why[200];         // end record: what made it end, "" for its length
     int64_t announced[ANNOUNCED]; // steps of switches whose event is written already
     int n_announced;
-    int64_t told_broken[SPLIT_COUNT]; // images
+    int64_t told_broken[SPLIT_COUNT];   // images
     int64_t last_eval, last_checkpoint; // steps, -1
     int64_t origin_step; // its checkpoint is what a repetition starts from; -1: initial weights
     int64_t eval_every;  // may grow
