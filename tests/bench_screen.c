@@ -123,7 +123,7 @@ static int draw_frames(int out, int view)
     static struct course course;
     static struct view_state v;
     struct canvas c = {0};
-    struct scene scene = {&h, &course, &v, NULL};
+    struct scene scene = {.h = &h, .c = &course, .v = &v};
     struct figures f;
     v.cursor = v.centre = v.mark = v.event = v.asked_pause = -1;
     v.rss = 1e9;
