@@ -31,13 +31,13 @@ awk '
 f["who"] == "ours" && /who=ours/ { mine = f["seconds"]; if (f["peak_kb"] > peak) peak = f["peak_kb"] }
 /who=plain/ { v[++n] = mine / f["seconds"] }
 function verdict(name, value, target) {
-    bad += value > target
-    printf "%-34s %5s %-5s %6.2f   <= %6.2f   %s\n", name, "", "", value, target, value > target ? "MISSED" : "ok"
+    bad += (value > target)
+    printf "%-34s %5s %-5s %6.2f   <= %6.2f   %s\n", name, "", "", value, target, (value > target ? "MISSED" : "ok")
 }
 END {
     for (i = 2; i <= n; i++)
         for (j = i; j > 1 && v[j - 1] > v[j]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
     verdict("metrics / reading and dsyrk", n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2, 1.5)
     verdict("peak memory of metrics, MB", peak / 1000, 200)
-    exit bad > 0
+    exit (bad > 0)
 }' "$folder/lines"
