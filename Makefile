@@ -318,8 +318,9 @@ FORMAT := $(sort $(foreach d,$(FLOORS) tests gpu/cuda tests/cuda tests/fake,$(wi
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
-	# a file at a time: over several, the analyser takes every va_list for uninitialised
-	printf '%s\n' $(SRC) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma
+	# a file at a time: over several, the analyser takes every va_list for uninitialised; its compiler does not
+	# know the instruction sets that pick.c asks for
+	printf '%s\n' $(filter-out gpu/cpu/pick.c,$(SRC)) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppress=missingIncludeSystem \
 	  --enable=warning,performance,portability -I. -DISA=v3 $(SRC)
 

@@ -157,6 +157,7 @@ static int compare(const void *key, const void *entry)
 // The label of a class, or -1.
 static int32_t label_of(const struct folder *known, const char *name)
 {
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): every class has a name
     char **at = bsearch(name, known->class_name, (size_t)known->classes, sizeof *known->class_name,
                         compare);
     return at ? (int32_t)(at - known->class_name) : -1;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int error_set(struct error *e, const char *fmt, ...)
+int(error_set)(struct error *e, const char *fmt, ...)
 {
     if (!e)
         return -1;
@@ -15,7 +15,7 @@ int error_set(struct error *e, const char *fmt, ...)
     return -1;
 }
 
-int error_prefix(struct error *e, const char *fmt, ...)
+int(error_prefix)(struct error *e, const char *fmt, ...)
 {
     if (!e)
         return -1;

@@ -115,6 +115,7 @@ static void search_block(struct search *s, int64_t at, int n)
                     s->product, TRAIN_BLOCK);
         for (int i = 0; i < n; i++) {
             const float *row = s->product + (size_t)i * TRAIN_BLOCK;
+            // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): one for each test image
             float scale = s->test_scale[at + i];
             for (int j = 0; j < m; j++)
                 offer(s->heap + (size_t)i * (size_t)s->k, &have[i], s->k,

@@ -32,8 +32,10 @@ int64_t runlog_map_update(struct runlog_map *m, struct error *e)
     if (rc < 0)
         return -1;
     size_t n = m->list.n;
+    if (m->list.broken)
+        return error_set(e, "out of memory for the frames of a log");
     unsigned char *damaged = n > m->n_damaged ? realloc(m->damaged, n) : m->damaged;
-    if (m->list.broken || (n && !damaged))
+    if (n && !damaged)
         return error_set(e, "out of memory for the frames of a log");
     if (n > m->n_damaged)
         memset(damaged + m->n_damaged, 0, n - m->n_damaged);

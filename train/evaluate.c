@@ -67,6 +67,7 @@ static void choose_train(struct evaluation *v, struct balance *b, const int64_t 
         v->index[v->n_all++] = order[i];
     }
     for (int64_t i = 0; i < v->n_train; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.ArraySubscript): n_train were written
         v->train_label[i] = b->label[v->index[v->row[i]]];
 }
 

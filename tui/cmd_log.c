@@ -241,6 +241,7 @@ static int repair(const char *path, const char *out, struct error *e)
     struct repaired done;
     struct runlog_reader *r;
     char part[PATH_MAX];
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): -o was asked for
     if (lstat(out, &st) == 0)
         return error_set(e, "%s exists; give a name that does not", out);
     if ((size_t)snprintf(part, sizeof part, "%s.part", out) >= sizeof part)

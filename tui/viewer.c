@@ -188,6 +188,7 @@ static void look_at_link(struct viewer *w)
         look_at_replay(w);
         return;
     }
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a replay there is a source
     enum source_state state = w->source->klass->state(w->source);
     v->can_steer = state == SOURCE_LIVE;
     if (state == SOURCE_LIVE) {
