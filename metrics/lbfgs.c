@@ -28,7 +28,7 @@ static double largest(const double *v, int n)
 // direction = -H g by the two loops.
 static void descend(struct work *w)
 {
-    double alpha[MEMORY];
+    double alpha[MEMORY] = {0};
     size_t n = (size_t)w->n;
     for (size_t i = 0; i < n; i++)
         w->direction[i] = -w->g0[i];

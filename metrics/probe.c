@@ -71,7 +71,7 @@ void probe_count(struct probe_score *score, const double *values, int classes, i
 {
     int better = 0;
     for (int c = 0; c < classes; c++)
-        better += values[c] > values[label] || (values[c] == values[label] && c < label);
+        better += values[c] > values[label] || (c < label && values[c] == values[label]);
     score->n++;
     score->correct += better == 0;
     if (score->top5 >= 0)

@@ -101,7 +101,7 @@ static int set_number(struct options *o, const struct option_row *row, const cha
         return row->type == OPTION_DOUBLE ? set_double(o, row, value, e)
                                           : set_integer(o, row, value, e);
     int64_t x = row->word_value;
-    double real = row->word_value;
+    double real = (double)x;
     if (row->type == OPTION_INT)
         memcpy(field(o, row), &row->word_value, sizeof row->word_value);
     else if (row->type == OPTION_DOUBLE)
