@@ -398,14 +398,13 @@ struct forecast_value forecast_at(const struct forecast *f, double auc, double l
     struct forecast_range width_range = {log(f->width.lo), log(f->width.hi)};
     if (!isfinite(auc) || !isfinite(loss) || width < 1)
         return v;
-    v.state = FORECAST_EXTRAPOLATING;
-    if (is_outside(&f->auc, auc) || is_outside(&f->loss, loss) ||
-        is_outside(&width_range, log(width)))
-        return v;
+    v.state = is_outside(&f->auc, auc) || is_outside(&f->loss, loss) ||
+                      is_outside(&width_range, log(width))
+                  ? FORECAST_EXTRAPOLATING
+                  : FORECAST_OK;
     double x[FORECAST_TERMS];
     terms(auc, loss, width, 0, x);
     double at = predict(f->coefficient, x);
-    v.state = FORECAST_OK;
     v.value = accuracy(at);
     v.lo = accuracy(at - f->quantile);
     v.hi = accuracy(at + f->quantile);

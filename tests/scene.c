@@ -173,14 +173,14 @@ static void add_step(struct test_scene *t, int64_t step)
     memcpy(u->ms, ms, sizeof ms);
     if (step >= 600 && step < 650) // a device that had no spectrum for these
         u->metric[METRIC_AUC] = NAN;
-    if (t->probes && step >= 40) {
+    if (t->probes) {
         u->forecast = 0.82 - 0.3 * early(step) + 0.005 * noise(step + 11);
         u->forecast_lo = u->forecast - 0.03;
         u->forecast_hi = u->forecast + 0.025;
-    } else {
+    }
+    if (!t->probes || step < 40) // in the log, not on the screen
         snprintf(u->forecast_state, sizeof u->forecast_state, "%s",
                  t->probes ? "extrapolating" : "uncalibrated");
-    }
     scene_add(t, &r);
     add_spectrum(t, step, SPECTRUM_LIVE);
 }

@@ -165,7 +165,9 @@ Test(forecast, no_number_outside_its_range)
     for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
         struct forecast_value v = forecast_at(&f, at[i].auc, at[i].loss, at[i].width);
         cr_assert(v.state == at[i].state, "%zu: %d", i, v.state);
-        cr_assert(isfinite(v.value) == (v.state == FORECAST_OK));
+        cr_assert(isfinite(v.value) == (v.state != FORECAST_UNKNOWN));
+        cr_assert(v.state == FORECAST_UNKNOWN ||
+                  (0 < v.lo && v.lo < v.value && v.value < v.hi && v.hi < 1));
     }
     forecast_free(&f);
 }

@@ -96,7 +96,7 @@ static void print_step(struct trainer *tr, const struct record_step *r, double n
     print_duration(eta, sizeof eta, (double)(tr->end - done) * tr->setup.o.batch / r->images_s);
     printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, tr->setup.steps, r->mode,
            r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
-    if (isfinite(r->forecast))
+    if (!r->forecast_state[0])
         printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
     double sum = 0;
     for (int i = 0; i < PHASE_COUNT; i++)

@@ -110,10 +110,20 @@ static double waiting_share(const struct record_step *r)
     return sum > 0 ? r->ms[PHASE_DATA] / sum : NAN;
 }
 
-static int add_step(struct history *h, int64_t step, const struct record_step *r, struct error *e)
+// A forecast whose state says that nothing stands behind it is in the log, but nobody sees it.
+static void hide_forecast(struct record_step *r)
 {
+    if (r->forecast_state[0])
+        r->forecast = r->forecast_lo = r->forecast_hi = NAN;
+}
+
+static int add_step(struct history *h, int64_t step, const struct record_step *logged,
+                    struct error *e)
+{
+    struct record_step shown = *logged, *r = &shown;
     if (step < 0)
         return 0;
+    hide_forecast(r);
     if (step <= h->last_step)
         rewind_to(h, step);
     int bad = 0;
