@@ -162,6 +162,41 @@ Test(fit, repeated_steps)
     lab_close(&lab);
 }
 
+// A ninth run that fell to one direction: it bends nothing, and is counted.
+Test(fit, leaves_out_a_complete_collapse)
+{
+    struct fit without, with;
+    struct error e = {""};
+    char dir[RUNS + 1][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_assert(fit(dir, RUNS, &without, &e) == 0, "%s", e.text);
+    struct runlog_writer *w = start("dead", dir[RUNS], sizeof dir[RUNS]);
+    put_run(w, "dead", "fashion-mnist");
+    for (int t = 0; t < 400; t += 200) {
+        struct record r;
+        put_steps(w, t, t + 200, -1e-6);
+        record_init(&r, RECORD_EVAL, t + 200);
+        r.u.eval.metric[METRIC_AUC] = 1;
+        r.u.eval.metric[METRIC_RANKME] = 1.0001;
+        r.u.eval.probe = 0.1;
+        r.u.eval.n_train = 5000;
+        r.u.eval.n_test = TEST;
+        put(w, &r);
+    }
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_assert(fit(dir, RUNS + 1, &with, &e) == 0, "%s", e.text);
+    cr_expect_eq(with.collapsed, 2);
+    cr_expect_eq(with.skipped, 1);
+    cr_expect_eq(with.forecast.points, without.forecast.points);
+    cr_expect_eq(with.forecast.auc.hi, without.forecast.auc.hi);
+    cr_expect_eq(with.forecast.coefficient[FORECAST_AUC],
+                 without.forecast.coefficient[FORECAST_AUC]);
+    forecast_free(&without.forecast);
+    forecast_free(&with.forecast);
+    lab_close(&lab);
+}
+
 Test(fit, refuses_what_cannot_be)
 {
     struct fit f;

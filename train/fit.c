@@ -14,13 +14,14 @@
 #include "train/options.h"
 #include "train/outlook.h"
 
-enum { LEFT_OUT = 10 }; // the first tenth of a run
+enum { LEFT_OUT = 10 };                   // the first tenth of a run
+static const double ONE_DIRECTION = 1.05; // RankMe of a complete collapse is at most this
 
 struct points {
     struct forecast_point *point;
     int64_t n, cap;
     char **name;
-    int runs;
+    int runs, collapsed;
     char data[256], arch[64], method[64]; // of the first run
 };
 
@@ -90,6 +91,10 @@ static int take_eval(struct points *p, struct reading *g, const struct record *r
     if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
         !isfinite(point.auc) || !isfinite(point.loss) || r->step * LEFT_OUT < g->steps)
         return 0;
+    if (v->metric[METRIC_RANKME] <= ONE_DIRECTION) {
+        p->collapsed++;
+        return 0;
+    }
     point.correct = llround(v->probe * (double)v->n_test);
     int64_t at = p->n - g->first;
     if (at == g->cap) {
@@ -195,6 +200,7 @@ int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
     }
     if (rc >= 0)
         rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
+    out->collapsed = p.collapsed;
     snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);
     snprintf(out->forecast.arch, sizeof out->forecast.arch, "%s", p.arch);
     snprintf(out->forecast.method, sizeof out->forecast.method, "%s", p.method);

@@ -25,7 +25,10 @@ static void report(const struct fit *fit)
     printf("%s on %s by %s: %lld evaluations of %d runs", arch, data, method, (long long)f->points,
            f->runs);
     if (fit->skipped)
-        printf(" (%d without a measured probe left out)", fit->skipped);
+        printf("; %d more gave none", fit->skipped);
+    if (fit->collapsed)
+        printf("\n%d evaluations of a complete collapse left out: all but one direction was gone",
+               fit->collapsed);
     printf("\n\nlogit of the accuracy =\n");
     for (int t = 0; t < FORECAST_TERMS; t++) {
         if (f->used[t])
