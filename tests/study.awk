@@ -107,8 +107,14 @@ function numbers(i)
         100 * num(i, PROBE), 100 * num(i, KNN))
 }
 
+function schedule_row(i)
+{
+    printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, IMAGES], row[i, 5], row[i, SCHEDULE],
+        row[i, 7], row[i, 8], row[i, SEED], numbers(i)
+}
+
 BEGIN {
-    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9
+    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9; STEPS = 10
     LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19
     split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
         "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
@@ -141,13 +147,15 @@ END {
             printf "* Best probe at width %s: lr %s, wd %s (%.1f %%, AUC %.3f).\n", value[k], row[best[value[k]], 7],
                 row[best[value[k]], 8], 100 * num(best[value[k]], PROBE), num(best[value[k]], AUC)
 
-    print "\n## Schedules, number of images, width: the same number of steps\n"
+    print "\n## Schedules, number of images, width: the same number of steps, but for the long ones at the end\n"
     print "| width | images | passes | schedule | lr | wd | seed | loss | AUC | RankMe | z-std | probe % | kNN % |"
     print "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n; i++)
-        if (row[i, 2] != "screening")
-            printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, IMAGES], row[i, 5],
-                row[i, SCHEDULE], row[i, 7], row[i, 8], row[i, SEED], numbers(i)
+        if (row[i, 2] != "screening" && row[i, 2] != "long")
+            schedule_row(i)
+    for (i = 1; i <= n; i++)
+        if (row[i, 2] == "long")
+            schedule_row(i)
 
     # Pairs of runs that share everything but one column.
     for (i = 1; i <= n; i++)
@@ -156,8 +164,17 @@ END {
                 continue
             if (row[i, SCHEDULE] == "multi-epoch" && row[j, SCHEDULE] != "multi-epoch" &&
                 key(i, SCHEDULE) == key(j, SCHEDULE)) {
-                compare(row[j, SCHEDULE], i, j)
-                compare(row[j, SCHEDULE] " at " num(i, IMAGES), i, j)
+                if (row[i, 2] == "long") {
+                    compare(row[j, SCHEDULE] " long", i, j)
+                } else {
+                    compare(row[j, SCHEDULE], i, j)
+                    compare(row[j, SCHEDULE] " at " num(i, IMAGES), i, j)
+                }
+            }
+            if (row[j, 2] == "long" && row[i, 2] != "long" && key(i, STEPS) == key(j, STEPS) &&
+                row[i, SCHEDULE] == row[j, SCHEDULE]) {
+                compare("longer", i, j)
+                longer = row[j, IMAGES] " images: from " row[i, 5] " to " row[j, 5] " passes"
             }
             if (num(i, SEED) < num(j, SEED) && key(i, SEED) == key(j, SEED)) {
                 spread_pairs++
@@ -218,6 +235,17 @@ END {
         for (i = 1; i <= m; i++)
             if (pairs[mode[k] " at " value[i] " auc"])
                 pair_row(mode[k] ", " value[i] " images alone", mode[k] " at " value[i])
+
+    if (pairs["longer auc"]) {
+        print "\n## What do many more passes do?\n"
+        pair_head("same schedule and seed")
+        pair_row(longer, "longer")
+        print "\nAfter the many passes, against multi-epoch:\n"
+        pair_head("schedule")
+        for (k = 1; k <= modes; k++)
+            if (pairs[mode[k] " long auc"])
+                pair_row(mode[k], mode[k] " long")
+    }
 
     print "\n## What does AUC say of the probe, and where?\n"
     print "Correlation with the linear probe over the runs of the table (their ends):\n"

@@ -17,6 +17,7 @@
 # decay that had the best probe at the first width, and the same decay at twice that rate.
 # Stage 3 (capacity): multi-epoch as in stage 2 at its first setting, with narrower and wider networks.
 # Stages 2 and 3 make the same number of steps in every run: few images mean many passes over each.
+# Stage 4 (long): stage 2 at its first setting and seed with more images, for as many passes.
 set -eu
 
 ssltop=$1 folder=$2
@@ -26,18 +27,20 @@ threads=$((($(nproc) + JOBS - 1) / JOBS))
 batch=64
 case $STUDY in
 full)
-    widths="8:1200 16:800 32:300" # width:steps
+    widths="8:1200 16:600 32:200" # width:steps
     rates="1 2 4" decays="1e-4 5e-4 2e-3"
     sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=2400
     settings="1 2"   # times the best learning rate
-    capacities="4 16" # widths
+    capacities="4 16" capacity_sizes="500 all" # widths, images
+    long="5000:23500" long_modes="multi-epoch hybrid" # images:steps, for the first seed
     ;;
 small)
     widths="8:600 4:600"
     rates="1 4" decays="5e-4 2e-3"
     sizes="500 all" modes="multi-epoch hybrid" seeds="1 2" steps=1200
     settings="1"
-    capacities=""
+    capacities="" capacity_sizes=""
+    long="" long_modes=""
     ;;
 *)
     echo "study.sh: STUDY is full or small" >&2
@@ -164,7 +167,8 @@ count() {
 }
 # shellcheck disable=SC2086
 planned=$(($(count $widths) * $(count $rates) * $(count $decays) +
-    $(count $sizes) * $(count $seeds) * ($(count $modes) * $(count $settings) + $(count $capacities))))
+    $(count $seeds) * ($(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes)) +
+    $(count $long) * $(count $long_modes)))
 made=0 began=$(date +%s)
 
 for width in $widths; do
@@ -198,9 +202,16 @@ for seed in $seeds; do
         done
     done
     for width in $capacities; do
-        for size in $sizes; do
+        for size in $capacity_sizes; do
             train "width-w$width-n$size-lr$lr-s$seed" capacity "$width" "$size" multi-epoch "$lr" "$wd" \
                 "$seed" "$steps"
+        done
+    done
+    [ "$seed" = "${seeds%% *}" ] || continue
+    for size in $long; do
+        for mode in $long_modes; do
+            train "long-$mode-n${size%:*}-lr$lr-s$seed" long "$first" "${size%:*}" "$mode" "$lr" "$wd" \
+                "$seed" "${size#*:}"
         done
     done
 done
