@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/runlog.h"
+#include "metrics/scalars.h"
 #include "train/options.h"
 #include "train/outlook.h"
 
@@ -47,6 +47,7 @@ static void drop_from(struct points *p, int64_t first, const int64_t *step, int6
 }
 
 struct reading {
+    struct points *points; // where they go
     int has_run;
     char name[128];
     int width;
@@ -109,8 +110,10 @@ static int take_eval(struct points *p, struct reading *g, const struct record *r
     return add(p, &point, e);
 }
 
-static int take(struct points *p, struct reading *g, const struct record *r, struct error *e)
+static int take(void *to, struct record *r, struct error *e)
 {
+    struct reading *g = to;
+    struct points *p = g->points;
     if (r->type == RECORD_RUN && !g->has_run) {
         g->has_run = 1;
         snprintf(g->name, sizeof g->name, "%s", r->u.run.name);
@@ -130,29 +133,11 @@ static int take(struct points *p, struct reading *g, const struct record *r, str
     return 0;
 }
 
-static int read_log(const char *dir, struct points *p, struct reading *g, struct error *e)
+static int read_log(const char *dir, struct reading *g, struct error *e)
 {
     char path[4200];
-    struct runlog_reader *reader;
-    const char *line;
-    size_t n;
-    int rc;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (runlog_open(path, &reader, e) < 0)
-        return -1;
-    while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
-        static const char spectrum[] = "{\"type\":\"spectrum\"";
-        struct record r;
-        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
-            continue; // half of the log, and nothing in it is needed
-        int taken = record_parse(line, n, &r, NULL) == 0 ? take(p, g, &r, e) : 0;
-        record_free(&r);
-        if (taken < 0) {
-            rc = -1;
-            break;
-        }
-    }
-    runlog_reader_free(reader);
+    int rc = scalars_read(path, take, g, e);
     if (rc == 0 && !g->has_run)
         rc = error_set(e, "its log has no run record");
     return rc;
@@ -160,8 +145,8 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
 
 static int read_run(const char *dir, struct points *p, struct error *e)
 {
-    struct reading g = {.last = -1, .first = p->n};
-    int rc = read_log(dir, p, &g, e);
+    struct reading g = {.points = p, .last = -1, .first = p->n};
+    int rc = read_log(dir, &g, e);
     if (rc == 0 && p->n > g.first) {
         p->name[p->runs] = strdup(g.name);
         rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");

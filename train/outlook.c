@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/runlog.h"
+#include "metrics/scalars.h"
 #include "train/share.h"
 
 #define SUFFIX ".json"
@@ -156,30 +156,25 @@ void outlook_fill(const struct outlook *o, struct record_step *out, int64_t step
 
 // ---------------------------------------------------------------- the log
 
+struct until {
+    struct outlook *o;
+    int64_t step;
+};
+
+static int take(void *to, struct record *r, struct error *e)
+{
+    struct until *u = to;
+    if (r->type == RECORD_STEP && r->step >= 0 && r->step < u->step)
+        outlook_step(u->o, r->step, r->u.step.metric[METRIC_AUC], r->u.step.metric[METRIC_LOSS]);
+    else if (r->type == RECORD_EVAL && r->step >= 0 && r->step <= u->step)
+        outlook_eval(u->o, r->step, r->u.eval.metric[METRIC_AUC]);
+    return SCALARS_NEXT;
+}
+
 int outlook_replay(struct outlook *o, const char *dir, int64_t step, struct error *e)
 {
     char path[4200];
-    struct runlog_reader *reader;
-    const char *line;
-    size_t n;
-    int rc;
+    struct until u = {o, step};
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (runlog_open(path, &reader, e) < 0)
-        return -1;
-    runlog_skip(reader, RUNLOG_SPECTRA);
-    while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
-        static const char spectrum[] = "{\"type\":\"spectrum\"";
-        struct record r;
-        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
-            continue; // half of the log, and nothing in it is needed
-        if (record_parse(line, n, &r, NULL) == 0) {
-            if (r.type == RECORD_STEP && r.step >= 0 && r.step < step)
-                outlook_step(o, r.step, r.u.step.metric[METRIC_AUC], r.u.step.metric[METRIC_LOSS]);
-            else if (r.type == RECORD_EVAL && r.step >= 0 && r.step <= step)
-                outlook_eval(o, r.step, r.u.eval.metric[METRIC_AUC]);
-        }
-        record_free(&r);
-    }
-    runlog_reader_free(reader);
-    return rc;
+    return scalars_read(path, take, &u, e);
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/runlog.h"
+#include "metrics/scalars.h"
 
 void past_free(struct past *p)
 {
@@ -59,17 +59,17 @@ static int keep_eval(struct past *p, int64_t step, struct error *e)
     return 0;
 }
 
-// Take what matters from a record. 1: `r` was moved into the past.
-static int keep(struct past *p, struct record *r, struct error *e)
+static int keep(void *to, struct record *r, struct error *e)
 {
+    struct past *p = to;
     int ended = 0, rc = 0;
     switch (r->type) {
     case RECORD_RUN:
         if (p->has_run)
-            return 0;
+            return SCALARS_NEXT;
         p->run = *r;
         p->has_run = 1;
-        return 1;
+        return SCALARS_MOVED;
     case RECORD_STEP:
         p->last_step = r->step;
         if (isfinite(r->u.step.t))
@@ -100,31 +100,10 @@ static int keep(struct past *p, struct record *r, struct error *e)
 int past_read(const char *dir, struct past *out, struct error *e)
 {
     char path[4200];
-    struct runlog_reader *reader;
-    const char *line;
-    size_t n;
-    int rc;
-
     memset(out, 0, sizeof *out);
     out->last_step = out->end_step = -1;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (runlog_open(path, &reader, e) < 0)
-        return -1;
-    runlog_skip(reader, RUNLOG_SPECTRA);
-    while ((rc = runlog_next(reader, &line, &n, e)) == 1) {
-        static const char spectrum[] = "{\"type\":\"spectrum\"";
-        struct record r;
-        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
-            continue; // half of the log, and nothing in it is needed
-        int kept = record_parse(line, n, &r, NULL) == 0 ? keep(out, &r, e) : 0;
-        if (kept != 1)
-            record_free(&r);
-        if (kept < 0) {
-            rc = -1;
-            break;
-        }
-    }
-    runlog_reader_free(reader);
+    int rc = scalars_read(path, keep, out, e);
     if (rc == 0 && (!out->has_run || !out->run.u.run.config))
         rc = error_set(e, "%s has no run record", path);
     if (rc < 0)

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "metrics/record.h"
-#include "metrics/runlog.h"
+#include "metrics/scalars.h"
 #include "train/control.h"
 #include "train/rundir.h"
 #include "train/trainer.h"
@@ -34,37 +34,35 @@ static void take_run(struct run_info *info, const struct record_run *r)
     info->steps = r->steps;
 }
 
-// From its log: what it is, how far it came, how it ended. `all` 0: the first record only.
+struct look {
+    struct run_info *info;
+    int all, have_run; // all 0: the first record only
+};
+
+static int take(void *to, struct record *r, struct error *e)
+{
+    struct look *l = to;
+    if (r->type == RECORD_RUN && !l->have_run) {
+        take_run(l->info, &r->u.run);
+        l->have_run = 1;
+        return l->all ? SCALARS_NEXT : SCALARS_STOP;
+    }
+    if (r->type == RECORD_STEP) {
+        l->info->step = r->step;
+        l->info->state[0] = '\0';
+    } else if (r->type == RECORD_END) {
+        text_clean(l->info->state, sizeof l->info->state, r->u.end.reason);
+    }
+    return SCALARS_NEXT;
+}
+
+// From its log: what it is, how far it came, how it ended.
 static void read_log(const char *path, int all, struct run_info *info)
 {
-    static const char spectrum[] = "{\"type\":\"spectrum\"";
     char log[4200];
-    struct runlog_reader *reader;
-    const char *line;
-    size_t n;
-    int have_run = 0;
-
+    struct look l = {info, all, 0};
     snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
-    if (runlog_open(log, &reader, NULL) < 0)
-        return;
-    runlog_skip(reader, RUNLOG_SPECTRA);
-    while ((all || !have_run) && runlog_next(reader, &line, &n, NULL) == 1) {
-        struct record r;
-        if (n >= sizeof spectrum && memcmp(line, spectrum, sizeof spectrum - 1) == 0)
-            continue;
-        int ok = record_parse(line, n, &r, NULL) == 0;
-        if (ok && r.type == RECORD_RUN && !have_run) {
-            take_run(info, &r.u.run);
-            have_run = 1;
-        } else if (ok && r.type == RECORD_STEP) {
-            info->step = r.step;
-            info->state[0] = '\0';
-        } else if (ok && r.type == RECORD_END) {
-            text_clean(info->state, sizeof info->state, r.u.end.reason);
-        }
-        record_free(&r);
-    }
-    runlog_reader_free(reader);
+    scalars_read(log, take, &l, NULL);
 }
 
 // Whether a living trainer is paused: it is asked.
