@@ -2,35 +2,58 @@
 #include "tui/machine.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-// Lines "cpuN user nice system idle iowait irq softirq steal ...".
-static int read_cores(struct machine *m)
+// Lines "cpuN user nice system idle iowait irq softirq steal ...", after one "cpu  ..." of all.
+void machine_loads(struct machine *m, FILE *stat, int (*may_use)(const void *of, int core),
+                   const void *of)
 {
-    FILE *f = fopen("/proc/stat", "re");
-    if (!f)
-        return 0;
     char line[512];
-    int n = 0;
-    while (n < MACHINE_CORES && fgets(line, sizeof line, f)) {
+    m->cores = 0;
+    while (m->cores < MACHINE_CORES && fgets(line, sizeof line, stat)) {
         unsigned long long v[8] = {0};
         int core;
-        if (sscanf(line, "cpu%d %llu %llu %llu %llu %llu %llu %llu %llu", &core, &v[0], &v[1],
-                   &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) < 5)
+        if (strncmp(line, "cpu", 3) != 0 || line[3] < '0' || line[3] > '9' ||
+            sscanf(line + 3, "%d %llu %llu %llu %llu %llu %llu %llu %llu", &core, &v[0], &v[1],
+                   &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) < 5 ||
+            core >= MACHINE_CORES || !may_use(of, core))
             continue;
         uint64_t all = 0, idle = v[3] + v[4];
         for (int i = 0; i < 8; i++)
             all += v[i];
-        uint64_t busy = all - idle, d_all = all - m->all[n], d_busy = busy - m->busy[n];
-        int known = m->at > 0 && all > m->all[n] && busy >= m->busy[n];
-        m->load[n] = known ? (float)((double)d_busy / (double)d_all) : NAN;
-        m->all[n] = all;
-        m->busy[n++] = busy;
+        uint64_t busy = all - idle, d_all = all - m->all[core], d_busy = busy - m->busy[core];
+        int known = m->all[core] > 0 && all > m->all[core] && busy >= m->busy[core];
+        m->load[m->cores] = known ? (float)((double)d_busy / (double)d_all) : NAN;
+        m->core[m->cores++] = core;
+        m->all[core] = all;
+        m->busy[core] = busy;
     }
+}
+
+static int is_in(const void *of, int core)
+{
+    const cpu_set_t *set = of;
+    return core < CPU_SETSIZE && CPU_ISSET(core, set);
+}
+
+static int is_any(const void *of, int core)
+{
+    return 1;
+}
+
+static void read_cores(struct machine *m, pid_t pid)
+{
+    cpu_set_t set;
+    FILE *f = fopen("/proc/stat", "re");
+    m->cores = 0;
+    if (!f)
+        return;
+    int known = sched_getaffinity(pid > 0 ? pid : 0, sizeof set, &set) == 0;
+    machine_loads(m, f, known ? is_in : is_any, &set);
     fclose(f);
-    return n;
 }
 
 // utime + stime of a process, in clock ticks.
@@ -84,7 +107,7 @@ void machine_read(struct machine *m, pid_t pid, double now, double every)
     if (m->at > 0 && now - m->at < every)
         return;
     double passed = now - m->at;
-    m->cores = read_cores(m);
+    read_cores(m, pid);
     uint64_t ticks = 0;
     m->cpu = NAN;
     m->rss = NAN;

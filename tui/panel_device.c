@@ -140,7 +140,7 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
         int x = in.x + 1 + i / lines * each, line = y + i % lines;
         if (x + LEAST > in.x + in.w)
             break;
-        canvas_printf(c, line, x, 4, ROLE_DIM, "%d", i);
+        canvas_printf(c, line, x, 4, ROLE_DIM, "%d", m->core[i]);
         int w = each - 10;
         if (each >= NARROW && w > 0)
             draw_bar(c, line, x + 4, w, (double)m->load[i], ROLE_LIVE);
@@ -150,7 +150,7 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
     }
 }
 
-// The newest samples of the ring that fit, a column of dots each: load of all cores, and the
+// The newest samples of the ring that fit, a column of dots each: load of the cores, and the
 // trainer's share of them dashed.
 static void draw_loads(struct canvas *c, struct rect r, const struct machine *m)
 {
@@ -177,7 +177,7 @@ static void draw_loads(struct canvas *c, struct rect r, const struct machine *m)
     }
     free(col);
     int x = area.x, y = area.y + area.h;
-    x += canvas_text(c, y, x, area.w, ROLE_LIVE, SOLID "all cores, %  ");
+    x += canvas_text(c, y, x, area.w, ROLE_LIVE, SOLID "these cores, %  ");
     canvas_text(c, y, x, area.x + area.w - x, ROLE_SECOND, DASHED "trainer");
 }
 
