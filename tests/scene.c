@@ -206,12 +206,33 @@ void scene_train(struct test_scene *t, int steps)
     }
 }
 
+const int scene_size[3][2] = {{24, 80}, {36, 120}, {60, 200}};
+
+void scene_usual(struct test_scene *t)
+{
+    scene_init(t);
+    t->probes = 1;
+    scene_train(t, 1284);
+    scene_machine(t);
+    t->v.mark = 300;
+}
+
+const char *scene_name(const char *prefix, const struct view_state *v, const int size[2])
+{
+    static char name[96];
+    snprintf(name, sizeof name, "%s%s-%dx%d%s", prefix, view_table[v->view].name, size[1], size[0],
+             v->ascii ? "-ascii" : "");
+    return name;
+}
+
 void scene_machine(struct test_scene *t)
 {
     struct machine *m = &t->v.machine;
     m->cores = 4;
-    for (int i = 0; i < m->cores; i++)
+    for (int i = 0; i < m->cores; i++) {
+        m->core[i] = i;
         m->load[i] = (float)(4 - i) / 4;
+    }
     m->cpu = 1.96F;
     m->rss = 0.9e9;
     m->rss_most = 1.1e9;
@@ -223,13 +244,53 @@ void scene_machine(struct test_scene *t)
     }
 }
 
-char *scene_text(struct test_scene *t, int h, int w)
+char *scene_drawn(const struct scene *s, int h, int w)
 {
     struct canvas c = {0};
     cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
-    screen_draw(&c, &t->s);
+    screen_draw(&c, s);
     char *text = canvas_to_text(&c);
     cr_assert_not_null(text);
     canvas_free(&c);
     return text;
+}
+
+char *scene_text(struct test_scene *t, int h, int w)
+{
+    return scene_drawn(&t->s, h, w);
+}
+
+static void path_of(const char *name, char path[256])
+{
+    snprintf(path, 256, "tests/screens/%s.txt", name);
+}
+
+char *scene_committed(const char *name)
+{
+    enum { MOST = 1 << 17 };
+    char path[256], *text = calloc(1, MOST);
+    path_of(name, path);
+    FILE *f = fopen(path, "r");
+    cr_assert(f && text, "%s is missing", path);
+    text[fread(text, 1, MOST - 1, f)] = 0;
+    fclose(f);
+    return text;
+}
+
+void scene_expect(const struct scene *s, const char *name, int h, int w)
+{
+    char path[256], *is = scene_drawn(s, h, w);
+    const char *mode = getenv("SSLTOP_SCREENS");
+    path_of(name, path);
+    if (mode && strcmp(mode, "write") == 0) {
+        FILE *f = fopen(path, "w");
+        cr_assert_not_null(f, "%s", path);
+        fputs(is, f);
+        cr_assert_eq(fclose(f), 0);
+    }
+    char *should = scene_committed(name);
+    if (strcmp(is, should) != 0)
+        cr_assert(0, "%s is not what is drawn:\n%s", path, is);
+    free(is);
+    free(should);
 }

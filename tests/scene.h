@@ -29,10 +29,20 @@ void scene_train(struct test_scene *t, int steps);
 void scene_event(struct test_scene *t, int64_t step, const char *what, const char *by,
                  const char *from, const char *to, const char *text);
 
+// What the committed screens of every view show: 1284 steps, probes measured, a mark.
+void scene_usual(struct test_scene *t);
+// The sizes of these, and what their files are called: PREFIX + VIEW-WxH, "-ascii" behind it.
+extern const int scene_size[3][2]; // lines, columns
+const char *scene_name(const char *prefix, const struct view_state *v, const int size[2]);
+
 // Loads and memory of a machine of four cores.
 void scene_machine(struct test_scene *t);
 
 // The screen at this size as text; free() it.
 char *scene_text(struct test_scene *t, int h, int w);
+char *scene_drawn(const struct scene *s, int h, int w);
+// It is tests/screens/NAME.txt. SSLTOP_SCREENS=write: make it so.
+void scene_expect(const struct scene *s, const char *name, int h, int w);
+char *scene_committed(const char *name); // that text; free() it
 
 #endif

@@ -94,8 +94,7 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     for (int i = 0; i < 2; i++) {
         struct span range = time_read(&t, curves[i].series);
         const struct metric *m = &metric_table[curves[i].series];
-        // Another method's loss, or a rounding, may leave the range that the table knows.
-        struct axis a = time_axis(&t, range, 0.2, fmin(m->lo, range.lo), fmax(m->hi, range.hi));
+        struct axis a = time_axis(&t, range, 0.2, m->lo, m->hi);
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
         time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
@@ -134,6 +133,18 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
         snprintf(title, size, "forecast: %s", *state ? state : "none");
 }
 
+// Nothing is drawn there or just before it but lines that mark steps.
+static int is_free(const struct canvas *c, struct rect r)
+{
+    for (int y = r.y; y < r.y + r.h; y++)
+        for (int x = r.x - 1; x < r.x + r.w; x++) {
+            const struct cell *p = canvas_at(c, y, x);
+            if (p && p->ch != ' ' && p->ch != 0x250A && p->ch != 0x2506)
+                return 0;
+        }
+    return 1;
+}
+
 // Why there is no forecast, where nothing of one can be drawn.
 static void forecast_hint(struct canvas *c, struct rect in, const struct history *h)
 {
@@ -144,7 +155,18 @@ static void forecast_hint(struct canvas *c, struct rect in, const struct history
                        : strcmp(state, "extrapolating") == 0
                            ? "AUC, loss or width are far from the calibration's"
                            : "";
-    canvas_wrap(c, in.y + in.h / 2, in.x + GUTTER + 1, in.w - GUTTER - 2, 2, ROLE_DIM, text);
+    if (!*text)
+        return;
+    struct rect r = {in.y, in.x + GUTTER + 1, 0, in.w - GUTTER - 2};
+    struct canvas nowhere = {0};
+    r.h = canvas_wrap(&nowhere, 0, 0, r.w, 2, ROLE_DIM, text);
+    for (int i = 0; i < 2 * in.h; i++) { // as near to the middle as there is room
+        r.y = in.y + in.h / 2 + (i % 2 ? -(i + 1) / 2 : i / 2);
+        if (r.y < in.y || r.y + r.h > in.y + in.h || !is_free(c, r))
+            continue;
+        canvas_wrap(c, r.y, r.x, r.w, r.h, ROLE_DIM, text);
+        return;
+    }
 }
 
 void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
@@ -229,8 +251,7 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     if (is_metric)
         range = with_measured(&t, range, series);
     double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
-    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, fmin(least, range.lo),
-                              fmax(most, range.hi));
+    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, least, most);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
     time_curve(&t, &a, series, LINE_SOLID, ROLE_LIVE);

@@ -70,6 +70,11 @@ struct span time_read(struct time_plot *t, int series)
 struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
                       double most)
 {
+    static const double rounding = 1e-6;
+    if ((double)range.lo < least - rounding * (1 + fabs(least)))
+        least = -INFINITY;
+    if ((double)range.hi > most + rounding * (1 + fabs(most)))
+        most = INFINITY;
     return axis_linear(range.lo, range.hi, span, least, most, t->area.h > 3 ? t->area.h / 2 : 2);
 }
 

@@ -28,7 +28,8 @@ void time_close(struct time_plot *t);
 
 // The values of a series of the whole run in the window; their whole range as the result.
 struct span time_read(struct time_plot *t, int series);
-// An axis around `range` within [least, most], at least `span` long, as many labels as fit.
+// An axis around `range`, at least `span` long, as many labels as fit. It keeps within [least,
+// most] unless the values do not: another method's loss may leave the range that a table knows.
 struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
                       double most);
 // Switches that were, and the next one that is planned if the window reaches it. Before the curves.

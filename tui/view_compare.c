@@ -95,7 +95,7 @@ static void draw_series(struct canvas *c, struct rect r, const struct scene *s, 
         range.lo = fminf(range.lo, one.lo);
         range.hi = fmaxf(range.hi, one.hi);
     }
-    struct axis a = time_axis(&t, range, span, fmin(least, range.lo), fmax(most, range.hi));
+    struct axis a = time_axis(&t, range, span, least, most);
     if (isnan(range.lo)) {
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "none of the runs has any");
     } else {
