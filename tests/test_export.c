@@ -319,6 +319,45 @@ static int count(const char *text, const char *what)
     return n;
 }
 
+// No two texts of a line touch each other, and none leaves the figure. A letter is taken for wide
+// (of a bold one, Helvetica's widest word in a title has 0.6 of its size).
+static void expect_room(const char *svg)
+{
+    enum { MOST = 200 };
+    struct {
+        int y, from, to;
+        const char *at;
+    } box[MOST];
+    int n = 0, width;
+    cr_assert_eq(sscanf(strstr(svg, "viewBox"), "viewBox=\"0 0 %d", &width), 1);
+    for (const char *at = svg; (at = strstr(at, "<text x=")); at++, n++) {
+        int x, y, letters = 0, size = 105;
+        char anchor[16];
+        cr_assert_lt(n, MOST);
+        cr_assert_eq(sscanf(at, "<text x=\"%d\" y=\"%d\" text-anchor=\"%15[a-z]", &x, &y, anchor),
+                     3);
+        const char *begin = strchr(at, '>') + 1, *font = strstr(at, "font-size:");
+        if (font && font < begin)
+            size = atoi(font + 10);
+        for (const char *p = begin; *p != '<'; p++) {
+            if (*p == '&')
+                p = strchr(p, ';');
+            letters += (*p & 0xC0) != 0x80;
+        }
+        int w = letters * size * 6 / 10;
+        box[n].from = anchor[0] == 's' ? x : anchor[0] == 'm' ? x - w / 2 : x - w;
+        box[n].to = box[n].from + w;
+        box[n].y = y;
+        box[n].at = begin;
+        cr_assert(box[n].from >= 0 && box[n].to <= width, "%.60s", begin);
+        for (int i = 0; i < n; i++)
+            cr_assert(abs(box[i].y - y) >= 105 || box[i].to + 60 <= box[n].from ||
+                          box[n].to + 60 <= box[i].from,
+                      "%.40s and %.40s", box[i].at, begin);
+    }
+    cr_assert_gt(n, 30);
+}
+
 Test(export, figure_is_sound)
 {
     make();
@@ -335,8 +374,9 @@ Test(export, figure_is_sound)
     cr_assert(strstr(svg, "a &lt;b&gt; &amp; &quot;c&quot;"));
     cr_assert_eq(count(svg, ">continual</text>"), 3, "a band in each panel over steps");
     cr_assert_eq(count(svg, ">multi-epoch</text>"), 3);
-    cr_assert_eq(count(svg, "fill=\"#fff\" stroke="), 6,
-                 "evaluations: three of AUC, three of the probe");
+    cr_assert_eq(count(svg, "fill=\"#fff\" stroke="), 8,
+                 "evaluations: three of AUC, three of the probe; and two of the legends");
+    expect_room(svg);
     cr_assert(strstr(svg, "exact, step 0") && strstr(svg, "exact, step 20"));
     cr_assert(!strstr(svg, "nan") && !strstr(svg, "inf"));
     // Gaps: every fifth step has no AUC, so its curve consists of six pieces.

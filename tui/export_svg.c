@@ -15,15 +15,19 @@
 
 enum {
     WIDTH = 7600,
-    HEIGHT = 5750,
+    HEIGHT = 5900,
     PANEL_W = 2900,
     PANEL_H = 1900,
     LEFT = 650,
-    TOP = 800,
+    TOP = 860,
     ACROSS = 3650, // from panel to panel
-    DOWN = 2500,
+    DOWN = 2650,
     LABELS = 5,
-    POINTS = 600 // of a curve over steps: half a pixel each
+    TITLE = 230, // above a panel: its title, and below that what is what
+    LEGEND = 80,
+    SAMPLE = 180, // of a line in a legend
+    LETTER = 49,  // of a legend, about
+    POINTS = 600  // of a curve over steps: half a pixel each
 };
 
 // Below that a singular value is the noise of double precision (metrics/spectrum.h).
@@ -147,7 +151,7 @@ static void ticks_x(struct figure *g, const struct panel *p)
 static void frame(struct figure *g, const struct panel *p, const char *title, const char *x_title)
 {
     put(g, "<g stroke=\"none\">\n");
-    text(g, p->x, p->y - 70, "start", " font-weight=\"bold\"", "%s", title);
+    text(g, p->x, p->y - TITLE, "start", " font-weight=\"bold\"", "%s", title);
     text(g, p->x + PANEL_W / 2, p->y + PANEL_H + 300, "middle", "", "%s", x_title);
     put(g,
         "</g>\n<g stroke=\"#000\" stroke-width=\"8\" fill=\"none\">\n"
@@ -174,13 +178,36 @@ static void diamond(struct figure *g, int x, int y, const char *colour)
         colour, x, y - 38);
 }
 
-// Which line is which, from `x` to the right; returns where the next goes.
-static int legend(struct figure *g, int x, int y, const struct series_look *look, const char *name)
+// --- what is what: samples with names above a panel, one beside the other ---
+
+static void name_sample(struct figure *g, const struct panel *p, int *x, int sample,
+                        const char *name)
+{
+    text(g, *x + sample + 50, p->y - LEGEND, "start", " style=\"font-size:95px\"", "%s", name);
+    *x += sample + 50 + LETTER * text_columns(name) + 90;
+}
+
+static void legend_line(struct figure *g, const struct panel *p, int *x,
+                        const struct series_look *look, const char *name)
 {
     begin_curve(g, look);
-    put(g, "M%d %dh260\"/>\n", x, y - 35);
-    text(g, x + 310, y, "start", "", "%s", name);
-    return x + 310 + 62 * (int)strlen(name) + 150;
+    put(g, "M%d %dh%d\"/>\n", *x, p->y - LEGEND - 35, SAMPLE);
+    name_sample(g, p, x, SAMPLE, name);
+}
+
+static void legend_band(struct figure *g, const struct panel *p, int *x, const char *name)
+{
+    put(g,
+        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"80\" fill=\"%s\" "
+        "fill-opacity=\"0.25\"/>\n",
+        *x, p->y - LEGEND - 75, SAMPLE, look_now.colour);
+    name_sample(g, p, x, SAMPLE, name);
+}
+
+static void legend_measured(struct figure *g, const struct panel *p, int *x, const char *name)
+{
+    diamond(g, *x + 38, p->y - LEGEND - 35, look_start.colour);
+    name_sample(g, p, x, 76, name);
 }
 
 // --- over steps ---
@@ -319,7 +346,10 @@ static void draw_auc(struct figure *g)
         if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].metric[METRIC_AUC]))
             diamond(g, place_x(&p, (double)h->eval[i].step),
                     place_y(&p, h->eval[i].metric[METRIC_AUC]), look_start.colour);
-    frame(g, &p, "collapse: AUC of the spectrum (line: live, \u25c7: exact)", "step");
+    frame(g, &p, "collapse: AUC of the spectrum", "step");
+    int x = p.x;
+    legend_line(g, &p, &x, &look_now, "live");
+    legend_measured(g, &p, &x, "exact");
 }
 
 static void draw_accuracy(struct figure *g)
@@ -341,7 +371,11 @@ static void draw_accuracy(struct figure *g)
         if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].probe))
             diamond(g, place_x(&p, (double)h->eval[i].step), place_y(&p, 100 * h->eval[i].probe),
                     look_start.colour);
-    frame(g, &p, "linear probe, % (line: forecast, band: 95 %; \u25c7: fast probe)", "step");
+    frame(g, &p, "accuracy of a linear probe, %", "step");
+    int x = p.x;
+    legend_line(g, &p, &x, &look_now, "forecast");
+    legend_band(g, &p, &x, "95 % interval");
+    legend_measured(g, &p, &x, "measured (fast probe)");
     if (isnan(s.lo))
         text(g, p.x + PANEL_W / 2, p.y + PANEL_H / 2, "middle", " fill=\"#666\"",
              "neither forecast nor measured");
@@ -396,7 +430,7 @@ static void draw_spectrum(struct figure *g)
         {&h->exact, &look_now, "exact", has(&h->exact) && h->exact.step > h->first_exact.step},
     };
     double least = 1;
-    int d = 2, x = LEFT;
+    int d = 2;
     for (int k = 0; k < 3; k++)
         for (int i = 0; curve_of[k].shown && i < curve_of[k].s->d; i++) {
             double v = curve_of[k].s->sigma[i] / curve_of[k].s->sigma[0];
@@ -404,16 +438,18 @@ static void draw_spectrum(struct figure *g)
             d = curve_of[k].s->d > d ? curve_of[k].s->d : d;
         }
     struct panel p = {LEFT, TOP, axis_decades(least, 1, LABELS), 1, d};
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 3; k++)
+        if (curve_of[k].shown)
+            spectrum(g, &p, curve_of[k].s, curve_of[k].look);
+    frame(g, &p, "singular values \u03c3/\u03c3\u2081 of the features", "index");
+    for (int k = 0, x = p.x; k < 3; k++) {
         char name[64];
         if (!curve_of[k].shown)
             continue;
-        spectrum(g, &p, curve_of[k].s, curve_of[k].look);
-        snprintf(name, sizeof name, "%s, step %s", curve_of[k].what,
+        snprintf(name, sizeof name, g->to > 999999 ? "%s @%s" : "%s, step %s", curve_of[k].what,
                  format_count(curve_of[k].s->step).s);
-        x = legend(g, x, TOP - 230, curve_of[k].look, name);
+        legend_line(g, &p, &x, curve_of[k].look, name);
     }
-    frame(g, &p, "singular values \u03c3/\u03c3\u2081 of the features", "index");
 }
 
 // --- the figure ---
@@ -433,9 +469,9 @@ static void draw(struct figure *g)
         "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
         "<g stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
         WIDTH, HEIGHT);
-    text(g, LEFT, 260, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
+    text(g, LEFT, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
          h->run.name);
-    text(g, LEFT, 420, "start", "", "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s",
+    text(g, LEFT, 410, "start", "", "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s",
          h->run.dataset.name, h->run.model.arch, h->run.model.width, h->method,
          format_count(h->run.model.params).s, h->run.device.name);
     draw_spectrum(g);
