@@ -543,6 +543,26 @@ Test(viewer, mouse)
     stop_and_remove(&r, 0);
 }
 
+// The spectrum of a step between those that are kept is looked up in the log.
+Test(viewer, any_spectrum_of_a_run)
+{
+    struct session s = {0};
+    struct run r;
+    make_ended_run(&r);
+    attach(&s, &r);
+    session_type(&s, "2");
+    session_wait(&s, "cumulative");
+    for (int i = 91; i < 96; i++) { // of 300 steps some 256 are kept
+        char text[32];
+        snprintf(text, sizeof text, ":goto %d\r", i);
+        session_type(&s, text);
+        snprintf(text, sizeof text, "of step %d", i);
+        session_wait(&s, text);
+    }
+    leave(&s);
+    stop_and_remove(&r, 0);
+}
+
 // A log on the terminal: keys, an end, and words about what is damaged.
 Test(viewer, a_replay)
 {

@@ -124,15 +124,17 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
     struct error e = {""};
     struct source *source;
     struct viewer_result result;
-    char name[4096];
+    char name[4096], log[4200];
     name_of(runs, run_dir, name, sizeof name);
+    snprintf(log, sizeof log, "%s/run.jsonl.zst", run_dir);
     if (source_live_open(run_dir, &source, &e))
         return complain(FAILED, &e);
     struct viewer_options o = {.name = name,
                                .child = l ? l->pid : 0,
                                .child_fd = l ? l->fd : -1,
                                .ascii = s->ascii,
-                               .theme = s->theme};
+                               .theme = s->theme,
+                               .log = log};
     int rc = viewer_run(source, &o, &result, &e);
     source->klass->free(source);
     if (rc < 0)

@@ -60,6 +60,12 @@ static double auc_of(const struct sigma *p)
 
 enum { NOW, START, SWITCH, MARKED, EXACT, CURVES };
 
+// The newer one of what a history keeps and of what was looked up, where that was done.
+static struct sigma better(struct sigma kept, const struct history_spectrum *found)
+{
+    return found && found->step >= kept.step && found->step >= 0 ? of_history(found) : kept;
+}
+
 // What there is to compare, as of the step that the screen speaks of.
 static void collect(const struct scene *s, struct sigma curve[CURVES])
 {
@@ -67,7 +73,8 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
     const struct spectra *live = &h->live_rows, *exact = &h->exact_rows;
     int64_t step = time_step(s);
     int past = step < h->last_step || s->all;
-    curve[NOW] = past ? newer(&h->live, spectra_at(live, step), step) : of_history(&h->live);
+    curve[NOW] = past ? better(newer(&h->live, spectra_at(live, step), step), s->read)
+                      : of_history(&h->live);
     curve[EXACT] = past ? newer(&h->exact, spectra_at(exact, step), step) : of_history(&h->exact);
     curve[START] = of_history(&h->first_exact);
     if (curve[START].step < 0)
@@ -77,7 +84,8 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
         if (h->mode[i].step <= step)
             curve[SWITCH] = of_row(spectra_at(live, h->mode[i].step));
     if (s->v->mark >= 0)
-        curve[MARKED] = of_row(spectra_at(&time_whole(s)->live_rows, s->v->mark));
+        curve[MARKED] =
+            better(of_row(spectra_at(&time_whole(s)->live_rows, s->v->mark)), s->marked);
 }
 
 static const struct {

@@ -14,12 +14,7 @@
 enum { STEERED_MAX = 4096 };
 static const double growing_for = 5; // seconds after the last record
 
-// A spectrum that was looked up.
-struct looked_up {
-    int64_t at; // the step that was asked for; -1: nothing was
-    struct history_spectrum p;
-};
-enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, LOOKED_UP };
+enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, MARKED, LOOKED_UP };
 
 struct steered { // an event that may have changed the plan
     int64_t step;
@@ -36,7 +31,7 @@ struct reel {
     struct steered *steered;
     int n_steered;
     struct timeline line;
-    struct looked_up spectrum[LOOKED_UP];
+    struct recalled spectrum[LOOKED_UP];
 };
 
 struct playback {
@@ -99,7 +94,7 @@ static int reel_open(struct reel *r, const char *path, const char *name, struct 
     text_clean(r->name, sizeof r->name, name);
     r->then_n = -1;
     for (int i = 0; i < LOOKED_UP; i++)
-        r->spectrum[i].at = r->spectrum[i].p.step = -1;
+        recalled_init(&r->spectrum[i]);
     if (source_replay_open(path, &r->source, e) || recall_open(path, &r->recall, e))
         return -1;
     return history_init(&r->h, e);
@@ -116,7 +111,7 @@ static void reel_free(struct reel *r)
     free(r->steered);
     timeline_free(&r->line);
     for (int i = 0; i < LOOKED_UP; i++)
-        free(r->spectrum[i].p.sigma);
+        recalled_free(&r->spectrum[i]);
 }
 
 int playback_open(const char *const *log_path, const char *const *name, int n, double now,
@@ -240,27 +235,10 @@ static void plan_then(struct reel *r, int64_t step)
     r->then_n = n;
 }
 
-// Have the newest spectrum at or before `step`. Only memory is an error: a log that has none shows
-// none.
-static int look_up(struct reel *r, int which, int64_t step, enum spectrum_source source)
+// A log that has none, or cannot be read any more, shows none.
+static void look_up(struct reel *r, int which, int64_t step, enum spectrum_source source)
 {
-    struct looked_up *s = &r->spectrum[which];
-    struct record rec;
-    if (s->at == step)
-        return 0;
-    s->at = step;
-    free(s->p.sigma);
-    s->p = (struct history_spectrum){.step = -1};
-    int rc = recall_spectrum(r->recall, step, source, &rec, NULL);
-    if (rc != 1)
-        return rc;
-    if (rec.u.spectrum.d > 0 && rec.u.spectrum.sigma) {
-        s->p = (struct history_spectrum){rec.step, rec.u.spectrum.n, rec.u.spectrum.d,
-                                         rec.u.spectrum.sigma};
-        rec.u.spectrum.sigma = NULL;
-    }
-    record_free(&rec);
-    return 0;
+    recall_keep(r->recall, &r->spectrum[which], step, source, NULL);
 }
 
 // The first step with a live AUC, and so with a live spectrum; -1: none.
@@ -321,7 +299,11 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
     }
     struct reel *r = &p->reel[p->chosen];
     snprintf(v->name, sizeof v->name, "%s", r->name);
-    *out = (struct scene){&r->past, &r->then, v, &r->h, p->peer, p->n, p->chosen};
+    *out = (struct scene){&r->past, &r->then, v, &r->h, p->peer, p->n, p->chosen, NULL, NULL};
+    if (v->mark >= 0) {
+        look_up(r, MARKED, v->mark, SPECTRUM_LIVE);
+        out->marked = &r->spectrum[MARKED].p;
+    }
 }
 
 const struct history *playback_history(const struct playback *p)

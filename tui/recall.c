@@ -53,6 +53,41 @@ int recall_spectrum(struct recall *r, int64_t step, enum spectrum_source source,
     return rc == 1 ? parse(line, n, RECORD_SPECTRUM, out) : rc;
 }
 
+void recalled_init(struct recalled *k)
+{
+    *k = (struct recalled){.at = -1, .p.step = -1};
+}
+
+void recalled_free(struct recalled *k)
+{
+    free(k->p.sigma);
+    recalled_init(k);
+}
+
+int recall_keep(struct recall *r, struct recalled *k, int64_t step, enum spectrum_source source,
+                struct error *e)
+{
+    struct record rec;
+    if (runlog_map_update(r->map, e) < 0)
+        return -1;
+    size_t frames = runlog_map_count(r->map);
+    if (k->at == step && (k->p.step == step || k->frames == frames))
+        return 0;
+    recalled_free(k);
+    k->at = step;
+    k->frames = frames;
+    int rc = recall_spectrum(r, step, source, &rec, e);
+    if (rc != 1)
+        return rc;
+    if (rec.u.spectrum.d > 0 && rec.u.spectrum.sigma) {
+        k->p = (struct history_spectrum){rec.step, rec.u.spectrum.n, rec.u.spectrum.d,
+                                         rec.u.spectrum.sigma};
+        rec.u.spectrum.sigma = NULL;
+    }
+    record_free(&rec);
+    return 0;
+}
+
 // The last line of the text that is the step record of `step`: 1 or 0.
 static int search(const char *text, size_t n, int64_t step, const char **line, size_t *len)
 {

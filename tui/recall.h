@@ -4,6 +4,7 @@
 
 #include "metrics/error.h"
 #include "metrics/record.h"
+#include "tui/history.h"
 
 struct recall;
 int recall_open(const char *log_path, struct recall **out, struct error *e);
@@ -14,5 +15,17 @@ void recall_free(struct recall *r); // NULL allowed
 int recall_spectrum(struct recall *r, int64_t step, enum spectrum_source source, struct record *out,
                     struct error *e);
 int recall_step(struct recall *r, int64_t step, struct record *out, struct error *e);
+
+// A spectrum that was looked up, kept until another step is asked for or the log has more.
+struct recalled {
+    int64_t at;                // the step that was asked for; -1: nothing was
+    size_t frames;             // of the log then
+    struct history_spectrum p; // step -1: the log has none
+};
+void recalled_init(struct recalled *k);
+void recalled_free(struct recalled *k); // zeroed too
+// Have the newest spectrum at or before `step` in `k`. 0, or -1 = error, and then it has none.
+int recall_keep(struct recall *r, struct recalled *k, int64_t step, enum spectrum_source source,
+                struct error *e);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "tui/actions.h"
 #include "tui/format.h"
+#include "tui/recall.h"
 #include "tui/settings.h"
 #include "tui/terminal.h"
 #include "tui/view.h"
@@ -43,6 +44,8 @@ struct viewer {
     char settings[4096];       // their file, "" none
     struct view_state begun;   // how it looked at first
     const struct theme *liked; // of the settings
+    struct recall *recall;     // of the log, once it was needed
+    struct recalled read, marked;
     double drawn;
     int dirty; // records since it was drawn
 };
@@ -216,6 +219,16 @@ static void look_at_link(struct viewer *w)
 
 // --- keys and drawing ---
 
+// A live spectrum of the log; NULL: it has none, or not yet.
+static const struct history_spectrum *look_up(struct viewer *w, struct recalled *k, int64_t step)
+{
+    if (step < 0 || step >= w->h.last_step || !w->o->log)
+        return NULL;
+    if (!w->recall && recall_open(w->o->log, &w->recall, NULL))
+        return NULL;
+    return recall_keep(w->recall, k, step, SPECTRUM_LIVE, NULL) ? NULL : &k->p;
+}
+
 static void draw(struct viewer *w, int again)
 {
     int h, width;
@@ -227,8 +240,12 @@ static void draw(struct viewer *w, int again)
     if (canvas_resize(&w->canvas, h, width, NULL))
         return;
     struct scene scene = {.h = &w->h, .c = &w->c, .v = &w->v};
-    if (w->o->play)
+    if (w->o->play) {
         playback_scene(w->o->play, &w->v, &scene);
+    } else {
+        scene.read = look_up(w, &w->read, w->v.cursor);
+        scene.marked = look_up(w, &w->marked, w->v.mark);
+    }
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
 }
@@ -370,6 +387,8 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->v.asked_pause = -1;
     w->v.cursor = w->v.centre = w->v.mark = w->v.event = -1;
     w->v.heard = w->v.rss = NAN;
+    recalled_init(&w->read);
+    recalled_init(&w->marked);
     read_settings(w);
     w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
@@ -400,6 +419,9 @@ done:
     history_free(&w->h);
     course_free(&w->c);
     canvas_free(&w->canvas);
+    recalled_free(&w->read);
+    recalled_free(&w->marked);
+    recall_free(w->recall);
     free(w);
     return rc;
 }

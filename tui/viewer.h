@@ -16,6 +16,7 @@ struct viewer_options {
     int ascii;        // whatever the locale says
     const struct theme *theme; // NULL: by terminal
     struct playback *play;     // a replay, instead of a source
+    const char *log;           // of the run: its spectra are looked up there; NULL: they are not
 };
 
 // What the viewer leaves behind, for the caller to print after the terminal is back.
