@@ -7,146 +7,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "room.h"
 #include "scene.h"
-#include "tui/actions.h"
-#include "tui/playback.h"
 #include "tui/recall.h"
-
-enum { MOST = 4 };
-
-// Logs, the replay of them, and who sits before it.
-struct room {
-    char dir[64], path[MOST][96];
-    struct playback *play;
-    struct view_state v;
-    struct ui ui;
-    double now;
-    int sent;
-};
-
-static int on_send(void *to, const struct command_call *call, struct error *e)
-{
-    ((struct room *)to)->sent++;
-    return 0;
-}
-
-static void room_init(struct room *m)
-{
-    memset(m, 0, sizeof *m);
-    strcpy(m->dir, "/tmp/ssltop-replay-XXXXXX");
-    cr_assert_not_null(mkdtemp(m->dir));
-    for (int i = 0; i < MOST; i++)
-        snprintf(m->path[i], sizeof m->path[i], "%s/%d.jsonl.zst", m->dir, i);
-    m->v.cursor = m->v.centre = m->v.mark = m->v.event = m->v.asked_pause = -1;
-    m->v.rss = NAN;
-    m->v.link = LINK_REPLAY;
-    m->now = 1000;
-}
-
-static void room_free(struct room *m)
-{
-    playback_free(m->play);
-    for (int i = 0; i < MOST; i++)
-        unlink(m->path[i]);
-    cr_assert_eq(rmdir(m->dir), 0);
-}
-
-static void write_log(struct room *m, int i, int steps, int probes, double auc)
-{
-    struct test_scene t;
-    scene_init(&t);
-    t.probes = probes;
-    t.auc = auc;
-    cr_assert_eq(runlog_create(m->path[i], &t.log, NULL), 0);
-    scene_train(&t, steps);
-    cr_assert_eq(runlog_close(t.log, NULL), 0);
-    scene_free(&t);
-}
-
-static void tick(struct room *m, double seconds)
-{
-    m->now += seconds;
-    m->v.now = m->now;
-    playback_tick(m->play, &m->v, m->now);
-    m->ui = (struct ui){&m->v,  playback_history(m->play), playback_course(m->play), on_send, m,
-                        m->play};
-}
-
-static void read_all(struct room *m)
-{
-    for (int timeout = 0; timeout == 0;) {
-        cr_assert_geq(playback_pump(m->play, m->now, NULL), 0);
-        timeout = 1000;
-        playback_poll(m->play, &timeout);
-    }
-    tick(m, 0);
-}
-
-static void open_room(struct room *m, int n)
-{
-    static const char *const names[] = {"study-1", "without-predictor", "long", "four"};
-    const char *paths[MOST];
-    struct error e = {""};
-    for (int i = 0; i < n; i++)
-        paths[i] = m->path[i];
-    cr_assert_eq(playback_open(paths, names, n, m->now, &m->play, &e), 0, "%s", e.text);
-    read_all(m);
-}
-
-static unsigned key(struct room *m, uint32_t k)
-{
-    unsigned flags = action_key(&m->ui, k);
-    tick(m, 0);
-    return flags;
-}
-
-static void type(struct room *m, const char *text)
-{
-    for (; *text; text++)
-        key(m, (uint32_t)*text);
-}
-
-static struct scene look(struct room *m)
-{
-    struct scene s = {0};
-    tick(m, 0);
-    playback_scene(m->play, &m->v, &s);
-    return s;
-}
-
-static char *text_of(struct room *m, int h, int w)
-{
-    struct canvas c = {0};
-    struct scene s = look(m);
-    cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
-    screen_draw(&c, &s);
-    char *text = canvas_to_text(&c);
-    cr_assert_not_null(text);
-    canvas_free(&c);
-    return text;
-}
 
 static void expect_screen(struct room *m, const char *name, int h, int w)
 {
-    char path[256], *is = text_of(m, h, w), *should = calloc(1, 1 << 17);
-    snprintf(path, sizeof path, "tests/screens/%s.txt", name);
-    const char *mode = getenv("SSLTOP_SCREENS");
-    FILE *f = fopen(path, mode && strcmp(mode, "write") == 0 ? "w+" : "r");
-    cr_assert(f && should, "%s is missing", path);
-    if (mode && strcmp(mode, "write") == 0)
-        fputs(is, f);
-    rewind(f);
-    should[fread(should, 1, (1 << 17) - 1, f)] = 0;
-    fclose(f);
-    if (strcmp(is, should) != 0)
-        cr_assert(0, "%s is not what is drawn:\n%s", path, is);
-    free(is);
-    free(should);
+    struct scene s = room_scene(m);
+    scene_expect(&s, name, h, w);
 }
 
 static void expect_text(struct room *m, const char *what)
 {
-    char *text = text_of(m, 36, 120);
+    char *text = room_text(m, 36, 120);
     cr_assert_not_null(strstr(text, what), "'%s' is not on the screen:\n%s", what, text);
     free(text);
 }
@@ -159,8 +32,8 @@ Test(replay, a_place_is_as_it_was)
     static const int64_t places[] = {0, 9, 10, 400, 467, 620, 860, 1100, 1283};
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 1284, 1, 0);
-    open_room(&m, 1);
+    room_log(&m, 0, 1284, 1, 0);
+    room_open(&m, 1);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         struct test_scene then;
         char a[256], b[256];
@@ -168,7 +41,7 @@ Test(replay, a_place_is_as_it_was)
         then.probes = 1;
         scene_train(&then, (int)places[i] + 1);
         m.v.cursor = places[i];
-        struct scene s = look(&m);
+        struct scene s = room_scene(&m);
         cr_assert_eq(s.h->last_step, places[i]);
         for (int k = 0; k < METRIC_COUNT; k++) {
             double x = s.h->last.metric[k], y = then.h.last.metric[k];
@@ -200,16 +73,33 @@ Test(replay, screens)
 {
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 1284, 1, 0);
-    open_room(&m, 1);
+    room_log(&m, 0, 1284, 1, 0);
+    room_open(&m, 1);
     expect_screen(&m, "replay-end-120x36", 36, 120);
     m.v.cursor = 600;
-    tick(&m, 0);
-    type(&m, ">> ");
-    tick(&m, 5);
+    room_tick(&m, 0);
+    room_type(&m, ">> ");
+    room_tick(&m, 5);
     expect_screen(&m, "replay-80x24", 24, 80);
     m.v.ascii = 1;
     expect_screen(&m, "replay-80x24-ascii", 24, 80);
+    room_free(&m);
+}
+
+// Every view at every size, in the middle of a run.
+Test(replay, views)
+{
+    struct room m;
+    room_init(&m);
+    room_log(&m, 0, 1284, 1, 0);
+    room_open(&m, 1);
+    m.v.cursor = 1000;
+    m.v.mark = 300;
+    for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+        for (int i = 0; i < 3; i++)
+            for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++)
+                expect_screen(&m, scene_name("replay-", &m.v, scene_size[i]), scene_size[i][0],
+                              scene_size[i][1]);
     room_free(&m);
 }
 
@@ -217,38 +107,41 @@ Test(replay, several_runs)
 {
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 1284, 1, 0);
-    write_log(&m, 1, 700, 0, 0.08);
-    write_log(&m, 2, 1900, 1, -0.07);
-    open_room(&m, 3);
-    expect_screen(&m, "compare-120x36", 36, 120);
+    room_log(&m, 0, 1284, 1, 0);
+    room_log(&m, 1, 700, 0, 0.08);
+    room_log(&m, 2, 1900, 1, -0.07);
+    room_open(&m, 3);
     m.v.cursor = 900;
-    expect_screen(&m, "compare-80x24", 24, 80);
-    m.v.ascii = 1;
-    expect_screen(&m, "compare-80x24-ascii", 24, 80);
+    for (int i = 0; i < 3; i++)
+        for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++)
+            expect_screen(&m, scene_name("compare-", &m.v, scene_size[i]), scene_size[i][0],
+                          scene_size[i][1]);
+    m.v.cursor = -1;
     m.v.ascii = 0;
-    struct scene s = look(&m);
+    expect_screen(&m, "compare-end-120x36", 36, 120);
+    m.v.cursor = 900;
+    struct scene s = room_scene(&m);
     cr_assert_eq(s.n_peer, 3);
     cr_assert_eq(s.peer[0].h->last_step, 900);
     cr_assert_eq(s.peer[1].h->last_step, 699, "a shorter run is at its end");
     cr_assert_eq(s.peer[2].h->last_step, 900);
     cr_assert_eq(s.peer[1].h->live.step, 699);
-    key(&m, 'o');
-    cr_assert_eq(look(&m).chosen, 1);
+    room_key(&m, 'o');
+    cr_assert_eq(room_scene(&m).chosen, 1);
     expect_text(&m, "without-predictor");
-    key(&m, KEYS_RIGHT);
+    room_key(&m, KEYS_RIGHT);
     cr_assert(m.v.cursor > 900, "the place goes on where the chosen run has ended");
-    key(&m, '2');
+    room_key(&m, '2');
     expect_text(&m, "of step 699");
-    key(&m, 'O');
-    key(&m, 'O');
-    cr_assert_eq(look(&m).chosen, 2);
-    key(&m, KEYS_END);
-    cr_assert_eq(look(&m).h->last_step, 1899);
+    room_key(&m, 'O');
+    room_key(&m, 'O');
+    cr_assert_eq(room_scene(&m).chosen, 2);
+    room_key(&m, KEYS_END);
+    cr_assert_eq(room_scene(&m).h->last_step, 1899);
     for (int h = 10; h < 60; h += 7)
         for (int w = 20; w < 200; w += 17)
             for (m.v.view = 0; m.v.view < view_count; m.v.view++)
-                free(text_of(&m, h, w));
+                free(room_text(&m, h, w));
     room_free(&m);
 }
 
@@ -260,49 +153,49 @@ Test(replay, every_key_of_the_table)
     struct room m;
     int tried = 0;
     room_init(&m);
-    write_log(&m, 0, 1284, 0, 0);
-    write_log(&m, 1, 200, 0, 0);
-    open_room(&m, 2);
+    room_log(&m, 0, 1284, 0, 0);
+    room_log(&m, 1, 200, 0, 0);
+    room_open(&m, 2);
     for (const struct action *a = action_table; a->keys; a++)
         for (int i = 0; a->context == CONTEXT_REPLAY && i < 3 && a->key[i]; i++, tried++) {
             uint32_t k = a->key[i];
             m.v.cursor = 500;
             m.v.message[0] = 0;
-            tick(&m, 0);
-            int speed = m.v.replay.speed, chosen = look(&m).chosen;
-            unsigned flags = key(&m, k);
+            room_tick(&m, 0);
+            int speed = m.v.replay.speed, chosen = room_scene(&m).chosen;
+            unsigned flags = room_key(&m, k);
             int says = strstr(m.v.message, "this is a replay") != NULL;
             switch (k) {
             case ' ':
                 cr_assert(m.v.replay.playing);
-                tick(&m, 3);
+                room_tick(&m, 3);
                 cr_assert_eq(m.v.cursor, 530, "ten steps a second");
-                key(&m, ' ');
-                tick(&m, 100);
+                room_key(&m, ' ');
+                room_tick(&m, 100);
                 cr_assert_eq(m.v.cursor, 530);
-                key(&m, KEYS_END);
-                key(&m, ' ');
+                room_key(&m, KEYS_END);
+                room_key(&m, ' ');
                 cr_assert_eq(m.v.cursor, 0, "at the end: from the beginning");
-                key(&m, ' ');
+                room_key(&m, ' ');
                 break;
             case '<':
                 cr_assert_eq(m.v.replay.speed, speed - 1);
-                key(&m, '>');
+                room_key(&m, '>');
                 break;
             case '>':
                 cr_assert_eq(m.v.replay.speed, speed + 1);
-                key(&m, '<');
+                room_key(&m, '<');
                 break;
             case 'o':
             case 'O':
-                cr_assert_neq(look(&m).chosen, chosen);
-                key(&m, 'o');
+                cr_assert_neq(room_scene(&m).chosen, chosen);
+                room_key(&m, 'o');
                 break;
             case KEYS_ESCAPE:
                 cr_assert_eq(m.v.cursor, 500);
-                key(&m, 'm');
+                room_key(&m, 'm');
                 cr_assert_neq(m.v.message[0], 0);
-                key(&m, KEYS_ESCAPE);
+                room_key(&m, KEYS_ESCAPE);
                 cr_assert_eq(m.v.message[0], 0);
                 break;
             case 'q':
@@ -318,7 +211,7 @@ Test(replay, every_key_of_the_table)
             cr_assert(!says, "%s", a->keys);
         }
     cr_assert_geq(tried, 13);
-    type(&m, ":mode continual\r");
+    room_type(&m, ":mode continual\r");
     cr_assert_not_null(strstr(m.v.message, "this is a replay"));
     cr_assert_eq(m.sent, 0, "nothing was sent");
     room_free(&m);
@@ -329,45 +222,45 @@ Test(replay, the_cursor_is_the_place)
 {
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 1284, 0, 0);
-    open_room(&m, 1);
-    free(text_of(&m, 24, 80)); // the drawing tells how wide a column is
+    room_log(&m, 0, 1284, 0, 0);
+    room_open(&m, 1);
+    free(room_text(&m, 24, 80)); // the drawing tells how wide a column is
     cr_assert_eq(m.v.cursor, -1, "it opens at the end");
-    key(&m, KEYS_LEFT);
+    room_key(&m, KEYS_LEFT);
     cr_assert(m.v.cursor > 1200 && m.v.cursor < 1283);
-    key(&m, KEYS_HOME);
+    room_key(&m, KEYS_HOME);
     cr_assert_eq(m.v.cursor, 0);
-    type(&m, "g40%\r");
+    room_type(&m, "g40%\r");
     cr_assert_eq(m.v.cursor, 513);
-    type(&m, "g1200\r");
+    room_type(&m, "g1200\r");
     cr_assert_eq(m.v.cursor, 1200);
-    type(&m, "gnowhere\r");
+    room_type(&m, "gnowhere\r");
     cr_assert_not_null(strstr(m.v.message, "goto needs"));
     cr_assert_eq(m.v.cursor, 1200);
-    type(&m, "g-3\r");
-    type(&m, "g101%\r");
-    type(&m, "gnan\r");
+    room_type(&m, "g-3\r");
+    room_type(&m, "g101%\r");
+    room_type(&m, "gnan\r");
     cr_assert_eq(m.v.cursor, 1200);
-    type(&m, "x"); // mark, go away, come back
-    key(&m, KEYS_HOME);
-    type(&m, "X");
+    room_type(&m, "x"); // mark, go away, come back
+    room_key(&m, KEYS_HOME);
+    room_type(&m, "X");
     cr_assert_eq(m.v.cursor, 1200);
-    type(&m, "{");
+    room_type(&m, "{");
     cr_assert_eq(m.v.cursor, 1100);
-    type(&m, "{");
+    room_type(&m, "{");
     cr_assert_eq(m.v.cursor, 936);
-    type(&m, "}}");
+    room_type(&m, "}}");
     cr_assert_eq(m.v.cursor, 1100, "no event is behind it");
-    type(&m, " ");
-    tick(&m, 2);
+    room_type(&m, " ");
+    room_tick(&m, 2);
     cr_assert_eq(m.v.cursor, 1120, "it plays on from there");
-    key(&m, KEYS_LEFT);
+    room_key(&m, KEYS_LEFT);
     int64_t at = m.v.cursor;
     cr_assert(at < 1120 && m.v.replay.playing);
-    tick(&m, 1);
+    room_tick(&m, 1);
     cr_assert_eq(m.v.cursor, at + 10);
-    type(&m, ">>>>>>>>>>>");
-    tick(&m, 60);
+    room_type(&m, ">>>>>>>>>>>");
+    room_tick(&m, 60);
     cr_assert(m.v.cursor == -1 && !m.v.replay.playing, "the end");
     room_free(&m);
 }
@@ -377,14 +270,14 @@ Test(replay, events_as_they_happened)
 {
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 1284, 0, 0);
-    open_room(&m, 1);
+    room_log(&m, 0, 1284, 0, 0);
+    room_open(&m, 1);
     m.v.cursor = 859;
-    struct scene s = look(&m);
+    struct scene s = room_scene(&m);
     cr_assert_null(strstr(history_event(s.h, 0)->text, "mode"));
-    type(&m, " ");
-    tick(&m, 0.15);
-    s = look(&m);
+    room_type(&m, " ");
+    room_tick(&m, 0.15);
+    s = room_scene(&m);
     cr_assert_eq(m.v.cursor, 860);
     cr_assert_not_null(strstr(history_event(s.h, 0)->text, "multi-epoch"));
     room_free(&m);
@@ -395,20 +288,20 @@ Test(replay, any_key_anywhere)
     struct room m;
     uint32_t x = 3;
     room_init(&m);
-    write_log(&m, 0, 300, 1, 0);
-    write_log(&m, 1, 100, 0, 0.05);
-    open_room(&m, 2);
+    room_log(&m, 0, 300, 1, 0);
+    room_log(&m, 1, 100, 0, 0.05);
+    room_open(&m, 2);
     for (int i = 0; i < 10000; i++) {
         x = x * 1664525 + 1013904223;
         static const uint32_t odd[] = {KEYS_UP,    KEYS_DOWN,   KEYS_LEFT, KEYS_RIGHT, KEYS_HOME,
                                        KEYS_ENTER, KEYS_ESCAPE, KEYS_END,  KEYS_TAB,   KEYS_CLICK};
         m.v.pointer_y = (int)(x >> 20 & 31);
         m.v.pointer_x = (int)(x >> 8 & 127);
-        key(&m, x >> 28 < 7 ? odd[(x >> 16) % 10] : (x >> 16) % 300);
-        tick(&m, 0.01 * (x >> 27 & 7));
+        room_key(&m, x >> 28 < 7 ? odd[(x >> 16) % 10] : (x >> 16) % 300);
+        room_tick(&m, 0.01 * (x >> 27 & 7));
         cr_assert(m.v.cursor >= -1 && m.v.cursor < 300);
         if (i % 100 == 0)
-            free(text_of(&m, 24, 80));
+            free(room_text(&m, 24, 80));
     }
     cr_assert_eq(m.sent, 0);
     room_free(&m);
@@ -426,8 +319,8 @@ Test(replay, a_growing_log)
     cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
     scene_train(&t, 100);
     cr_assert_eq(runlog_flush(t.log, 0, NULL), 0);
-    open_room(&m, 1);
-    cr_assert_eq(look(&m).h->last_step, 99);
+    room_open(&m, 1);
+    cr_assert_eq(room_scene(&m).h->last_step, 99);
     for (int round = 0; round < 2; round++) {
         struct record r;
         m.v.cursor = round ? 50 : -1;
@@ -444,10 +337,10 @@ Test(replay, a_growing_log)
             m.now += 0.5;
             cr_assert_geq(playback_pump(m.play, m.now, NULL), 0);
         }
-        cr_assert_eq(look(&m).h->last_step, round ? 50 : 109);
+        cr_assert_eq(room_scene(&m).h->last_step, round ? 50 : 109);
         expect_text(&m, "the log grows");
     }
-    tick(&m, 60);
+    room_tick(&m, 60);
     expect_text(&m, "no end in the log");
     runlog_close(t.log, NULL);
     scene_free(&t);
@@ -480,23 +373,23 @@ Test(replay, damaged_logs)
 {
     struct room m;
     room_init(&m);
-    write_log(&m, 0, 400, 0, 0);
+    room_log(&m, 0, 400, 0, 0);
     long n = size_of(m.path[0]);
     for (int i = 0; i < 20; i++)
         flip(m.path[0], n / 2 + 701 * i);
-    open_room(&m, 1);
+    room_open(&m, 1);
     cr_assert_gt(playback_history(m.play)->steps, 100);
     m.v.cursor = 5;
-    cr_assert_eq(look(&m).h->last_step, 5);
+    cr_assert_eq(room_scene(&m).h->last_step, 5);
     for (int64_t at = 0; at < 400; at += 7) {
         m.v.cursor = at;
-        free(text_of(&m, 24, 80));
+        free(room_text(&m, 24, 80));
     }
     cr_assert_not_null(playback_lost(m.play));
     playback_free(m.play);
     m.play = NULL;
     cr_assert_eq(truncate(m.path[0], n / 3), 0);
-    open_room(&m, 1);
+    room_open(&m, 1);
     cr_assert_gt(playback_history(m.play)->last_step, 50);
     playback_free(m.play);
     m.play = NULL;
@@ -531,14 +424,14 @@ Test(replay, a_resumed_run)
         scene_add(&t, &r);
     }
     runlog_close(t.log, NULL);
-    open_room(&m, 1);
-    cr_assert_eq(look(&m).h->last_step, 79);
+    room_open(&m, 1);
+    cr_assert_eq(room_scene(&m).h->last_step, 79);
     m.v.cursor = 65;
-    struct scene s = look(&m);
+    struct scene s = room_scene(&m);
     cr_assert_eq(s.h->last.metric[METRIC_LOSS], -0.25);
     cr_assert_str_eq(s.h->last.mode, "cumulative");
     m.v.cursor = 59;
-    s = look(&m);
+    s = room_scene(&m);
     cr_assert_str_eq(s.h->last.mode, "continual");
     scene_free(&t);
     room_free(&m);
@@ -551,8 +444,8 @@ Test(replay, spectra_on_demand)
     struct record r;
     struct recall *recall;
     room_init(&m);
-    write_log(&m, 0, 1200, 0, 0);
-    open_room(&m, 1);
+    room_log(&m, 0, 1200, 0, 0);
+    room_open(&m, 1);
     const struct history *h = playback_history(m.play);
     cr_assert(h->live_rows.n > 250 && h->live_rows.n <= 1024, "%d", h->live_rows.n);
     cr_assert_eq(recall_open(m.path[0], &recall, NULL), 0);
@@ -567,6 +460,20 @@ Test(replay, spectra_on_demand)
     cr_assert_eq(r.step, 1199);
     record_free(&r);
     cr_assert_eq(recall_step(recall, 1200, &r, NULL), 0);
+    struct recalled kept;
+    recalled_init(&kept);
+    cr_assert_eq(recall_keep(recall, &kept, 601, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(kept.p.step, 601);
+    const double *sigma = kept.p.sigma;
+    cr_assert_eq(recall_keep(recall, &kept, 601, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(kept.p.sigma, sigma, "it is not read again");
+    cr_assert_eq(recall_keep(recall, &kept, -1, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(kept.p.step, -1);
+    recalled_free(&kept);
     recall_free(recall);
+    m.v.mark = 777; // which the waterfall does not have
+    cr_assert_eq(room_scene(&m).marked->step, 777);
+    m.v.view = VIEW_SPECTRUM;
+    expect_text(&m, "mark @777");
     room_free(&m);
 }

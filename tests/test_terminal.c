@@ -8,12 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "room.h"
 #include "scene.h"
 #include "session.h"
 #include "tui/terminal.h"
 
 struct job {
-    struct test_scene *t;
+    const struct scene *scene;
     const struct theme *theme;
     int h, w;
 };
@@ -30,7 +31,7 @@ static int draw_once(void *of)
     terminal_size(&h, &w);
     if (h != j->h || w != j->w || canvas_resize(&c, h, w, NULL))
         return 2;
-    screen_draw(&c, &j->t->s);
+    screen_draw(&c, j->scene);
     terminal_show(&c, 0);
     if (read(STDIN_FILENO, &key, 1) != 1)
         return 3;
@@ -87,14 +88,34 @@ static int same(struct session *s, int y, int x, const struct cell *cell, const 
            same_colour(&is.bg, colours == MONO ? -1 : style->bg, colours);
 }
 
-static void expect_terminal(struct test_scene *t, const char *term, int h, int w,
-                            const struct theme *theme, const struct theme *shown, int colours)
+// The terminal's lines without the blanks at their ends are the committed text.
+static void expect_committed(struct session *s, const char *name)
+{
+    char *should = scene_committed(name), *is = strdup(session_text(s)), *to = is;
+    cr_assert_not_null(is);
+    for (const char *from = is; *from; from++) {
+        if (*from == '\n')
+            while (to > is && to[-1] == ' ')
+                to--;
+        *to++ = *from;
+    }
+    *to = 0;
+    cr_assert_str_eq(is, should, "%s", name);
+    free(is);
+    free(should);
+}
+
+// `committed`: what the text is besides; NULL: nothing.
+static void expect_terminal(const struct scene *scene, const char *term, const int size[2],
+                            const struct theme *theme, const struct theme *shown, int colours,
+                            const char *committed)
 {
     struct session s = {.term = term};
-    struct job j = {t, theme, h, w};
+    int h = size[0], w = size[1];
+    struct job j = {scene, theme, h, w};
     struct canvas c = {0};
     cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
-    screen_draw(&c, &t->s);
+    screen_draw(&c, scene);
     session_run(&s, h, w, draw_once, &j);
     time_t end = session_now() + DEADLINE;
     for (int bad = 1; bad;) {
@@ -103,9 +124,11 @@ static void expect_terminal(struct test_scene *t, const char *term, int h, int w
             at++;
         bad = at < h * w;
         cr_assert(!bad || session_now() < end, "%s, %s, view %d, line %d, column %d: %s", term,
-                  shown->name, t->v.view, at / w, at % w, session_text(&s));
+                  shown->name, scene->v->view, at / w, at % w, session_text(&s));
         cr_assert(!bad || session_feed(&s, 1000) >= 0, "the program ended");
     }
+    if (committed)
+        expect_committed(&s, committed);
     session_type(&s, "x");
     int status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
@@ -114,26 +137,78 @@ static void expect_terminal(struct test_scene *t, const char *term, int h, int w
 
 static void open_scene(struct test_scene *t)
 {
-    scene_init(t);
-    t->probes = 1;
-    scene_train(t, 1284);
-    scene_machine(t);
-    t->v.mark = 300;
+    scene_usual(t);
     t->v.cursor = 900;
 }
 
 Test(terminal, every_view_and_scheme)
 {
-    static const int size[][2] = {{24, 80}, {36, 120}, {60, 200}};
     struct test_scene t;
     open_scene(&t);
     for (const struct theme *theme = theme_table; theme->name; theme++)
         for (int i = 0; i < 3; i++)
             for (t.v.view = 0; t.v.view < view_count; t.v.view++)
                 for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
-                    expect_terminal(&t, "xterm-256color", size[i][0], size[i][1], theme, theme,
-                                    RICH);
+                    expect_terminal(&t.s, "xterm-256color", scene_size[i], theme, theme, RICH,
+                                    NULL);
     scene_free(&t);
+}
+
+// What is committed, without colours: live, of a replay, and of several runs. Colours change no
+// letter of it but the waterfall's.
+Test(terminal, committed_screens_in_mono)
+{
+    const struct theme *mono = theme_find("mono");
+    struct test_scene t;
+    scene_usual(&t);
+    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+        for (int i = 0; i < 3; i++)
+            for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
+                expect_terminal(&t.s, t.v.ascii ? "vt100" : "xterm-256color", scene_size[i], mono,
+                                mono, MONO, scene_name("", &t.v, scene_size[i]));
+    scene_free(&t);
+}
+
+Test(terminal, replays)
+{
+    const struct theme *mono = theme_find("mono");
+    struct room m;
+    room_init(&m);
+    room_log(&m, 0, 1284, 1, 0);
+    room_open(&m, 1);
+    m.v.cursor = 1000;
+    m.v.mark = 300;
+    for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+        for (int i = 0; i < 3; i++)
+            for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++) {
+                struct scene s = room_scene(&m);
+                const char *name = scene_name("replay-", &m.v, scene_size[i]);
+                expect_terminal(&s, "xterm-256color", scene_size[i], theme_table, theme_table, RICH,
+                                m.v.view == VIEW_SPECTRUM ? NULL : name);
+                expect_terminal(&s, "xterm-256color", scene_size[i], mono, mono, MONO, name);
+            }
+    room_free(&m);
+}
+
+Test(terminal, several_runs)
+{
+    const struct theme *mono = theme_find("mono");
+    struct room m;
+    room_init(&m);
+    room_log(&m, 0, 1284, 1, 0);
+    room_log(&m, 1, 700, 0, 0.08);
+    room_log(&m, 2, 1900, 1, -0.07);
+    room_open(&m, 3);
+    m.v.cursor = 900;
+    for (int i = 0; i < 3; i++)
+        for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++) {
+            struct scene s = room_scene(&m);
+            const char *name = scene_name("compare-", &m.v, scene_size[i]);
+            expect_terminal(&s, "xterm-256color", scene_size[i], theme_table, theme_table, RICH,
+                            name);
+            expect_terminal(&s, "xterm-256color", scene_size[i], mono, mono, MONO, name);
+        }
+    room_free(&m);
 }
 
 // Eight colours, none, and NO_COLOR.
@@ -144,14 +219,15 @@ Test(terminal, poorer_ones)
     open_scene(&t);
     t.v.ascii = 1;
     for (t.v.view = 0; t.v.view < view_count; t.v.view++) {
-        expect_terminal(&t, "xterm", 24, 80, theme_table, theme_table, EIGHT);
-        expect_terminal(&t, "linux", 24, 80, theme_table, theme_table, EIGHT);
-        expect_terminal(&t, "vt100", 24, 80, theme_table, mono, MONO);
-        expect_terminal(&t, "screen-256color", 24, 80, theme_table, theme_table, RICH);
+        expect_terminal(&t.s, "xterm", scene_size[0], theme_table, theme_table, EIGHT, NULL);
+        expect_terminal(&t.s, "linux", scene_size[0], theme_table, theme_table, EIGHT, NULL);
+        expect_terminal(&t.s, "vt100", scene_size[0], theme_table, mono, MONO, NULL);
+        expect_terminal(&t.s, "screen-256color", scene_size[0], theme_table, theme_table, RICH,
+                        NULL);
     }
     setenv("NO_COLOR", "1", 1);
     t.v.view = VIEW_SPECTRUM;
-    expect_terminal(&t, "xterm-256color", 24, 80, theme_table, mono, MONO);
+    expect_terminal(&t.s, "xterm-256color", scene_size[0], theme_table, mono, MONO, NULL);
     unsetenv("NO_COLOR");
     scene_free(&t);
 }
@@ -179,7 +255,7 @@ Test(terminal, direct_colour)
     setenv("TERMINFO", dir, 1);
     open_scene(&t);
     for (t.v.view = 0; t.v.view < view_count; t.v.view++)
-        expect_terminal(&t, "direct-test", 36, 120, theme_table, theme_table, DIRECT);
+        expect_terminal(&t.s, "direct-test", scene_size[1], theme_table, theme_table, DIRECT, NULL);
     scene_free(&t);
     unsetenv("TERMINFO");
     snprintf(command, sizeof command, "rm -r %s", dir);
