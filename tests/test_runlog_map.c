@@ -10,61 +10,12 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "logfile.h"
 #include "metrics/record_head.h"
 #include "metrics/runlog.h"
 #include "metrics/seekable.h"
 
-static char folder[64], path[96];
-
-static void setup(void)
-{
-    strcpy(folder, "/tmp/ssltop-logmap-XXXXXX");
-    cr_assert(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", folder);
-}
-
-static void teardown(void)
-{
-    unlink(path);
-    rmdir(folder);
-}
-
-TestSuite(logmap, .init = setup, .fini = teardown);
-
-static uint64_t next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-struct bytes {
-    unsigned char *p;
-    size_t n;
-};
-
-static struct bytes slurp(void)
-{
-    FILE *f = fopen(path, "rb");
-    cr_assert(f);
-    cr_assert_eq(fseek(f, 0, SEEK_END), 0);
-    struct bytes b = {NULL, (size_t)ftell(f)};
-    rewind(f);
-    b.p = malloc(b.n + 1);
-    cr_assert(b.p);
-    cr_assert_eq(fread(b.p, 1, b.n, f), b.n);
-    fclose(f);
-    return b;
-}
-
-static void spill(const void *p, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    cr_assert(f);
-    cr_assert_eq(fwrite(p, 1, n, f), n);
-    cr_assert_eq(fclose(f), 0);
-}
+TestSuite(logmap, .init = logfile_open, .fini = logfile_close);
 
 // --- a log of steps with a live spectrum each; an exact one and its eval every 10 steps ---
 
@@ -107,10 +58,10 @@ static int64_t make(size_t *before_index)
 {
     struct runlog_writer *w;
     struct stat st;
-    cr_assert_eq(runlog_create(path, &w, NULL), 0);
+    cr_assert_eq(runlog_create(logfile_path, &w, NULL), 0);
     put(w, "{\"type\":\"run\",\"version\":1}");
     put_steps(w, 0, STEPS, 1);
-    cr_assert_eq(stat(path, &st), 0);
+    cr_assert_eq(stat(logfile_path, &st), 0);
     *before_index = (size_t)st.st_size;
     int64_t lines = runlog_lines(w);
     cr_assert_eq(runlog_close(w, NULL), 0);
@@ -121,7 +72,7 @@ static struct runlog_map *map(void)
 {
     struct runlog_map *m;
     struct error e = {""};
-    cr_assert_eq(runlog_map_open(path, &m, &e), 0, "%s", e.text);
+    cr_assert_eq(runlog_map_open(logfile_path, &m, &e), 0, "%s", e.text);
     return m;
 }
 
@@ -153,7 +104,7 @@ Test(logmap, seek_table_follows_the_format)
 {
     size_t end;
     make(&end);
-    struct bytes b = slurp();
+    struct bytes b = logfile_slurp();
     const unsigned char *footer = b.p + b.n - 9;
     cr_assert(!memcmp(footer + 5, "\xb1\xea\x92\x8f", 4));
     cr_assert_eq(footer[4], 0);
@@ -183,7 +134,7 @@ Test(logmap, any_zstd_reads_it)
     size_t end;
     int64_t lines = make(&end);
     char command[256], said[64] = "";
-    snprintf(command, sizeof command, "zstd -dc %s | jq -c .type | wc -l", path);
+    snprintf(command, sizeof command, "zstd -dc %s | jq -c .type | wc -l", logfile_path);
     FILE *f = popen(command, "r");
     cr_assert(f && fgets(said, sizeof said, f));
     cr_assert_eq(pclose(f), 0);
@@ -227,8 +178,8 @@ Test(logmap, index_says_what_a_scan_finds)
     make(&end);
     struct runlog_map *with = map();
     cr_assert(runlog_map_indexed(with));
-    struct bytes b = slurp();
-    spill(b.p, end);
+    struct bytes b = logfile_slurp();
+    logfile_spill(b.p, end);
     free(b.p);
     struct runlog_map *without = map();
     cr_assert(!runlog_map_indexed(without));
@@ -270,13 +221,13 @@ Test(logmap, a_resumed_run_repeats_steps)
     for (int trial = 0; trial < 2; trial++) { // read by the index, then by a scan
         struct runlog_writer *w;
         struct stat st;
-        cr_assert_eq(runlog_append(path, &w, NULL, NULL), 0);
+        cr_assert_eq(runlog_append(logfile_path, &w, NULL, NULL), 0);
         if (!trial)
             put_steps(w, 25, 38, 2);
-        cr_assert_eq(stat(path, &st), 0);
+        cr_assert_eq(stat(logfile_path, &st), 0);
         cr_assert_eq(runlog_close(w, NULL), 0);
         if (trial)
-            cr_assert_eq(truncate(path, st.st_size), 0);
+            cr_assert_eq(truncate(logfile_path, st.st_size), 0);
         struct runlog_map *m = map();
         cr_assert_eq(runlog_map_indexed(m), !trial);
         for (int i = 0; i < STEPS; i++) {
@@ -295,7 +246,7 @@ Test(logmap, skipping_spectra_counts_them)
     size_t end;
     int64_t lines = make(&end);
     struct runlog_reader *r;
-    cr_assert_eq(runlog_open(path, &r, NULL), 0);
+    cr_assert_eq(runlog_open(logfile_path, &r, NULL), 0);
     runlog_skip(r, 1u << RUNLOG_LIVE);
     const char *line;
     size_t n;
@@ -315,7 +266,7 @@ Test(logmap, skipping_spectra_counts_them)
 Test(logmap, follows_a_growing_log)
 {
     struct runlog_writer *w;
-    cr_assert_eq(runlog_create(path, &w, NULL), 0);
+    cr_assert_eq(runlog_create(logfile_path, &w, NULL), 0);
     struct runlog_map *m = map();
     cr_assert_eq(runlog_map_count(m), 0);
     for (int i = 0; i < STEPS; i += FLUSH) {
@@ -331,7 +282,7 @@ Test(logmap, follows_a_growing_log)
     cr_assert_eq(runlog_close(w, NULL), 0);
     cr_assert_eq(runlog_map_update(m, NULL), 0, "index and table are no news");
     cr_assert_null(runlog_map_lost(m));
-    cr_assert_eq(runlog_append(path, &w, NULL, NULL), 0);
+    cr_assert_eq(runlog_append(logfile_path, &w, NULL, NULL), 0);
     put_steps(w, STEPS + 2, STEPS + 4, 2);
     cr_assert(runlog_map_update(m, NULL) > 0);
     cr_assert(runlog_map_count(m) > n);
@@ -346,8 +297,8 @@ Test(logmap, repacked_by_zstd)
     size_t end;
     make(&end);
     char command[512];
-    snprintf(command, sizeof command, "zstd -dcq %s | zstd -q > %s.new && mv %s.new %s", path, path,
-             path, path);
+    snprintf(command, sizeof command, "zstd -dcq %s | zstd -q > %s.new && mv %s.new %s",
+             logfile_path, logfile_path, logfile_path, logfile_path);
     cr_assert_eq(system(command), 0);
     struct runlog_map *m = map();
     cr_assert(!runlog_map_indexed(m) && runlog_map_count(m) == 1);
@@ -357,7 +308,7 @@ Test(logmap, repacked_by_zstd)
     runlog_map_free(m);
     // Such a log may be gone on with.
     struct runlog_writer *w;
-    cr_assert_eq(runlog_append(path, &w, NULL, NULL), 0);
+    cr_assert_eq(runlog_append(logfile_path, &w, NULL, NULL), 0);
     put_steps(w, STEPS, STEPS + 2, 1);
     cr_assert_eq(runlog_close(w, NULL), 0);
     m = map();
@@ -397,9 +348,9 @@ Test(logmap, cut_at_every_byte)
 {
     size_t end;
     int64_t lines = make(&end), last = 0;
-    struct bytes b = slurp();
+    struct bytes b = logfile_slurp();
     for (size_t n = 0; n <= b.n; n++) {
-        spill(b.p, n);
+        logfile_spill(b.p, n);
         struct runlog_map *m = map();
         int64_t got = use(m);
         cr_assert(got >= last && got <= lines, "cut at %zu", n);
@@ -415,12 +366,12 @@ Test(logmap, flipped_bits)
 {
     size_t end;
     int64_t lines = make(&end);
-    struct bytes b = slurp();
+    struct bytes b = logfile_slurp();
     uint64_t state = 11;
     for (int trial = 0; trial < 1000; trial++) {
-        size_t bit = next(&state) % (8 * b.n);
+        size_t bit = logfile_next(&state) % (8 * b.n);
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        spill(b.p, trial % 2 ? b.n : end); // with and without index
+        logfile_spill(b.p, trial % 2 ? b.n : end); // with and without index
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
         struct runlog_map *m = map();
         int64_t got = use(m);
@@ -436,7 +387,7 @@ Test(logmap, hostile_endings)
 {
     size_t end;
     int64_t lines = make(&end);
-    struct bytes b = slurp();
+    struct bytes b = logfile_slurp();
     unsigned char *footer = b.p + b.n - 9;
     static const unsigned char count[][4] = {
         {0xff, 0xff, 0xff, 0x7}, {0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 0}, {1, 0, 0, 0}};
@@ -444,7 +395,7 @@ Test(logmap, hostile_endings)
         unsigned char kept[4];
         memcpy(kept, footer, 4);
         memcpy(footer, count[i], 4);
-        spill(b.p, b.n);
+        logfile_spill(b.p, b.n);
         memcpy(footer, kept, 4);
         struct runlog_map *m = map();
         cr_assert(!runlog_map_indexed(m));
@@ -456,13 +407,13 @@ Test(logmap, hostile_endings)
     cr_assert(p);
     memcpy(p, b.p, end);
     memcpy(p + end, b.p, b.n);
-    spill(p, end + b.n);
+    logfile_spill(p, end + b.n);
     struct runlog_map *m = map();
     cr_assert(!runlog_map_indexed(m));
     cr_assert_eq(use(m), 2 * lines);
     runlog_map_free(m);
     // Only an ending.
-    spill(b.p + end, b.n - end);
+    logfile_spill(b.p + end, b.n - end);
     m = map();
     cr_assert_eq(runlog_map_count(m), 0);
     runlog_map_free(m);
