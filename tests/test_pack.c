@@ -1,0 +1,216 @@
+// The packed file of a folder of images: whole, gone on with, damaged.
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/dataset.h"
+#include "data/pack.h"
+#include "data/pictures.h"
+#include "tests/imageset.h"
+#include "tests/pictures.h"
+#include "tests/runs.h"
+
+static int stop_early(void *context, const struct pack_progress *p)
+{
+    return p->done >= *(int *)context;
+}
+
+static uint8_t *content(const char *path, size_t *n)
+{
+    struct stat st;
+    cr_assert_eq(stat(path, &st), 0, "%s", path);
+    uint8_t *p = malloc((size_t)st.st_size + 1);
+    FILE *f = fopen(path, "rb");
+    cr_assert(p && f);
+    cr_assert_eq(fread(p, 1, (size_t)st.st_size, f), (size_t)st.st_size);
+    fclose(f);
+    *n = (size_t)st.st_size;
+    return p;
+}
+
+Test(pack, whole)
+{
+    char dir[64], path[160], again[160];
+    struct dataset a, b;
+    struct error e = {""};
+    struct pack_progress made;
+    imageset_make(dir, 6);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    snprintf(again, sizeof again, "%s/b.pack", dir);
+    cr_assert_eq(imageset_pack(dir, path, 4096, 2, &made, &e), 0, "%s", e.text);
+    cr_expect(made.done == 30 && made.broken == 0 && made.resumed == 0);
+    cr_assert_eq(imageset_open("images", dir, &a, &e), 0, "%s", e.text);
+    cr_assert_eq(imageset_open("pack", path, &b, &e), 0, "%s", e.text);
+    cr_expect(b.classes == IMAGESET_CLASSES && b.height == IMAGESET_VIEW &&
+              b.split[SPLIT_TRAIN].n == 18 && b.split[SPLIT_TEST].n == 12);
+    cr_expect_eq(memcmp(a.mean, b.mean, sizeof a.mean), 0);
+    cr_expect_eq(
+        memcmp(a.split[SPLIT_TEST].labels, b.split[SPLIT_TEST].labels, 12 * sizeof(int32_t)), 0);
+    // Nothing was shrunk, so that the views are those of the files.
+    float *x = imageset_load(a.split[SPLIT_TRAIN].source, 2, 3, &e),
+          *y = imageset_load(b.split[SPLIT_TRAIN].source, 2, 3, &e);
+    double mean = 0;
+    size_t n = 2 * (size_t)IMAGESET_BATCH * 3 * IMAGESET_VIEW * IMAGESET_VIEW;
+    for (size_t i = 0; i < n; i++)
+        mean += fabs((double)x[i] - (double)y[i]) / (double)n;
+    cr_expect_lt(mean, 0.5 / 255, "mean %g", mean);
+    free(x);
+    free(y);
+    dataset_close(&a);
+    dataset_close(&b);
+    // Smaller, and the same file on one thread as on three.
+    cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), 0, "%s", e.text);
+    cr_assert_eq(imageset_pack(dir, again, 40, 3, &made, &e), 0, "%s", e.text);
+    size_t n_a, n_b;
+    uint8_t *p = content(path, &n_a), *q = content(again, &n_b);
+    cr_expect(n_a == n_b && memcmp(p, q, n_a) == 0);
+    free(p);
+    free(q);
+    int h, w;
+    cr_assert_eq(imageset_open("pack", path, &b, &e), 0, "%s", e.text);
+    dataset_size(&b, SPLIT_TRAIN, 0, &h, &w);
+    cr_expect(h == 40 && w == 72, "%dx%d", w, h); // 90 x 50
+    dataset_close(&b);
+    scratch_remove(dir);
+}
+
+// Stopped, killed in the middle of a record, and begun with another size: the end is the same file.
+Test(pack, goes_on)
+{
+    char dir[64], path[160], part[170], whole[160];
+    struct dataset d;
+    struct error e = {""};
+    struct pack_progress made;
+    int after = 11;
+    imageset_make(dir, 6);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    snprintf(part, sizeof part, "%s.part", path);
+    snprintf(whole, sizeof whole, "%s/b.pack", dir);
+    cr_assert_eq(imageset_pack(dir, whole, 40, 2, &made, &e), 0, "%s", e.text);
+    struct pack_options o = {
+        .path = path, .size = 40, .threads = 1, .tell = stop_early, .context = &after};
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    cr_assert_eq(pack_write(&d, &o, &made, &e), 1, "%s", e.text);
+    dataset_close(&d);
+    cr_expect_eq(made.done, 11);
+    cr_expect_neq(access(path, F_OK), 0);
+    struct stat st;
+    cr_assert_eq(stat(part, &st), 0);
+    imageset_cut(part, st.st_size - 100);
+    cr_assert_eq(imageset_pack(dir, path, 40, 2, &made, &e), 0, "%s", e.text);
+    cr_expect_eq(made.resumed, 10);
+    cr_expect_neq(access(part, F_OK), 0);
+    size_t n, m;
+    uint8_t *p = content(path, &n), *q = content(whole, &m);
+    cr_expect(n == m && memcmp(p, q, n) == 0);
+    free(p);
+    free(q);
+    scratch_remove(dir);
+}
+
+// A tall image without its lower end: its middle can be looked at, the whole of it cannot.
+static void cut_below(const char *path)
+{
+    struct stat st;
+    picture_jpeg(path, 400, 60, 1);
+    cr_assert_eq(stat(path, &st), 0);
+    imageset_cut(path, st.st_size * 9 / 10);
+}
+
+Test(pack, leaves_out_what_is_broken)
+{
+    char dir[64], path[160], pack_path[160];
+    struct dataset d;
+    struct error e = {""};
+    struct pack_progress made;
+    imageset_make(dir, 40);
+    snprintf(pack_path, sizeof pack_path, "%s/a.pack", dir);
+    snprintf(path, sizeof path, "%s/train/bee/007.jpg", dir);
+    cut_below(path);
+    cr_assert_eq(imageset_pack(dir, pack_path, 40, 2, &made, &e), 0, "%s", e.text);
+    cr_expect_eq(made.broken, 1);
+    cr_assert_eq(imageset_open("pack", pack_path, &d, &e), 0, "%s", e.text);
+    cr_expect_eq(d.split[SPLIT_TRAIN].n, 119);
+    dataset_close(&d);
+    snprintf(path, sizeof path, "%s/train/cat/007.jpg", dir);
+    cut_below(path);
+    unlink(pack_path);
+    cr_expect_eq(imageset_pack(dir, pack_path, 40, 2, &made, &e), -1);
+    cr_expect(strstr(e.text, "2 of 120 images are broken") && strstr(e.text, "bee/007.jpg"), "%s",
+              e.text);
+    cr_expect_neq(access(pack_path, F_OK), 0);
+    scratch_remove(dir);
+}
+
+Test(pack, damage)
+{
+    char dir[64], path[160];
+    struct error e = {""};
+    struct pack_progress made;
+    size_t n;
+    imageset_make(dir, 3);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), 0, "%s", e.text);
+    uint8_t *good = content(path, &n), *bad = malloc(n);
+    cr_assert_not_null(bad);
+    struct pack_head h;
+    memcpy(&h, good, sizeof h);
+    imageset_refused("pack", "/nowhere", "/nowhere", "No such file");
+    imageset_refused("pack", dir, dir, "not a file");
+    static const struct {
+        size_t at;
+        const char *word;
+    } change[] = {
+        {0, "not a packed file"},
+        {8, "version"},
+        {40, "wrong checksum"},
+        {sizeof(struct pack_head) - 20, "wrong checksum"},
+    };
+    for (size_t i = 0; i < sizeof change / sizeof *change; i++) {
+        memcpy(bad, good, n);
+        bad[change[i].at] ^= 0x55;
+        picture_write(path, bad, n);
+        imageset_refused("pack", path, path, change[i].word);
+    }
+    memcpy(bad, good, n);
+    bad[h.index_at + 3] ^= 1;
+    picture_write(path, bad, n);
+    imageset_refused("pack", path, path, "damaged index");
+    for (size_t size = 0; size < n; size += n / 7) {
+        picture_write(path, good, size);
+        imageset_refused("pack", path, path, "");
+    }
+    free(good);
+    free(bad);
+    scratch_remove(dir);
+}
+
+Test(pack, the_command)
+{
+    char dir[64], words[300], said[2000], path[160];
+    imageset_make(dir, 5);
+    snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --size 40", dir, dir);
+    cr_expect_eq(imageset_command(said, sizeof said, words), 0, "%s", said);
+    cr_expect_not_null(strstr(said, "27 images of images:/tmp"), "%s", said);
+    cr_expect_not_null(strstr(said, "0 left out"), "%s", said);
+    snprintf(words, sizeof words, "pack images:%s", dir);
+    cr_expect_eq(imageset_command(said, sizeof said, words), 2, "%s", said);
+    cr_expect_not_null(strstr(said, "needs -o"), "%s", said);
+    snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --size 0", dir, dir);
+    cr_expect_eq(imageset_command(said, sizeof said, words), 2, "%s", said);
+    cr_expect_eq(imageset_command(said, sizeof said, "pack synthetic:64 -o /tmp/ssltop-never"), 1,
+                 "%s", said);
+    cr_expect_not_null(strstr(said, "only images:DIR"), "%s", said);
+    // The list of what is broken, on its way out.
+    snprintf(path, sizeof path, "%s/train/ant/001.jpg", dir);
+    imageset_cut(path, 0);
+    snprintf(words, sizeof words, "pack images:%s -o %s/b.pack", dir, dir);
+    cr_expect_eq(imageset_command(said, sizeof said, words), 1, "%s", said);
+    cr_expect_not_null(strstr(said, "train/ant/001.jpg: is empty"), "%s", said);
+    scratch_remove(dir);
+}
