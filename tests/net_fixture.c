@@ -173,6 +173,9 @@ int fixture_net(const struct fixture *f, struct net *out, struct error *e)
     o.width = f->width;
     o.dim = f->dim;
     o.pred_dim = f->pred;
+    const char *without = json_string_value(json_object_get(f->header, "without"));
+    if (without && options_set(&o, without, "off", e) < 0)
+        return -1;
     if (method_resolve(&o, e) < 0)
         return -1;
     return method_build(&o, f->channels, f->size, f->size, out, e);

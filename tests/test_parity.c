@@ -1,7 +1,7 @@
 // The whole step of SimSiam and BYOL against PyTorch's numbers (tests/fixtures/pytorch.py): loss,
 // gradients, running statistics, features and three steps of SGD or of LARS with the moving average
-// at width 8, gray and colour, both stems, f32 and bf16; and one step of every network at a small
-// width.
+// at width 8, gray and colour, both stems, f32 and bf16; BYOL on bottleneck blocks; and one step of
+// SimSiam's ablations and of every network at a small width.
 #include <criterion/criterion.h>
 
 #include <math.h>
@@ -370,6 +370,30 @@ Test(parity, byol_f32)
 Test(parity, byol_bf16)
 {
     run("byol-cifar", PRECISION_BF16);
+}
+
+Test(parity, byol_resnet50_f32)
+{
+    run("byol-resnet50", PRECISION_F32);
+}
+
+Test(parity, byol_resnet50_bf16)
+{
+    run("byol-resnet50", PRECISION_BF16);
+}
+
+static const char *const ablations[] = {"no-predictor", "no-stop-gradient"};
+
+Test(parity, ablations_f32)
+{
+    for (size_t i = 0; i < sizeof ablations / sizeof *ablations; i++)
+        run(ablations[i], PRECISION_F32);
+}
+
+Test(parity, ablations_bf16)
+{
+    for (size_t i = 0; i < sizeof ablations / sizeof *ablations; i++)
+        run(ablations[i], PRECISION_BF16);
 }
 
 static const char *const networks[] = {
