@@ -437,6 +437,55 @@ Test(replay, a_resumed_run)
     room_free(&m);
 }
 
+static void add_spectrum(struct test_scene *t, int64_t step, double second)
+{
+    struct record r;
+    double sigma[2] = {1, second};
+    record_init(&r, RECORD_SPECTRUM, step);
+    r.u.spectrum.sigma = sigma;
+    r.u.spectrum.d = 2;
+    scene_add(t, &r);
+    record_init(&r, RECORD_STEP, step);
+    scene_add(t, &r);
+    cr_assert_eq(runlog_flush(t->log, 0, NULL), 0);
+}
+
+// A spectrum that was looked up is looked up again when the log has a better one.
+Test(replay, what_was_looked_up)
+{
+    struct room m;
+    struct test_scene t;
+    struct recall *recall;
+    struct recalled k;
+    room_init(&m);
+    scene_init(&t);
+    cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
+    add_spectrum(&t, 3, 0.5);
+    cr_assert_eq(recall_open(m.path[0], &recall, NULL), 0);
+    recalled_init(&k);
+    static const struct {
+        int64_t add, found;
+        double second;
+    } rows[] = {
+        {4, 4, 0.4},               // the last one before step 6
+        {7, 4, 0.3},  {8, 4, 0.2}, // nothing better: step 6 has none
+        {5, 5, 0.25},              // resumed, and this time it has
+        {6, 6, 0.15}, {7, 6, 0.1}, {6, 6, 0.05},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        add_spectrum(&t, rows[i].add, rows[i].second);
+        cr_assert_eq(recall_keep(recall, &k, 6, SPECTRUM_LIVE, NULL), 0);
+        cr_assert_eq(k.p.step, rows[i].found, "%zu", i);
+        if (rows[i].add == rows[i].found)
+            cr_assert_eq(k.p.sigma[1], rows[i].second, "%zu", i);
+    }
+    recalled_free(&k);
+    recall_free(recall);
+    cr_assert_eq(runlog_close(t.log, NULL), 0);
+    scene_free(&t);
+    room_free(&m);
+}
+
 // Of a long log some spectra are read for what is drawn over time, and any of them is looked up.
 Test(replay, spectra_on_demand)
 {

@@ -58,6 +58,35 @@ Test(window, the_cursor_moves_by_columns_and_reads_its_step)
     scene_free(&d.t);
 }
 
+// A plot with labels at both sides and one with labels at the left only, in boxes of one width.
+Test(window, plots_of_a_screen_agree)
+{
+    struct desk d;
+    desk_open(&d, 0);
+    for (int steps = 0; steps < 1300; steps++) {
+        struct record r;
+        record_init(&r, RECORD_STEP, steps);
+        r.u.step.metric[METRIC_AUC] = 0.7;
+        scene_add(&d.t, &r);
+        if (steps % 13)
+            continue;
+        d.t.v.zoom = steps % 3;
+        free(scene_text(&d.t, 36, 120));
+        const struct zone *first = NULL;
+        int plots = 0;
+        for (int i = 0; i < d.t.v.n_zone; i++) {
+            const struct zone *z = &d.t.v.zone[i];
+            if (z->kind != ZONE_TIME)
+                continue;
+            first = first ? first : z;
+            cr_assert(z->from == first->from && z->per == first->per, "at step %d", steps);
+            plots++;
+        }
+        cr_assert_geq(plots, 2);
+    }
+    scene_free(&d.t);
+}
+
 Test(window, zoom_and_pan)
 {
     struct desk d;

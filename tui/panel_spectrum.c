@@ -80,9 +80,8 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
     if (curve[START].step < 0)
         curve[START] = of_history(&h->first_live);
     curve[SWITCH].step = curve[MARKED].step = -1;
-    for (int i = h->n_mode - 1; i > 0 && curve[SWITCH].step < 0; i--)
-        if (h->mode[i].step <= step)
-            curve[SWITCH] = of_row(spectra_at(live, h->mode[i].step));
+    if (time_switch(s) >= 0)
+        curve[SWITCH] = better(of_row(spectra_at(live, time_switch(s))), s->switched);
     if (s->v->mark >= 0)
         curve[MARKED] =
             better(of_row(spectra_at(&time_whole(s)->live_rows, s->v->mark)), s->marked);

@@ -10,11 +10,12 @@
 #include "tui/past.h"
 #include "tui/recall.h"
 #include "tui/replay.h"
+#include "tui/timeplot.h"
 
 enum { STEERED_MAX = 4096 };
 static const double growing_for = 5; // seconds after the last record
 
-enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, MARKED, LOOKED_UP };
+enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, MARKED, SWITCHED, LOOKED_UP };
 
 struct steered { // an event that may have changed the plan
     int64_t step;
@@ -235,10 +236,11 @@ static void plan_then(struct reel *r, int64_t step)
     r->then_n = n;
 }
 
-// A log that has none, or cannot be read any more, shows none.
-static void look_up(struct reel *r, int which, int64_t step, enum spectrum_source source)
+// The newest live spectrum by `step`; NULL: there is none, or it cannot be read any more.
+static const struct history_spectrum *look_up(struct reel *r, int which, int64_t step)
 {
-    recall_keep(r->recall, &r->spectrum[which], step, source, NULL);
+    struct recalled *k = &r->spectrum[which];
+    return step >= 0 && recall_keep(r->recall, k, step, SPECTRUM_LIVE, NULL) == 0 ? &k->p : NULL;
 }
 
 // The first step with a live AUC, and so with a live spectrum; -1: none.
@@ -265,11 +267,11 @@ static void look_back(struct reel *r, int64_t step)
     int newest = step >= h->last_step;
     // What was measured behind the last step bears the number of the next.
     int64_t until = newest ? h->last_step + 1 : step;
-    look_up(r, LIVE, until, SPECTRUM_LIVE);
-    look_up(r, EXACT, until, SPECTRUM_EXACT);
-    look_up(r, FIRST_LIVE, first_live(h), SPECTRUM_LIVE);
+    recall_keep(r->recall, &r->spectrum[LIVE], until, SPECTRUM_LIVE, NULL);
+    recall_keep(r->recall, &r->spectrum[EXACT], until, SPECTRUM_EXACT, NULL);
+    recall_keep(r->recall, &r->spectrum[FIRST_LIVE], first_live(h), SPECTRUM_LIVE, NULL);
     if (h->n_eval)
-        look_up(r, FIRST_EXACT, h->eval[0].step, SPECTRUM_EXACT);
+        recall_keep(r->recall, &r->spectrum[FIRST_EXACT], h->eval[0].step, SPECTRUM_EXACT, NULL);
     past->live = r->spectrum[LIVE].p;
     past->exact = r->spectrum[EXACT].p;
     past->first_live = r->spectrum[FIRST_LIVE].p;
@@ -299,11 +301,15 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
     }
     struct reel *r = &p->reel[p->chosen];
     snprintf(v->name, sizeof v->name, "%s", r->name);
-    *out = (struct scene){&r->past, &r->then, v, &r->h, p->peer, p->n, p->chosen, NULL, NULL};
-    if (v->mark >= 0) {
-        look_up(r, MARKED, v->mark, SPECTRUM_LIVE);
-        out->marked = &r->spectrum[MARKED].p;
-    }
+    *out = (struct scene){.h = &r->past,
+                          .c = &r->then,
+                          .v = v,
+                          .all = &r->h,
+                          .peer = p->peer,
+                          .n_peer = p->n,
+                          .chosen = p->chosen};
+    out->marked = look_up(r, MARKED, v->mark);
+    out->switched = look_up(r, SWITCHED, time_switch(out));
 }
 
 const struct history *playback_history(const struct playback *p)

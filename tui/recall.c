@@ -71,11 +71,14 @@ int recall_keep(struct recall *r, struct recalled *k, int64_t step, enum spectru
     if (runlog_map_update(r->map, e) < 0)
         return -1;
     size_t frames = runlog_map_count(r->map);
-    if (k->at == step && (k->p.step == step || k->frames == frames))
+    // Not so when a resumed run makes the step again.
+    int passed = frames > 0 && runlog_map_frame(r->map, frames - 1)->first_step > step;
+    if (k->at == step && (k->frames == frames || (k->passed && passed)))
         return 0;
     recalled_free(k);
     k->at = step;
     k->frames = frames;
+    k->passed = passed;
     int rc = recall_spectrum(r, step, source, &rec, e);
     if (rc != 1)
         return rc;

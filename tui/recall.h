@@ -20,6 +20,7 @@ int recall_step(struct recall *r, int64_t step, struct record *out, struct error
 struct recalled {
     int64_t at;                // the step that was asked for; -1: nothing was
     size_t frames;             // of the log then
+    int passed;                // the log was behind that step: no better one will come
     struct history_spectrum p; // step -1: the log has none
 };
 void recalled_init(struct recalled *k);

@@ -31,7 +31,10 @@ int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struc
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
         return -1;
     }
-    t->win = window_of(s->v, t->h->last_step, 2 * t->area.w);
+    // Boxes of one width show the same steps, whether or not there are labels at the right too.
+    int shared = 2 * (in.w - 2 * GUTTER);
+    t->win = window_of(s->v, t->h->last_step, shared < 8 ? 2 * t->area.w : shared);
+    t->win.columns = 2 * t->area.w;
     t->col = calloc((size_t)t->win.columns, sizeof *t->col);
     if (!t->col)
         return -1;
@@ -184,6 +187,15 @@ int64_t time_step(const struct scene *s)
 {
     int64_t at = s->v->cursor;
     return at >= 0 && at < s->h->last_step ? at : s->h->last_step;
+}
+
+int64_t time_switch(const struct scene *s)
+{
+    int64_t step = time_step(s);
+    for (int i = s->h->n_mode - 1; i > 0; i--)
+        if (s->h->mode[i].step <= step)
+            return s->h->mode[i].step;
+    return -1;
 }
 
 double time_value(const struct scene *s, int series)

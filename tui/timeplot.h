@@ -50,6 +50,8 @@ void time_cursor(const struct time_plot *t);
 const struct history *time_whole(const struct scene *s);
 // The step that the screen speaks of: the cursor's, else the newest; -1: none yet.
 int64_t time_step(const struct scene *s);
+// The last switch of mode by then; -1: none.
+int64_t time_switch(const struct scene *s);
 // The value of a series at that step; NaN: none.
 double time_value(const struct scene *s, int series);
 

@@ -125,9 +125,9 @@ struct scene {
                                // is drawn dim. NULL: `h` is all there is
     const struct peer *peer;   // the runs of a replay
     int n_peer, chosen;        // chosen: the one that `h` is of
-    // Live spectra at the cursor and at the mark, looked up in the log; NULL: the nearest that the
-    // history keeps must do.
-    const struct history_spectrum *read, *marked;
+    // Live spectra at the cursor, at the mark and at the last switch (time_switch), looked up in
+    // the log; NULL: the nearest that the history keeps must do.
+    const struct history_spectrum *read, *marked, *switched;
 };
 
 struct view {
