@@ -15,6 +15,7 @@
 #include "train/route.h"
 #include "train/rundir.h"
 #include "train/setup.h"
+#include "train/signals.h"
 
 enum { ANNOUNCED = 8 };
 
@@ -34,6 +35,7 @@ struct trainer {
     struct pairs pairs;
     float *z[2]; // projections of the two views, batch x dim
     int headless;
+    struct signals *signals;
 
     // Where it is.
     int64_t begin, t, end; // first step of this process, the next step, the step after its last

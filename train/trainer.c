@@ -19,64 +19,26 @@ enum { FAILED = 1, REFUSED = 2 };
 
 // ---------------------------------------------------------------- signals
 
-// A signal becomes a byte in a pipe that the writer thread reads. Not signalfd: libraries start
-// threads before main that do not block what we block, and the signal would find them.
-static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
-enum { ENDING = sizeof ending / sizeof *ending };
-static int signal_pipe[2] = {-1, -1}; // a handler has no other way to know it
-
-struct signals {
-    struct sigaction before[ENDING];
-};
-
-static void on_signal(int number)
-{
-    int was = errno;
-    unsigned char byte = (unsigned char)number;
-    ssize_t n = write(signal_pipe[1], &byte, 1); // full: there are signals enough in it
-    (void)n;
-    errno = was;
-}
+// The writer thread hears of them.
+static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
+enum { ENDING = sizeof ending / sizeof *ending, HANGUP = 1 << 0 };
 
 // SIGHUP ends a headless training, unless nohup says that it does not.
-static int takes(int number, int headless)
+static int minds_hangup(int headless)
 {
     struct sigaction now;
-    if (number != SIGHUP)
-        return 1;
-    return headless && sigaction(number, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+    return headless && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
 }
 
-static int signals_take(struct signals *s, int headless, struct error *e)
+static int take_signals(const struct trainer *tr, struct error *e)
 {
-    struct sigaction ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&ours.sa_mask);
-    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
-        return error_set(e, "no pipe for signals: %s", strerror(errno));
+    unsigned ignored = minds_hangup(tr->headless) ? 0 : HANGUP;
+    if (signals_take(tr->signals, ending, ENDING, ignored, e) < 0)
+        return -1;
     // A full disk and a gone reader are errors to be told, not reasons to die.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    for (int i = 0; i < ENDING; i++) {
-        ours.sa_handler = takes(ending[i], headless) ? on_signal : SIG_IGN;
-        sigaction(ending[i], &ours, &s->before[i]);
-    }
     return 0;
-}
-
-// A signal that came before the writer thread was there, or 0.
-static int signals_pending(void)
-{
-    unsigned char byte;
-    return read(signal_pipe[0], &byte, 1) == 1 ? byte : 0;
-}
-
-static void signals_release(const struct signals *s)
-{
-    for (int i = 0; i < ENDING; i++)
-        sigaction(ending[i], &s->before[i], NULL);
-    close(signal_pipe[0]);
-    close(signal_pipe[1]);
-    signal_pipe[0] = signal_pipe[1] = -1;
 }
 
 // ---------------------------------------------------------------- the start
@@ -95,8 +57,8 @@ static void describe(const struct trainer *tr, FILE *f)
     const struct device_info *info = device_info(s->device);
     char name[128];
     text_clean(name, sizeof name, info->name);
-    fprintf(f, "%s  %s x%d  %s  %s %s  %d threads\n", s->data.name, s->o.arch, s->o.width,
-            s->o.method, name, s->o.precision, info->threads);
+    fprintf(f, "%s  %s x%d  %s  %s %s  %d thread%s\n", s->data.name, s->o.arch, s->o.width,
+            s->o.method, name, s->o.precision, info->threads, info->threads == 1 ? "" : "s");
     fprintf(f,
             "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
             ", schedule %s, %d chunk%s\n",
@@ -224,7 +186,7 @@ static int enter(struct trainer *tr, struct error *e)
     struct publisher_options p = {
         .dir = tr->dir.path,
         .append = resumed,
-        .signal_fd = signal_pipe[0],
+        .signal_fd = tr->signals->fd,
         .note_fd = tr->dir.note_fd,
         .echo = tr->headless,
     };
@@ -345,7 +307,7 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
         describe(tr, stdout);
         return 0;
     }
-    int sig = signals_pending();
+    int sig = signals_next(tr->signals);
     if (sig)
         return error_set(e, "interrupted before it began"), 128 + sig;
     return train(tr, ready_fd, e);
@@ -353,13 +315,14 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
 
 int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
 {
-    struct signals signals;
+    struct signals signals = {0};
     struct trainer *tr = calloc(1, sizeof *tr);
     if (!tr)
         return error_set(e, "out of memory"), FAILED;
     tr->dir.lock_fd = tr->dir.note_fd = -1;
     tr->headless = ready_fd < 0;
-    if (signals_take(&signals, tr->headless, e) < 0) {
+    tr->signals = &signals;
+    if (take_signals(tr, e) < 0) {
         free(tr);
         return FAILED;
     }

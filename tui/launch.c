@@ -7,11 +7,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "metrics/record.h"
+#include "train/signals.h"
 #include "train/trainer.h"
 
 // The child: never returns. Its terminal is gone before anything else happens.
@@ -98,19 +98,21 @@ static int exit_code_of(pid_t pid, int sig, struct error *e)
 }
 
 // 0 = ready, else the exit code.
-static int wait_until_ready(struct launch *l, int signal_fd, FILE *progress, struct error *e)
+static int wait_until_ready(struct launch *l, const struct signals *signals, FILE *progress,
+                            struct error *e)
 {
     struct wait w = {.n = 0};
     int sig = 0;
     for (;;) {
-        struct pollfd p[2] = {{.fd = l->fd, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = l->fd, .events = POLLIN},
+                              {.fd = signals->fd, .events = POLLIN}};
         if (poll(p, 2, -1) < 0 && errno != EINTR) {
             error_set(e, "poll: %s", strerror(errno));
             break;
         }
-        struct signalfd_siginfo info;
-        if (p[1].revents && read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-            sig = (int)info.ssi_signo;
+        int came = p[1].revents ? signals_next(signals) : 0;
+        if (came) {
+            sig = came;
             kill(l->pid, SIGTERM);
         }
         if (p[0].revents && !take_bytes(&w, l->fd, progress, l, e))
@@ -129,29 +131,26 @@ int launch_trainer(const struct options *o, const unsigned char *given, FILE *pr
     int fd[2];
     if (pipe2(fd, O_CLOEXEC))
         return error_set(e, "pipe: %s", strerror(errno)) + 2;
-    sigset_t set, before;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigprocmask(SIG_BLOCK, &set, &before);
-    int signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    struct signals signals;
+    if (signals_take(&signals, ending, sizeof ending / sizeof *ending, 0, e)) {
+        close(fd[0]);
+        close(fd[1]);
+        return 1;
+    }
     fflush(NULL); // what is buffered must not be written twice
-    out->pid = signal_fd < 0 ? -1 : fork();
+    out->pid = fork();
     if (out->pid == 0) {
         close(fd[0]);
-        close(signal_fd);
-        sigprocmask(SIG_SETMASK, &before, NULL);
+        signals_release(&signals);
         child(o, given, fd[1]);
     }
     int rc = out->pid < 0 ? error_set(e, "can't start the trainer: %s", strerror(errno)) + 2 : 0;
     close(fd[1]);
     out->fd = fd[0];
     if (rc == 0)
-        rc = wait_until_ready(out, signal_fd, progress, e);
-    if (signal_fd >= 0)
-        close(signal_fd);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+        rc = wait_until_ready(out, &signals, progress, e);
+    signals_release(&signals);
     if (rc) {
         close(out->fd);
         out->fd = -1;

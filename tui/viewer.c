@@ -9,16 +9,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "train/signals.h"
 #include "tui/actions.h"
 #include "tui/format.h"
 #include "tui/recall.h"
 #include "tui/settings.h"
 #include "tui/terminal.h"
+#include "tui/timeplot.h"
 #include "tui/view.h"
 
 static const double redraw_every = 0.5; // seconds
@@ -32,7 +33,7 @@ struct viewer {
     struct view_state v;
     struct canvas canvas;
     struct ui ui;
-    int signal_fd;
+    struct signals signals;
     pid_t child;      // not yet reaped
     int child_status; // of waitpid, once known
     int child_gone;
@@ -45,7 +46,7 @@ struct viewer {
     struct view_state begun;   // how it looked at first
     const struct theme *liked; // of the settings
     struct recall *recall;     // of the log, once it was needed
-    struct recalled read, marked;
+    struct recalled read, marked, switched;
     double drawn;
     int dirty; // records since it was drawn
 };
@@ -119,9 +120,8 @@ static void reap(struct viewer *w)
 
 static void take_signals(struct viewer *w)
 {
-    struct signalfd_siginfo info;
-    while (read(w->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
-        int sig = (int)info.ssi_signo;
+    int sig;
+    while ((sig = signals_next(&w->signals)) != 0) {
         if (sig == SIGCHLD)
             reap(w);
         else if (sig != SIGWINCH)
@@ -245,6 +245,7 @@ static void draw(struct viewer *w, int again)
     } else {
         scene.read = look_up(w, &w->read, w->v.cursor);
         scene.marked = look_up(w, &w->marked, w->v.mark);
+        scene.switched = look_up(w, &w->switched, time_switch(&scene));
     }
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
@@ -287,7 +288,7 @@ static int loop(struct viewer *w, struct error *e)
     draw(w, 0);
     while (!w->leave) {
         struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = w->signal_fd, .events = POLLIN}};
+                              {.fd = w->signals.fd, .events = POLLIN}};
         int is_moving = w->v.replay.playing || w->v.replay.reading;
         double every = is_moving ? play_every : redraw_every;
         double left = w->drawn + every - clock_now();
@@ -331,19 +332,6 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     }
 }
 
-static int open_signals(sigset_t *before, struct error *e)
-{
-    static const int signals[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, before))
-        return error_set(e, "signals: %s", strerror(errno));
-    int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    return fd < 0 ? error_set(e, "signalfd: %s", strerror(errno)) : fd;
-}
-
 // What the person likes; an option goes before it.
 static void read_settings(struct viewer *w)
 {
@@ -376,7 +364,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
                struct error *e)
 {
     struct viewer *w = calloc(1, sizeof *w);
-    sigset_t before;
+    static const int signals[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
     int rc = -1;
     out->text[0] = out->hint[0] = 0;
     if (!w)
@@ -389,6 +377,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->v.heard = w->v.rss = NAN;
     recalled_init(&w->read);
     recalled_init(&w->marked);
+    recalled_init(&w->switched);
     read_settings(w);
     w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
@@ -396,10 +385,9 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w, o->play};
     if (history_init(&w->h, e))
         goto done;
-    w->signal_fd = open_signals(&before, e);
-    if (w->signal_fd < 0)
+    if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
         goto done;
-    reap(w); // it may have died before SIGCHLD was blocked
+    reap(w); // it may have died before SIGCHLD was told
     rc = terminal_open(w->v.theme, e);
     if (rc == 0) {
         terminal_mouse(!w->v.no_mouse);
@@ -413,14 +401,14 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
                         (w->v.link == LINK_ENDED && strcmp(w->h.end_reason, "failed") == 0)))
             rc = 1;
     }
-    close(w->signal_fd);
-    sigprocmask(SIG_SETMASK, &before, NULL);
+    signals_release(&w->signals);
 done:
     history_free(&w->h);
     course_free(&w->c);
     canvas_free(&w->canvas);
     recalled_free(&w->read);
     recalled_free(&w->marked);
+    recalled_free(&w->switched);
     recall_free(w->recall);
     free(w);
     return rc;
