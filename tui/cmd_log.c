@@ -13,7 +13,7 @@
 #include "tui/cmd.h"
 #include "tui/format.h"
 
-enum { REPACKED = 1 << 20 }; // bytes of lines a frame of a repaired log
+enum { REPACKED = 128 << 10 }; // bytes of lines before a frame of a repaired log ends
 
 struct wanted {
     int json;
