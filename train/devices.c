@@ -17,8 +17,8 @@ static void print_text(FILE *f, const char *kind, const struct device_info *info
         fprintf(f, "%-6s not usable: %s\n", kind, detail);
         return;
     }
-    fprintf(f, "%-6s %s, %d threads, default precision %s", kind, name, info->threads,
-            info->bf16 ? "bf16" : "f32");
+    fprintf(f, "%-6s %s, %d thread%s, default precision %s", kind, name, info->threads,
+            info->threads == 1 ? "" : "s", info->bf16 ? "bf16" : "f32");
     if (info->memory)
         fprintf(f, ", %.1f GB", (double)info->memory / 1e9);
     fprintf(f, "\n       %s\n", detail);

@@ -11,6 +11,7 @@
 #include "metrics/text.h"
 #include "train/trainer.h"
 #include "tui/commands.h"
+#include "tui/commands.h"
 
 int cmd_complain(int code, const struct error *e)
 {
@@ -65,6 +66,14 @@ static int take_option(int argc, char **argv, int *i, const struct cmd_option *o
     return error_set(e, "unknown option %.60s; see ssltop %.20s --help", word, argv[0]);
 }
 
+static const char *usage_of(const char *command)
+{
+    const struct command_line_row *c = command_line_table;
+    while (c->name && strcmp(c->name, command) != 0)
+        c++;
+    return c->name ? c->usage : "--help";
+}
+
 int cmd_parse(int *argc, char **argv, const struct cmd_option *option, void *into, int least,
               int most)
 {
@@ -85,7 +94,7 @@ int cmd_parse(int *argc, char **argv, const struct cmd_option *option, void *int
     argv[words] = NULL;
     *argc = words;
     if (words - 1 < least)
-        error_set(&e, "%s needs more words; see ssltop %s --help", argv[0], argv[0]);
+        error_set(&e, "%s needs more words: ssltop %s %s", argv[0], argv[0], usage_of(argv[0]));
     else if (words - 1 > most)
         error_set(&e, "%s: '%.60s' is one word too many", argv[0], argv[most + 1]);
     return e.text[0] ? cmd_complain(CMD_USAGE, &e) : CMD_GO_ON;

@@ -218,6 +218,22 @@ static int find_logs(int n, char **argv, const char *runs, char (*path)[4200], c
     return 0;
 }
 
+// The newest run by the name of its folder.
+static int find_newest_log(const char *runs, char path[4200], const char **paths,
+                           const char **names, struct error *e)
+{
+    static char name[256];
+    if (cmd_find_log(runs, "", path, 4200, e))
+        return -1;
+    const char *end = strrchr(path, '/'), *from = end;
+    while (from > path && from[-1] != '/')
+        from--;
+    snprintf(name, sizeof name, "%.*s", (int)(end - from), from);
+    paths[0] = path;
+    names[0] = name;
+    return 0;
+}
+
 static double seconds_now(void)
 {
     struct timespec t;
@@ -233,16 +249,18 @@ static int run_replay(int argc, char **argv)
     const char *paths[PLAYBACK_RUNS], *names[PLAYBACK_RUNS];
     struct playback *play = NULL;
     struct viewer_result result;
-    int rc = begin(&argc, argv, attach_options, 1, PLAYBACK_RUNS, &s);
+    int rc = begin(&argc, argv, attach_options, 0, PLAYBACK_RUNS, &s);
     if (rc != CMD_GO_ON)
         return rc;
-    if (find_logs(argc - 1, argv + 1, s.runs, path, paths, names, &e))
+    int n = argc > 1 ? argc - 1 : 1;
+    if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
+                 : find_newest_log(s.runs, path[0], paths, names, &e))
         return complain(FAILED, &e);
     if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
         error_set(&e, "replay needs a terminal; for other tools: ssltop export");
         return complain(FAILED, &e);
     }
-    if (playback_open(paths, names, argc - 1, seconds_now(), &play, &e))
+    if (playback_open(paths, names, n, seconds_now(), &play, &e))
         return complain(FAILED, &e);
     struct viewer_options o = {
         .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = s.theme, .play = play};
@@ -366,8 +384,9 @@ const struct command_line_row command_line_table[] = {
     {"train", "[options]", "train and watch", run_train, NULL, NULL},
     {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach,
      attach_options, CMD_A_RUN},
-    {"replay", "RUN|FILE ...",
-     "the same screen from a log: play, stop, seek; the curves of several over each other",
+    {"replay", "[RUN|FILE ...]",
+     "the same screen from a log (of the newest run by default): play, stop, seek; the curves of "
+     "several over each other",
      run_replay, attach_options, CMD_A_RUN},
     {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, ctl_options,
      CMD_A_RUN " " CMD_A_CALL},
@@ -381,7 +400,7 @@ const struct command_line_row command_line_table[] = {
      cmd_probe_options, CMD_A_RUN "|" CMD_A_FILE},
     {"fit", "RUN ... -o FILE.json [options]",
      "fit a forecast from runs with measured probe accuracy", cmd_fit, cmd_fit_options, CMD_A_RUN},
-    {"pack", "images:DIR -o FILE [--size N]",
+    {"pack", "images:DIR -o FILE [options]",
      "decode and shrink a folder of images once, into a file to train from", cmd_pack,
      cmd_pack_options, NULL},
     {"export", "RUN|FILE [options]", "what a run recorded as a table or a figure", cmd_export,

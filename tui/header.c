@@ -45,8 +45,9 @@ static void draw_title(struct canvas *c, const struct scene *s)
         snprintf(part[0], sizeof *part, "%s", h->run.dataset.name);
         snprintf(part[1], sizeof *part, "%s\u00d7%d", h->run.model.arch, h->run.model.width);
         snprintf(part[2], sizeof *part, "%s", h->method);
-        snprintf(part[3], sizeof *part, "%s %d threads %s", h->run.device.name,
-                 h->run.device.threads, h->run.device.precision);
+        snprintf(part[3], sizeof *part, "%s %d thread%s %s", h->run.device.name,
+                 h->run.device.threads, h->run.device.threads == 1 ? "" : "s",
+                 h->run.device.precision);
     }
     snprintf(part[4], sizeof *part, "%s", s->v->name);
     for (int i = 0; i < 5; i++) {

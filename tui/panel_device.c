@@ -53,8 +53,8 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
     char line[6][400];
     if (!h->have_run)
         return;
-    snprintf(line[0], sizeof *line, "%s, %d threads, %s", h->run.device.name, h->run.device.threads,
-             h->run.device.precision);
+    snprintf(line[0], sizeof *line, "%s, %d thread%s, %s", h->run.device.name,
+             h->run.device.threads, h->run.device.threads == 1 ? "" : "s", h->run.device.precision);
     snprintf(line[1], sizeof *line, "%s", h->run.device.detail);
     snprintf(line[2], sizeof *line, "%s images, batch %s", format_count(h->run.dataset.n).s,
              format_count(h->batch).s);
