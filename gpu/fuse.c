@@ -1,15 +1,22 @@
-// What a device may work in one pass; see fuse.h.
+// What a device may work in one pass, and the walk over it; see fuse.h.
 #include "gpu/fuse.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+struct fusion { // by node
+    int *uses;  // how often its output is wanted
+    int *into;  // the node whose stage does this node's work, itself when not fused
+    int *until; // the last node whose stage takes this node's output
+};
 
 static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
 {
     return net->node[i].op == NODE_BN && f->uses[i] == 1;
 }
 
-int fusion_operand(const struct fusion *f, const struct net *net, const struct node *add)
+// Which operand of an add was fused into it: 0, 1, or -1 for none.
+static int operand(const struct fusion *f, const struct net *net, const struct node *add)
 {
     for (int k = 0; k < 2; k++)
         if (f->into[add->in[k]] != add->in[k] && net->node[add->in[k]].op == NODE_BN)
@@ -35,12 +42,12 @@ static void fuse(const struct net *net, struct fusion *f)
         const struct node *d = &net->node[i];
         f->into[i] = i;
         if (d->op == NODE_ADD && d->in[0] != d->in[1]) {
-            for (int k = 0; k < 2 && fusion_operand(f, net, d) < 0; k++)
+            for (int k = 0; k < 2 && operand(f, net, d) < 0; k++)
                 if (is_lone_bn(net, f, d->in[k]))
                     f->into[d->in[k]] = i;
         } else if (d->op == NODE_RELU && f->uses[d->in[0]] == 1) {
             const struct node *a = &net->node[d->in[0]];
-            if (a->op == NODE_BN || (a->op == NODE_ADD && fusion_operand(f, net, a) >= 0))
+            if (a->op == NODE_BN || (a->op == NODE_ADD && operand(f, net, a) >= 0))
                 f->into[d->in[0]] = i;
         }
     }
@@ -60,7 +67,7 @@ static void find_last_uses(const struct net *net, struct fusion *f)
     }
 }
 
-int fusion_new(struct fusion *f, const struct net *net, struct error *e)
+static int fusion_new(struct fusion *f, const struct net *net, struct error *e)
 {
     size_t n = (size_t)net->n;
     f->uses = calloc(n, sizeof *f->uses);
@@ -74,18 +81,57 @@ int fusion_new(struct fusion *f, const struct net *net, struct error *e)
     return 0;
 }
 
-void fusion_free(struct fusion *f)
+static void fusion_free(struct fusion *f)
 {
     free(f->uses);
     free(f->into);
     free(f->until);
-    memset(f, 0, sizeof *f);
 }
 
-int fusion_passes(const struct fusion *f, const struct net *net, int i)
+// A frozen node's output that only frozen nodes take.
+static int passes(const struct fusion *f, const struct net *net, int i)
 {
     return net->node[i].frozen && f->until[i] > i && net->node[f->until[i]].frozen &&
            i != net->projected;
+}
+
+// --- stages ---
+static struct fused stage_at(const struct fusion *f, const struct net *net, int i)
+{
+    const struct node *d = &net->node[i];
+    int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
+    if (relu)
+        d = &net->node[d->in[0]];
+    int k = d->op == NODE_ADD ? operand(f, net, d) : -1;
+    if (k < 0)
+        return (struct fused){d, d->in[0], d->in[1], relu};
+    const struct node *bn = &net->node[d->in[k]];
+    return (struct fused){bn, bn->in[0], d->in[1 - k], relu};
+}
+
+static int build_stage(const struct net *net, const struct fusion *f, int i,
+                       const struct fused_builder *b, void *context, struct error *e)
+{
+    struct fused s = stage_at(f, net, i);
+    if ((net->node[i].op != NODE_COSINE && b->tensor(context, i, passes(f, net, i), e) < 0) ||
+        b->stage(context, i, &s, e) < 0)
+        return -1;
+    for (int k = 0; k < i; k++)
+        if (f->into[k] == k && f->until[k] == i && passes(f, net, k))
+            b->forget(context, k);
+    return 0;
+}
+
+int fused_build(const struct net *net, const struct fused_builder *b, void *context,
+                struct error *e)
+{
+    struct fusion f;
+    int rc = fusion_new(&f, net, e);
+    for (int i = 0; i < net->n && rc == 0; i++)
+        if (f.into[i] == i)
+            rc = build_stage(net, &f, i, b, context, e);
+    fusion_free(&f);
+    return rc;
 }
 
 // The input is rows when it has one place only and no filter slides over it.

@@ -1,26 +1,27 @@
-// Which nodes of a network become one stage: BN+ReLU, BN+add, BN+add+ReLU, at the place of the last
-// of them; which tensors pass on and need no memory of their own; which are rows. Both devices
-// compile by it.
+// How a network becomes stages, for both devices: BN+ReLU, BN+add, BN+add+ReLU are one stage, at
+// the place of the last of them; which tensors pass on and need no memory of their own; which are
+// rows.
 #ifndef SSLTOP_GPU_FUSE_H
 #define SSLTOP_GPU_FUSE_H
 
 #include "gpu/net.h"
 
-struct fusion { // by node
-    int *uses;  // how often its output is wanted
-    int *into;  // the node whose stage does this node's work, itself when not fused
-    int *until; // the last node whose stage takes this node's output
+struct fused {               // a stage
+    const struct node *node; // what it is: the first of its nodes
+    int in, in2;             // the nodes whose outputs it takes, -1 for none; of a BN in2 is added
+    int relu;                // of a BN: a ReLU comes last
 };
 
-// Free it with fusion_free in any case.
-int fusion_new(struct fusion *f, const struct net *net, struct error *e);
-void fusion_free(struct fusion *f);
-
-// Which operand of an add was fused into it: 0, 1, or -1 for none.
-int fusion_operand(const struct fusion *f, const struct net *net, const struct node *add);
-
-// A frozen node's output that only frozen nodes take: nobody asks for it once they have run.
-int fusion_passes(const struct fusion *f, const struct net *net, int node);
+// What a device does at each stage, in order. `out` is the node whose output the stage gives.
+struct fused_builder {
+    // Make room for that output. lend: only frozen nodes take it, so that nobody asks for it once
+    // `forget` is called. Not called for a loss, which has no output.
+    int (*tensor)(void *context, int out, int lend, struct error *e);
+    int (*stage)(void *context, int out, const struct fused *s, struct error *e);
+    void (*forget)(void *context, int node);
+};
+int fused_build(const struct net *net, const struct fused_builder *b, void *context,
+                struct error *e);
 
 // Whether what this node gives are rows of numbers (c x 1 x 1): pooled features and what the heads
 // make of them.

@@ -46,7 +46,7 @@ static enum layout node_layout(const struct cpu_plan *p, const struct node *d)
 
 // Memory of a tensor for both views. What a frozen node gives is wanted until the next stages of
 // the same view have run and not in the backward pass: it is lent from the pool of gradients, one
-// buffer for both views, until build_stages gives it back.
+// buffer for both views, until `forget` gives it back.
 static int place(struct cpu_plan *p, struct tensor *t, int lend, struct error *e)
 {
     size_t size = dnnl_memory_desc_get_size(&t->md);
@@ -90,31 +90,28 @@ static struct tensor *tensor_new(struct cpu_plan *p, const struct node *d, int l
 }
 
 // --- stages ---
-// The stage at node i, whose output is wanted, from what was fused into it.
-static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i, struct error *e)
+struct build { // what the stages are made of
+    struct cpu_plan *plan;
+    const struct plan_options *options;
+};
+
+static struct stage *stage_new(struct cpu_plan *p, const struct fused *s, struct tensor *out,
+                               struct error *e)
 {
-    const struct node *d = &p->net.node[i];
-    struct tensor **in = p->tensor, *out = in[i];
-    int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
-    if (relu)
-        d = &p->net.node[d->in[0]];
-    if (d->op == NODE_ADD) {
-        int k = fusion_operand(f, &p->net, d);
-        if (k < 0)
-            return add_stage(p, d, in[d->in[0]], in[d->in[1]], out, e);
-        const struct node *bn = &p->net.node[d->in[k]];
-        return norm_stage(p, bn, in[bn->in[0]], in[d->in[1 - k]], relu, out, e);
-    }
-    struct tensor *a = d->in[0] >= 0 ? in[d->in[0]] : NULL;
+    const struct node *d = s->node;
+    struct tensor *a = s->in >= 0 ? p->tensor[s->in] : NULL,
+                  *b = s->in2 >= 0 ? p->tensor[s->in2] : NULL;
     switch (d->op) {
     case NODE_INPUT:
         return input_stage(p, out, e);
     case NODE_CONV:
         return conv_stage(p, d, a, out, e);
     case NODE_BN:
-        return norm_stage(p, d, a, NULL, relu, out, e);
+        return norm_stage(p, d, a, b, s->relu, out, e);
     case NODE_RELU:
         return relu_stage(p, d, a, out, e);
+    case NODE_ADD:
+        return add_stage(p, d, a, b, out, e);
     case NODE_MAXPOOL:
         return maxpool_stage(p, d, a, out, e);
     case NODE_GAP:
@@ -122,47 +119,48 @@ static struct stage *stage_at(struct cpu_plan *p, const struct fusion *f, int i,
     case NODE_LINEAR:
         return linear_stage(p, d, a, out, e);
     case NODE_COSINE:
-        return loss_stage(p, d, a, in[d->in[1]], e);
-    case NODE_ADD: // above
-        break;
+        return loss_stage(p, d, a, b, e);
     }
     error_set(e, "a node of kind %d is not known to the CPU device", (int)d->op);
     return NULL;
 }
 
-static int build_stage(struct cpu_plan *p, const struct plan_options *o, const struct fusion *f,
-                       int i, struct error *e)
+static int build_tensor(void *context, int i, int lend, struct error *e)
 {
-    const struct node *d = &p->net.node[i];
-    int lend = fusion_passes(f, &p->net, i);
-    if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
+    struct build *b = context;
+    struct cpu_plan *p = b->plan;
+    if (!(p->tensor[i] = tensor_new(p, &p->net.node[i], lend, e)))
         return -1;
     if (i == 0)
-        p->tensor[0]->wants_grad = o->input_gradient;
-    struct stage *s = stage_at(p, f, i, e);
-    if (!s)
-        return -1;
-    p->stage[p->n_stage++] = s;
-    for (int k = 0; k < i; k++)
-        if (p->tensor[k] && p->tensor[k]->lent && f->until[k] == i)
-            cpu_grad_release(p->tensor[k]->lent);
+        p->tensor[0]->wants_grad = b->options->input_gradient;
     return 0;
+}
+
+static int build_stage(void *context, int i, const struct fused *s, struct error *e)
+{
+    struct cpu_plan *p = ((struct build *)context)->plan;
+    struct stage *made = stage_new(p, s, p->tensor[i], e);
+    if (!made)
+        return -1;
+    p->stage[p->n_stage++] = made;
+    return 0;
+}
+
+static void forget(void *context, int i)
+{
+    cpu_grad_release(((struct build *)context)->plan->tensor[i]->lent);
 }
 
 static int build_stages(struct cpu_plan *p, const struct plan_options *o, struct error *e)
 {
+    static const struct fused_builder builder = {build_tensor, build_stage, forget};
+    struct build b = {p, o};
     size_t n = (size_t)p->net.n;
-    struct fusion f;
-    int rc = fusion_new(&f, &p->net, e);
     p->tensor = cpu_heap(p, n * sizeof *p->tensor, e);
     p->stage = cpu_heap(p, n * sizeof *p->stage, e);
-    if (!p->tensor || !p->stage)
-        rc = -1;
-    for (int i = 0; i < p->net.n && rc == 0; i++)
-        if (f.into[i] == i)
-            rc = build_stage(p, o, &f, i, e);
-    fusion_free(&f);
-    return rc < 0 ? -1 : params_check(p, e);
+    if (!p->tensor || !p->stage || fused_build(&p->net, &builder, &b, e) < 0)
+        return -1;
+    return params_check(p, e);
 }
 
 // --- lists ---

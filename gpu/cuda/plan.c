@@ -106,22 +106,19 @@ struct grad *cuda_grad_of(struct cuda_plan *p, struct stage *s, struct op_list *
 }
 
 // --- stages ---
-// The stage at node i from what was fused into it.
-static struct stage *stage_at(struct cuda_plan *p, const struct fusion *f, int i, struct error *e)
+struct build { // what the stages are made of
+    struct cuda_plan *plan;
+    const struct plan_options *options;
+};
+
+static struct stage *stage_new(struct cuda_plan *p, const struct fused *s, struct tensor *out,
+                               struct error *e)
 {
-    const struct node *d = &p->net.node[i];
-    struct tensor **t = p->tensor, *out = t[i];
-    int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
-    if (relu)
-        d = &p->net.node[d->in[0]];
-    int k = d->op == NODE_ADD ? fusion_operand(f, &p->net, d) : -1;
-    if (k >= 0) {
-        const struct node *bn = &p->net.node[d->in[k]];
-        return cuda_norm_stage(p, bn, t[bn->in[0]], t[d->in[1 - k]], relu, out, e);
-    }
-    struct tensor *a = d->in[0] >= 0 ? t[d->in[0]] : NULL, *b = d->in[1] >= 0 ? t[d->in[1]] : NULL;
+    const struct node *d = s->node;
+    struct tensor *a = s->in >= 0 ? p->tensor[s->in] : NULL,
+                  *b = s->in2 >= 0 ? p->tensor[s->in2] : NULL;
     if (d->op == NODE_BN)
-        return cuda_norm_stage(p, d, a, NULL, relu, out, e);
+        return cuda_norm_stage(p, d, a, b, s->relu, out, e);
     if (d->op == NODE_CONV)
         return cuda_conv_stage(p, d, a, out, e);
     if (d->op == NODE_LINEAR)
@@ -134,7 +131,7 @@ static struct stage *stage_at(struct cuda_plan *p, const struct fusion *f, int i
 }
 
 // What a frozen node gives is wanted until the next stages have run and not in the backward pass:
-// it is lent from the pool of gradients until build_stage gives it back.
+// it is lent from the pool of gradients until `forget` gives it back.
 static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, int lend,
                                  struct error *e)
 {
@@ -164,41 +161,44 @@ static struct tensor *tensor_new(struct cuda_plan *p, const struct node *d, int 
     return t->data ? t : NULL;
 }
 
-static int build_stage(struct cuda_plan *p, const struct plan_options *o, const struct fusion *f,
-                       int i, struct error *e)
+static int build_tensor(void *context, int i, int lend, struct error *e)
 {
-    const struct node *d = &p->net.node[i];
-    int lend = fusion_passes(f, &p->net, i);
-    if (d->op != NODE_COSINE && !(p->tensor[i] = tensor_new(p, d, lend, e)))
+    struct build *b = context;
+    struct cuda_plan *p = b->plan;
+    if (!(p->tensor[i] = tensor_new(p, &p->net.node[i], lend, e)))
         return -1;
     if (i == 0)
-        p->tensor[0]->wants_grad = o->input_gradient;
-    struct stage *s = stage_at(p, f, i, e);
-    if (!s)
-        return -1;
-    p->stage[p->n_stage++] = s;
-    for (int k = 0; k < i; k++)
-        if (p->tensor[k] && p->tensor[k]->lent && f->until[k] == i)
-            cuda_grad_release(p->tensor[k]->lent);
+        p->tensor[0]->wants_grad = b->options->input_gradient;
     return 0;
+}
+
+static int build_stage(void *context, int i, const struct fused *s, struct error *e)
+{
+    struct cuda_plan *p = ((struct build *)context)->plan;
+    struct stage *made = stage_new(p, s, p->tensor[i], e);
+    if (!made)
+        return -1;
+    p->stage[p->n_stage++] = made;
+    return 0;
+}
+
+static void forget(void *context, int i)
+{
+    cuda_grad_release(((struct build *)context)->plan->tensor[i]->lent);
 }
 
 static int build_stages(struct cuda_plan *p, const struct plan_options *o, struct error *e)
 {
+    static const struct fused_builder builder = {build_tensor, build_stage, forget};
+    struct build b = {p, o};
     size_t n = (size_t)p->net.n;
-    struct fusion f;
-    int rc = fusion_new(&f, &p->net, e);
-    p->tensor = rc < 0 ? NULL : cuda_heap(p, n * sizeof *p->tensor, e);
+    p->tensor = cuda_heap(p, n * sizeof *p->tensor, e);
     p->stage = p->tensor ? cuda_heap(p, n * sizeof *p->stage, e) : NULL;
-    if (!p->stage)
-        rc = -1;
-    for (int i = 0; i < p->net.n && rc == 0; i++)
-        if (f.into[i] == i)
-            rc = build_stage(p, o, &f, i, e);
-    fusion_free(&f);
-    if (rc == 0 && p->net.features >= 0)
+    if (!p->stage || fused_build(&p->net, &builder, &b, e) < 0)
+        return -1;
+    if (p->net.features >= 0)
         p->features = p->tensor[p->net.features]->data;
-    return rc;
+    return 0;
 }
 
 static int build_lists(struct cuda_plan *p, struct error *e)
