@@ -63,8 +63,9 @@ Test(cuda, remembers_what_was_clocked)
     algorithms_of(p, word, notice);
     cr_expect_str_eq(notice, "");
     cr_expect(strspn(word, "d") == strlen(word), "not obeyed: %s", word);
-    // but no engine that rounds f32 is taken, nor one that there is not: the clock is asked again,
-    for (const char *wrong = "bZ"; *wrong; wrong++) {
+    // but no engine that rounds f32 (b) is taken, none that sums in any order (a), none that cannot
+    // (e), and none that there is not: the clock is asked again,
+    for (const char *wrong = "baeZ"; *wrong; wrong++) {
         in_file(path, text, sizeof text, 0);
         change_letters(text, *wrong == 'b' ? 'd' : 'c', *wrong);
         in_file(path, text, 0, 1);

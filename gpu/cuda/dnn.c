@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if CUDNN_VERSION < 90800
+#error                                                                                             \
+    "ssltop's CUDA device needs cuDNN 9.8 or later (make CUDNN=/path names one, CUDA=no leaves it out)"
+#endif
+
 typedef cudnnBackendDescriptor_t descriptor;
 
 enum {
@@ -230,8 +235,9 @@ static void propose(struct dnn *d, descriptor graph, cudnnBackendHeurMode_t mode
     destroy(&heuristics);
 }
 
-// f32 means f32: no engine that rounds its inputs for the tensor cores.
-static int keeps_f32(descriptor config)
+// Whether an engine may be taken: it gives the same bits every time (a run can be repeated), and
+// f32 means f32, so that it does not round its inputs for the tensor cores.
+static int suits(descriptor config, int bf16)
 {
     descriptor engine = NULL;
     cudnnBackendNumericalNote_t note[NOTES];
@@ -245,8 +251,9 @@ static int keeps_f32(descriptor config)
                                  CUDNN_TYPE_NUMERICAL_NOTE, NOTES, &n,
                                  note) != CUDNN_STATUS_SUCCESS;
     for (int64_t i = 0; i < n && i < NOTES; i++)
-        rc |= note[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
-              note[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
+        rc |= note[i] == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC ||
+              (!bf16 && (note[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE ||
+                         note[i] == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS));
     destroy(&engine);
     return !rc;
 }
@@ -285,7 +292,7 @@ static int choose(struct dnn *d, struct dnn_plan *p, descriptor *config, int n, 
     int best = -1, tried = 0, last = -1;
     double least = 0;
     for (int i = 0; i < n && tried < CANDIDATES; i++) {
-        if ((!bf16 && !keeps_f32(config[i])) || adopt(d, p, config[i], NULL) < 0)
+        if (!suits(config[i], bf16) || adopt(d, p, config[i], NULL) < 0)
             continue;
         tried++;
         last = i;
@@ -324,8 +331,10 @@ int dnn_plan_new(struct dnn *d, const struct dnn_shape *s, enum dnn_pass pass, c
             best = choose(d, p, config, n, s->bf16, time, context, e);
         else if (!at || at - letters >= n)
             error_set(e, "the recorded algorithms name a plan that this cuDNN does not propose");
-        else if (!s->bf16 && !keeps_f32(config[at - letters]))
-            error_set(e, "the recorded algorithms name a plan that rounds f32");
+        else if (!suits(config[at - letters], s->bf16))
+            error_set(e,
+                      "the recorded algorithms name a plan that rounds f32, or whose sums differ "
+                      "from run to run");
         else if (adopt(d, p, config[at - letters], e) == 0)
             best = (int)(at - letters);
     }

@@ -1,7 +1,7 @@
-// cuDNN's backend API as far as the CUDA device calls it: descriptors as bags of attributes, three
-// engines (one cannot, one rounds f32 as the tensor cores do, one is exact), convolutions by
-// im2col. Checks what the real one checks: shapes, types, what must be finalized, unique names,
-// workspace.
+// cuDNN's backend API as far as the CUDA device calls it: descriptors as bags of attributes, four
+// engines (one cannot, one sums in any order, one rounds f32 as the tensor cores do, one is exact),
+// convolutions by im2col. Checks what the real one checks: shapes, types, what must be finalized,
+// unique names, workspace.
 #include <cblas.h>
 #include <cuda_bf16.h>
 #include <cudnn.h>
@@ -11,7 +11,7 @@
 #include <map>
 #include <vector>
 
-enum { ENGINE_CANNOT, ENGINE_TENSOR_CORE, ENGINE_EXACT };
+enum { ENGINE_CANNOT, ENGINE_ANY_ORDER, ENGINE_TENSOR_CORE, ENGINE_EXACT };
 struct cudnnContext {
     cudaStream_t stream;
 };
@@ -28,7 +28,7 @@ static bag *bag_of(void *d)
 
 #define DNN_ENTRY                                                                                  \
     emu_entry entry;                                                                               \
-    if (entry.fails())                                                                             \
+    if (entry.fails(__func__))                                                                     \
     return CUDNN_STATUS_EXECUTION_FAILED
 
 static size_t size_of(cudnnBackendAttributeType_t t)
@@ -265,11 +265,11 @@ static void put(bag *b, int name, const void *v, size_t n)
 // Fill configs with what the heuristics propose.
 static void propose(const bag *h, int64_t room, int64_t *n, void **config)
 {
-    static const int64_t best[] = {ENGINE_CANNOT, ENGINE_TENSOR_CORE, ENGINE_EXACT},
-                         fallback[] = {ENGINE_EXACT};
+    static const int64_t best[] = {ENGINE_ANY_ORDER, ENGINE_TENSOR_CORE, ENGINE_EXACT},
+                         fallback[] = {ENGINE_EXACT, ENGINE_CANNOT};
     bool a = at<cudnnBackendHeurMode_t>(h, CUDNN_ATTR_ENGINEHEUR_MODE) == CUDNN_HEUR_MODE_A;
     void *graph = at<void *>(h, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-    int64_t have = a ? 3 : 1;
+    int64_t have = a ? 3 : 2;
     *n = room < have ? room : have;
     for (int64_t i = 0; i < *n; i++) {
         put(bag_of(config[i]), CUDNN_ATTR_ENGINE_GLOBAL_INDEX, a ? &best[i] : &fallback[i], 8);
@@ -360,9 +360,12 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const d,
         put(bag_of(*(void **)out), CUDNN_ATTR_ENGINE_GLOBAL_INDEX, &index, 8);
         *n = 1;
     } else if (name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE) {
-        *n = at<int64_t>(b, CUDNN_ATTR_ENGINE_GLOBAL_INDEX) == ENGINE_TENSOR_CORE;
+        int64_t index = at<int64_t>(b, CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
+        *n = index == ENGINE_TENSOR_CORE || index == ENGINE_ANY_ORDER;
         if (*n)
-            *(cudnnBackendNumericalNote_t *)out = CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+            *(cudnnBackendNumericalNote_t *)out = index == ENGINE_TENSOR_CORE
+                                                      ? CUDNN_NUMERICAL_NOTE_TENSOR_CORE
+                                                      : CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC;
     } else if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE) {
         const bag *config = child(b, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
         task t;
