@@ -28,12 +28,13 @@ const struct dataset_kind dataset_table[] = {
     {"images", "DIR", "train/ and val/ or test/ with a folder per class: JPEG and PNG of any size",
      images_open},
     {"pack", "FILE", "what the command pack made of images:DIR", pack_open},
-    {"synthetic", "[N]", "drawn from the seed: N training images (8192), N/8 for the test",
+    {"synthetic", "[N[:SIDE]]",
+     "drawn from the seed: N training images (8192), N/8 for the test; with SIDE in colour",
      synthetic_open},
     {NULL, NULL, NULL, NULL},
 };
 
-// "fashion-mnist, idx:DIR, synthetic[:N]"
+// "fashion-mnist, idx:DIR, synthetic[:N[:SIDE]]"
 static void list_names(char *text, size_t size)
 {
     size_t at = 0;

@@ -9,8 +9,8 @@
 #include "metrics/error.h"
 
 // `argument`: number of training images (8 .. 4194304), NULL for 8192; an eighth as many test
-// images. 1 x 28 x 28, ten classes of about equal size. A pure function of (argument, seed); image
-// i is the same for every N.
+// images. 1 x 28 x 28, or 3 x SIDE x SIDE where it goes on with ":SIDE"; ten classes of about equal
+// size. A pure function of (argument, seed); image i is the same for every N.
 int synthetic_open(const char *argument, uint64_t seed, struct dataset *out, struct error *e);
 
 #endif

@@ -26,6 +26,10 @@ Test(dataset, specs_that_cannot_be)
         {"synthetic:100x", "expected a number"},
         {"synthetic:99999999999999999999", "expected a number"},
         {"synthetic:4194305", "expected a number"},
+        {"synthetic:64:", "expected a side from 8"},
+        {"synthetic:64:7", "expected a side from 8"},
+        {"synthetic:64:32:3", "expected a side from 8"},
+        {"synthetic:4194304:224", "from 8 to 21845 of that side"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct dataset d;
@@ -93,6 +97,25 @@ Test(dataset, synthetic_is_a_function_of_its_seed)
     cr_assert_eq(dataset_open("synthetic", 1, &a, &e), 0, "%s", e.text);
     cr_expect(a.split[SPLIT_TRAIN].n == 8192 && a.split[SPLIT_TEST].n == 1024);
     dataset_close(&a);
+}
+
+// In colour and of any side: other numbers where two images have the same glyph, and the same
+// again.
+Test(dataset, synthetic_in_colour)
+{
+    struct dataset a, b;
+    struct error e = {""};
+    cr_assert_eq(dataset_open("synthetic:64:37", 5, &a, &e), 0, "%s", e.text);
+    cr_assert_eq(dataset_open("synthetic:64:37", 5, &b, &e), 0, "%s", e.text);
+    cr_expect(a.channels == 3 && a.height == 37 && a.width == 37 && a.classes == 10);
+    cr_assert(a.split[SPLIT_TRAIN].n == 64 && a.split[SPLIT_TEST].n == 8);
+    cr_expect_eq(memcmp(a.split[0].images, b.split[0].images, 64 * 3 * 37 * 37), 0);
+    for (int c = 0; c < 3; c++)
+        cr_expect(a.mean[c] > 0.1f && a.mean[c] < 0.6f && a.std[c] > 0.1f && a.std[c] < 0.5f);
+    const uint8_t *first = dataset_image(&a, SPLIT_TRAIN, 0);
+    cr_expect_neq(memcmp(first, first + 37 * 37, 37 * 37), 0);
+    dataset_close(&a);
+    dataset_close(&b);
 }
 
 // Ten classes of about equal size that the nearest training image tells apart far above chance, but

@@ -50,7 +50,7 @@ static int check_name(const char *value, struct error *e)
 const struct option_row option_table[] = {
     {TEXT("data", OPTION_CONFIG, data, "data"), .argument = "SET", .fallback = "fashion-mnist",
      .doc = "The data set: fashion-mnist, idx:DIR, cifar10:DIR, cifar100:DIR, stl10:DIR, images:DIR, pack:FILE or "
-            "synthetic[:N]. The manual says more of each."},
+            "synthetic[:N[:SIDE]]. The manual says more of each."},
     {TEXT("subset", OPTION_CONFIG, subset, "data"), .argument = "PART", .fallback = "", .check = check_subset,
      .doc = "Train on the first images of the arrival order only: a percentage (20%) or a number of images."},
     {INT("image-size", OPTION_CONFIG, image_size, "data"), AUTO, RANGE(8, 1024),
