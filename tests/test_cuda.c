@@ -192,6 +192,40 @@ Test(cuda, algorithms_are_obeyed)
     snprintf(algorithms, sizeof algorithms, "%s", plan_algorithms(r.plan));
     struct plan_options o = {.batch = BATCH, .algorithms = algorithms};
     struct plan *again;
+// A set of larger images after one of small ones, both with the host.
+Test(cuda, images_of_several_sizes_that_stay_with_the_host)
+{
+    const struct emu_control *c = played_open("check");
+    enum { LARGE = 2 * SIDE };
+    struct played r;
+    struct images *large[2];
+    float h[2][2 * 8];
+    int64_t index[2] = {1, 0};
+    uint8_t *small = played_pixels(3), *p = played_need(2 * 3 * LARGE * LARGE, 1);
+    for (int i = 0; i < 2 * 3 * LARGE * LARGE; i++)
+        p[i] = (uint8_t)(i * 37 % 251);
+    cr_assert(played_start(&r, "cuda", 3, small, PRECISION_F32) == 0, "%s", r.e.text);
+    images_free(r.images);
+    for (int resident = 1; resident >= 0; resident--) {
+        c->memory(resident ? 0 : 1);
+        cr_assert(images_new(r.device, p, 2, 3, LARGE, LARGE, played_mean, played_deviation,
+                             &large[resident], &r.e) == 0);
+    }
+    cr_assert(images_new(r.device, small, IMAGES, 3, SIDE, SIDE, played_mean, played_deviation,
+                         &r.images, &r.e) == 0);
+    c->memory(0);
+    cr_assert(plan_evaluate(r.plan, r.images, index, 2, h[0], &r.e) == 0, "%s", r.e.text);
+    for (int i = 0; i < 2; i++)
+        cr_assert(plan_evaluate(r.plan, large[i], index, 2, h[i], &r.e) == 0, "%s", r.e.text);
+    cr_expect(played_apart(h[0], h[1], 2 * 8) == 0, "%.2e apart", played_apart(h[0], h[1], 2 * 8));
+    images_free(large[0]);
+    images_free(large[1]);
+    played_finish(&r);
+    free(small);
+    free(p);
+    cr_expect(c->live() == 0, "%ld objects are left", c->live());
+}
+
     cr_assert(device_compile(r.device, &r.net, &o, &again, &r.e) == 0, "%s", r.e.text);
     cr_expect_str_eq(plan_algorithms(again), algorithms);
     plan_free(again);

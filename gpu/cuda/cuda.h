@@ -92,6 +92,7 @@ struct slot { // of a queued batch
     int64_t *index, *index_card;
     struct augment_view *view, *view_card; // [VIEWS][batch]
     uint8_t *pixels, *pixels_card;         // of images that are not resident
+    size_t pixels_size;                    // bytes of either
     void *out;
     cudaEvent_t uploaded, ready, consumed;
     int was_uploaded, was_consumed;

@@ -27,7 +27,12 @@ static int make_resident(struct cuda_images *s, size_t size, struct error *e)
     }
     if (cuda_ok(rc, "images", e) < 0)
         return -1;
-    if (cuda_ok(cudaMemcpy(card, s->pixels, size, cudaMemcpyHostToDevice), "images", e) < 0) {
+    // On the stream that reads them: a plain cudaMemcpy returns when all has left the host, not
+    // when all has arrived, and streams such as ours do not wait for it.
+    cudaStream_t feed = s->device->feed;
+    if (cuda_ok(cudaMemcpyAsync(card, s->pixels, size, cudaMemcpyHostToDevice, feed), "images", e) <
+            0 ||
+        cuda_ok(cudaStreamSynchronize(feed), "images", e) < 0) {
         cudaFree(card);
         return -1;
     }
@@ -131,14 +136,19 @@ static int suits(const struct cuda_plan *p, const struct cuda_images *s, const i
     return 0;
 }
 
-// Pinned memory for the images of a batch; made once, for the first set that is not resident.
+// Pinned memory for the images of a batch; made for the first set that is not resident, and anew
+// for one of larger images (what was goes with the plan).
 static int room_for_pixels(struct cuda_plan *p, struct slot *s, size_t size, struct error *e)
 {
-    if (s->pixels)
+    if (size <= s->pixels_size)
         return 0;
+    s->pixels_size = 0;
     s->pixels = cuda_pinned(p, size, e);
     s->pixels_card = s->pixels ? cuda_take(p, size, e) : NULL;
-    return s->pixels_card ? 0 : -1;
+    if (!s->pixels_card)
+        return -1;
+    s->pixels_size = size;
+    return 0;
 }
 
 static int send(void *card, const void *pinned, size_t size, cudaStream_t stream, struct error *e)

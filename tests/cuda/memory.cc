@@ -159,11 +159,6 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind
     ENTRY;
     return copy(to, from, n, kind, s);
 }
-cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind kind)
-{
-    ENTRY;
-    return copy(to, from, n, kind, NULL);
-}
 cudaError_t cudaMemsetAsync(void *p, int v, size_t n, cudaStream_t s)
 {
     ENTRY;
