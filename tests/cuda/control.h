@@ -8,20 +8,25 @@
 extern "C" {
 #endif
 
+#define EMU_WHILE_RECORDING "recording: "
 struct emu_control {
     // 0: blocks and threads in order; else shuffled, differently for each seed.
     void (*seed)(unsigned seed);
     // 1: queued work runs only when something waits for it, in the order that events ask for.
     void (*lazy)(int on);
     // The n-th call of this thread from now on (`others`: of any other thread) fails; 0: none.
-    // fail_hit: whether it has.
+    // fail_hit: whether it has. calls: how many of those that can fail there were since.
+    // failed_call: its name, after EMU_WHILE_RECORDING where its thread recorded a graph.
     void (*fail)(int n, int others);
     int (*fail_hit)(void);
+    int (*calls)(void);
+    const char *(*failed_call)(void);
     // Objects alive: memory of card and host, streams, events, graphs, handles, descriptors.
     long (*live)(void);
     // What cudaGetDeviceCount returns, and the driver's version; 0, 13000: a usable card. And its
     // compute capability.
     void (*driver)(int code, int version, int major);
+    void (*cards)(int n); // so many, all alike
     // The card has only this many bytes free; 0: plenty.
     void (*memory)(unsigned long bytes);
     // How often a recorded graph was launched, and kernels that ran.

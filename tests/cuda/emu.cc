@@ -13,7 +13,8 @@
 // --- one caller at a time ---
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static int depth; // of entries: only the outermost counts as a call
-static int fail_in, fail_others, failed;
+static int fail_in, fail_others, failed, counted;
+static char failed_name[80];
 static pthread_t fail_thread;
 static __thread cudaError_t last;
 static long alive;
@@ -30,12 +31,17 @@ emu_entry::~emu_entry()
     pthread_mutex_unlock(&lock);
 }
 
-bool emu_entry::fails(void)
+bool emu_entry::fails(const char *name)
 {
     bool mine = pthread_equal(pthread_self(), fail_thread);
-    if (depth > 1 || !fail_in || mine == (fail_others != 0) || --fail_in)
+    if (depth > 1 || mine == (fail_others != 0))
+        return false;
+    counted++;
+    if (!fail_in || --fail_in)
         return false;
     failed = 1;
+    snprintf(failed_name, sizeof failed_name, "%s%s", emu_records() ? EMU_WHILE_RECORDING : "",
+             name);
     return true;
 }
 
@@ -64,7 +70,7 @@ void emu_count(long by)
 }
 
 // --- what a test says ---
-static int count_code, version = 13000, major = 9;
+static int count_code, version = 13000, major = 9, here = 1;
 
 static void set_seed(unsigned seed)
 {
@@ -82,12 +88,23 @@ static void fail(int n, int others)
     fail_in = n;
     fail_others = others;
     fail_thread = pthread_self();
-    failed = 0;
+    failed = counted = 0;
+    failed_name[0] = '\0';
 }
 
 static int fail_hit(void)
 {
     return failed;
+}
+
+static int calls(void)
+{
+    return counted;
+}
+
+static const char *failed_call(void)
+{
+    return failed_name;
 }
 
 static long live(void)
@@ -100,6 +117,11 @@ static void driver(int code, int knows, int generation)
     count_code = code;
     version = knows;
     major = generation;
+}
+
+static void cards(int n)
+{
+    here = n;
 }
 
 static void memory(unsigned long bytes)
@@ -124,8 +146,9 @@ static long cudnn(void)
 
 extern "C" __attribute__((visibility("default"))) const struct emu_control *emu_control(void)
 {
-    static const struct emu_control control = {set_seed, set_lazy, fail,   fail_hit, live,
-                                               driver,   memory,   graphs, kernels,  cudnn};
+    static const struct emu_control control = {set_seed,    set_lazy, fail,   fail_hit, calls,
+                                               failed_call, live,     driver, cards,    memory,
+                                               graphs,      kernels,  cudnn};
     return &control;
 }
 
@@ -134,7 +157,7 @@ extern "C" {
 cudaError_t cudaGetDeviceCount(int *n)
 {
     ENTRY;
-    *n = count_code ? 0 : 1;
+    *n = count_code ? 0 : here;
     return emu_error((cudaError_t)count_code);
 }
 cudaError_t cudaDriverGetVersion(int *v)
@@ -152,7 +175,7 @@ cudaError_t cudaRuntimeGetVersion(int *v)
 cudaError_t cudaSetDevice(int n)
 {
     ENTRY;
-    return n ? emu_error(cudaErrorInvalidDevice) : cudaSuccess;
+    return n < 0 || n >= here ? emu_error(cudaErrorInvalidDevice) : cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
 {

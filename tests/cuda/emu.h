@@ -15,14 +15,14 @@ void emu_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 struct emu_entry {
     emu_entry();
     ~emu_entry();
-    bool fails(void); // whether this call is the one
+    bool fails(const char *name); // whether this call is the one
 };
 // The beginning of every entry of the runtime.
 #define ENTRY                                                                                      \
     emu_entry entry;                                                                               \
     if (emu_inside)                                                                                \
         emu_fault("%s is called by a kernel", __func__);                                           \
-    if (entry.fails())                                                                             \
+    if (entry.fails(__func__))                                                                     \
     return emu_error(cudaErrorUnknown)
 cudaError_t emu_error(cudaError_t e); // remembers it as the last one
 
@@ -35,6 +35,7 @@ bool emu_on_card(const void *p);
 void emu_count(long by); // objects alive
 void emu_sync(cudaStream_t s);
 void emu_sync_all(void);
+bool emu_records(void);                 // this thread, on any stream
 cudaError_t emu_forbid_recording(void); // this thread must not be recording; else that is spoilt
 
 // What a test has set (control.h), and what it may ask.

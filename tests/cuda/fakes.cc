@@ -22,11 +22,11 @@ struct cusolverDnParams {
 
 #define BLAS_ENTRY                                                                                 \
     emu_entry entry;                                                                               \
-    if (entry.fails())                                                                             \
+    if (entry.fails(__func__))                                                                     \
     return CUBLAS_STATUS_EXECUTION_FAILED
 #define SOLVER_ENTRY                                                                               \
     emu_entry entry;                                                                               \
-    if (entry.fails())                                                                             \
+    if (entry.fails(__func__))                                                                     \
     return CUSOLVER_STATUS_EXECUTION_FAILED
 
 // A column-major matrix of the card; as the tensor cores see it where asked.

@@ -112,22 +112,33 @@ void emu_sync_all(void)
         drain(s);
 }
 
+static CUstream_st *recorded_here(void)
+{
+    for (CUstream_st *s : streams)
+        if (s->recording && pthread_equal(s->recorder, pthread_self()))
+            return s;
+    return NULL;
+}
+
+bool emu_records(void)
+{
+    return recorded_here() != NULL;
+}
+
 // Calls that a recording thread must not make spoil what it records.
 cudaError_t emu_forbid_recording(void)
 {
-    for (CUstream_st *s : streams)
-        if (s->recording && pthread_equal(s->recorder, pthread_self())) {
-            s->spoilt = true;
-            return cudaErrorStreamCaptureUnsupported;
-        }
-    return cudaSuccess;
+    CUstream_st *s = recorded_here();
+    if (s)
+        s->spoilt = true;
+    return s ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
 void emu_launch(const char *name, dim3 grid, dim3 block, cudaStream_t s, emu_work work)
 {
     emu_entry entry;
     uint64_t threads = (uint64_t)block.x * block.y * block.z;
-    if (entry.fails()) {
+    if (entry.fails("kernel")) {
         emu_error(cudaErrorLaunchFailure);
         return;
     }
@@ -244,7 +255,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t g)
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g)
 {
     emu_entry entry;
-    bool fails = entry.fails();
+    bool fails = entry.fails(__func__);
     *g = NULL;
     if (!s->recording)
         return emu_error(cudaErrorIllegalState);
