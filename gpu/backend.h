@@ -7,10 +7,11 @@
 
 // Raise it with every change of the structs here or in device.h and net.h: a backend that was built
 // for other structs is refused when it is loaded.
-#define BACKEND_ABI 4u
+#define BACKEND_ABI 5u
 
 struct backend {
-    const char *kind; // what --device says before the colon
+    const char *kind;              // what --device says before the colon
+    int (*count)(struct error *e); // how many there are; NULL: one
     int (*open)(const char *argument, int threads, struct device **out, struct error *e);
     void (*close)(struct device *d);
     int (*spectrum)(struct device *d, const struct moments *m, double *sigma, double *n,

@@ -83,6 +83,14 @@ static int open_auto(int threads, struct device **out, struct error *e)
     return 0;
 }
 
+int device_count(const char *kind, struct error *e)
+{
+    const struct backend *b = strcmp(kind, "cuda") == 0 ? backend_cuda(e) : &cpu_backend;
+    if (!b)
+        return -1;
+    return b->count ? b->count(e) : 1;
+}
+
 int device_open(const char *spec, int threads, struct device **out, struct error *e)
 {
     *out = NULL;

@@ -52,6 +52,9 @@ void device_prepare(char **argv);
 // it). The error says why it cannot be.
 int device_open(const char *spec, int threads, struct device **out, struct error *e);
 void device_close(struct device *d);
+// How many devices of this kind ("cpu", "cuda") there are: KIND:0 and so on. -1 where it cannot be
+// used, and why.
+int device_count(const char *kind, struct error *e);
 const struct device_info *device_info(const struct device *d);
 int device_default_threads(void);
 // Bytes of a card's memory that are held outside plans: images, workspaces.

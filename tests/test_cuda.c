@@ -9,6 +9,7 @@
 
 #include "tests/played.h"
 
+#include "train/devices.h"
 static void same_output(struct played *a, struct played *b, int node, double bound,
                         const char *what)
 {
@@ -345,6 +346,32 @@ Test(cuda, refuses_a_library_that_is_none)
     cr_assert(setenv("SSLTOP_CUDA", "libm.so.6", 1) == 0);
     cr_expect(device_open("cuda", 1, &d, &e) < 0);
     cr_expect(strstr(e.text, "another version"), "%s", e.text);
+// Every card has its line, under the name that --device takes.
+Test(cuda, lists_every_card)
+{
+    const struct emu_control *c = played_open("plain");
+    static const char *const names[] = {"cuda  ", "cuda:0", "cuda:1", "cuda:2"};
+    for (int cards = 1; cards <= 3; cards += 2) {
+        char *text = NULL;
+        size_t size;
+        struct error e = {""};
+        FILE *f = open_memstream(&text, &size);
+        cr_assert(f);
+        c->cards(cards);
+        cr_assert(devices_print(f, 0, &e) == 0, "%s", e.text);
+        cr_assert(fclose(f) == 0);
+        for (int i = 0; i < 4; i++)
+            cr_expect((strstr(text, names[i]) != NULL) == (cards == 1 ? i == 0 : i > 0), "%s: %s",
+                      names[i], text);
+        free(text);
+    }
+    c->cards(0);
+    struct device *d;
+    struct error e = {""};
+    cr_expect(device_open("cuda", 1, &d, &e) < 0);
+    cr_expect(strstr(e.text, "no GPU"), "says: %s", e.text);
+}
+
     cr_expect(device_open("auto", 1, &d, &e) == 0, "%s", e.text);
     cr_expect_str_eq(device_info(d)->kind, "cpu");
     device_close(d);

@@ -44,12 +44,18 @@ static int explain(cudaError_t s, struct error *e)
     return error_set(e, "the NVIDIA driver cannot be used: %s", cudaGetErrorString(s));
 }
 
+static int cuda_count(struct error *e)
+{
+    int count = 0;
+    cudaError_t s = cudaGetDeviceCount(&count);
+    return s == cudaSuccess ? count : explain(s, e);
+}
+
 static int card_number(const char *argument, int *out, struct error *e)
 {
-    int count = 0, index = 0;
-    cudaError_t s = cudaGetDeviceCount(&count);
-    if (s != cudaSuccess)
-        return explain(s, e);
+    int count = cuda_count(e), index = 0;
+    if (count < 0)
+        return -1;
     char *end = (char *)argument;
     if (argument[0])
         index = (int)strtol(argument, &end, 10);
@@ -163,6 +169,7 @@ static int cuda_spectrum(struct device *device, const struct moments *m, double 
 
 const struct backend cuda_backend = {
     .kind = "cuda",
+    .count = cuda_count,
     .open = cuda_open,
     .close = cuda_close,
     .spectrum = cuda_spectrum,
