@@ -46,8 +46,8 @@ struct backend {
     int (*input_gradient)(struct plan *p, int view, float *dx, struct error *e);
     int (*profile)(struct plan *p, struct plan_work *kind, int max, struct error *e); // or NULL
     // Make plan.scores those of the last forward, and times those of the last step that is over.
-    // NULL: they always are. What goes wrong here is told by the plan's next call.
-    void (*settle)(struct plan *p);
+    // NULL: they always are.
+    int (*settle)(struct plan *p, struct error *e);
 };
 
 struct device {

@@ -206,11 +206,11 @@ const char *plan_notice(const struct plan *p)
     return p->notice;
 }
 
-void plan_scores(struct plan *p, struct plan_scores *out)
+int plan_scores(struct plan *p, struct plan_scores *out, struct error *e)
 {
-    if (p->backend->settle)
-        p->backend->settle(p);
+    int rc = p->backend->settle ? p->backend->settle(p, e) : 0;
     *out = p->scores;
+    return rc;
 }
 
 void plan_times(const struct plan *p, struct plan_times *out)

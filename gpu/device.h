@@ -129,7 +129,8 @@ struct plan_scores {
     double loss; // double sums, clamped to its form's range (offset +- scale); NaN stays NaN
     double zstd; // mean over dimensions of std(z / |z|), times sqrt(dim), mean of the two views
 };
-void plan_scores(struct plan *p, struct plan_scores *out);
+// Waits for them. -1 where the device failed meanwhile.
+int plan_scores(struct plan *p, struct plan_scores *out, struct error *e);
 
 // Gradients of every trained parameter, then one update.
 enum update_kind {

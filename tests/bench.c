@@ -93,8 +93,8 @@ static int measure(struct device *d, struct plan *p, int features, const float *
             ts[i] = now() - middle;
         }
     }
+    rc = rc < 0 ? rc : plan_scores(p, &s, e);
     if (rc == 0) {
-        plan_scores(p, &s);
         *out = (struct timings){median(t, steps), median(ts, steps), s.loss};
         if (!isfinite(s.loss))
             rc = error_set(e, "the loss is not finite: these timings mean nothing");

@@ -159,7 +159,8 @@ static int step(struct bench *b, int with_spectrum, struct error *e)
     rate_update(&b->o, 1000, 100000, b->step, 1, &u);
     if (load(b, ++b->step, e) < 0 || plan_forward(b->plan, e) < 0 || plan_backward(b->plan, e) < 0)
         return -1;
-    plan_scores(b->plan, &s);
+    if (plan_scores(b->plan, &s, e) < 0)
+        return -1;
     if (!isfinite(s.loss))
         return error_set(e, "the loss is not finite: these timings mean nothing");
     if ((with_spectrum && spectrum(b, e) < 0) || plan_update(b->plan, &u, e) < 0)

@@ -183,9 +183,8 @@ int played_update(struct played *r, int step)
 int played_step(struct played *r, int t, int c, struct plan_scores *scores)
 {
     if ((t == 0 && played_load(r, 0, c) < 0) || played_load(r, t + 1, c) < 0 ||
-        plan_forward(r->plan, &r->e) < 0)
+        plan_forward(r->plan, &r->e) < 0 || plan_scores(r->plan, scores, &r->e) < 0)
         return -1;
-    plan_scores(r->plan, scores);
     return played_update(r, t);
 }
 

@@ -37,9 +37,9 @@ static int step(struct setup *s, struct loader *l, struct moments *live, int64_t
 {
     struct update u;
     rate_update(&s->o, s->epoch, s->steps, t, 1, &u);
-    if (loader_queue(l, s, t, e) < 0 || plan_forward(s->plan, e) < 0)
+    if (loader_queue(l, s, t, e) < 0 || plan_forward(s->plan, e) < 0 ||
+        plan_scores(s->plan, scores, e) < 0)
         return -1;
-    plan_scores(s->plan, scores);
     moments_decay(live, exp2(-2.0 * s->o.batch / (8.0 * s->d)));
     if (plan_moments(s->plan, live, e) < 0 || plan_backward(s->plan, e) < 0)
         return -1;

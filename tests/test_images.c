@@ -234,7 +234,7 @@ static void measure(struct device *d, const struct dataset *data, struct images 
     for (int step = 0; step < 2; step++) {
         struct plan_scores s;
         cr_assert_eq(plan_forward(r->plan, &e), 0, "%s", e.text);
-        plan_scores(r->plan, &s);
+        cr_assert_eq(plan_scores(r->plan, &s, &e), 0, "%s", e.text);
         r->loss[step] = s.loss;
     }
     cr_assert_eq(plan_evaluate(r->plan, set, index, 5, r->h, &e), 0, "%s", e.text);

@@ -385,7 +385,7 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
         cr_assert(rc == 0, "%s: %s", c->title, e.text);
     } else {
         struct plan_scores s;
-        plan_scores(plan, &s);
+        cr_assert(plan_scores(plan, &s, &e) == 0, "%s: %s", c->title, e.text);
         cr_expect(fabs(s.loss - b.r.loss) <= tol, "%s: loss %.9g, not %.9g", c->title, s.loss,
                   b.r.loss);
         cr_expect(fabs(s.zstd - b.r.zstd) <= tol, "%s: z-std %.9g, not %.9g", c->title, s.zstd,

@@ -230,7 +230,7 @@ static void forward(struct parity *p, int step)
     for (int v = 0; v < 2; v++)
         ok(p, plan_input(p->plan, v, p->x[v], &p->e));
     ok(p, plan_forward(p->plan, &p->e));
-    plan_scores(p->plan, &s);
+    ok(p, plan_scores(p->plan, &s, &p->e));
     double want = fixture_loss(&p->f, (size_t)step);
     // Later losses are those of other weights, in bf16: only the first is a matter of the step
     // alone.

@@ -182,6 +182,15 @@ static void rates_of_step(const struct trainer *tr, struct update *u, struct ste
     r->lr_pred = u->lr[GROUP_PREDICTOR];
 }
 
+static int moments_finite(const struct moments *m)
+{
+    size_t d = (size_t)m->d;
+    for (size_t i = 0; i < d; i++)
+        if (!isfinite(m->mean[i]) || !isfinite(m->scatter[i * d + i]))
+            return 0;
+    return 1;
+}
+
 // Live spectrum and metrics of the forward pass that was just made. 1: not finite.
 static int live_spectrum(struct trainer *tr, struct step_result *r, struct error *e)
 {
@@ -192,8 +201,8 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
     if (plan_moments(s->plan, &tr->live, e) < 0)
         return -1;
     int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
-    if (rc < 0)
-        return 1;
+    if (rc < 0) // the features' fault, or the device's
+        return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
     double alignment = NAN, uniformity = NAN;
     if (r->has_spectrum && plan_output(s->plan, s->net.projected, 0, tr->z[0], NULL) == 0 &&
@@ -247,7 +256,8 @@ static int make_step(struct trainer *tr, struct error *e)
     if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)
         return -1;
     tr->queued--;
-    plan_scores(s->plan, &r.scores);
+    if (plan_scores(s->plan, &r.scores, e) < 0)
+        return -1;
     rates_of_step(tr, &update, &r);
     if (!isfinite(r.scores.loss))
         return break_off(tr, &r, "loss");

@@ -171,8 +171,6 @@ struct cuda_plan {
     int marked[2];
     int64_t step;
     int unsettled; // scores are on their way
-    int failed;    // an error that came when nothing could be returned
-    struct error failure;
 };
 
 static inline size_t type_size(enum cuda_type t)
@@ -263,13 +261,13 @@ int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
                   struct error *e);
 int cuda_output(struct plan *p, int node, int view, float *y, struct error *e);
 int cuda_input_gradient(struct plan *p, int view, float *dx, struct error *e);
-void cuda_settle(struct plan *p);
+int cuda_settle(struct plan *p, struct error *e);
 int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *e);
 // Queue the update or the moving average with the rates that were set last (run.c).
 int cuda_run_sgd(struct cuda_plan *p, struct error *e);
 int cuda_run_lars(struct cuda_plan *p, struct error *e);
 int cuda_run_ema(struct cuda_plan *p, struct error *e);
-// 0 when the plan can run: it has a card, and no earlier error waits to be told.
+// 0 when the plan can run: it has a card.
 int cuda_usable(struct cuda_plan *p, struct error *e);
 
 // --- the spectrum (eigen.c): a thread and a stream of its own ---

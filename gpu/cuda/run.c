@@ -27,10 +27,7 @@ int cuda_usable(struct cuda_plan *p, struct error *e)
 {
     if (p->device->planning)
         return error_set(e, "%s: there is nothing to run on", p->device->base.info.name);
-    if (!p->failed)
-        return 0;
-    p->failed = 0;
-    return error_set(e, "%s", p->failure.text);
+    return 0;
 }
 
 static int mark(struct cuda_plan *p, int which, struct error *e)
@@ -151,22 +148,22 @@ static void read_times(struct cuda_plan *p)
     }
 }
 
-void cuda_settle(struct plan *plan)
+int cuda_settle(struct plan *plan, struct error *e)
 {
     struct cuda_plan *p = (struct cuda_plan *)plan;
     if (!p->unsettled)
-        return;
+        return 0;
     p->unsettled = 0;
 #if CUDA_BUG != 6 // numbers read before the card has written them
-    if (cuda_ok(cudaEventSynchronize(p->scored), "loss", &p->failure) < 0) {
-        p->failed = 1; // told by the next call
+    if (cuda_ok(cudaEventSynchronize(p->scored), "loss", e) < 0) {
         plan->scores = (struct plan_scores){NAN, NAN};
-        return;
+        return -1;
     }
 #endif
     if (p->net.loss >= 0)
         plan->scores = (struct plan_scores){p->scores[0], p->scores[1]};
     read_times(p);
+    return 0;
 }
 
 static int seed(struct cuda_plan *p, const float *const dy[2], struct error *e);
