@@ -51,12 +51,19 @@ OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.
 
 BIN    ?= ssltop
 
-# --- the CUDA device: built where nvcc is found. CUDA=/path names the toolkit, CUDA=no leaves it out ---
-CUDA   ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda))
+# --- the CUDA device: built where nvcc is found. CUDA=/path names the toolkit, CUDA=no leaves it out; CUDNN=/path
+# names a cuDNN that lies neither in the toolkit nor where the system keeps its headers ---
+CUDA   ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda) \
+            $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc 2>/dev/null))))
 NVCC   := $(if $(filter no,$(CUDA)),,$(wildcard $(CUDA)/bin/nvcc))
-HAVE_CUDNN := $(if $(NVCC),$(firstword $(wildcard $(CUDA)/include/cudnn.h /usr/include/cudnn.h)))
+CUDNN  ?=
+HAVE_CUDNN := $(if $(NVCC),$(firstword $(wildcard $(addsuffix /include/cudnn.h,$(CUDNN) $(CUDA)) \
+              $(if $(CUDNN),,/usr/include/cudnn.h /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)/cudnn.h))))
 CUDA_SO := $(if $(HAVE_CUDNN),ssltop-cuda.so)
 CUDA_LIB := $(firstword $(wildcard $(CUDA)/lib64 $(CUDA)/lib))
+CUDNN_LIB := $(if $(CUDNN),$(firstword $(wildcard $(CUDNN)/lib64 $(CUDNN)/lib)))
+CUDA_INC := $(if $(CUDNN),-isystem $(CUDNN)/include) -isystem $(CUDA)/include
+CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
@@ -72,23 +79,23 @@ cuda-found:
 $(B)/cuda/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $< (cuda)"
-	$(Q)$(CC) $(CPPFLAGS) -isystem $(CUDA)/include $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CUDA_INC) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 
-# ptxas says what each kernel takes; a spill is an error. V=1 prints it.
+# ptxas says what each kernel takes; a spill is an error. V=1 prints it; warnings are shown in any case.
 $(B)/cuda/%.cu.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "  NVCC  $<"
 	$(Q)$(NVCC) -std=c++17 -O3 -I. $(CUDA_ARCH) --compress-mode=size -Xptxas -v $(if $(WERROR),-Werror all-warnings) \
 	  -Xcompiler -fPIC,-fvisibility=hidden,-fno-threadsafe-statics,-fno-exceptions,-fno-rtti,-Wall,-Wextra \
 	  -MD -MP -MF $(@:.o=.d) -c -o $@ $< 2> $(@:.o=.log) || { cat $(@:.o=.log); exit 1; }
-	$(if $(filter 1,$(V)),@cat $(@:.o=.log))
+	@$(if $(filter 1,$(V)),cat,grep -E 'warning') $(@:.o=.log) || true
 	@grep -E ' [1-9][0-9]* bytes spill' $(@:.o=.log) && { rm $@; echo "$<: a kernel spills"; exit 1; } || true
 
 # Never -lcuda: the driver's library would have to exist where this is loaded.
 ssltop-cuda.so: $(CUDA_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) -L$(CUDA_LIB) -Wl,--as-needed -lcudart -lcublas -lcusolver -lcudnn -lm \
-	  -lpthread -Wl,-z,defs -Wl,-rpath,$(CUDA_LIB)
+	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) $(CUDA_LD) -Wl,--as-needed -lcudart -lcublas -lcusolver -lcudnn -lm \
+	  -lpthread -Wl,-z,defs
 	@if ldd $@ | grep -q 'libcuda\.so'; then rm $@; echo "$@ wants the driver's library"; exit 1; fi
 
 $(BIN): $(OBJ)
@@ -139,7 +146,7 @@ PLAYED_CU_asan   := $(PLAYED_OPT_asan)
 PLAYED_C   := $(CUDA_SRC:%.c=%.o)
 PLAYED_CC  := $(patsubst %.cc,%.o,$(sort $(wildcard tests/cuda/*.cc)))
 PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
-PLAYED_INC := -I. -D_GNU_SOURCE -isystem $(CUDA)/include -DSSLTOP_PREFIX='"$(PREFIX)"'
+PLAYED_INC := -I. -D_GNU_SOURCE $(CUDA_INC) -DSSLTOP_PREFIX='"$(PREFIX)"'
 PLAYED_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -fPIC -fvisibility=hidden \
               -ffp-contract=off $(PLAYED_INC) -DCUDA_SHIM='"tests/cuda/shim.h"' -MMD -MP
 PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -llapack -lpthread -lm -ldl \
@@ -236,18 +243,18 @@ gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
 	@$(MAKE) --no-print-directory ssltop $(B)/check ssltop-cuda.so
 	@$(GPU_ENV) ./ssltop devices | { ! grep '^cuda *not usable'; } # says why, and that is the end
-	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|parity/*_@(f32|bf16))'
+	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|contract/*|parity/*_@(f32|bf16))'
 	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
-	  $(GPU_ENV) $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --target-processes all $(B)/check -j1 \
-	  --filter 'nodes/@(f32|bf16)'; \
+	  $(GPU_ENV) $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --report-api-errors no --target-processes all \
+	  $(B)/check -j1 --filter '@(nodes/@(f32|bf16)|contract/*)'; \
 	else echo "  SKIP  compute-sanitizer is not there"; fi
 GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache
 
 # tests/bench_gpu.sh says what it can be told.
-$(B)/tests/bench_gpu.o: CPPFLAGS += -isystem $(CUDA)/include
+$(B)/tests/bench_gpu.o: CPPFLAGS += $(CUDA_INC)
 $(B)/bench-gpu: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_gpu.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -L$(CUDA_LIB) -lcudart -lcublas -Wl,-rpath,$(CUDA_LIB)
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) $(CUDA_LD) -lcudart -lcublas
 
 gpu-bench: deps-run ## time the training step on the GPU of this machine, beside PyTorch where that is
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)

@@ -17,6 +17,7 @@ WARM_UP, ROUNDS = 20, 5
 
 def measure(torch, pytorch, arch, width, batch, side, bf16, steps, compiled):
     torch.manual_seed(0)
+    torch.cuda.reset_peak_memory_stats()
     stem = "cifar" if side < 64 else "imagenet"
     net = pytorch.SimSiam(width, 3, stem, arch=arch).cuda().to(memory_format=torch.channels_last)
     net.train()
@@ -79,7 +80,8 @@ def main():
     try:
         measure(torch, pytorch, arch, width, batch, side, bf16, steps, True)
     except Exception as why:  # no compiler, no Triton: what it misses is its own affair
-        sys.stderr.write("bench_gpu_torch: torch.compile does not work here: %s\n" % str(why).splitlines()[0])
+        reason = (str(why).strip() or type(why).__name__).splitlines()[0]
+        sys.stderr.write("bench_gpu_torch: torch.compile does not work here: %s\n" % reason)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/contract.h"
 #include "tests/played.h"
-
 #include "train/devices.h"
+
 static void same_output(struct played *a, struct played *b, int node, double bound,
                         const char *what)
 {
@@ -67,14 +68,12 @@ static void same_spectrum(struct played *a, struct played *b)
 }
 
 // Views, losses, parameters, features and spectrum beside the CPU device's.
-static void beside_cpu(const struct emu_control *c, int channels, unsigned seed, int lazy)
+static void beside_cpu(const char *device, int channels)
 {
     struct played cpu, card;
     uint8_t *p = played_pixels(channels);
     cr_assert(played_start(&cpu, "cpu", channels, p, PRECISION_F32) == 0, "%s", cpu.e.text);
-    c->seed(seed);
-    c->lazy(lazy);
-    cr_assert(played_start(&card, "cuda", channels, p, PRECISION_F32) == 0, "%s", card.e.text);
+    cr_assert(played_start(&card, device, channels, p, PRECISION_F32) == 0, "%s", card.e.text);
     for (int t = 0; t < STEPS; t++) {
         struct plan_scores want, got;
         cr_assert(played_step(&cpu, t, channels, &want) == 0, "%s", cpu.e.text);
@@ -85,7 +84,6 @@ static void beside_cpu(const struct emu_control *c, int channels, unsigned seed,
                   got.zstd, want.zstd);
         same_output(&cpu, &card, 0, 1.0 / 255 / 0.2, "the input");
     }
-    cr_expect(c->graphs() >= 3 * (STEPS - 1), "%ld graphs were launched", c->graphs());
     same_parameters(&cpu, &card, 2e-4);
     same_spectrum(&cpu, &card);
     int64_t index[BATCH] = {3, 11, 0};
@@ -98,26 +96,38 @@ static void beside_cpu(const struct emu_control *c, int channels, unsigned seed,
     played_finish(&cpu);
     played_finish(&card);
     free(p);
+}
+
+// The same on the device of the contract tests, which may be a card (make gpu-check).
+Test(contract, steps_as_the_cpu_makes_them)
+{
+    beside_cpu(contract_device(), 1);
+    beside_cpu(contract_device(), 3);
+}
+
+static void play(const struct emu_control *c, int channels, unsigned seed, int lazy)
+{
+    c->seed(seed);
+    c->lazy(lazy);
+    beside_cpu("cuda", channels);
+    cr_expect(c->graphs() >= 3 * (STEPS - 1), "%ld graphs were launched", c->graphs());
     cr_expect(c->live() == 0, "%ld objects are left", c->live());
 }
 
 Test(cuda, steps_as_the_cpu_makes_them)
 {
-    const struct emu_control *c = played_open("plain");
-    beside_cpu(c, 3, 0, 0);
+    play(played_open("plain"), 3, 0, 0);
 }
 
 Test(cuda, steps_in_any_order)
 {
-    const struct emu_control *c = played_open("check");
-    beside_cpu(c, 1, 3, 0);
+    play(played_open("check"), 1, 3, 0);
 }
 
 // Nothing runs before something waits for it: a missing event shows.
 Test(cuda, steps_as_late_as_can_be)
 {
-    const struct emu_control *c = played_open("check");
-    beside_cpu(c, 3, 11, 1);
+    play(played_open("check"), 3, 11, 1);
 }
 
 // LARS, the moving average, the frozen branch.
@@ -182,17 +192,6 @@ Test(cuda, images_that_stay_with_the_host)
     free(p);
 }
 
-// What was chosen can be asked for again, and only what fits is taken.
-Test(cuda, algorithms_are_obeyed)
-{
-    played_open("plain");
-    uint8_t *p = played_pixels(1);
-    struct played r;
-    cr_assert(played_start(&r, "cuda", 1, p, PRECISION_F32) == 0, "%s", r.e.text);
-    char algorithms[256];
-    snprintf(algorithms, sizeof algorithms, "%s", plan_algorithms(r.plan));
-    struct plan_options o = {.batch = BATCH, .algorithms = algorithms};
-    struct plan *again;
 // A set of larger images after one of small ones, both with the host.
 Test(cuda, images_of_several_sizes_that_stay_with_the_host)
 {
@@ -227,6 +226,17 @@ Test(cuda, images_of_several_sizes_that_stay_with_the_host)
     cr_expect(c->live() == 0, "%ld objects are left", c->live());
 }
 
+// What was chosen can be asked for again, and only what fits is taken.
+Test(cuda, algorithms_are_obeyed)
+{
+    played_open("plain");
+    uint8_t *p = played_pixels(1);
+    struct played r;
+    cr_assert(played_start(&r, "cuda", 1, p, PRECISION_F32) == 0, "%s", r.e.text);
+    char algorithms[256];
+    snprintf(algorithms, sizeof algorithms, "%s", plan_algorithms(r.plan));
+    struct plan_options o = {.batch = BATCH, .algorithms = algorithms};
+    struct plan *again;
     cr_assert(device_compile(r.device, &r.net, &o, &again, &r.e) == 0, "%s", r.e.text);
     cr_expect_str_eq(plan_algorithms(again), algorithms);
     plan_free(again);
@@ -336,16 +346,6 @@ Test(cuda, says_why_not)
     }
 }
 
-Test(cuda, refuses_a_library_that_is_none)
-{
-    struct device *d;
-    struct error e;
-    cr_assert(setenv("SSLTOP_CUDA", "/nonexistent/ssltop-cuda.so", 1) == 0);
-    cr_expect(device_open("cuda", 1, &d, &e) < 0);
-    cr_expect(strstr(e.text, "cannot be loaded"), "%s", e.text);
-    cr_assert(setenv("SSLTOP_CUDA", "libm.so.6", 1) == 0);
-    cr_expect(device_open("cuda", 1, &d, &e) < 0);
-    cr_expect(strstr(e.text, "another version"), "%s", e.text);
 // Every card has its line, under the name that --device takes.
 Test(cuda, lists_every_card)
 {
@@ -372,6 +372,16 @@ Test(cuda, lists_every_card)
     cr_expect(strstr(e.text, "no GPU"), "says: %s", e.text);
 }
 
+Test(cuda, refuses_a_library_that_is_none)
+{
+    struct device *d;
+    struct error e;
+    cr_assert(setenv("SSLTOP_CUDA", "/nonexistent/ssltop-cuda.so", 1) == 0);
+    cr_expect(device_open("cuda", 1, &d, &e) < 0);
+    cr_expect(strstr(e.text, "cannot be loaded"), "%s", e.text);
+    cr_assert(setenv("SSLTOP_CUDA", "libm.so.6", 1) == 0);
+    cr_expect(device_open("cuda", 1, &d, &e) < 0);
+    cr_expect(strstr(e.text, "another version"), "%s", e.text);
     cr_expect(device_open("auto", 1, &d, &e) == 0, "%s", e.text);
     cr_expect_str_eq(device_info(d)->kind, "cpu");
     device_close(d);
