@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "data/augment.h"
 #include "gpu/device.h"
+#include "tests/measure.h"
 #include "train/method.h"
 #include "train/rate.h"
 
@@ -119,13 +119,6 @@ struct bench {
     int side;
     int64_t step;
 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int load(struct bench *b, int64_t step, struct error *e)
 {

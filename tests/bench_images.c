@@ -5,20 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "gpu/cpu/pixels.h"
+#include "tests/measure.h"
 
 enum { SIDE = 224, WARM_UP = 10, IMAGE = 3 * SIDE * SIDE };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // Both views of an image, as the pool's threads make them.
 static int one(const struct dataset *d, struct pictures_reader *r, struct pixel_scratch *s,

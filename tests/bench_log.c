@@ -9,37 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "metrics/record.h"
 #include "metrics/runlog.h"
 #include "metrics/runlog_map.h"
+#include "tests/measure.h"
 #include "tui/history.h"
 #include "tui/playback.h"
 
 enum { D = 512, EVAL_EVERY = 400, SEEKS = 1000 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-// Peak resident set of this process in MB, 0 if unknown.
-static double peak_mb(void)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    long kb = 0;
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "VmHWM:", 6))
-            kb = strtol(line + 6, NULL, 10);
-    if (f)
-        fclose(f);
-    return (double)kb * 1024 / 1e6;
-}
 
 static void die(const struct error *e)
 {
@@ -195,7 +174,7 @@ static double curves(const char *path, struct error *e)
     }
     runlog_reader_free(log);
     double took = now() - from;
-    tell("  in memory then, MB", peak_mb(), "", 300);
+    tell("  in memory then, MB", (double)peak_kb() * 1024 / 1e6, "", 300);
     history_free(&h);
     return took;
 }
@@ -268,7 +247,7 @@ static void replay(const char *path, int64_t steps, struct error *e)
         most = fmax(most, now() - from);
     }
     tell("  the slowest of 200 seeks, drawn", 1e3 * most, "ms", 50);
-    tell("  memory at the most, MB", peak_mb(), "", 300);
+    tell("  memory at the most, MB", (double)peak_kb() * 1024 / 1e6, "", 300);
     canvas_free(&c);
     playback_free(p);
 }

@@ -11,35 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gpu/device.h"
 #include "metrics/features.h"
+#include "tests/measure.h"
 
 enum { BLOCK = 1024 }; // rows: 4 MB of doubles at 512 columns
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-// A line of /proc/self/status in kB, 0 if unknown.
-static long status_kb(const char *name)
-{
-    FILE *f = fopen("/proc/self/status", "r");
-    char line[256];
-    long kb = 0;
-    size_t n = strlen(name);
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, name, n) && line[n] == ':')
-            kb = strtol(line + n + 1, NULL, 10);
-    if (f)
-        fclose(f);
-    return kb;
-}
 
 static void noise(uint64_t *state, float *x, int64_t n)
 {
@@ -124,7 +102,7 @@ static int ours(const char *path, int threads, struct error *e)
     if (features_measure(path, 0, threads, &r, e) < 0)
         return -1;
     // What is mapped and still resident counts too: an upper bound of what is beyond the mapping.
-    printf("who=ours seconds=%.4f peak_kb=%ld auc=%.6f\n", now() - start, status_kb("VmHWM"),
+    printf("who=ours seconds=%.4f peak_kb=%ld auc=%.6f\n", now() - start, peak_kb(),
            r.metric[METRIC_AUC]);
     features_report_free(&r);
     return 0;

@@ -14,22 +14,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <utmp.h>
 
+#include "tests/measure.h"
 #include "tui/actions.h"
 #include "tui/terminal.h"
 
 enum { H = 60, W = 200, STEPS = 100000, D = 512, FRAMES = 60, STEPS_A_FRAME = 25 };
 static const double frames_a_second = 2;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int by_value(const void *a, const void *b)
 {
