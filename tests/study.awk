@@ -62,12 +62,14 @@ function pair_row(label, name)
 
 # ---------------------------------------------------------------- correlations
 
-# Pearson's r of columns a and b over rows where column c is in [lo, hi); count_ is their number.
+# Pearson's r of columns a and b over rows where column c is in [lo, hi); count_ is their number. Complete
+# collapses (one direction is left, the probe is at chance) count only where `dead` says so: one of them
+# outweighs all other runs.
 function correlation(a, b, c, lo, hi,    i, sa, sb, saa, sbb, sab)
 {
     count_ = 0
     for (i = 1; i <= n; i++)
-        if (num(i, c) >= lo && num(i, c) < hi) {
+        if (num(i, c) >= lo && num(i, c) < hi && (dead || num(i, RANKME) > 1.05)) {
             count_++
             sa += num(i, a); sb += num(i, b)
             saa += num(i, a) ^ 2; sbb += num(i, b) ^ 2; sab += num(i, a) * num(i, b)
@@ -251,7 +253,10 @@ END {
     print "Correlation with the linear probe over the runs of the table (their ends):\n"
     print "| runs | number | AUC | loss | RankMe | z-std |"
     print "|---|---|---|---|---|---|"
+    dead = 1
     correlations("all", AUC, 0, 2)
+    dead = 0
+    correlations("all but complete collapses", AUC, 0, 2)
     correlations("AUC below 0.75", AUC, 0, 0.75)
     correlations("AUC 0.75 to 0.80", AUC, 0.75, 0.8)
     correlations("AUC 0.80 to 0.85", AUC, 0.8, 0.85)

@@ -14,7 +14,8 @@
 #
 # Stage 1 (screening): learning rate x weight decay x width, all images.
 # Stage 2 (schedules): mode x number of images x seed at two settings: the learning rate and weight
-# decay that had the best probe at the first width, and the same decay at twice that rate.
+# decay that had the best probe at the first width, and the same decay at twice that rate; at half of
+# it, multi-epoch with all images: what is best in a short run need not be in a longer one.
 # Stage 3 (capacity): multi-epoch as in stage 2 at its first setting, with narrower and wider networks.
 # Stages 2 and 3 make the same number of steps in every run: few images mean many passes over each.
 # Stage 4 (long): stage 2 at its first setting and seed with more images, for as many passes.
@@ -32,7 +33,7 @@ full)
     sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=2400
     settings="1 2"   # times the best learning rate
     capacities="4 16" capacity_sizes="500 all" # widths, images
-    long="5000:23500" long_modes="multi-epoch hybrid" # images:steps, for the first seed
+    long="1000:4700" long_modes="multi-epoch hybrid" # images:steps, for the first seed
     ;;
 small)
     widths="8:600 4:600"
@@ -167,7 +168,7 @@ count() {
 }
 # shellcheck disable=SC2086
 planned=$(($(count $widths) * $(count $rates) * $(count $decays) +
-    $(count $seeds) * ($(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes)) +
+    $(count $seeds) * (1 + $(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes)) +
     $(count $long) * $(count $long_modes)))
 made=0 began=$(date +%s)
 
@@ -201,6 +202,8 @@ for seed in $seeds; do
             done
         done
     done
+    rate=$(awk "BEGIN { print $lr / 2 }")
+    train "mode-multi-epoch-nall-lr$rate-s$seed" schedules "$first" all multi-epoch "$rate" "$wd" "$seed" "$steps"
     for width in $capacities; do
         for size in $capacity_sizes; do
             train "width-w$width-n$size-lr$lr-s$seed" capacity "$width" "$size" multi-epoch "$lr" "$wd" \
