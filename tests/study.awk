@@ -116,7 +116,7 @@ function schedule_row(i)
 }
 
 BEGIN {
-    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9; STEPS = 10
+    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9
     LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19
     split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
         "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
@@ -172,11 +172,6 @@ END {
                     compare(row[j, SCHEDULE], i, j)
                     compare(row[j, SCHEDULE] " at " num(i, IMAGES), i, j)
                 }
-            }
-            if (row[j, 2] == "long" && row[i, 2] != "long" && key(i, STEPS) == key(j, STEPS) &&
-                row[i, SCHEDULE] == row[j, SCHEDULE]) {
-                compare("longer", i, j)
-                longer = row[j, IMAGES] " images: from " row[i, 5] " to " row[j, 5] " passes"
             }
             if (num(i, SEED) < num(j, SEED) && key(i, SEED) == key(j, SEED)) {
                 spread_pairs++
@@ -238,16 +233,9 @@ END {
             if (pairs[mode[k] " at " value[i] " auc"])
                 pair_row(mode[k] ", " value[i] " images alone", mode[k] " at " value[i])
 
-    if (pairs["longer auc"]) {
-        print "\n## What do many more passes do?\n"
-        pair_head("same schedule and seed")
-        pair_row(longer, "longer")
-        print "\nAfter the many passes, against multi-epoch:\n"
-        pair_head("schedule")
-        for (k = 1; k <= modes; k++)
-            if (pairs[mode[k] " long auc"])
-                pair_row(mode[k], mode[k] " long")
-    }
+    for (k = 1; k <= modes; k++)
+        if (pairs[mode[k] " long auc"])
+            pair_row(mode[k] ", the long runs", mode[k] " long")
 
     print "\n## What does AUC say of the probe, and where?\n"
     print "Correlation with the linear probe over the runs of the table (their ends):\n"
