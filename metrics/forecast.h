@@ -56,13 +56,13 @@ int forecast_fit(const struct forecast_point *point, int64_t n, char *const *nam
                  struct forecast *out, int *unsupported, struct error *e);
 void forecast_free(struct forecast *f); // takes a zeroed struct too
 
-// What it foretells. UNKNOWN: an input is not finite, and value, lo, hi are NaN. EXTRAPOLATING: one is
-// out of the range fitted on by over a tenth of it; nothing stands behind the numbers, which go to
-// the log under that mark and are not shown to anybody.
+// What it foretells. UNKNOWN: an input is not finite, and value, lo, hi are NaN. EXTRAPOLATING: one
+// is out of the range fitted on by over a tenth of it; nothing stands behind the numbers, which go
+// to the log under that mark and are not shown to anybody.
 enum forecast_state { FORECAST_OK, FORECAST_EXTRAPOLATING, FORECAST_UNKNOWN };
 struct forecast_value {
     enum forecast_state state;
-    double value, lo, hi;      // accuracy 0 .. 1 and its 95 % interval
+    double value, lo, hi; // accuracy 0 .. 1 and its 95 % interval
 };
 struct forecast_value forecast_at(const struct forecast *f, double auc, double loss, int width);
 

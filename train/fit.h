@@ -13,10 +13,9 @@ struct fit {
 };
 
 // From the logs of these run folders, each without its first tenth and without evaluations of a
-// complete collapse: there the probe is at chance, which needs no forecast, and one such point would
-// bend the line for all others. All must be of one data set,
-// network and method, and no folder may come twice. As forecast_fit: 0, -1 with the sentence;
-// forecast_free in any case.
+// complete collapse: there the probe is at chance, which needs no forecast, and one such point
+// would bend the line for all others. All must be of one data set, network and method, and no
+// folder may come twice. As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
 int fit_runs(char *const *dir, int n, struct fit *out, struct error *e);
 
 // Write to path (replaced only when all is written).
