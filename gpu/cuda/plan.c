@@ -210,7 +210,8 @@ static int build_lists(struct cuda_plan *p, struct error *e)
     }
     for (int i = 0; i < p->n_stage && p->net.features >= 0; i++) {
         struct stage *s = p->stage[i];
-        if (s->kind->in_evaluation && s->kind->forward(p, s, 1, &p->evaluate, e) < 0)
+        if (s->kind->in_evaluation && s->kind->forward &&
+            s->kind->forward(p, s, 1, &p->evaluate, e) < 0)
             return -1;
         if (s->out == p->tensor[p->net.features])
             break;
