@@ -123,6 +123,28 @@ Test(images, too_many_broken)
     scratch_remove(dir);
 }
 
+// What this user may not read is a broken image like others; a folder is not passed over in
+// silence. Root may read everything: then nobody looks.
+Test(images, unreadable)
+{
+    char dir[64], path[160];
+    struct dataset d;
+    struct error e;
+    cr_assert(getuid() != 0 || seteuid(65534) == 0);
+    imageset_make(dir, 40);
+    snprintf(path, sizeof path, "%s/train/bee/003.jpg", dir);
+    cr_assert_eq(chmod(path, 0), 0);
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    cr_expect_eq(d.split[SPLIT_TRAIN].n, 119);
+    cr_expect_eq(pictures_broken(d.split[SPLIT_TRAIN].source), 1);
+    dataset_close(&d);
+    snprintf(path, sizeof path, "%s/train/bee", dir);
+    cr_assert_eq(chmod(path, 0), 0);
+    imageset_refused("images", dir, "train/bee", "Permission denied");
+    cr_assert_eq(chmod(path, 0755), 0);
+    scratch_remove(dir);
+}
+
 // A file that is cut off behind its head is found out when it is read: another of its class takes
 // its place, always the same one, and it is named once.
 Test(images, broken_ones_are_replaced_the_same_way)
