@@ -79,6 +79,13 @@ void room_open(struct room *m, int n)
     read_all(m);
 }
 
+void room_usual(struct room *m)
+{
+    room_init(m);
+    room_log(m, 0, 1284, 1, 0);
+    room_open(m, 1);
+}
+
 unsigned room_key(struct room *m, uint32_t k)
 {
     unsigned flags = action_key(&m->ui, k);

@@ -22,6 +22,7 @@ void room_free(struct room *m);
 void room_log(struct room *m, int i, int steps, int probes, double auc);
 // Replay the first n logs, read to their end.
 void room_open(struct room *m, int n);
+void room_usual(struct room *m); // room_init, and one of 1,284 steps with probes, open
 void room_tick(struct room *m, double seconds);
 unsigned room_key(struct room *m, uint32_t k); // what it asks for (UI_...)
 void room_type(struct room *m, const char *text);

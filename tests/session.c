@@ -195,3 +195,9 @@ int session_finish(struct session *s, int check_terminal)
     vterm_free(s->vt);
     return status;
 }
+
+void session_end(struct session *s)
+{
+    int status = session_finish(s, 1);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+}

@@ -38,5 +38,6 @@ void session_type(struct session *s, const char *keys);
 void session_resize(struct session *s, int h, int w);
 // Wait until the program ended; its status. The terminal must be as it was, if that is asked.
 int session_finish(struct session *s, int check_terminal);
+void session_end(struct session *s); // by itself, with 0, the terminal as it was
 
 #endif

@@ -31,9 +31,7 @@ Test(replay, a_place_is_as_it_was)
 {
     static const int64_t places[] = {0, 9, 10, 400, 467, 620, 860, 1100, 1283};
     struct room m;
-    room_init(&m);
-    room_log(&m, 0, 1284, 1, 0);
-    room_open(&m, 1);
+    room_usual(&m);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         struct test_scene then;
         char a[256], b[256];
@@ -72,9 +70,7 @@ Test(replay, a_place_is_as_it_was)
 Test(replay, screens)
 {
     struct room m;
-    room_init(&m);
-    room_log(&m, 0, 1284, 1, 0);
-    room_open(&m, 1);
+    room_usual(&m);
     expect_screen(&m, "replay-end-120x36", 36, 120);
     m.v.cursor = 600;
     room_tick(&m, 0);
@@ -90,9 +86,7 @@ Test(replay, screens)
 Test(replay, views)
 {
     struct room m;
-    room_init(&m);
-    room_log(&m, 0, 1284, 1, 0);
-    room_open(&m, 1);
+    room_usual(&m);
     m.v.cursor = 1000;
     m.v.mark = 300;
     for (m.v.view = 0; m.v.view < view_count; m.v.view++)

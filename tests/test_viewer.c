@@ -44,8 +44,7 @@ Test(viewer, steering_and_stopping)
     session_wait(&s, "what becomes of the training?");
     pid_t trainer = watched_trainer(&r);
     session_type(&s, "s");
-    int status = session_finish(&s, 1);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    session_end(&s);
     watched_death(trainer);
     watched_state(&r, "stopped");
     watched_end(&r, 0);
@@ -106,8 +105,7 @@ Test(viewer, every_key_at_any_size)
     session_wait(&s, "forecast");
     pid_t trainer = watched_trainer(&r);
     session_type(&s, "d");
-    int status = session_finish(&s, 1);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    session_end(&s);
     watched_end(&r, trainer);
 }
 
@@ -246,8 +244,7 @@ Test(viewer, a_stuck_and_a_killed_viewer)
     session_wait(&s, "+ spectrum");
     cr_assert_null(strstr(session_text(&s), "\u2500"));
     session_type(&s, "ql");
-    status = session_finish(&s, 1);
-    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    session_end(&s);
     watched_end(&r, trainer);
 }
 
