@@ -288,14 +288,14 @@ bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a 
 	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
 	  tests/bench_metrics.sh $(B)/bench_metrics || rc=1; exit $$rc
 
-# tests/study.sh says what it does; only the full version at full length writes to data/calibration.
+# tests/study.sh says what it does; only the full versions at full length write to data/calibration.
 STUDY ?= full
 SHARE ?= 100
 STUDIED := $(STUDY)$(filter-out 100,$(SHARE))
-study: deps-run deps-check ## make the runs behind the calibration (about 100 minutes; STUDY=small: ten)
+study: deps-run deps-check ## make the runs behind the calibration (about 100 minutes; STUDY=small: ten, STUDY=long: 140)
 	@$(MAKE) --no-print-directory ssltop
-	@STUDY=$(STUDY) SHARE=$(SHARE) OUT=$(if $(filter full,$(STUDIED)),data/calibration,$(B)/study-$(STUDIED)) \
-	  tests/study.sh ./ssltop $(B)/study-$(STUDIED)
+	@STUDY=$(STUDY) SHARE=$(SHARE) OUT=$(if $(filter full long,$(STUDIED)),data/calibration,$(B)/study-$(STUDIED)) \
+	  tests/study.sh ./ssltop $(B)/study-$(STUDIED:long=full)
 
 # --- sanitizers: the same tests in a build of their own. TSan only where threads are ours: it does not know libgomp ---
 SAN_CFLAGS := -O1 -g -fno-omit-frame-pointer

@@ -116,7 +116,7 @@ function schedule_row(i)
 }
 
 BEGIN {
-    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; SEED = 9
+    WIDTH = 3; IMAGES = 4; SCHEDULE = 6; LR = 7; SEED = 9
     LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19
     split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
         "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
@@ -171,6 +171,7 @@ END {
                 } else {
                     compare(row[j, SCHEDULE], i, j)
                     compare(row[j, SCHEDULE] " at " num(i, IMAGES), i, j)
+                    compare(row[j, SCHEDULE] " lr " num(i, LR), i, j)
                 }
             }
             if (num(i, SEED) < num(j, SEED) && key(i, SEED) == key(j, SEED)) {
@@ -232,7 +233,11 @@ END {
         for (i = 1; i <= m; i++)
             if (pairs[mode[k] " at " value[i] " auc"])
                 pair_row(mode[k] ", " value[i] " images alone", mode[k] " at " value[i])
-
+    m = distinct(LR)
+    for (k = 1; k <= modes; k++)
+        for (i = 1; i <= m; i++)
+            if (pairs[mode[k] " lr " value[i] " auc"])
+                pair_row(mode[k] ", lr " value[i] " alone", mode[k] " lr " value[i])
     for (k = 1; k <= modes; k++)
         if (pairs[mode[k] " long auc"])
             pair_row(mode[k] ", the long runs", mode[k] " long")

@@ -6,6 +6,7 @@
 #   tests/study.sh SSLTOP FOLDER     trains into FOLDER/runs; table, report and calibration to OUT
 #
 #   STUDY=full|small   about 100 minutes on two cores (default), or about ten
+#         long         the full one, and 40 minutes more for hundreds of passes over more images
 #   MINUTES=           begin no run after so many; what is there is reported, the rest made next time
 #   JOBS=              runs at a time, by default one a core: they do not wait for one another as threads do
 #   SHARE=100          percent of the steps of each run: for a quick look whether all works
@@ -18,7 +19,8 @@
 # it, multi-epoch with all images: what is best in a short run need not be in a longer one.
 # Stage 3 (capacity): multi-epoch as in stage 2 at its first setting, with narrower and wider networks.
 # Stages 2 and 3 make the same number of steps in every run: few images mean many passes over each.
-# Stage 4 (long): stage 2 at its first setting and seed with more images, for as many passes.
+# Stage 4 (long): more images for as many passes as stage 2 makes over the fewest. Of 5,000 at half the
+# rate: at the whole one both schedules came to a complete collapse halfway (steps 6,000 and 10,000).
 set -eu
 
 ssltop=$1 folder=$2
@@ -27,13 +29,14 @@ here=$(dirname "$0")
 threads=$((($(nproc) + JOBS - 1) / JOBS))
 batch=64
 case $STUDY in
-full)
+full | long)
     widths="8:1200 16:600 32:200" # width:steps
     rates="1 2 4" decays="1e-4 5e-4 2e-3"
     sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=2400
     settings="1 2"   # times the best learning rate
     capacities="4 16" capacity_sizes="500 all" # widths, images
-    long="1000:4700" long_modes="multi-epoch hybrid" # images:steps, for the first seed
+    long="1000:4700:1:1" long_modes="multi-epoch hybrid" # images:steps:seed:times the best learning rate
+    [ "$STUDY" = full ] || long="$long 1000:4700:2:1 5000:23500:1:0.5"
     ;;
 small)
     widths="8:600 4:600"
@@ -44,7 +47,7 @@ small)
     long="" long_modes=""
     ;;
 *)
-    echo "study.sh: STUDY is full or small" >&2
+    echo "study.sh: STUDY is full, long or small" >&2
     exit 2
     ;;
 esac
@@ -210,11 +213,14 @@ for seed in $seeds; do
                 "$seed" "$steps"
         done
     done
-    [ "$seed" = "${seeds%% *}" ] || continue
-    for size in $long; do
+    for run in $long; do
+        IFS=: read -r size length of times << END
+$run
+END
+        [ "$of" = "$seed" ] || continue
+        rate=$(awk "BEGIN { print $lr * $times }")
         for mode in $long_modes; do
-            train "long-$mode-n${size%:*}-lr$lr-s$seed" long "$first" "${size%:*}" "$mode" "$lr" "$wd" \
-                "$seed" "${size#*:}"
+            train "long-$mode-n$size-lr$rate-s$seed" long "$first" "$size" "$mode" "$rate" "$wd" "$seed" "$length"
         done
     done
 done
