@@ -11,15 +11,17 @@
 #include "metrics/spectrum.h"
 
 // Moments of the rows of a two-dimensional array; l2: each row over its length first (rows of
-// zeros stay). At most `threads` of them; 0: all this process may use. m must be initialised with
-// a->d. Refuses arrays with numbers that are not finite: the sentence says how many and where the
-// first is.
-int features_moments(const struct npy *a, int l2, int threads, struct moments *m, struct error *e);
+// zeros stay). At most `threads` of them; 0: all this process may use. m must be fresh and of a->d
+// dimensions. They are those of the numbers by 2^power: 0 unless squares of the largest of them
+// leave the range of doubles (above 1e120, below 1e-90), which costs a second pass. Refuses arrays
+// with numbers that are not finite: the sentence says how many and where the first is.
+int features_moments(const struct npy *a, int l2, int threads, struct moments *m, int *power,
+                     struct error *e);
 
 struct features_report {
     int64_t n; // rows; 0 when the file held singular values
     int d;
-    double *sigma; // descending, malloc'd
+    double *sigma; // descending, malloc'd; infinite where beyond the doubles
     double mean_norm;
     double metric[METRIC_COUNT];
 };

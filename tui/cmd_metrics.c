@@ -107,7 +107,7 @@ static int print_json(const char *path, const struct features_report *r, const s
     if (w->spectrum) {
         json_t *sigma = json_array();
         for (int i = 0; i < r->d; i++)
-            json_array_append_new(sigma, json_real(r->sigma[i]));
+            json_array_append_new(sigma, cmd_number(r->sigma[i]));
         json_object_set_new(o, "sigma", sigma);
     }
     return cmd_print_json(o);
@@ -156,7 +156,7 @@ static int one_file(const char *path, struct wanted *w)
         if (!w->headed++)
             print_heads();
         print_row(path, &r);
-        if (w->plot && r.sigma[0] > 0 && draw(&r, w->ascii, &e) < 0)
+        if (w->plot && r.sigma[0] > 0 && isfinite(r.sigma[0]) && draw(&r, w->ascii, &e) < 0)
             rc = cmd_complain(CMD_FAILED, &e);
         for (int i = 0; w->spectrum && i < r.d; i++)
             printf("%.17g\n", r.sigma[i]);
