@@ -40,13 +40,13 @@ static const struct {
     {"step", "lr", "Learning rate of encoder and projector in this step."},
     {"step", "lr_pred", "Learning rate of the predictor in this step."},
     {"step", "*", "The metrics by key, from the live spectrum; loss and zstd are the step's own."},
-    {"step", "forecast", "Accuracy that a linear probe is expected to reach, 0 to 1."},
+    {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
     {"step", "forecast_state", "Why no forecast is shown: uncalibrated (no calibration for this data set, network and "
-                               "method), waiting (no evaluation yet), or extrapolating (AUC, loss or width are far "
-                               "from all that it was fitted on: the numbers are there, but nothing stands behind "
-                               "them). Absent where there is a forecast."},
+                               "method), waiting (no evaluation yet), or extrapolating (AUC, loss, z-std or width are "
+                               "far from all that it was fitted on: the numbers are there, but nothing stands "
+                               "behind them). Absent where there is a forecast."},
     {"step", "images_s", "Images (not views) a second, over about the last second."},
     {"step", "ms.data", "Milliseconds spent waiting for views."},
     {"step", "ms.forward", "Milliseconds of the forward pass."},

@@ -1,15 +1,18 @@
 // A calibration as a small JSON file: what was fitted, over which range, how well, and on which
 // runs.
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "metrics/forecast.h"
 #include "metrics/text.h"
 
-enum { VERSION = 1, FILE_MOST = 1 << 20, RUNS_MOST = 10000 };
+enum { VERSION = 2, FILE_MOST = 1 << 20, RUNS_MOST = 10000 };
 
 static const struct {
     const char *key;
@@ -28,18 +31,19 @@ static const struct {
     const char *key;
     size_t offset;
 } number_field[] = {
+    {"live_offset", offsetof(struct forecast, offset)},
     {"logit_quantile", offsetof(struct forecast, quantile)},
     {"r2", offsetof(struct forecast, r2)},
     {"r2_left_out", offsetof(struct forecast, r2_left_out)},
     {"error_points", offsetof(struct forecast, error_points)},
+    {"error_points_live", offsetof(struct forecast, error_points_live)},
 };
 static const struct {
     const char *key;
     size_t offset;
 } range_field[] = {
-    {"auc", offsetof(struct forecast, auc)},
-    {"loss", offsetof(struct forecast, loss)},
-    {"width", offsetof(struct forecast, width)},
+    {"auc", offsetof(struct forecast, auc)},           {"loss", offsetof(struct forecast, loss)},
+    {"zstd", offsetof(struct forecast, zstd)},         {"width", offsetof(struct forecast, width)},
     {"accuracy", offsetof(struct forecast, accuracy)},
 };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -77,6 +81,7 @@ static json_t *to_json(const struct forecast *f)
     }
     rc |= json_object_set(root, "range", range);
     rc |= json_object_set_new(root, "evaluations", json_integer(f->points));
+    rc |= json_object_set_new(root, "collapsed", json_integer(f->collapsed));
     for (int i = 0; i < f->runs; i++)
         rc |= json_array_append_new(runs, json_string(f->run[i]));
     rc |= json_object_set(root, "runs", runs);
@@ -164,8 +169,8 @@ static const char *from_json(const json_t *root, struct forecast *f)
         if (take_number(json_object_get(root, number_field[i].key), at(f, number_field[i].offset)) <
             0)
             return number_field[i].key;
-    const json_t *points = json_object_get(root, "evaluations");
-    f->points = json_integer_value(points);
+    f->points = json_integer_value(json_object_get(root, "evaluations"));
+    f->collapsed = json_integer_value(json_object_get(root, "collapsed"));
     if (take_terms(json_object_get(root, "logit_accuracy"), f) < 0)
         return "logit_accuracy";
     if (take_ranges(json_object_get(root, "range"), f) < 0)
@@ -175,19 +180,39 @@ static const char *from_json(const json_t *root, struct forecast *f)
     return f->quantile >= 0 ? NULL : "logit_quantile";
 }
 
+// A pipe that nobody writes to would keep us waiting for ever.
+static FILE *open_file(const char *path, struct error *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fine = fd >= 0 && fstat(fd, &st) == 0;
+    FILE *f = fine && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (!f) {
+        if (fine && !S_ISREG(st.st_mode))
+            error_set(e, "%.300s is not a regular file", path);
+        else
+            error_set(e, "%.300s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    }
+    return f;
+}
+
 int forecast_read(const char *path, struct forecast *out, struct error *e)
 {
     json_error_t why;
     memset(out, 0, sizeof *out);
+    FILE *f = open_file(path, e);
+    if (!f)
+        return -1;
     char *text = malloc(FILE_MOST);
-    FILE *f = text ? fopen(path, "re") : NULL;
-    if (!f) {
-        int rc = error_set(e, "%.300s: %s", path, strerror(text ? errno : ENOMEM));
-        free(text);
-        return rc;
-    }
-    size_t n = fread(text, 1, FILE_MOST, f);
+    size_t n = text ? fread(text, 1, FILE_MOST, f) : 0;
+    int failed = ferror(f) ? errno : 0;
     fclose(f);
+    if (!text || failed) {
+        free(text);
+        return error_set(e, "%.300s: %s", path, strerror(failed ? failed : ENOMEM));
+    }
     json_t *root = n < FILE_MOST ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &why) : NULL;
     free(text);
     const char *bad = root ? from_json(root, out) : NULL;

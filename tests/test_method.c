@@ -498,3 +498,29 @@ Test(recipe, refuses_with_the_known_names)
     cr_assert(recipe_read(&o, "fashion-mnist", NULL, &e) == -1);
     cr_expect(strstr(e.text, "/does/not/exist"), "%s", e.text);
 }
+
+// What a calibration is for: the ablations are not the method.
+Test(method, titles)
+{
+    static const struct {
+        const char *option, *value, *title;
+    } row[] = {
+        {"lr", "2", "simsiam"},
+        {"predictor", "off", "simsiam without predictor"},
+        {"stop-gradient", "off", "simsiam without stop-gradient"},
+        {"augment", "simsiam", "simsiam"},
+        {"augment", "none", "simsiam on views none"},
+        {"method", "byol", "byol"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        for (int resolved = 0; resolved < 2; resolved++) {
+            struct options o;
+            struct error e = {""};
+            char title[METHOD_TITLE];
+            options_default(&o);
+            cr_assert(options_set(&o, row[i].option, row[i].value, &e) == 0, "%s", e.text);
+            cr_assert(!resolved || method_resolve(&o, &e) == 0, "%s", e.text);
+            method_title(&o, title, sizeof title);
+            cr_expect_str_eq(title, row[i].title);
+        }
+}

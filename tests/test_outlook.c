@@ -11,10 +11,12 @@
 
 // A calibration that has seen everything; AUC 0 makes 90 %, 1 makes 50 %.
 static const char wide[] =
-    "{\"version\":1,\"data\":\"synthetic:128\",\"arch\":\"resnet18\",\"method\":\"simsiam\","
-    "\"logit_accuracy\":{\"constant\":2.2,\"auc\":-2.2},\"logit_quantile\":0.3,\"r2\":0.9,"
-    "\"r2_left_out\":0.8,\"error_points\":2,\"range\":{\"auc\":[%g,1],\"loss\":[-1,1],"
-    "\"width\":[4,8],\"accuracy\":[0.5,0.9]},\"evaluations\":9,\"runs\":[\"x\"]}\n";
+    "{\"version\":2,\"data\":\"synthetic:128\",\"arch\":\"resnet18\",\"method\":\"simsiam\","
+    "\"logit_accuracy\":{\"constant\":2.2,\"auc\":-2.2},\"live_offset\":0.03,"
+    "\"logit_quantile\":0.3,\"r2\":0.9,\"r2_left_out\":0.8,\"error_points\":2,"
+    "\"error_points_live\":3,\"range\":{\"auc\":[%g,1],\"loss\":[-1,1],\"zstd\":[0.4,1.1],"
+    "\"width\":[4,8],\"accuracy\":[0.5,0.9]},\"evaluations\":9,\"collapsed\":1,"
+    "\"runs\":[\"x\"]}\n";
 
 static void write_calibration(const char *path, double auc_from)
 {
@@ -28,7 +30,13 @@ static double foretold(double auc)
     return 1 / (1 + exp(-(2.2 - 2.2 * auc)));
 }
 
-Test(outlook, live_value_with_the_last_offset)
+static void step(struct outlook *o, int64_t t, double auc, double loss)
+{
+    double metric[METRIC_COUNT] = {[METRIC_AUC] = auc, [METRIC_LOSS] = loss, [METRIC_ZSTD] = 1};
+    outlook_step(o, t, metric);
+}
+
+Test(outlook, live_value_with_an_offset)
 {
     struct outlook o;
     struct record_step r;
@@ -47,35 +55,43 @@ Test(outlook, live_value_with_the_last_offset)
               "%s", e.text);
     cr_expect_str_eq(found, file);
 
-    outlook_step(&o, 0, 0.9, -0.1);
+    step(&o, 0, 0.9, -0.1);
     outlook_fill(&o, &r, 0);
     cr_expect(isnan(r.forecast), "nothing was measured");
     cr_expect_str_eq(r.forecast_state, "waiting");
 
     // Too early to compare: the exact value stands in.
     outlook_eval(&o, 1, 0.6);
-    outlook_step(&o, 1, 0.9, -0.2);
+    step(&o, 1, 0.9, -0.2);
     outlook_fill(&o, &r, 1);
     cr_expect_float_eq(r.forecast, foretold(0.6), 1e-12);
     cr_expect(r.forecast_lo < r.forecast && r.forecast < r.forecast_hi);
     cr_expect_str_eq(r.forecast_state, "");
 
-    // From step 3 on the difference is known: 0.6 - 0.58.
-    outlook_step(&o, 2, 0.8, -0.2);
-    outlook_step(&o, 3, 0.58, -0.2);
-    outlook_step(&o, 4, 0.65, -0.2);
+    // From step 3 on the live one counts, with the usual difference: what was measured before is of
+    // another network.
+    step(&o, 2, 0.8, -0.2);
+    step(&o, 3, 0.58, -0.2);
+    outlook_fill(&o, &r, 3);
+    cr_expect_float_eq(r.forecast, foretold(0.61), 1e-12);
+    step(&o, 4, 0.65, -0.2);
     outlook_fill(&o, &r, 4);
-    cr_expect_float_eq(r.forecast, foretold(0.67), 1e-12);
-    outlook_eval(&o, 5, 0.7); // 0.05 above
-    outlook_step(&o, 5, 0.66, -0.2);
+    cr_expect_float_eq(r.forecast, foretold(0.68), 1e-12);
+    outlook_eval(&o, 5, 0.7); // 0.05 above: halfway between that and the usual 0.03
+    step(&o, 5, 0.66, -0.2);
     outlook_fill(&o, &r, 5);
-    cr_expect_float_eq(r.forecast, foretold(0.71), 1e-12);
-    outlook_step(&o, 6, NAN, -0.2); // a step without a spectrum
+    cr_expect_float_eq(r.forecast, foretold(0.7), 1e-12);
+    step(&o, 6, NAN, -0.2); // a step without a spectrum
     outlook_fill(&o, &r, 6);
-    cr_expect_float_eq(r.forecast, foretold(0.71), 1e-12);
-    outlook_step(&o, 7, 0.01, -0.2);
+    cr_expect_float_eq(r.forecast, foretold(0.7), 1e-12);
+    step(&o, 7, 0.01, -0.2);
     outlook_fill(&o, &r, 7);
     cr_expect(isfinite(r.forecast), "logged under its mark");
+    cr_expect_str_eq(r.forecast_state, "extrapolating");
+    // A network that gives all images one z: its live AUC may be that of a healthy one.
+    double dead[METRIC_COUNT] = {[METRIC_AUC] = 0.66, [METRIC_LOSS] = -0.2, [METRIC_ZSTD] = 1e-8};
+    outlook_step(&o, 8, dead);
+    outlook_fill(&o, &r, 8);
     cr_expect_str_eq(r.forecast_state, "extrapolating");
     outlook_free(&o);
 
@@ -99,7 +115,7 @@ Test(outlook, mean_of_the_last_hundred_losses)
     outlook_init(&o, 4, 32, 128);
     cr_expect(isnan(outlook_loss(&o, 0)));
     for (int t = 0; t < 250; t++)
-        outlook_step(&o, t, NAN, t);
+        step(&o, t, NAN, t);
     cr_expect_float_eq(outlook_loss(&o, 250), 199.5, 1e-12);
     cr_expect(isnan(outlook_loss(&o, 3)), "those are forgotten");
     outlook_free(&o);

@@ -136,7 +136,8 @@ Test(screen, why_there_is_no_forecast)
     t.v.view = VIEW_COLLAPSE;
     scene_train(&t, 20);
     char *text = scene_text(&t, 24, 80);
-    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss or width are"), "%s", text);
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss, z-std or width are"), "%s",
+              text);
     free(text);
     scene_free(&t);
 }

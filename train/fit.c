@@ -11,18 +11,21 @@
 #include <unistd.h>
 
 #include "metrics/scalars.h"
+#include "train/method.h"
 #include "train/options.h"
 #include "train/outlook.h"
 
 enum { LEFT_OUT = 10 };                   // the first tenth of a run
+enum { TEST_MOST = 1000000000 };          // more test images than that are a broken record
 static const double ONE_DIRECTION = 1.05; // RankMe of a complete collapse is at most this
 
 struct points {
     struct forecast_point *point;
     int64_t n, cap;
     char **name;
-    int runs, collapsed;
-    char data[256], arch[64], method[64]; // of the first run
+    int runs;
+    int64_t collapsed;
+    char data[256], arch[64], method[METHOD_TITLE]; // of the first run
 };
 
 static int add(struct points *p, const struct forecast_point *point, struct error *e)
@@ -50,47 +53,68 @@ struct reading {
     struct points *points; // where they go
     int has_run;
     char name[128];
-    int width;
     int64_t steps;          // T
-    struct outlook outlook; // for the mean loss
+    struct outlook outlook; // what the trainer knew at each step
     int64_t last, first;    // newest step; first point of this run
     int64_t *step;          // of its points
     int64_t cap;
 };
 
-static int same(struct points *p, const struct record_run *r, struct error *e)
+// The first run says what all must be.
+static int same(struct points *p, const struct record_run *r, const struct options *o,
+                struct error *e)
+{
+    char method[sizeof p->method];
+    method_title(o, method, sizeof method);
+    if (!p->data[0]) {
+        snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
+        snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
+        snprintf(p->method, sizeof p->method, "%s", method);
+    }
+    if (strcmp(p->data, r->dataset.name) != 0 || strcmp(p->arch, r->model.arch) != 0 ||
+        strcmp(p->method, method) != 0)
+        return error_set(e,
+                         "it trains %.60s on %.60s by %.60s, the others %.60s on %.60s by %.60s: "
+                         "a forecast is for one of each",
+                         r->model.arch, r->dataset.name, method, p->arch, p->data, p->method);
+    return 0;
+}
+
+static int take_run(struct points *p, struct reading *g, const struct record_run *r,
+                    struct error *e)
 {
     struct options o;
     options_default(&o);
     if (!r->config || options_from_json(&o, r->config, e) < 0)
         return r->config ? -1 : error_set(e, "its run record has no options");
-    if (!p->data[0]) {
-        snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
-        snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
-        snprintf(p->method, sizeof p->method, "%s", o.method);
-    }
-    if (strcmp(p->data, r->dataset.name) != 0 || strcmp(p->arch, r->model.arch) != 0 ||
-        strcmp(p->method, o.method) != 0)
-        return error_set(e,
-                         "it trains %.60s on %.60s by %.30s, the others %.60s on %.60s by %.30s: "
-                         "a forecast is for one of each",
-                         r->model.arch, r->dataset.name, o.method, p->arch, p->data, p->method);
-    return 0;
+    if (r->model.d < 1 || o.batch < 1)
+        return error_set(e, "its run record has no features or no batch");
+    g->has_run = 1;
+    snprintf(g->name, sizeof g->name, "%s", r->name);
+    g->steps = r->steps;
+    outlook_init(&g->outlook, r->model.width, r->model.d, 2 * (int64_t)o.batch);
+    return same(p, r, &o, e);
 }
 
 static int take_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
 {
     const struct record_eval *v = &r->u.eval;
+    const struct outlook *o = &g->outlook;
     drop_from(p, g->first, g->step, r->step);
     struct forecast_point point = {
         .run = p->runs,
-        .auc = v->metric[METRIC_AUC],
-        .loss = outlook_loss(&g->outlook, r->step),
-        .width = g->width,
+        .in = {.auc = v->metric[METRIC_AUC],
+               .loss = outlook_loss(o, r->step),
+               .zstd = o->zstd,
+               .width = o->width},
+        .live = r->step > o->warm ? o->live : NAN,
+        .offset = o->offset,
         .n = v->n_test,
     };
+    outlook_eval(&g->outlook, r->step, v->metric[METRIC_AUC]);
     if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
-        !isfinite(point.auc) || !isfinite(point.loss) || r->step * LEFT_OUT < g->steps)
+        v->n_test > TEST_MOST || !isfinite(point.in.auc) || !isfinite(point.in.loss) ||
+        !isfinite(point.in.zstd) || r->step < g->steps / LEFT_OUT + (g->steps % LEFT_OUT != 0))
         return 0;
     if (v->metric[METRIC_RANKME] <= ONE_DIRECTION) {
         p->collapsed++;
@@ -114,19 +138,13 @@ static int take(void *to, struct record *r, struct error *e)
 {
     struct reading *g = to;
     struct points *p = g->points;
-    if (r->type == RECORD_RUN && !g->has_run) {
-        g->has_run = 1;
-        snprintf(g->name, sizeof g->name, "%s", r->u.run.name);
-        g->width = r->u.run.model.width;
-        g->steps = r->u.run.steps;
-        outlook_init(&g->outlook, g->width, 1, 1);
-        return same(p, &r->u.run, e);
-    }
-    if (r->type == RECORD_STEP && r->step >= 0) {
+    if (r->type == RECORD_RUN && !g->has_run)
+        return take_run(p, g, &r->u.run, e);
+    if (r->type == RECORD_STEP && r->step >= 0 && g->has_run) {
         if (r->step <= g->last)
             drop_from(p, g->first, g->step, r->step + 1);
         g->last = r->step;
-        outlook_step(&g->outlook, r->step, NAN, r->u.step.metric[METRIC_LOSS]);
+        outlook_step(&g->outlook, r->step, r->u.step.metric);
     }
     if (r->type == RECORD_EVAL && r->step >= 0 && g->has_run)
         return take_eval(p, g, r, e);
@@ -185,7 +203,7 @@ int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
     }
     if (rc >= 0)
         rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
-    out->collapsed = p.collapsed;
+    out->forecast.collapsed = p.collapsed;
     snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);
     snprintf(out->forecast.arch, sizeof out->forecast.arch, "%s", p.arch);
     snprintf(out->forecast.method, sizeof out->forecast.method, "%s", p.method);

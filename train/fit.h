@@ -9,7 +9,6 @@ struct fit {
     struct forecast forecast;
     int unsupported; // forecast_fit's
     int skipped;     // runs that gave no evaluation: no measured probe after their first tenth
-    int collapsed;   // evaluations left out because all but one direction was gone
 };
 
 // From the logs of these run folders, each without its first tenth and without evaluations of a

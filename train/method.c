@@ -82,6 +82,17 @@ int method_resolve(struct options *o, struct error *e)
     return 0;
 }
 
+void method_title(const struct options *o, char *out, size_t size)
+{
+    const struct method_row *m = method_find(o->method);
+    const char *views =
+        m && strcmp(o->augment, m->defaults.augment) != 0 && strcmp(o->augment, "auto") != 0
+            ? o->augment
+            : "";
+    snprintf(out, size, "%s%s%s%s%s", o->method, o->predictor ? "" : " without predictor",
+             o->stop_gradient ? "" : " without stop-gradient", *views ? " on views " : "", views);
+}
+
 // A stem that halves small images twice leaves nothing to look at: CIFAR's below 64 pixels.
 static int wants_imagenet_stem(const struct options *o, int height, int width)
 {

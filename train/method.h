@@ -41,6 +41,10 @@ const struct method_row *method_find(const char *name); // or NULL
 // refuse names and options that the method does not know. Before method_build.
 int method_resolve(struct options *o, struct error *e);
 
+// The method as a calibration knows it: its name, and what of it was taken away or changed.
+enum { METHOD_TITLE = 96 };
+void method_title(const struct options *o, char *out, size_t size);
+
 // The whole network for these options (resolved) and image shape. `o->width` must be set (multiple
 // of 4, >= 4).
 int method_build(const struct options *o, int channels, int height, int width, struct net *out,

@@ -1,6 +1,7 @@
 // A live AUC lies below an exact one, because augmented views are more spread. The difference is
-// measured at each evaluation and added to the live value until the next. All state follows from
-// records, so that a resumed run foretells what it would have without the pause.
+// measured at each evaluation and added to the live value until the next; until a first one has
+// found enough samples to compare with, it is what the calibration's runs had. All state follows
+// from records, so that a resumed run foretells what it would have without the pause.
 #include "train/outlook.h"
 
 #include <dirent.h>
@@ -19,7 +20,7 @@ void outlook_init(struct outlook *o, int width, int d, int64_t samples)
     memset(o, 0, sizeof *o);
     o->width = width;
     o->warm = ((int64_t)OUTLOOK_SAMPLES * d + samples - 1) / samples - 1;
-    o->live = o->exact = o->offset = NAN;
+    o->live = o->exact = o->offset = o->zstd = NAN;
     for (int i = 0; i < OUTLOOK_STEPS; i++)
         o->ring[i].step = -1;
 }
@@ -96,22 +97,13 @@ int outlook_calibrate(struct outlook *o, const char *word, const char *data, con
 
 // ---------------------------------------------------------------- the run
 
-// Compare the last exact AUC with the live one.
-static void settle(struct outlook *o, int64_t step)
-{
-    if (!o->pending || !isfinite(o->live) || step < o->warm)
-        return;
-    o->offset = o->exact - o->live;
-    o->pending = 0;
-}
-
-void outlook_step(struct outlook *o, int64_t step, double auc, double loss)
+void outlook_step(struct outlook *o, int64_t step, const double *metric)
 {
     o->ring[step % OUTLOOK_STEPS].step = step;
-    o->ring[step % OUTLOOK_STEPS].loss = loss;
-    if (isfinite(auc))
-        o->live = auc;
-    settle(o, step);
+    o->ring[step % OUTLOOK_STEPS].loss = metric[METRIC_LOSS];
+    o->zstd = metric[METRIC_ZSTD];
+    if (isfinite(metric[METRIC_AUC]))
+        o->live = metric[METRIC_AUC];
 }
 
 void outlook_eval(struct outlook *o, int64_t step, double auc)
@@ -119,8 +111,8 @@ void outlook_eval(struct outlook *o, int64_t step, double auc)
     if (!isfinite(auc))
         return;
     o->exact = auc;
-    o->pending = 1;
-    settle(o, step - 1);
+    if (step > o->warm)
+        o->offset = auc - o->live; // NaN where there was no spectrum
 }
 
 double outlook_loss(const struct outlook *o, int64_t step)
@@ -142,11 +134,14 @@ void outlook_fill(const struct outlook *o, struct record_step *out, int64_t step
                                        [FORECAST_EXTRAPOLATING] = "extrapolating",
                                        [FORECAST_UNKNOWN] = "waiting"};
     struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
-    // Until the live spectrum can be compared, the exact value itself stands in.
-    double auc = o->pending ? o->exact : o->live + o->offset;
-    auc = auc > 1 ? 1 : auc; // NaN stays: nothing was measured yet
+    struct forecast_input in = {.auc = o->exact, // as long as there is nothing better, or at all
+                                .loss = outlook_loss(o, step + 1),
+                                .zstd = o->zstd,
+                                .width = o->width};
+    if (isfinite(o->exact) && step >= o->warm)
+        in.auc = forecast_stand_in(o->live, o->offset, o->calibration.offset);
     if (o->calibrated)
-        v = forecast_at(&o->calibration, auc, outlook_loss(o, step + 1), o->width);
+        v = forecast_at(&o->calibration, &in);
     out->forecast = v.value;
     out->forecast_lo = v.lo;
     out->forecast_hi = v.hi;
@@ -165,7 +160,7 @@ static int take(void *to, struct record *r, struct error *e)
 {
     struct until *u = to;
     if (r->type == RECORD_STEP && r->step >= 0 && r->step < u->step)
-        outlook_step(u->o, r->step, r->u.step.metric[METRIC_AUC], r->u.step.metric[METRIC_LOSS]);
+        outlook_step(u->o, r->step, r->u.step.metric);
     else if (r->type == RECORD_EVAL && r->step >= 0 && r->step <= u->step)
         outlook_eval(u->o, r->step, r->u.eval.metric[METRIC_AUC]);
     return SCALARS_NEXT;

@@ -22,8 +22,8 @@ struct outlook {
         int64_t step; // -1: none
         double loss;
     } ring[OUTLOOK_STEPS];
-    double live, exact, offset; // AUC; offset: exact - live at the last evaluation
-    int pending;                // the last evaluation still waits for a live AUC to compare with
+    double live, exact, offset; // AUC; offset: exact - live at the last evaluation since `warm`
+    double zstd;                // of the newest step
 };
 
 // A spectrum is compared from this many samples per feature on: below, its AUC reads too high.
@@ -41,8 +41,9 @@ void outlook_free(struct outlook *o); // takes a zeroed struct too
 int outlook_calibrate(struct outlook *o, const char *word, const char *data, const char *arch,
                       const char *method, char *path, size_t size, struct error *e);
 
-// The run goes on: a step was made (auc NaN: no spectrum), an exact AUC before `step` was measured.
-void outlook_step(struct outlook *o, int64_t step, double auc, double loss);
+// The run goes on: a step was made (metric[METRIC_COUNT]; AUC NaN: no spectrum), an exact AUC before
+// `step` was measured.
+void outlook_step(struct outlook *o, int64_t step, const double *metric);
 void outlook_eval(struct outlook *o, int64_t step, double auc);
 
 // The mean loss of the OUTLOOK_STEPS steps before `step`; NaN when there is none.

@@ -148,7 +148,7 @@ void report_step(struct trainer *tr, const struct step_result *r)
     s->lr = r->lr;
     s->lr_pred = r->lr_pred;
     memcpy(s->metric, r->metric, sizeof s->metric);
-    outlook_step(&tr->outlook, tr->t, r->metric[METRIC_AUC], r->metric[METRIC_LOSS]);
+    outlook_step(&tr->outlook, tr->t, r->metric);
     outlook_fill(&tr->outlook, s, tr->t);
     s->images_s = images_a_second(tr, now);
     s->ms[PHASE_DATA] = times.data;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "train/method.h"
 #include "train/note.h"
 #include "train/state.h"
 
@@ -79,8 +80,10 @@ static int prepare_outlook(struct trainer *tr, struct error *e)
 {
     struct setup *s = &tr->setup;
     struct options *o = &s->o;
+    char method[METHOD_TITLE];
+    method_title(o, method, sizeof method);
     outlook_init(&tr->outlook, o->width, s->d, 2 * (int64_t)o->batch);
-    if (outlook_calibrate(&tr->outlook, o->calibration, s->data.name, o->arch, o->method,
+    if (outlook_calibrate(&tr->outlook, o->calibration, s->data.name, o->arch, method,
                           tr->calibration, sizeof tr->calibration, &tr->calibration_error) < 0)
         return error_set(e, "%s", tr->calibration_error.text), REFUSED;
     // A relative path would mean another file when the run is resumed from elsewhere.

@@ -26,9 +26,9 @@ static void report(const struct fit *fit)
            f->runs);
     if (fit->skipped)
         printf("; %d more gave none", fit->skipped);
-    if (fit->collapsed)
-        printf("\n%d evaluations of a complete collapse left out: all but one direction was gone",
-               fit->collapsed);
+    if (f->collapsed)
+        printf("\n%lld evaluations of a complete collapse left out: all but one direction was gone",
+               (long long)f->collapsed);
     printf("\n\nlogit of the accuracy =\n");
     for (int t = 0; t < FORECAST_TERMS; t++) {
         if (f->used[t])
@@ -38,9 +38,12 @@ static void report(const struct fit *fit)
     }
     printf("\nR2 in sample %.3f, of runs left out %.3f: off by %.2f points (root mean square)\n",
            f->r2, f->r2_left_out, f->error_points);
-    printf("95 %% interval: +-%.3f in the logit\nfitted over\n", f->quantile);
+    printf("from live AUCs, usually %+.4f to the exact one: off by %.2f points\n", f->offset,
+           f->error_points_live);
+    printf("95 %% interval, from live AUCs: +-%.3f in the logit\nfitted over\n", f->quantile);
     print_range("AUC", &f->auc);
     print_range("loss", &f->loss);
+    print_range("z-std", &f->zstd);
     print_range("width", &f->width);
     print_range("accuracy", &f->accuracy);
 }

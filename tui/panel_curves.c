@@ -153,7 +153,7 @@ static void forecast_hint(struct canvas *c, struct rect in, const struct history
     const char *text = !no_curve                            ? ""
                        : strcmp(state, "uncalibrated") == 0 ? "no calibration: ssltop fit makes one"
                        : strcmp(state, "extrapolating") == 0
-                           ? "AUC, loss or width are far from the calibration's"
+                           ? "AUC, loss, z-std or width are far from the calibration's"
                            : "";
     if (!*text)
         return;
