@@ -55,6 +55,20 @@ static void reader_free(struct pictures_reader *reader)
     free(r);
 }
 
+// -1: this file cannot be opened; PICTURES_FAILED: none can.
+static int open_image(const struct images_source *s, int64_t i, struct error *e)
+{
+    int fd, why;
+    do {
+        fd = openat(s->root, folder_path(&s->folder, i), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        why = errno;
+    } while (fd < 0 && why == EINTR);
+    if (fd >= 0)
+        return fd;
+    error_set(e, "cannot be opened: %s", strerror(why));
+    return why == EMFILE || why == ENFILE || why == ENOMEM ? PICTURES_FAILED : -1;
+}
+
 static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
                     int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
 {
@@ -62,13 +76,13 @@ static int read_one(struct pictures_reader *reader, int64_t i, const struct box 
     struct images_source *s = (struct images_source *)r->source;
     const uint8_t *data = NULL;
     size_t n = 0;
-    int fd = openat(s->root, folder_path(&s->folder, i), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open_image(s, i, e);
     if (fd < 0)
-        return error_set(e, "cannot be opened: %s", strerror(errno));
+        return fd;
     int rc = decoder_read(r->decoder, fd, &data, &n, e);
     close(fd);
     if (rc < 0)
-        return -1;
+        return rc;
     struct decode_head head = {.kind = s->kind[i] >> 4, .orientation = s->kind[i] & 15};
     int turned = head.orientation >= 5;
     head.height = turned ? s->size[i].width : s->size[i].height;
@@ -108,7 +122,18 @@ struct look {
 struct looking {
     struct images_source *s;
     struct look *look;
+    pthread_mutex_t lock;
+    int failed; // not by an image: the last reason
+    struct error reason;
 };
+
+static void note_failed(struct looking *l, int64_t i, const struct error *why)
+{
+    pthread_mutex_lock(&l->lock);
+    l->failed = 1;
+    error_set(&l->reason, "%.200s: %.200s", folder_path(&l->s->folder, i), why->text);
+    pthread_mutex_unlock(&l->lock);
+}
 
 static void look_at(void *context, int64_t i)
 {
@@ -117,21 +142,22 @@ static void look_at(void *context, int64_t i)
     struct decode_head head;
     struct error why = {"is not a file"};
     struct stat st;
-    int height, width;
-    l->look[i].bytes = -1;
-    int fd = openat(s->root, folder_path(&s->folder, i), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        error_set(&why, "cannot be opened: %s", strerror(errno));
-    else if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && decode_head(fd, &head, &why) == 0) {
+    int height, width, fd = open_image(s, i, &why), rc = fd;
+    if (fd >= 0) {
+        rc = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? decode_head(fd, &head, &why) : -1;
+        close(fd);
+    }
+    if (rc >= 0) {
         decode_upright(&head, &height, &width);
         s->size[i] = (struct pictures_size){height, width};
         s->kind[i] = (uint8_t)(head.kind << 4 | head.orientation);
         l->look[i].bytes = st.st_size;
+        return;
     }
-    if (l->look[i].bytes < 0)
-        l->look[i].why = strdup(why.text);
-    if (fd >= 0)
-        close(fd);
+    l->look[i].bytes = -1;
+    l->look[i].why = strdup(why.text);
+    if (rc < -1 || !l->look[i].why)
+        note_failed(l, i, &why);
 }
 
 // Leave out what has no head.
@@ -141,7 +167,7 @@ static void compact(struct images_source *s, struct look *look)
     int64_t n = 0;
     for (int64_t i = 0; i < f->n; i++) {
         if (look[i].bytes < 0) {
-            pictures_drop(&s->base, folder_path(f, i), look[i].why ? look[i].why : "out of memory");
+            pictures_drop(&s->base, folder_path(f, i), look[i].why);
             continue;
         }
         f->file[n] = f->file[i];
@@ -171,20 +197,24 @@ static int look_at_all(struct images_source *s, struct error *e)
     s->size = calloc(n, sizeof *s->size);
     s->label = calloc(n, sizeof *s->label);
     s->kind = calloc(n, 1);
-    struct looking l = {s, calloc(n, sizeof *l.look)};
+    struct looking l = {.s = s, .look = calloc(n, sizeof *l.look)};
     if (!s->size || !s->label || !s->kind || !l.look) {
         free(l.look);
         return error_set(e, "out of memory for %zu images", n);
     }
+    pthread_mutex_init(&l.lock, NULL);
     parallel_run((int64_t)n, look_at, &l);
-    compact(s, l.look);
-    s->base.size = s->size;
-    s->base.labels = s->folder.classes ? s->label : NULL;
-    s->base.crc = checksum(s, l.look);
+    pthread_mutex_destroy(&l.lock);
+    if (!l.failed) {
+        compact(s, l.look);
+        s->base.size = s->size;
+        s->base.labels = s->folder.classes ? s->label : NULL;
+        s->base.crc = checksum(s, l.look);
+    }
     for (size_t i = 0; i < n; i++)
         free(l.look[i].why);
     free(l.look);
-    return pictures_init(&s->base, e);
+    return l.failed ? error_set(e, "%s", l.reason.text) : pictures_init(&s->base, e);
 }
 
 // One split: NAME below the open folder.

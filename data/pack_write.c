@@ -94,9 +94,9 @@ static int make(const struct packing *p, struct pictures_reader *reader, struct 
         width = (int)fmax(1, rint(whole.width * by));
     out->record = (struct pack_record){PACK_RECORD, 0, 0, s->labels ? s->labels[i] : -1, 0};
     out->pixel = NULL;
-    if (height > 65535 || width > 65535 ||
-        pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why) < 0)
-        return 0;
+    int rc = pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why);
+    if (rc < 0)
+        return rc == PICTURES_FAILED ? error_set(e, "%s", why.text) : 0;
     size_t bytes = 3 * (size_t)height * (size_t)width;
     out->pixel = malloc(bytes);
     if (!out->pixel)

@@ -117,25 +117,30 @@ int pictures_try(struct pictures_reader *r, int64_t i, const struct box *crop, i
                  int out_w, struct picture *picture, struct box *box, struct error *why)
 {
     struct pictures *s = pictures_of(r);
-    if (s->ops->read(r, i, crop, crops, out_h, out_w, picture, box, why) == 0)
-        return 0;
-    note_broken(s, i, why);
-    return -1;
+    int rc = s->ops->read(r, i, crop, crops, out_h, out_w, picture, box, why);
+    if (rc == -1)
+        note_broken(s, i, why);
+    if (rc >= -1)
+        return rc;
+    char name[256];
+    s->ops->name(s, i, name, sizeof name);
+    error_prefix(why, "%s", name);
+    return PICTURES_FAILED;
 }
 
 // Image i with the crops of another.
 static int try_one(struct pictures_reader *r, int64_t i, int64_t instead_of, const struct box *crop,
-                   int crops, int out_h, int out_w, struct picture *picture, struct box *box)
+                   int crops, int out_h, int out_w, struct picture *picture, struct box *box,
+                   struct error *why)
 {
     struct pictures *s = pictures_of(r);
     struct box share[PICTURES_CROPS];
-    struct error why = {""};
     double y = (double)s->size[i].height / s->size[instead_of].height;
     double x = (double)s->size[i].width / s->size[instead_of].width;
     for (int k = 0; k < crops; k++)
         share[k] =
             (struct box){crop[k].top * y, crop[k].left * x, crop[k].height * y, crop[k].width * x};
-    return pictures_try(r, i, share, crops, out_h, out_w, picture, box, &why);
+    return pictures_try(r, i, share, crops, out_h, out_w, picture, box, why);
 }
 
 // The next to try after image i, when `j` was the last: forwards and then backwards among
@@ -157,10 +162,14 @@ int pictures_read(struct pictures_reader *r, int64_t i, const struct box *crop, 
     struct pictures *s = pictures_of(r);
     int round = 0;
     for (int64_t j = i; j >= 0; j = next_instead(s, i, j, &round)) {
-        if (try_one(r, j, i, crop, crops, out_h, out_w, picture, box) == 0)
+        struct error why = {""};
+        int rc = try_one(r, j, i, crop, crops, out_h, out_w, picture, box, &why);
+        if (rc == 0)
             return 0;
+        if (rc == PICTURES_FAILED)
+            return error_set(e, "%s", why.text);
         pthread_mutex_lock(&s->lock);
-        int rc = pictures_check(s, e);
+        rc = pictures_check(s, e);
         pthread_mutex_unlock(&s->lock);
         if (rc < 0)
             return -1;

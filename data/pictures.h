@@ -18,12 +18,16 @@ enum {
     PICTURES_CROPS = 2           // of an image at a time
 };
 
+// Instead of -1: it is not the image that is broken. This machine is short of memory or files, or
+// a file that holds all images cannot be read.
+enum { PICTURES_FAILED = -2 };
+
 struct pictures;
 struct pictures_reader; // one a thread; begins with the source that it reads
 
 struct pictures_ops {
     int (*reader_new)(struct pictures *s, struct pictures_reader **out, struct error *e);
-    // See pictures_read. -1: this image is broken, and why.
+    // See pictures_read. -1: this image is broken, and why; less: PICTURES_FAILED.
     int (*read)(struct pictures_reader *r, int64_t i, const struct box *crop, int crops, int out_h,
                 int out_w, struct picture *picture, struct box *box, struct error *e);
     void (*reader_free)(struct pictures_reader *r);
@@ -68,11 +72,12 @@ void pictures_free(struct pictures *s);               // NULL is fine
 // channels, that stays until the reader's next call, and the crops' boxes in it (the picture may be
 // a part of the image, and smaller). An image that cannot be read is noted in the ledger, and
 // another takes its place, of the same class where there is one and always the same one; its crops
-// are the same shares. -1: too many are broken, or out of memory.
+// are the same shares. -1: too many are broken, or something else than an image has failed.
 int pictures_read(struct pictures_reader *r, int64_t i, const struct box *crop, int crops,
                   int out_h, int out_w, struct picture *picture, struct box *box, struct error *e);
 
-// Image i itself or -1: then it is broken, is noted, and `why` says so.
+// Image i itself or -1: then it is broken, is noted, and `why` says so. PICTURES_FAILED: nothing
+// is noted, and `why` says whose image could not be read.
 int pictures_try(struct pictures_reader *r, int64_t i, const struct box *crop, int crops, int out_h,
                  int out_w, struct picture *picture, struct box *box, struct error *why);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,6 +178,54 @@ Test(images, broken_ones_are_replaced_the_same_way)
     cr_expect_null(imageset_load(s, 2, 78, &e));
     cr_expect(strstr(e.text, "2 of 120 images are broken") && strstr(e.text, "cat/001.jpg"), "%s",
               e.text);
+    dataset_close(&d);
+    scratch_remove(dir);
+}
+
+// From now on this process can open nothing.
+static int starve(void *context, const struct pack_progress *p)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = 0;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    return 0;
+}
+
+// What this machine is short of is no fault of an image: an error, and nobody is called broken.
+Test(images, no_file_can_be_opened)
+{
+    char dir[64], path[160];
+    struct dataset d;
+    struct error e;
+    struct rlimit before, none;
+    struct pictures_reader *r;
+    struct picture picture;
+    struct box whole = {0, 0, 50, 90}, box;
+    struct pack_progress made;
+    imageset_make(dir, 3);
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    struct pictures *s = d.split[SPLIT_TRAIN].source;
+    cr_assert_eq(pictures_reader_new(s, &r, &e), 0, "%s", e.text);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = pictures_read(r, 0, &whole, 1, 32, 32, &picture, &box, &e);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    cr_expect(rc == -1 && strstr(e.text, "train/ant/000.jpg: cannot be opened: Too many open"),
+              "%d: %s", rc, e.text);
+    cr_expect_eq(pictures_broken(s), 0);
+    cr_expect_eq(pictures_read(r, 0, &whole, 1, 32, 32, &picture, &box, &e), 0, "%s", e.text);
+    pictures_reader_free(r);
+    dataset_close(&d);
+    // Nor does packing leave it out.
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    struct pack_options o = {.path = path, .size = 40, .threads = 1, .tell = starve};
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    rc = pack_write(&d, &o, &made, &e);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    cr_expect(rc == -1 && strstr(e.text, "Too many open"), "%d: %s", rc, e.text);
+    cr_expect_eq(made.broken, 0);
     dataset_close(&d);
     scratch_remove(dir);
 }
