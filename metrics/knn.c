@@ -1,12 +1,13 @@
 // Nearest neighbours by cosine: blocks of products with the training rows, and for each test row
-// the k best so far in a heap with the worst of them on top.
+// the k best so far in a heap with the worst of them on top. Rows are divided by their lengths, in
+// double, before they are multiplied: squares of floats leave the range of floats.
 #include <cblas.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "metrics/probe.h"
 
-enum { TEST_BLOCK = 64, TRAIN_BLOCK = 2048 };
+enum { TEST_BLOCK = 128, TRAIN_BLOCK = 512 };
 
 const struct probe_rule probe_knn_weighted = {200, 0.1};
 const struct probe_rule probe_knn_plain = {20, 0};
@@ -57,14 +58,28 @@ static int nearest_first(const void *a, const void *b)
     return farther(a, b) ? 1 : -1;
 }
 
-static void inverse_norms(const struct probe_set *s, int d, float *out)
+// 1 / length of each row, 0 for a row of zeros.
+static void inverse_norms(const struct probe_set *s, int d, double *out)
 {
     for (int64_t i = 0; i < s->n; i++) {
         const float *row = s->x + (size_t)i * (size_t)d;
         double square = 0;
         for (int j = 0; j < d; j++)
             square += (double)row[j] * row[j];
-        out[i] = square > 0 ? (float)(1 / sqrt(square)) : 0;
+        out[i] = square > 0 ? 1 / sqrt(square) : 0;
+    }
+}
+
+// Rows at .. at + n - 1 of a set over their lengths.
+static void unit_rows(const struct probe_set *s, const double *scale, int64_t at, int n, int d,
+                      float *out)
+{
+    const float *row = s->x + (size_t)at * (size_t)d;
+    for (int i = 0; i < n; i++, row += d, out += d) {
+        double by = scale[at + i];
+#pragma omp simd
+        for (int j = 0; j < d; j++)
+            out[j] = (float)(row[j] * by);
     }
 }
 
@@ -73,10 +88,11 @@ struct search {
     const struct probe_data *p;
     const struct probe_rule *rule;
     int rules, k;
-    const float *train_scale, *test_scale;
-    float *product;     // TEST_BLOCK x TRAIN_BLOCK
-    struct near *heap;  // TEST_BLOCK x k
-    double *vote, *sum; // classes: votes, similarity behind them
+    const double *train_scale, *test_scale;
+    float *test, *train; // TEST_BLOCK x d, TRAIN_BLOCK x d: a block of each, of length one
+    float *product;      // TEST_BLOCK x TRAIN_BLOCK
+    struct near *heap;   // TEST_BLOCK x k
+    double *vote, *sum;  // classes: votes, similarity behind them
     struct probe_score *score;
 };
 
@@ -108,18 +124,16 @@ static void search_block(struct search *s, int64_t at, int n)
 {
     const struct probe_set *train = &s->p->train, *test = &s->p->test;
     int d = s->p->d, have[TEST_BLOCK] = {0};
+    unit_rows(test, s->test_scale, at, n, d, s->test);
     for (int64_t from = 0; from < train->n; from += TRAIN_BLOCK) {
         int m = (int)(train->n - from < TRAIN_BLOCK ? train->n - from : TRAIN_BLOCK);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, m, d, 1,
-                    test->x + (size_t)at * (size_t)d, d, train->x + (size_t)from * (size_t)d, d, 0,
+        unit_rows(train, s->train_scale, from, m, d, s->train);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, m, d, 1, s->test, d, s->train, d, 0,
                     s->product, TRAIN_BLOCK);
         for (int i = 0; i < n; i++) {
             const float *row = s->product + (size_t)i * TRAIN_BLOCK;
-            // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): one for each test image
-            float scale = s->test_scale[at + i];
             for (int j = 0; j < m; j++)
-                offer(s->heap + (size_t)i * (size_t)s->k, &have[i], s->k,
-                      row[j] * scale * s->train_scale[from + j], from + j);
+                offer(s->heap + (size_t)i * (size_t)s->k, &have[i], s->k, row[j], from + j);
         }
     }
     for (int i = 0; i < n; i++)
@@ -128,6 +142,9 @@ static void search_block(struct search *s, int64_t at, int n)
 
 static int search_init(struct search *s)
 {
+    size_t row = (size_t)s->p->d * sizeof *s->test;
+    s->test = malloc(TEST_BLOCK * row);
+    s->train = malloc(TRAIN_BLOCK * row);
     s->product = malloc((size_t)TEST_BLOCK * TRAIN_BLOCK * sizeof *s->product);
     s->heap = malloc((size_t)TEST_BLOCK * (size_t)s->k * sizeof *s->heap);
     s->vote = malloc((size_t)s->p->classes * sizeof *s->vote);
@@ -135,11 +152,13 @@ static int search_init(struct search *s)
     s->score = malloc((size_t)s->rules * sizeof *s->score);
     for (int r = 0; s->score && r < s->rules; r++)
         probe_score_init(&s->score[r], s->p->classes);
-    return s->product && s->heap && s->vote && s->sum && s->score ? 0 : -1;
+    return s->test && s->train && s->product && s->heap && s->vote && s->sum && s->score ? 0 : -1;
 }
 
 static void search_free(struct search *s)
 {
+    free(s->test);
+    free(s->train);
     free(s->product);
     free(s->heap);
     free(s->vote);
@@ -188,7 +207,7 @@ int probe_knn(const struct probe_data *p, const struct probe_rule *rule, int rul
     if (s.k > p->train.n)
         s.k = (int)p->train.n;
     openblas_set_num_threads(1);
-    float *scale = malloc((size_t)(p->train.n + p->test.n) * sizeof *scale);
+    double *scale = malloc((size_t)(p->train.n + p->test.n) * sizeof *scale);
     int rc = -1;
     if (scale) {
         inverse_norms(&p->train, p->d, scale);

@@ -178,6 +178,33 @@ Test(probe, neighbours_agree_with_a_plain_search)
     fixture_close(&f);
 }
 
+// The cosine has no scale: neither of all rows nor of each.
+Test(probe, neighbours_at_every_scale)
+{
+    static const int power[] = {0, -120, -80, 70, 110};
+    struct fixture f;
+    struct error e = {""};
+    struct probe_score want, got;
+    fixture_open(&f);
+    int64_t n = f.p.train.n + f.p.test.n;
+    cr_assert(probe_knn(&f.p, &probe_knn_weighted, 1, 2, &want, &e) == 0, "%s", e.text);
+    float *x = malloc((size_t)(n * f.p.d) * sizeof *x);
+    cr_assert_not_null(x);
+    struct probe_data p = f.p;
+    p.train.x = x;
+    p.test.x = x + p.train.n * p.d;
+    for (int k = 0; k < 6; k++) { // the last time every row has another one
+        for (int64_t i = 0; i < n; i++)
+            for (int j = 0; j < p.d; j++)
+                x[i * p.d + j] = ldexpf(f.x[i * p.d + j], k < 5 ? power[k] : power[i % 5]);
+        cr_assert(probe_knn(&p, &probe_knn_weighted, 1, 2, &got, &e) == 0, "%s", e.text);
+        cr_assert(llabs(got.correct - want.correct) <= 1, "2^%d: %lld correct, not %lld",
+                  k < 5 ? power[k] : 0, (long long)got.correct, (long long)want.correct);
+    }
+    free(x);
+    fixture_close(&f);
+}
+
 // Two classes, one of them along a line, and a feature that says nothing because it is constant.
 Test(probe, separable)
 {
