@@ -1,15 +1,16 @@
-// A packed file as a source: a picture is a place in the mapped file. Nothing in it is believed
-// until it was compared with the size of the file.
+// A packed file as a source: a picture is a place in the file. Nothing in it is believed until it
+// was compared with the size of the file. It is read, not mapped: somebody may make it shorter
+// meanwhile, and then a mapping ends the process with a signal.
 #include "data/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -18,8 +19,8 @@ enum { SIDE = 224 };
 
 struct pack_source {
     struct pictures base;
-    const uint8_t *map;
-    size_t map_size;
+    int fd;
+    char *path; // for messages
     uint64_t *at;
     struct pictures_size *size;
     int32_t *label;
@@ -27,11 +28,31 @@ struct pack_source {
 
 struct pack_reader {
     struct pictures *source; // first, see data/pictures.h
+    uint8_t *pixel;
+    size_t room;
 };
+
+// n bytes at `at`, all of them.
+static int read_at(int fd, const char *path, uint64_t at, void *to, size_t n, struct error *e)
+{
+    uint8_t *c = to;
+    while (n > 0) {
+        ssize_t got = pread(fd, c, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return error_set(e, "cannot read %.300s at byte %" PRIu64 ": %s", path, at,
+                             got < 0 ? strerror(errno) : "it has become shorter");
+        c += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
 
 static int reader_new(struct pictures *s, struct pictures_reader **out, struct error *e)
 {
-    struct pack_reader *r = malloc(sizeof *r);
+    struct pack_reader *r = calloc(1, sizeof *r);
     if (!r)
         return error_set(e, "out of memory");
     r->source = s;
@@ -39,16 +60,49 @@ static int reader_new(struct pictures *s, struct pictures_reader **out, struct e
     return 0;
 }
 
-static void reader_free(struct pictures_reader *r)
+static void reader_free(struct pictures_reader *reader)
 {
+    struct pack_reader *r = (struct pack_reader *)reader;
+    free(r->pixel);
     free(r);
+}
+
+// The rows of image i that the crops touch, each where it belongs.
+static int read_rows(struct pack_reader *r, int64_t i, const struct box *crop, int crops,
+                     struct error *e)
+{
+    const struct pack_source *s = (const struct pack_source *)r->source;
+    size_t row = 3 * (size_t)s->size[i].width, bytes = row * (size_t)s->size[i].height;
+    double top = s->size[i].height, bottom = 0;
+    for (int k = 0; k < crops; k++) {
+        top = fmin(top, floor(crop[k].top));
+        bottom = fmax(bottom, ceil(crop[k].top + crop[k].height));
+    }
+    top = fmax(0, top);
+    bottom = fmin(s->size[i].height, bottom);
+    if (!(top < bottom)) { // a box of nothing: whoever looks finds all
+        top = 0;
+        bottom = s->size[i].height;
+    }
+    if (bytes > r->room) {
+        uint8_t *more = realloc(r->pixel, bytes);
+        if (!more)
+            return error_set(e, "out of memory for an image of %zu bytes", bytes);
+        r->pixel = more;
+        r->room = bytes;
+    }
+    size_t first = (size_t)top * row, n = (size_t)(bottom - top) * row;
+    return read_at(s->fd, s->path, s->at[i] + first, r->pixel + first, n, e);
 }
 
 static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
                     int out_h, int out_w, struct picture *picture, struct box *box, struct error *e)
 {
-    const struct pack_source *s = (struct pack_source *)((struct pack_reader *)reader)->source;
-    *picture = (struct picture){.pixel = s->map + s->at[i],
+    struct pack_reader *r = (struct pack_reader *)reader;
+    const struct pack_source *s = (const struct pack_source *)r->source;
+    if (read_rows(r, i, crop, crops, e) < 0)
+        return PICTURES_FAILED;
+    *picture = (struct picture){.pixel = r->pixel,
                                 .channels = 3,
                                 .height = s->size[i].height,
                                 .width = s->size[i].width,
@@ -68,8 +122,9 @@ static void free_source(struct pictures *base)
 {
     struct pack_source *s = (struct pack_source *)base;
     pictures_release(base);
-    if (s->map)
-        munmap((void *)(uintptr_t)s->map, s->map_size);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->path);
     free(s->at);
     free(s->size);
     free(s->label);
@@ -98,8 +153,9 @@ static int check_head(const struct pack_head *h, uint64_t file, const char *path
             return error_set(e, "%.300s claims %" PRId64 " images", path, h->n[s]);
         entries += (uint64_t)h->n[s] * sizeof(struct pack_entry);
     }
-    if (bytes > file || h->index_at > file - bytes || entries > bytes || h->classes < 0 ||
-        h->n[SPLIT_TRAIN] == 0)
+    if (h->n[SPLIT_TRAIN] == 0)
+        return error_set(e, "%.300s has no training images", path);
+    if (bytes > file || h->index_at > file - bytes || entries > bytes)
         return error_set(e,
                          "%.300s is cut off: it has %" PRIu64 " bytes, its index of %" PRIu64
                          " begins at byte %" PRIu64,
@@ -124,7 +180,7 @@ static int take_entry(struct pack_source *s, int64_t i, const struct pack_entry 
     return 0;
 }
 
-static int open_split(int fd, const struct pack_head *h, size_t file, enum split split,
+static int open_split(int fd, const struct pack_head *h, const uint8_t *index, enum split split,
                       const char *path, struct dataset *out, struct error *e)
 {
     struct pack_source *s = calloc(1, sizeof *s);
@@ -138,19 +194,17 @@ static int open_split(int fd, const struct pack_head *h, size_t file, enum split
     s->at = malloc(n * sizeof *s->at);
     s->size = malloc(n * sizeof *s->size);
     s->label = malloc(n * sizeof *s->label);
-    void *map = mmap(NULL, file, PROT_READ, MAP_SHARED, fd, 0);
+    s->path = strdup(path);
+    s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int rc = pictures_init(&s->base, e);
-    if (map == MAP_FAILED)
-        rc = error_set(e, "cannot map %.300s into memory: %s", path, strerror(errno));
-    else
-        s->map = map;
-    s->map_size = file;
-    if (rc == 0 && (!s->at || !s->size || !s->label))
+    if (s->fd < 0)
+        rc = error_set(e, "cannot open %.300s twice: %s", path, strerror(errno));
+    if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
         rc = error_set(e, "out of memory for %zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct pack_entry x;
-        memcpy(&x, s->map + h->index_at + (before + i) * sizeof x, sizeof x);
+        memcpy(&x, index + (before + i) * sizeof x, sizeof x);
         rc = take_entry(s, (int64_t)i, &x, h, path, e);
     }
     if (rc < 0) {
@@ -164,31 +218,45 @@ static int open_split(int fd, const struct pack_head *h, size_t file, enum split
     return 0;
 }
 
-static int check_index(int fd, const struct pack_head *h, const char *path, struct error *e)
+// Behind the entries there is a name for every class: only so many are believed.
+static int check_names(const struct pack_head *h, const uint8_t *index, const char *path,
+                       struct error *e)
 {
-    uint8_t block[1 << 16];
-    uLong crc = crc32_z(0, NULL, 0);
-    uint64_t at = h->index_at, end = h->index_at + h->index_bytes;
-    while (at < end) {
-        size_t ask = end - at < sizeof block ? (size_t)(end - at) : sizeof block;
-        ssize_t got = pread(fd, block, ask, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return error_set(e, "cannot read %.300s at byte %" PRIu64 ": %s", path, at,
-                             got < 0 ? strerror(errno) : "it has become shorter");
-        crc = crc32_z(crc, block, (size_t)got);
-        at += (uint64_t)got;
-    }
-    return (uint32_t)crc == h->index_crc
-               ? 0
-               : error_set(e, "%.300s has a damaged index: wrong checksum", path);
+    size_t at = (size_t)(h->n[SPLIT_TRAIN] + h->n[SPLIT_TEST]) * sizeof(struct pack_entry);
+    size_t n = h->index_bytes, names = 0;
+    int whole = at == n || index[n - 1] == '\0';
+    for (; at < n; at++)
+        names += index[at] == '\0';
+    if (whole && h->classes >= 0 && names == (size_t)h->classes)
+        return 0;
+    return error_set(e, "%.300s is damaged: %" PRId32 " classes, but %zu names%s", path, h->classes,
+                     names, whole ? "" : " and a part of one");
+}
+
+// Entries and names, malloc'd; no more than the file has.
+static int read_index(int fd, const struct pack_head *h, const char *path, uint8_t **out,
+                      struct error *e)
+{
+    uint8_t *index = malloc(h->index_bytes);
+    if (!index)
+        return error_set(e, "out of memory for an index of %" PRIu64 " bytes", h->index_bytes);
+    int rc = read_at(fd, path, h->index_at, index, h->index_bytes, e);
+    if (rc == 0 && (uint32_t)crc32_z(0, index, h->index_bytes) != h->index_crc)
+        rc = error_set(e, "%.300s has a damaged index: wrong checksum", path);
+    if (rc == 0)
+        rc = check_names(h, index, path, e);
+    if (rc < 0)
+        free(index);
+    else
+        *out = index;
+    return rc;
 }
 
 int pack_open(const char *path, uint64_t seed, struct dataset *out, struct error *e)
 {
     struct pack_head h = {0};
     struct stat st;
+    uint8_t *index = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return error_set(e, "cannot open %.300s: %s", path, strerror(errno));
@@ -200,10 +268,11 @@ int pack_open(const char *path, uint64_t seed, struct dataset *out, struct error
     if (rc == 0)
         rc = check_head(&h, (uint64_t)st.st_size, path, e);
     if (rc == 0)
-        rc = check_index(fd, &h, path, e);
+        rc = read_index(fd, &h, path, &index, e);
     for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
         if (h.n[s] > 0)
-            rc = open_split(fd, &h, (size_t)st.st_size, (enum split)s, path, out, e);
+            rc = open_split(fd, &h, index, (enum split)s, path, out, e);
+    free(index);
     close(fd);
     if (rc < 0)
         return -1;

@@ -1,5 +1,5 @@
-// Images that were decoded and made small once, in one file that is mapped into memory: what an
-// epoch over JPEG files costs most is paid before. Written by `ssltop pack`, read as a data set.
+// Images that were decoded and made small once, in one file: what an epoch over JPEG files costs
+// most is paid before. Written by `ssltop pack`, read as a data set.
 //
 // The file, all numbers little-endian: struct pack_head; then for each image in order a struct
 // pack_record and its pixels (height x width x 3 bytes, RGB); then struct pack_entry for every
@@ -45,8 +45,9 @@ struct pack_entry {
     uint32_t zero;
 };
 
-// An open function of the data set table (data/dataset.h). Sizes and places are checked here;
-// pixels are not read.
+// An open function of the data set table (data/dataset.h). Sizes, places and names are checked
+// here; pixels are not read. A file that cannot be read later on, or has become shorter, is an
+// error of whoever reads it.
 int pack_open(const char *path, uint64_t seed, struct dataset *out, struct error *e);
 
 struct pack_progress {

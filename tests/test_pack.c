@@ -2,11 +2,13 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "data/dataset.h"
 #include "data/pack.h"
@@ -187,6 +189,78 @@ Test(pack, damage)
     }
     free(good);
     free(bad);
+    scratch_remove(dir);
+}
+
+// A file with these classes and, of the names, `less` bytes; all its checksums hold.
+static void claim_classes(const char *path, const uint8_t *good, size_t n, int32_t classes,
+                          size_t less)
+{
+    struct pack_head h;
+    uint8_t *bad = malloc(n);
+    cr_assert_not_null(bad);
+    memcpy(bad, good, n);
+    memcpy(&h, bad, sizeof h);
+    h.classes = classes;
+    h.index_bytes -= less;
+    h.index_crc = (uint32_t)crc32_z(0, bad + h.index_at, h.index_bytes);
+    h.crc = (uint32_t)crc32_z(0, (const Bytef *)&h, offsetof(struct pack_head, crc));
+    memcpy(bad, &h, sizeof h);
+    picture_write(path, bad, n);
+    free(bad);
+}
+
+// Classes are as many as there are names: who asks for memory for each of them relies on it.
+Test(pack, classes_without_names)
+{
+    char dir[64], path[160];
+    struct error e = {""};
+    struct pack_progress made;
+    struct dataset d;
+    size_t n;
+    imageset_make(dir, 3);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), 0, "%s", e.text);
+    uint8_t *good = content(path, &n);
+    claim_classes(path, good, n, IMAGESET_CLASSES, 0);
+    cr_assert_eq(imageset_open("pack", path, &d, &e), 0, "%s", e.text);
+    dataset_close(&d);
+    claim_classes(path, good, n, 2000000000, 0);
+    imageset_refused("pack", path, "2000000000 classes", "3 names");
+    claim_classes(path, good, n, IMAGESET_CLASSES + 1, 0);
+    imageset_refused("pack", path, "4 classes", "3 names");
+    claim_classes(path, good, n, 0, 0);
+    imageset_refused("pack", path, "0 classes", "3 names");
+    claim_classes(path, good, n, IMAGESET_CLASSES, 1); // the last one without its end
+    imageset_refused("pack", path, "3 classes", "names");
+    claim_classes(path, good, n, IMAGESET_CLASSES, 12); // none
+    imageset_refused("pack", path, "3 classes", "0 names");
+    claim_classes(path, good, n, -1, 0);
+    imageset_refused("pack", path, path, "classes");
+    free(good);
+    scratch_remove(dir);
+}
+
+// Whoever makes the file shorter while it is used gets an error, not a signal.
+Test(pack, cut_while_it_is_used)
+{
+    char dir[64], path[160];
+    struct dataset d;
+    struct error e = {""};
+    struct pack_progress made;
+    imageset_make(dir, 20);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), 0, "%s", e.text);
+    cr_assert_eq(imageset_open("pack", path, &d, &e), 0, "%s", e.text);
+    struct pictures *s = d.split[SPLIT_TRAIN].source;
+    float *view = imageset_load(s, 2, 40, &e);
+    cr_assert_not_null(view, "%s", e.text);
+    free(view);
+    imageset_cut(path, 4096);
+    cr_expect_null(imageset_load(s, 2, 40, &e));
+    cr_expect_not_null(strstr(e.text, "has become shorter"), "%s", e.text);
+    cr_expect_eq(pictures_broken(s), 0);
+    dataset_close(&d);
     scratch_remove(dir);
 }
 
