@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,94 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 32, LABEL_NONE = -1 };
+enum { LABEL_NONE = -1 };
 
-// A folder on the way down, so that a link to one of them is not taken.
-struct level {
-    const struct level *up;
-    dev_t dev;
-    ino_t ino;
-    int depth;
+// ---------------------------------------------------------------- folders that were entered
+
+// A set of them; open addressing, at most half full.
+struct seen {
+    struct seen_slot {
+        dev_t dev;
+        ino_t ino;
+        int used;
+    } * slot;
+    size_t n, cap; // cap: 0 or a power of two
+};
+
+static struct seen_slot *seen_find(const struct seen *s, dev_t dev, ino_t ino)
+{
+    uint64_t hash = ((uint64_t)ino + (uint64_t)dev * 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u;
+    size_t at = (size_t)(hash >> 20) & (s->cap - 1);
+    while (s->slot[at].used && (s->slot[at].dev != dev || s->slot[at].ino != ino))
+        at = (at + 1) & (s->cap - 1);
+    return &s->slot[at];
+}
+
+static int seen_has(const struct seen *s, const struct stat *st)
+{
+    return s->cap > 0 && seen_find(s, st->st_dev, st->st_ino)->used;
+}
+
+static int seen_grow(struct seen *s, struct error *e)
+{
+    struct seen more = {.n = s->n, .cap = s->cap ? 2 * s->cap : 64};
+    more.slot = calloc(more.cap, sizeof *more.slot);
+    if (!more.slot)
+        return error_set(e, "out of memory for %zu folders", more.cap);
+    for (size_t i = 0; i < s->cap; i++)
+        if (s->slot[i].used)
+            *seen_find(&more, s->slot[i].dev, s->slot[i].ino) = s->slot[i];
+    free(s->slot);
+    *s = more;
+    return 0;
+}
+
+// 1: it is new. 0: it was there. -1: out of memory.
+static int seen_add(struct seen *s, const struct stat *st, struct error *e)
+{
+    if (2 * (s->n + 1) > s->cap && seen_grow(s, e) < 0)
+        return -1;
+    struct seen_slot *at = seen_find(s, st->st_dev, st->st_ino);
+    if (at->used)
+        return 0;
+    *at = (struct seen_slot){st->st_dev, st->st_ino, 1};
+    s->n++;
+    return 1;
+}
+
+static void seen_clear(struct seen *s)
+{
+    if (s->cap)
+        memset(s->slot, 0, s->cap * sizeof *s->slot);
+    s->n = 0;
+}
+
+// A folder and all that it lies in.
+static int seen_upwards(struct seen *s, int root, const char *path, struct error *e)
+{
+    struct stat st;
+    int fd = openat(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC), rc = 1;
+    if (fd < 0)
+        return error_set(e, "cannot look at %.300s: %s", path, strerror(errno));
+    while (fd >= 0 && rc > 0 && fstat(fd, &st) == 0) {
+        rc = seen_add(s, &st, e); // what is there has all above it with it; / is its own parent
+        int up = rc > 0 ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        close(fd);
+        fd = up;
+    }
+    if (fd >= 0)
+        close(fd);
+    return rc < 0 ? -1 : 0;
+}
+
+// ---------------------------------------------------------------- the walk
+
+struct walk {
+    int root;
+    struct folder *f;
+    int32_t label;
+    struct seen outer; // root, NAME and what they lie in
+    struct seen class; // of this class: entered, or it lies in it
 };
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -82,43 +163,40 @@ static int join(char *to, const char *folder, const char *name, struct error *e)
     return n < PATH_MAX ? 0 : error_set(e, "%.200s...: a path of more than %d bytes", to, PATH_MAX);
 }
 
-// Whether this is a folder that the walk came through, or too deep.
-static int goes_round(const struct level *up, const struct stat *st)
+static int read_folder(struct walk *w, const char *path, int depth, struct error *e);
+
+// A folder below another one, unless the walk has been there or would come round.
+static int enter(struct walk *w, const char *path, const struct stat *st, int depth,
+                 struct error *e)
 {
-    if (up && up->depth >= DEPTH_MAX)
-        return 1;
-    for (; up; up = up->up)
-        if (up->dev == st->st_dev && up->ino == st->st_ino)
-            return 1;
-    return 0;
+    if (seen_has(&w->outer, st) || seen_has(&w->class, st))
+        return 0;
+    if (depth > FOLDER_DEPTH) {
+        w->f->deep++;
+        return 0;
+    }
+    return seen_add(&w->class, st, e) < 0 ? -1 : read_folder(w, path, depth, e);
 }
 
-static int walk(int root, const char *path, int32_t label, const struct level *up, struct folder *f,
-                struct error *e)
+static int read_folder(struct walk *w, const char *path, int depth, struct error *e)
 {
     struct dirent **list = NULL;
-    struct stat st;
-    if (fstatat(root, path, &st, 0) != 0)
-        return error_set(e, "cannot look at %.300s: %s", path, strerror(errno));
-    if (goes_round(up, &st))
-        return 0;
-    struct level here = {up, st.st_dev, st.st_ino, up ? up->depth + 1 : 0};
-    int n = scandirat(root, path, &list, visible, by_name), rc = 0;
+    int n = scandirat(w->root, path, &list, visible, by_name), rc = 0;
     if (n < 0)
         return error_set(e, "cannot read the folder %.300s: %s", path, strerror(errno));
     char *child = malloc(PATH_MAX);
     if (!child)
         rc = error_set(e, "out of memory for a path");
     for (int i = 0; i < n && rc == 0; i++) {
+        struct stat st;
         rc = join(child, path, list[i]->d_name, e);
         if (rc < 0)
             break;
         // A file that is not there (a broken link) or is none is found out when its head is read.
-        int folder = fstatat(root, child, &st, 0) == 0 && S_ISDIR(st.st_mode);
-        if (folder)
-            rc = walk(root, child, label, &here, f, e);
+        if (fstatat(w->root, child, &st, 0) == 0 && S_ISDIR(st.st_mode))
+            rc = enter(w, child, &st, depth + 1, e);
         else if (is_image(list[i]->d_name))
-            rc = add(f, child, label, e);
+            rc = add(w->f, child, w->label, e);
     }
     free(child);
     free_list(list, n);
@@ -139,8 +217,12 @@ static int find_classes(int root, const char *name, struct folder *f, struct err
     for (int i = 0; i < n && rc == 0; i++) {
         struct stat st;
         rc = join(child, name, list[i]->d_name, e);
-        if (rc < 0 || fstatat(root, child, &st, 0) != 0 || !S_ISDIR(st.st_mode))
+        if (rc < 0)
+            break;
+        if (fstatat(root, child, &st, 0) != 0 || !S_ISDIR(st.st_mode)) {
+            f->beside += is_image(list[i]->d_name);
             continue;
+        }
         f->class_name[f->classes] = strdup(list[i]->d_name);
         rc = f->class_name[f->classes++] ? 0 : error_set(e, "out of memory for %d classes", n);
     }
@@ -163,24 +245,36 @@ static int32_t label_of(const struct folder *known, const char *name)
     return at ? (int32_t)(at - known->class_name) : -1;
 }
 
-static int read_classes(int root, const char *name, const struct folder *known, struct folder *f,
+// All of one class: PATH.
+static int read_class(struct walk *w, const char *path, struct error *e)
+{
+    struct stat st;
+    if (fstatat(w->root, path, &st, 0) != 0)
+        return error_set(e, "cannot look at %.300s: %s", path, strerror(errno));
+    seen_clear(&w->class);
+    if (seen_has(&w->outer, &st))
+        return 0;
+    return seen_upwards(&w->class, w->root, path, e) < 0 ? -1 : read_folder(w, path, 1, e);
+}
+
+static int read_classes(struct walk *w, const char *name, const struct folder *known,
                         struct error *e)
 {
-    struct stat st = {0};
+    struct folder *f = w->f;
     char *child = malloc(PATH_MAX);
     int rc = child ? 0 : error_set(e, "out of memory for a path");
-    if (rc == 0 && fstatat(root, name, &st, 0) != 0)
-        rc = error_set(e, "cannot look at %.300s: %s", name, strerror(errno));
-    struct level here = {NULL, st.st_dev, st.st_ino, 0};
     for (int i = 0; i < f->classes && rc == 0; i++) {
-        int32_t label = label_of(known, f->class_name[i]);
-        if (label < 0)
+        int64_t before = f->n;
+        w->label = label_of(known, f->class_name[i]);
+        if (w->label < 0)
             rc = error_set(e, "%.100s has a class %.200s that the training images do not have",
                            name, f->class_name[i]);
         else
             rc = join(child, name, f->class_name[i], e);
         if (rc == 0)
-            rc = walk(root, child, label, &here, f, e);
+            rc = read_class(w, child, e);
+        if (f->n == before && f->empty++ == 0)
+            f->first_empty = i;
     }
     free(child);
     return rc;
@@ -189,16 +283,50 @@ static int read_classes(int root, const char *name, const struct folder *known, 
 int folder_read(int root, const char *name, const struct folder *known, struct folder *out,
                 struct error *e)
 {
+    struct walk w = {.root = root, .f = out, .label = LABEL_NONE};
     memset(out, 0, sizeof *out);
     int rc = find_classes(root, name, out, e);
     if (rc == 0)
-        rc = out->classes ? read_classes(root, name, known ? known : out, out, e)
-                          : walk(root, name, LABEL_NONE, NULL, out, e);
+        rc = seen_upwards(&w.outer, root, ".", e);
+    if (rc == 0)
+        rc = seen_upwards(&w.outer, root, name, e);
+    if (rc == 0)
+        rc = out->classes ? read_classes(&w, name, known ? known : out, e)
+                          : read_folder(&w, name, 0, e);
+    free(w.outer.slot);
+    free(w.class.slot);
+    if (!out->classes)
+        out->beside = 0;
     if (rc == 0 && out->n == 0)
         rc = error_set(e, "there is no JPEG or PNG in %.300s", name);
     if (rc < 0)
         folder_free(out);
     return rc;
+}
+
+void folder_notice(const struct folder *f, const char *name, char *text, size_t size)
+{
+    text[0] = '\0';
+    FILE *to = f->beside || f->empty || f->deep ? fmemopen(text, size, "w") : NULL;
+    if (!to)
+        return;
+    fprintf(to, "passed over in %.60s", strcmp(name, ".") == 0 ? "the folder" : name);
+    const char *mark = ": ";
+    if (f->beside) {
+        fprintf(to, "%s%" PRId64 " image%s beside the folders of classes", mark, f->beside,
+                f->beside == 1 ? "" : "s");
+        mark = "; ";
+    }
+    if (f->empty) {
+        fprintf(to, "%s%d class%s without an image%s%.100s", mark, f->empty,
+                f->empty == 1 ? "" : "es", f->empty == 1 ? ": " : ", the first is ",
+                f->class_name[f->first_empty]);
+        mark = "; ";
+    }
+    if (f->deep)
+        fprintf(to, "%s%" PRId64 " folder%s more than %d deep", mark, f->deep,
+                f->deep == 1 ? "" : "s", FOLDER_DEPTH);
+    fclose(to);
 }
 
 void folder_free(struct folder *f)

@@ -15,6 +15,7 @@
 #include "data/decode.h"
 #include "data/folder.h"
 #include "data/parallel.h"
+#include "metrics/text.h"
 
 enum { SIDE = 224 };
 
@@ -217,6 +218,15 @@ static int look_at_all(struct images_source *s, struct error *e)
     return l.failed ? error_set(e, "%s", l.reason.text) : pictures_init(&s->base, e);
 }
 
+static int take_notice(struct images_source *s, const char *name, struct error *e)
+{
+    char text[400], clean[400];
+    folder_notice(&s->folder, name, text, sizeof text);
+    text_clean(clean, sizeof clean, text);
+    s->base.notice = *clean ? strdup(clean) : NULL;
+    return !*clean || s->base.notice ? 0 : error_set(e, "out of memory");
+}
+
 // One split: NAME below the open folder.
 static int open_split(int root, const char *name, const struct folder *known,
                       struct images_source **out, struct error *e)
@@ -229,6 +239,8 @@ static int open_split(int root, const char *name, const struct folder *known,
     s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
     int rc = s->root >= 0 ? folder_read(s->root, name, known, &s->folder, e)
                           : error_set(e, "cannot open the folder twice: %s", strerror(errno));
+    if (rc == 0)
+        rc = take_notice(s, name, e);
     if (rc == 0)
         rc = look_at_all(s, e);
     if (rc == 0)

@@ -28,6 +28,7 @@ void pictures_release(struct pictures *s)
     for (int64_t i = 0; s->sentence && i < PICTURES_BROKEN_KEPT; i++)
         free(s->sentence[i]);
     free(s->sentence);
+    free(s->notice);
     free(s->broken);
     pthread_mutex_destroy(&s->lock);
 }

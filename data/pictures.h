@@ -47,6 +47,7 @@ struct pictures {
     const struct pictures_size *size; // n, of upright images in colour
     const int32_t *labels;            // n, or NULL
     uint32_t crc;                     // of names, sizes and labels
+    char *notice;                     // a sentence about what was passed over, malloc'd; or NULL
     // The ledger of broken images. Those that were found when the source was opened are not among
     // its n.
     pthread_mutex_t lock;

@@ -225,6 +225,10 @@ void report_broken(struct trainer *tr)
     for (int s = 0; s < SPLIT_COUNT; s++) {
         struct pictures *source = tr->setup.data.split[s].source;
         int64_t n = source ? pictures_broken(source) : 0;
+        if (source && source->notice && !tr->told_notice[s]) {
+            tr->told_notice[s] = 1;
+            report_warning(tr, "%s", source->notice);
+        }
         for (int64_t *told = &tr->told_broken[s]; *told < n; ++*told) {
             const char *sentence = pictures_sentence(source, *told);
             if (*told < NAMED)

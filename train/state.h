@@ -48,6 +48,7 @@ struct trainer {
     int64_t announced[ANNOUNCED]; // steps of switches whose event is written already
     int n_announced;
     int64_t told_broken[SPLIT_COUNT];   // images
+    int told_notice[SPLIT_COUNT];       // what was passed over
     int64_t last_eval, last_checkpoint; // steps, -1
     int64_t origin_step; // its checkpoint is what a repetition starts from; -1: initial weights
     int64_t eval_every;  // may grow
@@ -83,7 +84,8 @@ int report_event(struct trainer *tr, int64_t step, const char *what, const char 
                  const char *from, const char *to, int sync, const char *text, ...)
     __attribute__((format(printf, 8, 9)));
 void report_warning(struct trainer *tr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Images that have turned out to be broken since the last call.
+// Images that have turned out to be broken since the last call; the first time also what was
+// passed over.
 void report_broken(struct trainer *tr);
 void report_checkpoint(struct trainer *tr, int64_t step, const char *file);
 void report_end(struct trainer *tr, const char *reason);

@@ -179,6 +179,8 @@ void cmd_name_broken(const struct dataset *d)
     for (int s = 0; s < SPLIT_COUNT; s++) {
         struct pictures *source = d->split[s].source;
         int64_t n = source ? pictures_broken(source) : 0;
+        if (source && source->notice)
+            fprintf(stderr, "%s\n", source->notice);
         for (int64_t k = 0; k < n && k < PICTURES_BROKEN_KEPT; k++) {
             const char *text = pictures_sentence(source, k);
             fprintf(stderr, "broken, left out: %s\n", text ? text : "");

@@ -41,7 +41,7 @@ const char *cmd_runs(void);
 // Print the sentence to stderr, clean; returns `code`.
 int cmd_complain(int code, const struct error *e);
 
-// Images that turned out to be broken, a line each on stderr.
+// What was passed over, and images that turned out to be broken, a line each on stderr.
 struct dataset;
 void cmd_name_broken(const struct dataset *d);
 
