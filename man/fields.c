@@ -39,7 +39,9 @@ static const struct {
     {"step", "chunk", "The chunk whose time it was, from 0; null in multi-epoch."},
     {"step", "lr", "Learning rate of encoder and projector in this step."},
     {"step", "lr_pred", "Learning rate of the predictor in this step."},
-    {"step", "*", "The metrics by key, from the live spectrum; loss and zstd are the step's own."},
+    {"step", "*", "The metrics by key, from the live spectrum."},
+    {"step", "*pairs", "From the projections of the batch; null where the step has no spectrum."},
+    {"step", "*scores", "The step's own, there in every step."},
     {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
@@ -62,6 +64,8 @@ static const struct {
 
     {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand."},
     {"eval", "*", "The metrics by key, from the exact spectrum."},
+    {"eval", "*pairs", "Always null: an evaluation looks at images, not at two views of them."},
+    {"eval", "*scores", "Always null: an evaluation is no step of training."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
                          "values. Absent before the first step."},
     {"eval", "probe", "Test accuracy of a linear classifier (the fast probe) on frozen features, 0 to 1."},
@@ -134,12 +138,25 @@ static void print_phases(FILE *f, const char *type, const char *group,
     }
 }
 
+const struct man_metrics man_metrics[] = {
+    {METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES, "*"},
+    {METRIC_NEEDS_PAIRS, "*pairs"},
+    {METRIC_NEEDS_SCORES, "*scores"},
+    {0, NULL},
+};
+
 static void print_metrics(FILE *f, const char *type, void (*say)(FILE *f, const char *text))
 {
-    for (int i = 0; i < METRIC_COUNT; i++)
-        fprintf(f, "%s%s", i ? " , " : ".It Cm ", metric_table[i].key);
-    fprintf(f, " Pq number\n");
-    say(f, man_field_doc(type, "*"));
+    for (const struct man_metrics *g = man_metrics; g->doc; g++) {
+        const char *before = ".It Cm ";
+        for (int i = 0; i < METRIC_COUNT; i++)
+            if (metric_is_given(i, g->needs)) {
+                fprintf(f, "%s%s", before, metric_table[i].key);
+                before = " , ";
+            }
+        fprintf(f, " Pq number\n");
+        say(f, man_field_doc(type, g->doc));
+    }
 }
 
 void man_print_records(FILE *f, void (*say)(FILE *f, const char *text))

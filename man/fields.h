@@ -6,8 +6,17 @@
 #include <stdio.h>
 
 // The sentences about a field of a record type ("step", "lr"; in a group: "dataset.n"; the metrics
-// by key: "*"; type NULL, field "": about the type itself), or NULL where there are none.
+// by key: "*" and the others of man_metrics; field "": about the type itself), or NULL where there
+// are none.
 const char *man_field_doc(const char *type, const char *field);
+
+// Metrics that need nothing else (of enum metric_need) are spoken of together, under this name. A
+// NULL name ends them.
+struct man_metrics {
+    unsigned needs;
+    const char *doc;
+};
+extern const struct man_metrics man_metrics[];
 
 // "group.key", "key" or "*", as man_field_doc knows it.
 struct record_field;

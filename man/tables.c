@@ -287,6 +287,7 @@ static void print_bound(FILE *f, double x)
 static void print_metrics(FILE *f)
 {
     static const char *const better[] = {"Lower is healthier.\n", "", "Higher is healthier.\n"};
+    char needs[100];
     begin_list(f);
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric *m = &metric_table[i];
@@ -295,9 +296,8 @@ static void print_metrics(FILE *f)
         print_bound(f, m->lo);
         fprintf(f, " to ");
         print_bound(f, m->hi);
-        fprintf(f, "%s%s.\n%s", *m->unit ? " " : "", m->unit, better[m->better + 1]);
-        if (*m->source)
-            fprintf(f, "(%s)\n", m->source);
+        fprintf(f, "%s%s.\n%sNeeds %s.\n(%s)\n", *m->unit ? " " : "", m->unit,
+                better[m->better + 1], metric_needs(i, needs, sizeof needs), m->source);
     }
     end_list(f);
 }

@@ -5,6 +5,7 @@
 #include "metrics/metric.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 // alpha-ReQ fits i = d/50 .. d/4: past the first few directions, before the tail that few samples
@@ -185,41 +186,71 @@ static double loss(const struct metric_input *in)
     return in->loss;
 }
 
+static const char *const need_text[METRIC_NEEDS_COUNT] = {
+    "a spectrum", "the mean of the features", "projections of two views", "a training step"};
+
+#define SPECTRUM METRIC_NEEDS_SPECTRUM
+#define FEATURES METRIC_NEEDS_FEATURES
+#define PAIRS    METRIC_NEEDS_PAIRS
+#define SCORES   METRIC_NEEDS_SCORES
+
 const struct metric metric_table[METRIC_COUNT] = {
-    [METRIC_AUC] = {"auc", "AUC", "", 0.5, 1, -1, "Li, Efros, Pathak, ECCV 2022, eq. 2",
+    [METRIC_AUC] = {"auc", "AUC", "", 0.5, 1, SPECTRUM, -1, "Li, Efros, Pathak, ECCV 2022, eq. 2",
                     "area under the cumulative singular values: (d+1)/2d all equal, 1 collapsed",
                     auc},
-    [METRIC_RANKME] = {"rankme", "RankMe", "", 1, NAN, +1, "Garrido et al., ICML 2023, eq. 1",
+    [METRIC_RANKME] = {"rankme", "RankMe", "", 1, NAN, SPECTRUM, +1,
+                       "Garrido et al., ICML 2023, eq. 1",
                        "exp of the entropy of the singular values of centred features", rankme},
     [METRIC_ALPHA] =
-        {"alpha", "alpha-ReQ", "", -INFINITY, INFINITY, 0, "Agrawal et al., NeurIPS 2022, sec. 3",
+        {"alpha", "alpha-ReQ", "", -INFINITY, INFINITY, SPECTRUM, 0,
+         "Agrawal et al., NeurIPS 2022, sec. 3",
          "minus the slope of ln(lambda_i) on ln(i), i from d/50 to d/4; near 1 is best", alpha},
-    [METRIC_PR] = {"pr", "particip.", "", 1, NAN, +1, "Gao et al., 2017",
+    [METRIC_PR] = {"pr", "particip.", "", 1, NAN, SPECTRUM, +1, "Gao et al., 2017",
                    "participation ratio of the covariance: (sum lambda)^2 / sum lambda^2",
                    participation},
-    [METRIC_STABLE_RANK] = {"stable_rank", "stable rank", "", 1, NAN, +1,
+    [METRIC_STABLE_RANK] = {"stable_rank", "stable rank", "", 1, NAN, SPECTRUM, +1,
                             "Rudelson, Vershynin, J. ACM 2007",
                             "sum of the eigenvalues of the covariance over the largest",
                             stable_rank},
-    [METRIC_NUM_RANK] = {"num_rank", "num. rank", "", 0, NAN, +1, "",
+    [METRIC_NUM_RANK] = {"num_rank", "num. rank", "", 0, NAN, SPECTRUM, +1,
+                         "Golub, Van Loan, Matrix Computations, 4th ed., sec. 5.4",
                          "singular values above 1e-4 of the largest", numerical_rank},
-    [METRIC_COND] = {"cond", "condition", "", 1, METRIC_COND_MAX, -1, "",
+    [METRIC_COND] = {"cond", "condition", "", 1, METRIC_COND_MAX, SPECTRUM, -1,
+                     "Golub, Van Loan, Matrix Computations, 4th ed., sec. 2.6",
                      "largest over smallest singular value; 1e7 means 1e7 or more", condition},
     [METRIC_SPREAD] =
-        {"spread", "spread", "", 0, INFINITY, +1, "",
+        {"spread", "spread", "", 0, INFINITY, SPECTRUM | FEATURES, +1,
+         "Van Valen, Journal of Theoretical Biology 1974",
          "deviation of the features over the length of their mean; below 1e-3: constant", spread},
-    [METRIC_ZSTD] = {"zstd", "z-std", "", 0, 1, +1, "Chen, He, CVPR 2021, sec. 4.1",
-                     "deviation of z/|z| times sqrt(dim); 1 does not mean healthy", zstd},
-    [METRIC_ALIGNMENT] = {"alignment", "alignment", "", 0, 4, -1,
+    // Over B - 1, as PyTorch's std: the squares over all dimensions add up to B/(B-1) at most.
+    [METRIC_ZSTD] = {"zstd", "z-std", "", 0, M_SQRT2, SCORES, +1, "Chen, He, CVPR 2021, sec. 4.1",
+                     "deviation of z/|z| times sqrt(dim), at most sqrt(B/(B-1)) in a batch of B; 1 "
+                     "does not mean healthy",
+                     zstd},
+    [METRIC_ALIGNMENT] = {"alignment", "alignment", "", 0, 4, PAIRS, -1,
                           "Wang, Isola, ICML 2020, sec. 4.1",
                           "mean squared distance of z/|z| of the two views of an image", alignment},
     [METRIC_UNIFORMITY] =
-        {"uniformity", "uniformity", "", -8, 0, -1, "Wang, Isola, ICML 2020, sec. 4.2",
+        {"uniformity", "uniformity", "", -8, 0, PAIRS, -1, "Wang, Isola, ICML 2020, sec. 4.2",
          "ln of the mean of exp(-2 distance^2) of z/|z| over pairs of images; 0: one point",
          uniformity},
-    [METRIC_LOSS] = {"loss", "loss", "", -1, 1, 0, "Chen, He, CVPR 2021, eq. 2",
+    [METRIC_LOSS] = {"loss", "loss", "", -1, 1, SCORES, 0, "Chen, He, CVPR 2021, eq. 2",
                      "the training loss; its range is the method's", loss},
 };
+
+int metric_is_given(int m, unsigned have)
+{
+    return !(metric_table[m].needs & ~have);
+}
+
+const char *metric_needs(int m, char *text, size_t size)
+{
+    size_t n = 0;
+    for (int i = 0; i < METRIC_NEEDS_COUNT; i++)
+        if (metric_table[m].needs & 1u << i && n < size)
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? " and " : "", need_text[i]);
+    return text;
+}
 
 int metric_find(const char *key)
 {

@@ -3,6 +3,7 @@
 #ifndef SSLTOP_METRICS_METRIC_H
 #define SSLTOP_METRICS_METRIC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 // The condition number ends here: beyond it a Gram matrix in double cannot tell. A value of this is
@@ -39,12 +40,22 @@ struct metric_input {
     double loss;
 };
 
+// What a metric is made from, as bits.
+enum metric_need {
+    METRIC_NEEDS_SPECTRUM = 1, // sigma, d
+    METRIC_NEEDS_FEATURES = 2, // n, mean_norm: more than singular values tell
+    METRIC_NEEDS_PAIRS = 4,    // alignment, uniformity: projections of both views of images
+    METRIC_NEEDS_SCORES = 8    // zstd, loss: what every training step gives
+};
+enum { METRIC_NEEDS_COUNT = 4 };
+
 struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+
     const char *title;  // on the screen
     const char *unit;   // "" for none
     double lo, hi;      // the range it can have; INFINITY where unbounded. Ranks: hi = NAN means d
                         // (RankMe's 1e-7 may carry it just beyond). Loss: SimSiam's
+    unsigned needs;     // of enum metric_need
     int better;         // +1 higher is healthier, -1 lower is healthier, 0 neither
     const char *source; // paper and equation
     const char *doc;    // one line
@@ -55,6 +66,12 @@ extern const struct metric metric_table[METRIC_COUNT];
 
 // The row with this key, or -1.
 int metric_find(const char *key);
+
+// Whether all that metric m needs is among `have`.
+int metric_is_given(int m, unsigned have);
+
+// What it needs in words, "a and b", into text[size]; returns text.
+const char *metric_needs(int m, char *text, size_t size);
 
 // Fill out[METRIC_COUNT] from `in`.
 void metric_all(const struct metric_input *in, double out[METRIC_COUNT]);

@@ -102,12 +102,25 @@ Test(man, every_field_is_explained)
                 }
                 continue;
             }
+            for (const struct man_metrics *g = man_metrics; field->kind == FIELD_METRICS && g->doc;
+                 g++, n++)
+                cr_assert(man_field_doc(type->name, g->doc) != NULL, "%s %s", type->name, g->doc);
             man_field_name(field, name, sizeof name);
             cr_assert(man_field_doc(type->name, name) != NULL, "%s %s", type->name, name);
             n++;
         }
     }
     cr_assert(n > 40);
+}
+
+Test(man, every_metric_is_in_one_group)
+{
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        int found = 0;
+        for (const struct man_metrics *g = man_metrics; g->doc; g++)
+            found += metric_is_given(m, g->needs);
+        cr_expect(found == 1, "%s: %d", metric_table[m].key, found);
+    }
 }
 
 Test(man, mandoc_has_no_complaint)

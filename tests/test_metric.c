@@ -182,6 +182,34 @@ Test(metric, missing_input_is_nan)
     NEAR(all[METRIC_LOSS], -1, 0);
 }
 
+// What a row says it needs is what its function looks at: with no more it has a value, without any
+// one of them it has none.
+Test(metric, needs)
+{
+    double good[3] = {3, 2, 1};
+    for (int m = 0; m < METRIC_COUNT; m++)
+        for (unsigned have = 0; have < 1u << METRIC_NEEDS_COUNT; have++) {
+            int features = have & METRIC_NEEDS_FEATURES, pairs = have & METRIC_NEEDS_PAIRS,
+                scores = have & METRIC_NEEDS_SCORES;
+            struct metric_input in = {
+                .sigma = have & METRIC_NEEDS_SPECTRUM ? good : NULL,
+                .d = 3,
+                .n = features ? 9 : NAN,
+                .mean_norm = features ? 1 : NAN,
+                .zstd = scores ? 0.5 : NAN,
+                .alignment = pairs ? 1 : NAN,
+                .uniformity = pairs ? -1 : NAN,
+                .loss = scores ? -0.5 : NAN,
+            };
+            cr_expect(isfinite(metric_table[m].fn(&in)) == metric_is_given(m, have), "%s of %u",
+                      metric_table[m].key, have);
+        }
+    char text[100], small[4];
+    cr_expect_str_eq(metric_needs(METRIC_SPREAD, text, sizeof text),
+                     "a spectrum and the mean of the features");
+    cr_expect_str_eq(metric_needs(METRIC_SPREAD, small, sizeof small), "a s");
+}
+
 // Any spectrum: inside its range, blind to scale (spread apart), AUC higher when the head grows.
 Test(metric, ranges_and_scale)
 {
@@ -218,7 +246,8 @@ Test(metric, table)
     for (int i = 0; i < METRIC_COUNT; i++) {
         const struct metric *m = &metric_table[i];
         cr_assert(m->key && m->title && m->unit && m->source && m->doc && m->fn);
-        cr_assert(strlen(m->key) > 0 && strlen(m->doc) > 0);
+        cr_assert(strlen(m->key) > 0 && strlen(m->doc) > 0 && strlen(m->source) > 0);
+        cr_assert(m->needs > 0 && m->needs < 1u << METRIC_NEEDS_COUNT);
         for (const char *c = m->key; *c; c++)
             cr_assert(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '_');
         cr_assert_eq(metric_find(m->key), i);

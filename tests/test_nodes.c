@@ -390,6 +390,8 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
                   b.r.loss);
         cr_expect(fabs(s.zstd - b.r.zstd) <= tol, "%s: z-std %.9g, not %.9g", c->title, s.zstd,
                   b.r.zstd);
+        cr_expect(s.zstd <= sqrt(b.r.batch / (b.r.batch - 1.0)) + tol && s.zstd >= 0, "%s: %.9g",
+                  c->title, s.zstd);
         cr_assert(plan_backward(plan, &e) == 0, "%s: %s", c->title, e.text);
     }
     for (int v = 0; v < 2; v++) {

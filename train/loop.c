@@ -227,7 +227,7 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
 static void newest_metrics(struct trainer *tr, const struct step_result *r)
 {
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (r->has_spectrum || i == METRIC_LOSS || i == METRIC_ZSTD)
+        if (r->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
             tr->last_metric[i] = r->metric[i];
 }
 

@@ -25,7 +25,23 @@ struct wanted {
 // Metrics that a file of features can give: the others need a network.
 static int is_given(int m)
 {
-    return m != METRIC_ZSTD && m != METRIC_ALIGNMENT && m != METRIC_UNIFORMITY && m != METRIC_LOSS;
+    return metric_is_given(m, METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES);
+}
+
+static void list_metrics(void)
+{
+    printf("\nColumns, and keys with --json:\n");
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const struct metric *row = &metric_table[m];
+        char needs[100];
+        if (is_given(m))
+            printf("  %s\n        %s\n        needs %s%s (%s)\n", row->key, row->doc,
+                   metric_needs(m, needs, sizeof needs),
+                   row->better > 0   ? "; higher is healthier"
+                   : row->better < 0 ? "; lower is healthier"
+                                     : "",
+                   row->source);
+    }
 }
 
 // ---------------------------------------------------------------- the plot
@@ -182,6 +198,8 @@ int cmd_metrics(int argc, char **argv)
 {
     struct wanted w = {0};
     int rc = cmd_parse(&argc, argv, cmd_metrics_options, &w, 1, INT_MAX - 1);
+    if (rc == CMD_OK) // --help
+        list_metrics();
     if (rc != CMD_GO_ON)
         return rc;
     if ((rc = cmd_threads(w.threads_text, &w.threads)) != CMD_GO_ON)

@@ -85,16 +85,17 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     time_marks(&t);
     const struct {
         int series, labels_left;
+        double most; // what the axis ends with where no value is beyond; z-std passes 1 by a hair
         enum line line;
         enum role role;
     } curves[] = {
-        {METRIC_ZSTD, 0, LINE_DASHED, ROLE_SECOND},
-        {METRIC_LOSS, 1, LINE_SOLID, ROLE_LIVE},
+        {METRIC_ZSTD, 0, 1, LINE_DASHED, ROLE_SECOND},
+        {METRIC_LOSS, 1, INFINITY, LINE_SOLID, ROLE_LIVE},
     };
     for (int i = 0; i < 2; i++) {
         struct span range = time_read(&t, curves[i].series);
         const struct metric *m = &metric_table[curves[i].series];
-        struct axis a = time_axis(&t, range, 0.2, m->lo, m->hi);
+        struct axis a = time_axis(&t, range, 0.2, m->lo, fmin(m->hi, curves[i].most));
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
         time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);

@@ -53,7 +53,7 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
         panel_zone(s, in, ZONE_METRICS, first, 0);
     for (int row = first; row < panel_list_n && y < in.y + in.h; row++) {
         int m = panel_list[row], is_metric = m < METRIC_COUNT;
-        if (!choose && (m == METRIC_ZSTD || m == METRIC_LOSS || !is_metric))
+        if (!choose && (!is_metric || metric_is_given(m, METRIC_NEEDS_SCORES)))
             continue;
         const char *title, *unit;
         row_text(m, &title, &unit);
