@@ -23,6 +23,7 @@ struct images_source {
     struct pictures base;
     int root; // the open folder that paths begin at
     struct folder folder;
+    int classes; // of the training images
     struct pictures_size *size;
     int32_t *label;
     uint8_t *kind; // orientation, and above it the kind of file
@@ -180,15 +181,24 @@ static void compact(struct images_source *s, struct look *look)
     s->base.n = f->n = n;
 }
 
+// A name begins with its class, and classes are in order: what names do not say of labels is which
+// classes between them have no image. (So a set without such a class keeps the checksum that it had
+// when labels were left out, and with it its checkpoints.)
 static uint32_t checksum(const struct images_source *s, const struct look *look)
 {
     uLong crc = crc32_z(0, NULL, 0);
+    int32_t next = 0; // class
     for (int64_t i = 0; i < s->base.n; i++) {
         const char *path = folder_path(&s->folder, i);
+        for (; next < s->label[i]; next++)
+            crc = crc32_z(crc, (const Bytef *)&next, sizeof next);
+        next = s->label[i] + 1;
         crc = crc32_z(crc, (const Bytef *)path, strlen(path) + 1);
         crc = crc32_z(crc, (const Bytef *)&look[i].bytes, sizeof look[i].bytes);
         crc = crc32_z(crc, (const Bytef *)&s->size[i], sizeof s->size[i]);
     }
+    for (; next < s->classes; next++)
+        crc = crc32_z(crc, (const Bytef *)&next, sizeof next);
     return (uint32_t)crc;
 }
 
@@ -239,6 +249,7 @@ static int open_split(int root, const char *name, const struct folder *known,
     s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
     int rc = s->root >= 0 ? folder_read(s->root, name, known, &s->folder, e)
                           : error_set(e, "cannot open the folder twice: %s", strerror(errno));
+    s->classes = known ? known->classes : s->folder.classes;
     if (rc == 0)
         rc = take_notice(s, name, e);
     if (rc == 0)

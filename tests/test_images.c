@@ -69,6 +69,32 @@ Test(images, classes_and_splits)
     scratch_remove(dir);
 }
 
+// A class without an image makes other labels of the same files: another data set.
+Test(images, labels_count_in_the_checksum)
+{
+    char dir[64], path[160];
+    struct dataset d;
+    struct error e;
+    static const char *const added[] = {NULL, "abc", "zoo", NULL};
+    uint32_t crc[4];
+    imageset_make(dir, 3);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/train/%s", dir, added[i] ? added[i] : "");
+        if (added[i])
+            imageset_folder(path);
+        cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+        cr_expect_eq(d.classes, IMAGESET_CLASSES + (added[i] != NULL));
+        cr_expect_eq(d.split[SPLIT_TRAIN].labels[0], i == 1);
+        crc[i] = dataset_crc(&d);
+        dataset_close(&d);
+        if (added[i])
+            cr_assert_eq(rmdir(path), 0);
+    }
+    cr_expect(crc[0] != crc[1] && crc[0] != crc[2] && crc[1] != crc[2]);
+    cr_expect_eq(crc[0], crc[3]);
+    scratch_remove(dir);
+}
+
 Test(images, folders_that_cannot_be)
 {
     char dir[64], path[160];
