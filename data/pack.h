@@ -15,7 +15,7 @@
 
 #define PACK_MAGIC  "SSLTOPPK"
 #define PACK_RECORD 0x474d4950u // "PIMG"
-enum { PACK_VERSION = 1, PACK_SIDE_MAX = 4096 };
+enum { PACK_VERSION = 1, PACK_SIDE_MAX = 4096, PACK_THREADS_MAX = 256 };
 
 struct pack_head {
     char magic[8];
@@ -58,16 +58,17 @@ struct pack_progress {
 struct pack_options {
     const char *path; // of the result
     int size;         // shorter sides above it become it
-    int threads;      // 0: all cores
-    // Called about ten times a second and once at the end, on the caller's thread. Not 0: stop;
-    // what is there stays for the next time.
+    int threads;      // up to PACK_THREADS_MAX; 0: all cores
+    // Called after every image, also those that are there already, and while one takes long ten
+    // times a second; on the caller's thread. Not 0: stop; what is there stays for the next time.
     int (*tell)(void *context, const struct pack_progress *p);
     void *context;
 };
 
-// Pack an open images:DIR into PATH. Works in PATH.part, which a later call for the same images and
-// size goes on with, and renames at the end. -1: an error; 1: stopped. Broken images are left out;
-// more than 1 % stop with a list.
+// Pack an open images:DIR into PATH. Works in PATH.part (data/part.h), which a later call for the
+// same images and size goes on with, and renames at the end; what is at PATH must be a file or
+// nothing. -1: an error; 1: stopped. Broken images are left out; more than 1 % stop with a list.
+// Those that an earlier call left out are tried again: they count in this one.
 int pack_write(struct dataset *d, const struct pack_options *o, struct pack_progress *out,
                struct error *e);
 

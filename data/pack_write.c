@@ -20,8 +20,9 @@
 
 #include "data/images.h"
 #include "data/parallel.h"
+#include "data/part.h"
 
-enum { THREADS_MAX = 64, AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
+enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
 // A place for one image between a worker and the writer.
 struct place {
@@ -29,6 +30,11 @@ struct place {
     uint8_t *pixel; // NULL: broken
     int ready, failed;
     struct error why; // of failed: not the image's fault
+};
+
+struct pixels {
+    uint8_t *pixel;
+    size_t room;
 };
 
 struct packing {
@@ -188,31 +194,98 @@ static void count(struct packing *p, const struct pack_record *r)
         p->first_test = p->n_entries;
 }
 
-// One whole record at `at`, which must be what image k would give. 0: it is not.
+// One whole record at `at`, which must be what image k would give. 0: it is not. -1: out of memory.
 static int record_holds(struct packing *p, uint64_t at, uint64_t file, int64_t k,
-                        struct pack_record *r, uint8_t **pixel, size_t *room)
+                        struct pack_record *r, struct pixels *to, struct error *e)
 {
     int64_t i;
     const struct pictures *s = pictures_at(p, k, &i);
-    if (pread(p->fd, r, sizeof *r, (off_t)at) != (ssize_t)sizeof *r || r->magic != PACK_RECORD ||
-        r->height < 0 || r->width < 0 || r->height > 65535 || r->width > 65535 ||
-        r->label != (s->labels ? s->labels[i] : -1))
+    if (file - at < sizeof *r || pread(p->fd, r, sizeof *r, (off_t)at) != (ssize_t)sizeof *r ||
+        r->magic != PACK_RECORD || r->height < 0 || r->width < 0 || r->height > 65535 ||
+        r->width > 65535 || r->label != (s->labels ? s->labels[i] : -1))
         return 0;
     size_t n = pixels_of(r);
     if (n > file - at - sizeof *r)
         return 0;
-    if (n > *room) {
-        uint8_t *more = realloc(*pixel, n);
+    if (n > to->room) {
+        uint8_t *more = realloc(to->pixel, n);
         if (!more)
-            return 0;
-        *pixel = more;
-        *room = n;
+            return error_set(e, "out of memory for an image of %zu bytes", n);
+        to->pixel = more;
+        to->room = n;
     }
-    return pread(p->fd, *pixel, n, (off_t)(at + sizeof *r)) == (ssize_t)n &&
-           (uint32_t)crc32_z(0, *pixel, n) == r->crc;
+    return pread(p->fd, to->pixel, n, (off_t)(at + sizeof *r)) == (ssize_t)n &&
+           (uint32_t)crc32_z(0, to->pixel, n) == r->crc;
 }
 
-// Go on with what a file of the same head holds; a broken tail is cut off.
+// Image k was broken in an earlier call. 1: it is so still, and is in the ledger of this one.
+static int still_broken(struct packing *p, int64_t k, struct error *e)
+{
+    int64_t i;
+    struct pictures *s = pictures_at(p, k, &i);
+    struct pictures_reader *reader;
+    struct place made = {0};
+    if (pictures_reader_new(s, &reader, e) < 0)
+        return -1;
+    int rc = make(p, reader, s, i, &made, e);
+    pictures_reader_free(reader);
+    int broken = !made.pixel;
+    free(made.pixel);
+    return rc < 0 ? -1 : broken;
+}
+
+// More broken images than one may leave out.
+static int check_ledgers(const struct packing *p, struct error *e)
+{
+    int rc = 0;
+    for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
+        if (p->d->split[s].source)
+            rc = pictures_check(p->d->split[s].source, e);
+    return rc;
+}
+
+static int told_to_stop(const struct packing *p)
+{
+    return p->o->tell && p->o->tell(p->o->context, &p->progress) != 0;
+}
+
+// Whether a head is of the same images and options; it may be that of a whole file.
+static int same_source(const struct pack_head *a, const struct pack_head *b)
+{
+    return memcmp(a, b, offsetof(struct pack_head, n)) == 0 && a->classes == b->classes &&
+           memcmp(a->mean, b->mean, sizeof a->mean) == 0 &&
+           memcmp(a->std, b->std, sizeof a->std) == 0;
+}
+
+// Count the records that hold, in order. A broken image that can be read now ends them, as it
+// would have a place here. Nothing is written. 1: stopped.
+static int take_records(struct packing *p, uint64_t file, struct error *e)
+{
+    int64_t n = p->head.planned[SPLIT_TRAIN] + p->head.planned[SPLIT_TEST];
+    struct pack_record r;
+    struct pixels pixels = {0};
+    int rc = 0;
+    while (rc == 0 && p->progress.done < n) {
+        int64_t k = p->progress.done;
+        int holds = record_holds(p, p->end, file, k, &r, &pixels, e);
+        if (holds > 0 && !r.height)
+            holds = still_broken(p, k, e);
+        if (holds <= 0) {
+            rc = holds;
+            break;
+        }
+        count(p, &r);
+        p->progress.resumed = p->progress.done;
+        rc = check_ledgers(p, e);
+        if (rc == 0 && told_to_stop(p))
+            rc = STOPPED;
+    }
+    free(pixels.pixel);
+    return rc;
+}
+
+// Go on with what a file of the same head holds; what is behind that (a broken tail, an index) is
+// cut off.
 static int take_up(struct packing *p, struct error *e)
 {
     struct pack_head h;
@@ -220,18 +293,12 @@ static int take_up(struct packing *p, struct error *e)
     if (fstat(p->fd, &st) != 0)
         return error_set(e, "cannot look at %.300s: %s", p->part, strerror(errno));
     uint64_t file = (uint64_t)st.st_size;
-    int same = file >= sizeof h && pread(p->fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
-               memcmp(&h, &p->head, sizeof h) == 0;
-    int64_t n = p->head.planned[SPLIT_TRAIN] + p->head.planned[SPLIT_TEST];
-    struct pack_record r;
-    uint8_t *pixel = NULL;
-    size_t room = 0;
     p->end = sizeof h;
-    while (same && p->progress.done < n && file - p->end >= sizeof r &&
-           record_holds(p, p->end, file, p->progress.done, &r, &pixel, &room))
-        count(p, &r);
-    free(pixel);
-    p->progress.resumed = p->progress.done;
+    int same = file >= sizeof h && pread(p->fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
+               same_source(&h, &p->head);
+    int rc = same ? take_records(p, file, e) : 0;
+    if (rc != 0)
+        return rc;
     if (ftruncate(p->fd, (off_t)p->end) != 0)
         return error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
     return write_at(p, 0, &p->head, sizeof p->head, e);
@@ -266,9 +333,8 @@ static int write_images(struct packing *p, struct error *e)
                 rc = write_at(p, p->end + sizeof got.record, got.pixel, pixels_of(&got.record), e);
             if (rc == 0)
                 count(p, &got.record);
-            for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
-                if (p->d->split[s].source)
-                    rc = pictures_check(p->d->split[s].source, e);
+            if (rc == 0)
+                rc = check_ledgers(p, e);
             k++;
             pthread_mutex_lock(&p->lock);
             p->written = k;
@@ -276,7 +342,7 @@ static int write_images(struct packing *p, struct error *e)
             pthread_mutex_unlock(&p->lock);
         }
         free(got.pixel);
-        if (rc == 0 && p->o->tell && p->o->tell(p->o->context, &p->progress) != 0)
+        if (rc == 0 && told_to_stop(p))
             rc = STOPPED;
     }
     return rc;
@@ -322,21 +388,16 @@ static int finish(struct packing *p, struct error *e)
         rc = error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
     if (rc == 0)
         rc = write_at(p, 0, &h, sizeof h, e);
-    if (rc == 0 && fsync(p->fd) != 0)
-        rc = error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
-    if (rc == 0 && rename(p->part, p->o->path) != 0)
-        rc = error_set(e, "cannot rename %.200s to %.200s: %s", p->part, p->o->path,
-                       strerror(errno));
-    return rc;
+    return rc < 0 ? rc : part_finish(p->fd, p->part, p->o->path, e);
 }
 
 // ---------------------------------------------------------------- the whole
 
 static int run(struct packing *p, struct error *e)
 {
-    pthread_t thread[THREADS_MAX];
+    pthread_t thread[PACK_THREADS_MAX];
     int wanted = p->o->threads ? p->o->threads : parallel_cores(), started = 0;
-    wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
+    wanted = wanted < 1 ? 1 : wanted < PACK_THREADS_MAX ? wanted : PACK_THREADS_MAX;
     p->places = AHEAD * wanted;
     p->place = calloc((size_t)p->places, sizeof *p->place);
     if (!p->place)
@@ -377,16 +438,11 @@ static int prepare(struct packing *p, struct error *e)
         p->progress.n += h->planned[s];
     }
     p->entry = malloc((size_t)p->progress.n * sizeof *p->entry);
-    if (!p->entry || asprintf(&p->part, "%s.part", p->o->path) < 0) {
-        p->part = NULL;
+    if (!p->entry)
         return error_set(e, "out of memory for %" PRId64 " images", p->progress.n);
-    }
-    p->fd = open(p->part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    p->fd = part_open(p->o->path, &p->part, e);
     if (p->fd < 0)
-        return error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(p->fd, F_SETLK, &lock) != 0)
-        return error_set(e, "%.300s is being written by another process", p->part);
+        return -1;
     return take_up(p, e);
 }
 

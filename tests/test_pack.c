@@ -1,17 +1,21 @@
 // The packed file of a folder of images: whole, gone on with, damaged.
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "data/dataset.h"
 #include "data/pack.h"
+#include "data/part.h"
 #include "data/pictures.h"
 #include "tests/imageset.h"
 #include "tests/pictures.h"
@@ -33,6 +37,23 @@ static uint8_t *content(const char *path, size_t *n)
     fclose(f);
     *n = (size_t)st.st_size;
     return p;
+}
+
+// Whether this process has a file or folder below `dir` open.
+static int has_open(pid_t pid, const char *dir)
+{
+    char path[64], to[400];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    DIR *list = opendir(path);
+    for (struct dirent *d; list && !found && (d = readdir(list)) != NULL;) {
+        ssize_t n = readlinkat(dirfd(list), d->d_name, to, sizeof to - 1);
+        to[n > 0 ? n : 0] = '\0';
+        found = strncmp(to, dir, strlen(dir)) == 0;
+    }
+    if (list)
+        closedir(list);
+    return found;
 }
 
 Test(pack, whole)
@@ -146,6 +167,197 @@ Test(pack, leaves_out_what_is_broken)
     cr_expect(strstr(e.text, "2 of 120 images are broken") && strstr(e.text, "bee/007.jpg"), "%s",
               e.text);
     cr_expect_neq(access(pack_path, F_OK), 0);
+    scratch_remove(dir);
+}
+
+// A JPEG that ends early, in a file of the same size; `whole`: its bytes, for mend.
+static uint8_t *spoil(const char *path, size_t *n)
+{
+    uint8_t *whole = content(path, n), *bad = malloc(*n);
+    cr_assert_not_null(bad);
+    memcpy(bad, whole, *n);
+    memcpy(bad + *n * 9 / 10, "\xff\xd9", 2);
+    picture_write(path, bad, *n);
+    free(bad);
+    return whole;
+}
+
+// However often the command is said: what an earlier call left out counts, and is named.
+Test(pack, broken_ones_of_earlier_calls_count)
+{
+    char dir[64], path[160], pack_path[160], again[160];
+    struct error e = {""};
+    struct pack_progress made;
+    uint8_t *whole[4];
+    size_t n[4];
+    imageset_make(dir, 40);
+    snprintf(pack_path, sizeof pack_path, "%s/a.pack", dir);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/train/bee/0%d5.jpg", dir, i);
+        picture_jpeg(path, 400, 60, 1);
+        whole[i] = spoil(path, &n[i]);
+    }
+    for (int call = 0; call < 5; call++) {
+        cr_expect_eq(imageset_pack(dir, pack_path, 40, 1, &made, &e), -1, "call %d", call);
+        cr_expect(strstr(e.text, "of 120 images are broken") && strstr(e.text, "bee/005.jpg: is "),
+                  "call %d: %s", call, e.text);
+        cr_expect_neq(access(pack_path, F_OK), 0);
+    }
+    // Mended: none is left out, and the file is what one call would have made.
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/train/bee/0%d5.jpg", dir, i);
+        picture_write(path, whole[i], n[i]);
+        free(whole[i]);
+    }
+    cr_assert_eq(imageset_pack(dir, pack_path, 40, 1, &made, &e), 0, "%s", e.text);
+    cr_expect(made.broken == 0 && made.resumed == 45, "%d broken, %d resumed", (int)made.broken,
+              (int)made.resumed);
+    snprintf(again, sizeof again, "%s/b.pack", dir);
+    cr_assert_eq(imageset_pack(dir, again, 40, 2, &made, &e), 0, "%s", e.text);
+    uint8_t *p = content(pack_path, &n[0]), *q = content(again, &n[1]);
+    cr_expect(n[0] == n[1] && memcmp(p, q, n[0]) == 0);
+    free(p);
+    free(q);
+    scratch_remove(dir);
+}
+
+// Stopped while it looks at what is there already: that stays.
+Test(pack, stops_while_it_takes_up)
+{
+    char dir[64], path[160], part[170];
+    struct dataset d;
+    struct error e = {""};
+    struct pack_progress made;
+    struct stat before, after;
+    int stop = 11;
+    imageset_make(dir, 6);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    snprintf(part, sizeof part, "%s.part", path);
+    struct pack_options o = {
+        .path = path, .size = 40, .threads = 1, .tell = stop_early, .context = &stop};
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    cr_assert_eq(pack_write(&d, &o, &made, &e), 1, "%s", e.text);
+    cr_assert_eq(stat(part, &before), 0);
+    stop = 3;
+    cr_assert_eq(pack_write(&d, &o, &made, &e), 1, "%s", e.text);
+    cr_expect(made.done == 3 && made.resumed == 3, "%d", (int)made.done);
+    cr_assert_eq(stat(part, &after), 0);
+    cr_expect_eq(before.st_size, after.st_size);
+    dataset_close(&d);
+    cr_assert_eq(imageset_pack(dir, path, 40, 2, &made, &e), 0, "%s", e.text);
+    cr_expect_eq(made.resumed, 11);
+    scratch_remove(dir);
+}
+
+// Ended between the last byte and the new name: nothing is made twice.
+Test(pack, finished_but_for_its_name)
+{
+    char dir[64], path[160], part[170];
+    struct error e = {""};
+    struct pack_progress made;
+    size_t n, m;
+    imageset_make(dir, 6);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    snprintf(part, sizeof part, "%s.part", path);
+    cr_assert_eq(imageset_pack(dir, path, 40, 2, &made, &e), 0, "%s", e.text);
+    uint8_t *p = content(path, &n);
+    cr_assert_eq(rename(path, part), 0);
+    cr_assert_eq(imageset_pack(dir, path, 40, 2, &made, &e), 0, "%s", e.text);
+    cr_expect(made.done == 30 && made.resumed == 30, "%d", (int)made.resumed);
+    uint8_t *q = content(path, &m);
+    cr_expect(n == m && memcmp(p, q, n) == 0);
+    cr_expect_neq(access(part, F_OK), 0);
+    free(p);
+    free(q);
+    // Of another size it is of no use.
+    cr_assert_eq(rename(path, part), 0);
+    cr_assert_eq(imageset_pack(dir, path, 41, 2, &made, &e), 0, "%s", e.text);
+    cr_expect_eq(made.resumed, 0);
+    scratch_remove(dir);
+}
+
+// What cannot become a file is refused before any work.
+Test(pack, places_that_are_no_file)
+{
+    char dir[64], path[160], part[170];
+    struct error e = {""};
+    struct pack_progress made;
+    imageset_make(dir, 2);
+    static const char *const word[] = {"is a folder", "is a folder", "is not a file"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/to%d", dir, i);
+        snprintf(part, sizeof part, "%s.part", path);
+        cr_assert_eq(i == 0   ? mkdir(path, 0700)
+                     : i == 1 ? symlink("to0", path)
+                              : mkfifo(path, 0600),
+                     0);
+        cr_expect_eq(imageset_pack(dir, path, 40, 1, &made, &e), -1);
+        cr_expect(strstr(e.text, word[i]) && strstr(e.text, path), "%s", e.text);
+        cr_expect_eq(made.done, 0);
+        cr_expect_neq(access(part, F_OK), 0);
+    }
+    scratch_remove(dir);
+}
+
+// Between opening the file in the making and locking it, another process may have given it its
+// final name: then it is no more ours to write.
+Test(pack, file_in_the_making_is_renamed_meanwhile)
+{
+    char dir[64], path[160], *name;
+    struct error e = {""};
+    scratch_make(dir);
+    snprintf(path, sizeof path, "%s/a", dir);
+    int fd = part_open(path, &name, &e);
+    cr_assert_geq(fd, 0, "%s", e.text);
+    cr_expect(strlen(name) == strlen(path) + 5 && access(name, F_OK) == 0);
+    char *second;
+    cr_expect_eq(part_open(path, &second, &e), -1);
+    cr_expect_not_null(strstr(e.text, "written by another"), "%s", e.text);
+    close(fd);
+    fd = open(name, O_RDWR);
+    cr_assert_geq(fd, 0);
+    cr_expect_eq(part_claim(fd, name, &e), 1);
+    close(fd);
+    fd = open(name, O_RDWR);
+    cr_assert_eq(rename(name, path), 0);
+    cr_expect_eq(part_claim(fd, name, &e), 0);
+    picture_write(name, (const uint8_t *)"x", 1);
+    cr_expect_eq(part_claim(fd, name, &e), 0);
+    close(fd);
+    free(name);
+    scratch_remove(dir);
+}
+
+// Until there is something to keep, a signal ends the command as it ends any.
+Test(pack, is_interrupted_while_it_opens, .timeout = 60)
+{
+    enum { LINKS = 600 };
+    char dir[64], path[160], copy[160], spec[100], out[100];
+    int status;
+    const char *ssltop = getenv("SSLTOP");
+    cr_assert_not_null(ssltop, "SSLTOP is not set: make check does");
+    scratch_make(dir);
+    snprintf(path, sizeof path, "%s/0.jpg", dir);
+    picture_jpeg(path, 3000, 3000, 1); // takes long to measure so often
+    for (int i = 1; i < LINKS; i++) {
+        snprintf(copy, sizeof copy, "%s/%d.jpg", dir, i);
+        cr_assert_eq(link(path, copy), 0);
+    }
+    snprintf(spec, sizeof spec, "images:%s", dir);
+    snprintf(out, sizeof out, "%s/a.pack", dir);
+    pid_t pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        execl(ssltop, ssltop, "pack", spec, "-o", out, (char *)NULL);
+        _exit(127);
+    }
+    while (!has_open(pid, dir))
+        usleep(1000);
+    cr_assert_eq(kill(pid, SIGTERM), 0);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM, "status %x", (unsigned)status);
+    snprintf(path, sizeof path, "%s.part", out);
+    cr_expect_neq(access(path, F_OK), 0);
     scratch_remove(dir);
 }
 

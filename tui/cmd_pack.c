@@ -78,10 +78,16 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     struct pack_options o = {
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
+    // Until here there is nothing that a signal should keep: it ends the process.
     if (dataset_open(spec, 1, &d, e) < 0)
         return CMD_FAILED;
     showing.begun = now();
+    struct sigaction act = {.sa_handler = note_signal}, before[2];
+    sigaction(SIGINT, &act, &before[0]);
+    sigaction(SIGTERM, &act, &before[1]);
     int rc = pack_write(&d, &o, &made, e);
+    sigaction(SIGINT, &before[0], NULL);
+    sigaction(SIGTERM, &before[1], NULL);
     if (showing.terminal)
         fputc('\n', stderr);
     cmd_name_broken(&d);
@@ -142,12 +148,7 @@ int cmd_pack(int argc, char **argv)
         error_set(&e, "--threads %.40s: expected 1 to 1024", w.threads);
     if (e.text[0])
         return cmd_complain(CMD_USAGE, &e);
-    struct sigaction act = {.sa_handler = note_signal}, before[2];
-    sigaction(SIGINT, &act, &before[0]);
-    sigaction(SIGTERM, &act, &before[1]);
     rc = pack(argv[1], w.out, size, threads, &e);
-    sigaction(SIGINT, &before[0], NULL);
-    sigaction(SIGTERM, &before[1], NULL);
     fflush(stdout);
     return e.text[0] ? cmd_complain(rc, &e) : rc;
 }
