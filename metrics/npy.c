@@ -109,7 +109,7 @@ static int take_type(struct npy *a, struct header *h, struct error *e)
         return error_set(e, "holds Python objects ('%.20s'), not numbers: save it as float32",
                          clean);
     for (int i = 0; i < NPY_TYPES; i++) {
-        if (!strchr("<>=", text[0]) || text[1] != 'f' || strlen(text) != 3 ||
+        if (strlen(text) != 3 || !strchr("<>=", text[0]) || text[1] != 'f' ||
             (size_t)(text[2] - '0') != type_size[i])
             continue;
         a->type = (enum npy_type)i;
