@@ -11,17 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/lapack.h"
 #include "metrics/lbfgs.h"
 #include "metrics/probe.h"
 #include "metrics/spectrum.h"
 
 enum { BLOCK = 256, ITERATIONS = 2000 };
 static const double FLOOR = 10; // over n: below it the penalty decides how curved a direction is
-
-// LAPACK, column major.
-extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda,
-                    double *w, double *work, const int *lwork, int *iwork, const int *liwork,
-                    int *info, size_t jobz_len, size_t uplo_len);
 
 // Parameters: classes x d weights (A), then classes intercepts.
 struct logistic {
@@ -186,16 +182,6 @@ static int take_moments(const struct logistic *l, struct moments *m, struct erro
     return rc;
 }
 
-static void take_scale(struct logistic *l, const struct moments *m)
-{
-    size_t d = (size_t)m->d;
-    for (size_t j = 0; j < d; j++) {
-        double deviation = sqrt(m->scatter[j * d + j] / m->weight);
-        l->scale.mean[j] = m->mean[j];
-        l->scale.factor[j] = deviation > 1e-7 * fabs(m->mean[j]) ? 1 / deviation : 0;
-    }
-}
-
 // Eigenvectors of the correlations, and s.
 static int take_directions(struct logistic *l, const struct moments *m, struct error *e)
 {
@@ -229,7 +215,7 @@ static int prepare(struct logistic *l, struct error *e)
     struct moments m = {0};
     int rc = take_moments(l, &m, e);
     if (rc == 0) {
-        take_scale(l, &m);
+        probe_scale_take(&l->scale, &m);
         rc = take_directions(l, &m, e);
     }
     moments_free(&m);

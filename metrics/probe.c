@@ -7,14 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/lapack.h"
 #include "metrics/spectrum.h"
 
 enum { BLOCK = 256, FOLD = 5, PENALTIES = 8 };
 static const double penalty[PENALTIES] = {10, 1, 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
-
-// LAPACK, column major.
-extern void dposv_(const char *uplo, const int *n, const int *nrhs, double *a, const int *lda,
-                   double *b, const int *ldb, int *info, size_t uplo_len);
 
 // ---------------------------------------------------------------- shared
 
@@ -53,6 +50,16 @@ int probe_check(const struct probe_data *p, struct error *e)
     if (check_set(&p->train, p->d, p->classes, "training", e) < 0)
         return -1;
     return check_set(&p->test, p->d, p->classes, "test", e);
+}
+
+void probe_scale_take(struct probe_scale *s, const struct moments *m)
+{
+    size_t d = (size_t)m->d;
+    for (size_t j = 0; j < d; j++) {
+        double deviation = sqrt(m->scatter[j * d + j] / m->weight);
+        s->mean[j] = m->mean[j];
+        s->factor[j] = deviation > 1e-7 * fabs(m->mean[j]) ? 1 / deviation : 0;
+    }
 }
 
 void probe_standardise(const struct probe_scale *s, const float *x, int64_t n, int d, double *out)
@@ -158,17 +165,6 @@ static void part_merge(struct part *p, const struct part *other, const struct pr
         p->count[c] += other->count[c];
 }
 
-// Standardisation by the moments of the rows to be fitted.
-static void take_scale(struct probe_scale *s, const struct moments *m)
-{
-    size_t d = (size_t)m->d;
-    for (size_t j = 0; j < d; j++) {
-        double deviation = sqrt(m->scatter[j * d + j] / m->weight);
-        s->mean[j] = m->mean[j];
-        s->factor[j] = deviation > 1e-7 * fabs(m->mean[j]) ? 1 / deviation : 0;
-    }
-}
-
 // W = (Z^T Z / n + lambda)^-1 Z^T Y / n for standardised Z; the intercept is a class's share.
 static int ridge_solve(struct ridge *r, const struct part *p, int classes, double lambda,
                        struct error *e)
@@ -234,7 +230,7 @@ static int ridge_choose(struct ridge *r, const struct part *rest, const struct p
                         int threads, double *lambda, struct error *e)
 {
     int64_t best = -1;
-    take_scale(&r->scale, &rest->m);
+    probe_scale_take(&r->scale, &rest->m);
     for (int i = 0; i < PENALTIES; i++) {
         struct probe_score s;
         if (ridge_solve(r, rest, data->classes, penalty[i], e) < 0 ||
@@ -290,7 +286,7 @@ int probe_ridge(const struct probe_data *p, int threads, struct probe_score *out
     }
     if (rc == 0) {
         part_merge(&part[0], &part[1], p);
-        take_scale(&r.scale, &part[0].m);
+        probe_scale_take(&r.scale, &part[0].m);
         rc = ridge_solve(&r, &part[0], p->classes, best, e);
     }
     if (rc == 0)

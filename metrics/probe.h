@@ -70,7 +70,10 @@ int probe_knn(const struct probe_data *p, const struct probe_rule *rule, int rul
 struct probe_scale {
     double *mean, *factor; // (x - mean) * factor is standardised; factor 0 for a constant feature
 };
-// Fill x (n x d) with standardised rows.
+// From the moments of the rows to be fitted.
+struct moments;
+void probe_scale_take(struct probe_scale *s, const struct moments *m);
+// Fill out (n x d) with standardised rows.
 void probe_standardise(const struct probe_scale *s, const float *x, int64_t n, int d, double *out);
 // Score one row: values[classes], higher fits better; equal ones rank by class.
 void probe_count(struct probe_score *score, const double *values, int classes, int label);

@@ -8,16 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/lapack.h"
+
 #define BLOCK 256 // rows a rank-k update; bounds the workspace
 
 // Decayed values of features that died would end as denormals, which cost a hundred times as much
 // to work with. Squares of the least float (2e-90) are far above this.
 #define TINY 1e-240
-
-// LAPACK, column major. The last argument is the hidden length of a Fortran character each.
-extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda,
-                    double *w, double *work, const int *lwork, int *iwork, const int *liwork,
-                    int *info, size_t jobz_len, size_t uplo_len);
 
 struct spectrum_solver {
     int d, lwork, liwork;

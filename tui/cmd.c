@@ -11,7 +11,6 @@
 #include "metrics/text.h"
 #include "train/trainer.h"
 #include "tui/commands.h"
-#include "tui/commands.h"
 
 int cmd_complain(int code, const struct error *e)
 {
