@@ -109,6 +109,53 @@ Test(probe, ridge_agrees_with_scikit_learn)
     fixture_close(&f);
 }
 
+static double noise(uint64_t *state)
+{
+    double sum = -6; // of twelve uniform numbers: variance 1
+    for (int i = 0; i < 12; i++) {
+        *state = *state * 6364136223846793005u + 1442695040888963407u;
+        sum += (double)(*state >> 11) * 0x1p-53;
+    }
+    return sum;
+}
+
+// The penalty is what the rows held out like best, and both ends of the grid can be that. Many
+// features that say a little each, and hardly more rows than features: a small penalty learns the
+// noise by heart. A class that is the small difference of two features alike: a large one sees none
+// of it.
+Test(probe, ridge_chooses_by_the_rows_held_out)
+{
+    enum { N = 240, TEST = 2000, D = 180 };
+    float *x = malloc((size_t)(N + TEST) * D * sizeof *x);
+    static int32_t label[N + TEST];
+    cr_assert_not_null(x);
+    for (int alike = 0; alike < 2; alike++) {
+        int d = alike ? 2 : D;
+        uint64_t state = 1;
+        for (int i = 0; i < N + TEST; i++) {
+            label[i] = i / 3 % 2; // not in step with every fifth row
+            double side = label[i] ? 1 : -1, common = noise(&state);
+            if (!alike && i < N && i % 7 == 0) // a wrong label, to be learnt by heart only
+                label[i] = !label[i];
+            for (int j = 0; j < d; j++)
+                x[i * d + j] = alike ? (float)(common + (j ? 2e-3 * (side + noise(&state) / 3) : 0))
+                                     : (float)(0.15 * side + noise(&state));
+        }
+        struct probe_data p = {d, 2, {N, x, label}, {TEST, x + N * d, label + N}};
+        for (int threads = 1; threads <= 3; threads += 2) {
+            struct probe_score s;
+            struct error e = {""};
+            double lambda = 0;
+            cr_assert(probe_ridge(&p, threads, &s, &lambda, &e) == 0, "%s", e.text);
+            cr_log_info("%d: penalty %g, %lld correct", alike, lambda, (long long)s.correct);
+            cr_expect(alike ? lambda <= 1e-5 : lambda >= 1, "%d: penalty %g", alike, lambda);
+            cr_expect(s.correct > (alike ? 0.9 : 0.8) * TEST, "%d: %lld correct", alike,
+                      (long long)s.correct);
+        }
+    }
+    free(x);
+}
+
 Test(probe, neighbours_agree_with_scikit_learn)
 {
     struct fixture f;
@@ -240,8 +287,10 @@ Test(probe, collapsed_features)
         struct probe_score s[2];
         struct probe_fit fit;
         struct error e = {""};
-        cr_assert(probe_ridge(&p, 2, &s[0], NULL, &e) == 0, "%s", e.text);
+        double lambda = 0;
+        cr_assert(probe_ridge(&p, 2, &s[0], &lambda, &e) == 0, "%s", e.text);
         cr_assert(s[0].correct == 10 && s[0].top5 == 50);
+        cr_assert(lambda == 10, "of equals the largest penalty, not %g", lambda);
         cr_assert(probe_linear(&p, 2, &s[0], &fit, &e) == 0, "%s", e.text);
         cr_assert(s[0].correct == 10);
         cr_assert(probe_knn(&p, &probe_knn_weighted, 1, 2, s, &e) == 0, "%s", e.text);
