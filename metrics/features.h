@@ -1,5 +1,6 @@
-// Features in a file, larger than memory or not: their moments in one pass on all cores, and what
-// the spectrum says of them.
+// Features in a file: their moments in one pass on all cores, and what the spectrum says of them.
+// Files with at least as many rows as features may be larger than memory (about three d x d doubles
+// stay, and 128 MB at most for threads); of fewer rows all stay (n x d and two n x n doubles).
 #ifndef SSLTOP_METRICS_FEATURES_H
 #define SSLTOP_METRICS_FEATURES_H
 
