@@ -78,14 +78,15 @@ static void measure(struct dataset *d)
 
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e)
 {
-    return dataset_open_sized(spec, seed, 0, out, e);
+    return dataset_open_sized(spec, seed, 0, 0, out, e);
 }
 
-int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset *out,
+int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, struct dataset *out,
                        struct error *e)
 {
     memset(out, 0, sizeof *out);
     out->side = side;
+    out->threads = threads;
     char names[256];
     list_names(names, sizeof names);
     const char *colon = strchr(spec, ':');
@@ -114,7 +115,7 @@ int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset
     }
     if (rc == 0 && out->std[0] == 0.0f) {
         if (source)
-            rc = pictures_measure(source, out->height, out->width, out->mean, out->std, e);
+            rc = pictures_measure(source, threads, out->height, out->width, out->mean, out->std, e);
         else
             measure(out);
     }

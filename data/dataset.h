@@ -21,8 +21,8 @@ struct dataset_split {
 struct dataset {
     char name[256];              // as given: "fashion-mnist", "idx:/path", "synthetic:8192"
     int channels, height, width; // channels 1 or 3; of views, where images have any size
-    int side;                    // asked for by the caller, for such sets; 0: the set's own
-    int classes;                 // 0 without labels
+    int side, threads; // asked for by the caller, for such sets; 0: the set's own, all cores
+    int classes;       // 0 without labels
     struct dataset_split split[SPLIT_COUNT];
     int64_t trained; // training images that are trained on, the first ones; those behind them only
                      // have labels, for the probe. 0 while opening: all
@@ -41,8 +41,10 @@ extern const struct dataset_kind dataset_table[]; // ends with a NULL name
 // `spec` is NAME or NAME:ARGUMENT. Files are checked before anything is allocated by their word: an
 // error says path, byte offset where there is one, and what was expected.
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e);
-// Views of side x side (0: the set's own) where images have any size; other sets take no notice.
-int dataset_open_sized(const char *spec, uint64_t seed, int side, struct dataset *out,
+// Views of side x side (0: the set's own) where images have any size, and at most so many threads
+// (0: all cores) to look at them; other sets take no notice. What comes out does not depend on the
+// threads.
+int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, struct dataset *out,
                        struct error *e);
 void dataset_close(struct dataset *d);
 

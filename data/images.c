@@ -24,6 +24,7 @@ struct images_source {
     int root; // the open folder that paths begin at
     struct folder folder;
     int classes; // of the training images
+    int threads; // that look at heads; 0: all cores
     struct pictures_size *size;
     int32_t *label;
     uint8_t *kind; // orientation, and above it the kind of file
@@ -214,7 +215,7 @@ static int look_at_all(struct images_source *s, struct error *e)
         return error_set(e, "out of memory for %zu images", n);
     }
     pthread_mutex_init(&l.lock, NULL);
-    parallel_run((int64_t)n, look_at, &l);
+    parallel_run(s->threads, (int64_t)n, look_at, &l);
     pthread_mutex_destroy(&l.lock);
     if (!l.failed) {
         compact(s, l.look);
@@ -238,7 +239,7 @@ static int take_notice(struct images_source *s, const char *name, struct error *
 }
 
 // One split: NAME below the open folder.
-static int open_split(int root, const char *name, const struct folder *known,
+static int open_split(int root, const char *name, const struct folder *known, int threads,
                       struct images_source **out, struct error *e)
 {
     struct images_source *s = calloc(1, sizeof *s);
@@ -249,6 +250,7 @@ static int open_split(int root, const char *name, const struct folder *known,
     s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
     int rc = s->root >= 0 ? folder_read(s->root, name, known, &s->folder, e)
                           : error_set(e, "cannot open the folder twice: %s", strerror(errno));
+    s->threads = threads;
     s->classes = known ? known->classes : s->folder.classes;
     if (rc == 0)
         rc = take_notice(s, name, e);
@@ -284,13 +286,14 @@ static int open_splits(int root, struct dataset *out, struct error *e)
     const char *name = has_folder(root, "val") ? "val" : has_folder(root, "test") ? "test" : NULL;
     if (!inside && name)
         return error_set(e, "it has %s/ but no train/", name);
-    if (open_split(root, inside ? "train" : ".", NULL, &train, e) < 0)
+    if (open_split(root, inside ? "train" : ".", NULL, out->threads, &train, e) < 0)
         return -1;
     give(&out->split[SPLIT_TRAIN], train);
     out->classes = train->folder.classes;
     if (!inside || !name)
         return 0;
-    if (open_split(root, name, train->folder.classes ? &train->folder : NULL, &test, e) < 0)
+    if (open_split(root, name, train->folder.classes ? &train->folder : NULL, out->threads, &test,
+                   e) < 0)
         return -1;
     give(&out->split[SPLIT_TEST], test);
     return 0;

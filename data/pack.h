@@ -11,11 +11,12 @@
 #include <stdint.h>
 
 #include "data/dataset.h"
+#include "data/parallel.h"
 #include "metrics/error.h"
 
 #define PACK_MAGIC  "SSLTOPPK"
 #define PACK_RECORD 0x474d4950u // "PIMG"
-enum { PACK_VERSION = 1, PACK_SIDE_MAX = 4096, PACK_THREADS_MAX = 256 };
+enum { PACK_VERSION = 1, PACK_SIDE_MAX = 4096, PACK_THREADS_MAX = PARALLEL_MAX };
 
 struct pack_head {
     char magic[8];

@@ -396,8 +396,8 @@ static int finish(struct packing *p, struct error *e)
 static int run(struct packing *p, struct error *e)
 {
     pthread_t thread[PACK_THREADS_MAX];
-    int wanted = p->o->threads ? p->o->threads : parallel_cores(), started = 0;
-    wanted = wanted < 1 ? 1 : wanted < PACK_THREADS_MAX ? wanted : PACK_THREADS_MAX;
+    int wanted = p->o->threads > 0 ? p->o->threads : parallel_cores(), started = 0;
+    wanted = wanted < PACK_THREADS_MAX ? wanted : PACK_THREADS_MAX;
     p->places = AHEAD * wanted;
     p->place = calloc((size_t)p->places, sizeof *p->place);
     if (!p->place)

@@ -7,8 +7,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-enum { THREADS_MAX = 64 };
-
 struct job {
     int64_t n;
     _Atomic int64_t next;
@@ -31,15 +29,16 @@ static void *help(void *argument)
     return NULL;
 }
 
-void parallel_run(int64_t n, void (*work)(void *context, int64_t i), void *context)
+void parallel_run(int threads, int64_t n, void (*work)(void *context, int64_t i), void *context)
 {
     struct job job = {.n = n, .work = work, .context = context};
-    pthread_t thread[THREADS_MAX];
-    int cores = parallel_cores(), started = 0;
+    pthread_t thread[PARALLEL_MAX];
+    int most = threads > 0 ? threads : parallel_cores(), started = 0;
+    most = most < PARALLEL_MAX ? most : PARALLEL_MAX;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); // signals are for the caller
-    while (started < cores - 1 && started < THREADS_MAX && started < n - 1 &&
+    while (started < most - 1 && started < n - 1 &&
            pthread_create(&thread[started], NULL, help, &job) == 0)
         started++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -270,13 +270,13 @@ static void work_share(void *context, int64_t share)
     pthread_mutex_unlock(&m->lock);
 }
 
-int pictures_measure(struct pictures *s, int out_h, int out_w, float *mean, float *std,
+int pictures_measure(struct pictures *s, int threads, int out_h, int out_w, float *mean, float *std,
                      struct error *e)
 {
     struct measuring m = {
         .s = s, .out_h = out_h, .out_w = out_w, .n = s->n < MEASURED ? s->n : MEASURED};
     pthread_mutex_init(&m.lock, NULL);
-    parallel_run(SHARES, work_share, &m);
+    parallel_run(threads, SHARES, work_share, &m);
     pthread_mutex_destroy(&m.lock);
     if (m.failed)
         return error_set(e, "%s", m.why.text);

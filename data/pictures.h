@@ -94,8 +94,9 @@ void pictures_centre(const struct pictures *s, int64_t i, int out_h, int out_w, 
 void pictures_plain(const struct pictures *s, int64_t i, int out_h, int out_w,
                     struct augment_view *out);
 
-// Mean and deviation of pixels in [0, 1], 3 of each, from the centres of up to 512 images.
-int pictures_measure(struct pictures *s, int out_h, int out_w, float *mean, float *std,
+// Mean and deviation of pixels in [0, 1], 3 of each, from the centres of up to 512 images. Threads
+// as of parallel_run; the result does not depend on them.
+int pictures_measure(struct pictures *s, int threads, int out_h, int out_w, float *mean, float *std,
                      struct error *e);
 
 #endif

@@ -46,7 +46,7 @@ static int run(const char *spec, int images, struct error *e)
     double begun = 0;
     if (!out)
         return error_set(e, "out of memory");
-    if (dataset_open_sized(spec, 1, SIDE, &d, e) < 0) {
+    if (dataset_open_sized(spec, 1, SIDE, 0, &d, e) < 0) {
         free(out);
         return -1;
     }

@@ -46,7 +46,7 @@ int imageset_open(const char *kind, const char *path, struct dataset *d, struct 
     char spec[200];
     snprintf(spec, sizeof spec, "%s:%s", kind, path);
     e->text[0] = '\0';
-    return dataset_open_sized(spec, 1, IMAGESET_VIEW, d, e);
+    return dataset_open_sized(spec, 1, IMAGESET_VIEW, 0, d, e);
 }
 
 void imageset_refused(const char *kind, const char *path, const char *a, const char *b)

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 #include "data/dataset.h"
 #include "data/pack.h"
+#include "data/parallel.h"
 #include "data/pictures.h"
 #include "gpu/cpu/pixel_pool.h"
 #include "gpu/device.h"
@@ -66,6 +68,48 @@ Test(images, classes_and_splits)
     cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
     cr_expect_eq(dataset_crc(&d), crc);
     dataset_close(&d);
+    scratch_remove(dir);
+}
+
+struct crew {
+    pthread_t caller;
+    pthread_barrier_t *all;
+    _Atomic int others; // items on other threads than the caller's
+};
+
+static void take_part(void *context, int64_t i)
+{
+    struct crew *c = context;
+    c->others += !pthread_equal(pthread_self(), c->caller);
+    if (c->all)
+        pthread_barrier_wait(c->all);
+}
+
+// Opening keeps to the threads that were asked for, and the caller is one of them.
+Test(images, threads_of_opening, .timeout = 60)
+{
+    char dir[64], spec[100];
+    struct dataset d[2];
+    struct error e;
+    pthread_barrier_t all;
+    struct crew crew = {.caller = pthread_self()};
+    parallel_run(1, 100, take_part, &crew);
+    cr_expect_eq(crew.others, 0);
+    cr_assert_eq(pthread_barrier_init(&all, NULL, 5), 0); // opens when five are there
+    crew.all = &all;
+    parallel_run(5, 5, take_part, &crew);
+    cr_expect_eq(crew.others, 4);
+    pthread_barrier_destroy(&all);
+    imageset_make(dir, 20);
+    snprintf(spec, sizeof spec, "images:%s", dir);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(dataset_open_sized(spec, 1, IMAGESET_VIEW, i ? 5 : 1, &d[i], &e), 0, "%s",
+                     e.text);
+    cr_expect(memcmp(d[0].mean, d[1].mean, sizeof d[0].mean) == 0 &&
+              memcmp(d[0].std, d[1].std, sizeof d[0].std) == 0 &&
+              dataset_crc(&d[0]) == dataset_crc(&d[1]));
+    dataset_close(&d[0]);
+    dataset_close(&d[1]);
     scratch_remove(dir);
 }
 

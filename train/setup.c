@@ -72,7 +72,7 @@ static int open_data(struct setup *s, const struct progress *p, struct error *e)
 {
     make_absolute(&s->o);
     p->say(p->context, "reading the data");
-    if (dataset_open_sized(s->o.data, s->o.seed, s->o.image_size, &s->data, e) < 0)
+    if (dataset_open_sized(s->o.data, s->o.seed, s->o.image_size, s->o.threads, &s->data, e) < 0)
         return FAILED;
     s->data_crc = dataset_crc(&s->data);
     int given = options_normalize(&s->o, s->data.channels, s->data.mean, s->data.std, e);

@@ -79,7 +79,7 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
     // Until here there is nothing that a signal should keep: it ends the process.
-    if (dataset_open(spec, 1, &d, e) < 0)
+    if (dataset_open_sized(spec, 1, 0, threads, &d, e) < 0)
         return CMD_FAILED;
     showing.begun = now();
     struct sigaction act = {.sa_handler = note_signal}, before[2];
@@ -126,7 +126,7 @@ const struct cmd_option cmd_pack_options[] = {
      "Their shorter side in pixels (256). Smaller images keep their size. An image takes about 4 "
      "N N bytes.",
      offsetof(struct wanted, size), NULL},
-    {"threads", "N", "Threads that decode. The default is all cores.",
+    {"threads", "N", "Threads that decode, up to 256. The default is all cores.",
      offsetof(struct wanted, threads), NULL},
     {0},
 };
@@ -139,13 +139,13 @@ int cmd_pack(int argc, char **argv)
     if (rc != CMD_GO_ON)
         return rc;
     int size = number(w.size, PACK_SIDE_MAX);
-    int threads = w.threads ? number(w.threads, 1024) : 0;
+    int threads = w.threads ? number(w.threads, PACK_THREADS_MAX) : 0;
     if (!w.out)
         error_set(&e, "pack needs -o FILE");
     else if (!size)
         error_set(&e, "--size %.40s: expected 1 to %d", w.size, PACK_SIDE_MAX);
     else if (w.threads && !threads)
-        error_set(&e, "--threads %.40s: expected 1 to 1024", w.threads);
+        error_set(&e, "--threads %.40s: expected 1 to %d", w.threads, PACK_THREADS_MAX);
     if (e.text[0])
         return cmd_complain(CMD_USAGE, &e);
     rc = pack(argv[1], w.out, size, threads, &e);
