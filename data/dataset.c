@@ -76,6 +76,15 @@ static void measure(struct dataset *d)
     }
 }
 
+const struct dataset_kind *dataset_kind(const char *spec)
+{
+    size_t len = strcspn(spec, ":");
+    for (const struct dataset_kind *k = dataset_table; k->name; k++)
+        if (strlen(k->name) == len && strncmp(k->name, spec, len) == 0)
+            return k;
+    return NULL;
+}
+
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e)
 {
     return dataset_open_sized(spec, seed, 0, 0, out, e);
@@ -90,11 +99,8 @@ int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, s
     char names[256];
     list_names(names, sizeof names);
     const char *colon = strchr(spec, ':');
-    size_t len = colon ? (size_t)(colon - spec) : strlen(spec);
-    const struct dataset_kind *k = dataset_table;
-    while (k->name && (strlen(k->name) != len || strncmp(k->name, spec, len) != 0))
-        k++;
-    if (!k->name)
+    const struct dataset_kind *k = dataset_kind(spec);
+    if (!k)
         return error_set(e, "unknown data set '%.100s'; there are: %s", spec, names);
     if (strlen(spec) >= sizeof out->name)
         return error_set(e, "data set '%.100s...' has a name longer than %zu bytes", spec,

@@ -38,6 +38,9 @@ struct dataset_kind {
 };
 extern const struct dataset_kind dataset_table[]; // ends with a NULL name
 
+// The row that `spec` (NAME or NAME:ARGUMENT) begins with, or NULL.
+const struct dataset_kind *dataset_kind(const char *spec);
+
 // `spec` is NAME or NAME:ARGUMENT. Files are checked before anything is allocated by their word: an
 // error says path, byte offset where there is one, and what was expected.
 int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct error *e);

@@ -1,5 +1,5 @@
-// Methods, networks, rates and recipes as tables: what says auto, what is refused, parameter counts
-// as torchvision publishes them, and the published numbers of every recipe.
+// Methods, networks and rates as tables: what says auto, what is refused, parameter counts as
+// torchvision publishes them.
 #include <criterion/criterion.h>
 
 #include <math.h>
@@ -11,9 +11,6 @@
 #include "gpu/device.h"
 #include "train/method.h"
 #include "train/rate.h"
-#include "train/recipe.h"
-
-#define RECIPES "data/recipes"
 
 static void set(struct options *o, const char *name, const char *value)
 {
@@ -403,100 +400,6 @@ Test(method, byols_views_differ_as_published)
         cr_expect(most_saturation > 0.19 && most_saturation <= 0.2001, "%g", most_saturation);
         cr_expect(most_contrast > 0.38 && most_contrast <= 0.4001, "%g", most_contrast);
     }
-}
-
-// --- recipes ---
-
-static struct options recipe(const char *name)
-{
-    struct options o;
-    struct error e;
-    setenv("SSLTOP_RECIPES", RECIPES, 1);
-    options_default(&o);
-    cr_assert(recipe_read(&o, name, NULL, &e) == 0, "%s", e.text);
-    cr_assert(method_resolve(&o, &e) == 0, "%s: %s", name, e.text);
-    return o;
-}
-
-// Numbers as published; the files say where.
-Test(recipe, say_what_was_published)
-{
-    struct options o = recipe("simsiam-imagenet");
-    cr_expect(is(o.arch, "resnet50") && is(o.stem, "imagenet") && o.width == 64 && o.zero_init);
-    cr_expect(o.dim == 2048 && o.pred_dim == 512 && o.proj_layers == 3 && o.fix_pred_lr == 1);
-    cr_expect(o.batch == 512 && o.lr == 0.05 && o.wd == 1e-4 && o.momentum == 0.9);
-    cr_expect(o.epochs == 100 && o.warmup == 0 && is(o.optimizer, "sgd"));
-    o = recipe("simsiam-cifar10");
-    cr_expect(is(o.arch, "resnet18") && is(o.stem, "cifar") && o.width == 64);
-    cr_expect(o.dim == 2048 && o.pred_dim == 512 && o.proj_layers == 2 && o.fix_pred_lr == 1);
-    cr_expect(o.batch == 512 && o.lr == 0.03 && o.wd == 5e-4 && o.epochs == 800);
-    o = recipe("byol-imagenet");
-    cr_expect(is(o.method, "byol") && is(o.arch, "resnet50") && is(o.augment, "byol"));
-    cr_expect(o.dim == 256 && o.pred_dim == 4096 && o.tau == 0.99 && o.zero_init);
-    cr_expect(o.batch == 4096 && o.lr == 0.6 && o.wd == 1e-6 && o.warmup == 10);
-    cr_expect(is(o.optimizer, "lars") && is(o.tau_schedule, "constant") && o.fix_pred_lr == 0);
-    o = recipe("fashion-mnist");
-    cr_expect(is(o.data, "fashion-mnist") && is(o.method, "simsiam") && o.width == 16);
-}
-
-Test(recipe, each_names_its_source_and_builds)
-{
-    static const char *const names[] = {"simsiam-imagenet", "simsiam-cifar10", "byol-imagenet",
-                                        "fashion-mnist"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char path[256], text[4096];
-        snprintf(path, sizeof path, RECIPES "/%s.ini", names[i]);
-        FILE *f = fopen(path, "r");
-        cr_assert(f, "%s", path);
-        text[fread(text, 1, sizeof text - 1, f)] = '\0';
-        fclose(f);
-        cr_expect(text[0] == '#' && strstr(text, "arXiv"), "%s names no source", path);
-        cr_expect(strstr(option_find("recipe")->doc, names[i]), "--help does not name %s",
-                  names[i]);
-        struct options o = recipe(names[i]);
-        struct net net = built(&o, 3, 64);
-        net_free(&net);
-    }
-}
-
-Test(recipe, the_command_line_wins)
-{
-    struct options o;
-    struct error e;
-    unsigned char given[256] = {0};
-    char *argv[] = {"train", "--lr", "0.1", "--recipe=byol-imagenet", "--no-zero-init", NULL};
-    cr_assert(option_count <= sizeof given);
-    setenv("SSLTOP_RECIPES", RECIPES, 1);
-    cr_assert(options_parse(&o, 5, argv, given, &e) == 0, "%s", e.text);
-    cr_expect(o.lr == 0.1 && !o.zero_init && o.epochs == 100 && is(o.method, "byol"));
-    cr_expect(given[option_find("epochs") - option_table] &&
-              given[option_find("lr") - option_table]);
-    cr_expect(!given[option_find("subset") - option_table]);
-}
-
-Test(recipe, refuses_with_the_known_names)
-{
-    static const struct {
-        const char *name, *because;
-    } bad[] = {
-        {"mocov3", "there are byol-imagenet, fashion-mnist, simsiam-cifar10, simsiam-imagenet"},
-        {"../recipes/fashion-mnist", "--config"},
-        {"fashion-mnist.ini", "--config"},
-    };
-    setenv("SSLTOP_RECIPES", RECIPES, 1);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct options o;
-        struct error e;
-        options_default(&o);
-        cr_assert(recipe_read(&o, bad[i].name, NULL, &e) == -1);
-        cr_expect(strstr(e.text, bad[i].because), "%s", e.text);
-    }
-    struct options o;
-    struct error e;
-    setenv("SSLTOP_RECIPES", "/does/not/exist", 1);
-    options_default(&o);
-    cr_assert(recipe_read(&o, "fashion-mnist", NULL, &e) == -1);
-    cr_expect(strstr(e.text, "/does/not/exist"), "%s", e.text);
 }
 
 // What a calibration is for: the ablations are not the method.

@@ -11,6 +11,9 @@
 #include "train/byol.h"
 #include "train/simsiam.h"
 
+static const char *const simsiam_unused[] = {"tau", "tau-schedule", NULL};
+static const char *const byol_unused[] = {"proj-layers", "stop-gradient", NULL};
+
 const struct method_row method_table[] = {
     {.name = "simsiam",
      .doc = "SimSiam (Chen & He, CVPR 2021)",
@@ -22,6 +25,7 @@ const struct method_row method_table[] = {
                   .optimizer = "sgd",
                   .augment = "simsiam",
                   .tau = -1},
+     .unused = simsiam_unused,
      .check = simsiam_check,
      .heads = simsiam_heads},
     {.name = "byol",
@@ -30,6 +34,7 @@ const struct method_row method_table[] = {
      .loss_hi = 8,
      .defaults =
          {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
+     .unused = byol_unused,
      .check = byol_check,
      .heads = byol_heads},
     {.name = NULL},

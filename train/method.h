@@ -28,7 +28,8 @@ struct method_row {
     const char *name, *doc;
     double loss_lo, loss_hi;
     struct method_defaults defaults;
-    // NULL, or refuse options that it has no use for.
+    const char *const *unused; // options that it has no use for; ends with NULL
+    // NULL, or refuse those.
     int (*check)(const struct options *o, struct error *e);
     // Append the heads and the loss after net->features; `encoder` is what net holds already.
     void (*heads)(struct net *net, const struct options *o, const struct resnet_shape *encoder);

@@ -13,6 +13,8 @@
 #include "train/recipe.h"
 #include "train/schedule.h"
 
+enum { OPTION_ROWS = 256 }; // more than there are
+
 static void *field(struct options *o, const struct option_row *row)
 {
     return (char *)o + row->offset;
@@ -382,11 +384,19 @@ int options_parse(struct options *o, int argc, char **argv, unsigned char *given
         *o = typed;
         return 0;
     }
-    if (*typed.recipe && recipe_read(o, typed.recipe, given, e) < 0)
+    unsigned char first[OPTION_ROWS] = {0}, later[OPTION_ROWS] = {0};
+    if (option_count > OPTION_ROWS)
+        return error_set(e, "too many options");
+    if (*typed.recipe && recipe_read(o, typed.recipe, first, e) < 0)
         return -1;
-    if (*typed.config && options_read_file(o, typed.config, given, e) < 0)
+    if (*typed.config && options_read_file(o, typed.config, later, e) < 0)
         return -1;
-    return parse_all(o, argc, argv, given, e);
+    if (parse_all(o, argc, argv, later, e) < 0)
+        return -1;
+    recipe_give_way(o, first, later);
+    for (size_t i = 0; given && i < option_count; i++)
+        given[i] = first[i] | later[i];
+    return 0;
 }
 
 void options_merge(struct options *o, const struct options *over, const unsigned char *given)

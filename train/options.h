@@ -98,7 +98,8 @@ void options_default(struct options *o);
 const struct option_row *option_find(const char *name);
 
 // argv[1..argc-1] after the command word. --recipe is read first (train/recipe.h), then --config
-// FILE, then the command line wins.
+// FILE, then the command line wins; what only the recipe says gives way to a method that has no use
+// for it.
 // An unknown option is an error that names it and the nearest known one. `given` (option_count
 // bytes, or NULL) says which rows were set. With --help nothing else is looked at.
 int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);
@@ -111,7 +112,7 @@ int options_set(struct options *o, const char *name, const char *value, struct e
 int options_read_file(struct options *o, const char *path, unsigned char *given, struct error *e);
 
 // The OPTION_CONFIG rows as such a file: what would start this run again. Reads back as the same
-// values.
+// values; comments say what "auto" means.
 int options_write_file(const struct options *o, FILE *f, struct error *e);
 void options_value(const struct options *o, const struct option_row *row, char *text, size_t size);
 

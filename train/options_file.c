@@ -93,6 +93,16 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
     return rc;
 }
 
+// What "auto" means, from the row's own words: the sentence that begins with it.
+static void write_auto(const struct option_row *row, FILE *f)
+{
+    const char *from = strstr(row->doc, "auto: ");
+    if (!from)
+        return;
+    const char *end = strstr(from, ". ");
+    fprintf(f, "# %.*s\n", (int)(end ? end + 1 - from : (long)strlen(from)), from);
+}
+
 int options_write_file(const struct options *o, FILE *f, struct error *e)
 {
     const char *section = "";
@@ -105,6 +115,8 @@ int options_write_file(const struct options *o, FILE *f, struct error *e)
             fprintf(f, "%s[%s]\n", *section ? "\n" : "", row->section);
         section = row->section;
         options_value(o, row, text, sizeof text);
+        if (strcmp(text, "auto") == 0)
+            write_auto(row, f);
         size_t n = strlen(text);
         int quoted = n && (text[0] == '"' || text[0] == ' ' || text[n - 1] == ' ');
         fprintf(f, "%s =%s%s%s%s\n", row->name, n ? " " : "", quoted ? "\"" : "", text,

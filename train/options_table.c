@@ -183,13 +183,14 @@ const struct option_row option_table[] = {
      .doc = "Read options from this file first; the command line wins. A run's config.ini is one."},
     {TEXT("recipe", OPTION_COMMAND, recipe, "command"), .argument = "NAME", .fallback = "", .check = recipe_check,
      .doc = "Start from published hyperparameters: simsiam-cifar10, simsiam-imagenet, byol-imagenet or fashion-mnist. --config "
-            "and the command line win."},
+            "and the command line win. All but the last leave --data for you to say."},
     {FLAG("headless", OPTION_COMMAND, headless, "command"), .fallback = "off",
      .doc = "Train in this process, without a screen, and print a line a second."},
     {FLAG("dry-run", OPTION_COMMAND, dry_run, "command"), .fallback = "off",
      .doc = "Check everything, say what would be trained, and end."},
     {FLAG("print-config", OPTION_COMMAND, print_config, "command"), .fallback = "off",
-     .doc = "Print these options as a configuration file, and end."},
+     .doc = "Print these options as a configuration file, and end. No data and no device are opened: what only they can "
+            "tell says auto."},
     {FLAG("help", OPTION_COMMAND, help, "command"), .fallback = "off",
      .doc = "Print this list, and end."},
 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "metrics/record.h"
+#include "train/method.h"
 #include "train/share.h"
 
 #define SUFFIX ".ini"
@@ -71,4 +72,17 @@ int recipe_read(struct options *o, const char *name, unsigned char *given, struc
     if (recipe_path(name, path, sizeof path, e) < 0)
         return error_prefix(e, "--recipe");
     return options_read_file(o, path, given, e);
+}
+
+void recipe_give_way(struct options *o, unsigned char *given, const unsigned char *later)
+{
+    const struct method_row *m = method_find(o->method);
+    for (int i = 0; m && m->unused[i]; i++) {
+        const struct option_row *row = option_find(m->unused[i]);
+        ptrdiff_t at = row - option_table;
+        if (!given[at] || later[at])
+            continue;
+        options_set(o, row->name, row->fallback, NULL);
+        given[at] = 0;
+    }
 }

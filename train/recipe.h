@@ -18,4 +18,8 @@ int recipe_path(const char *name, char *path, size_t size, struct error *e);
 // Read it into `o` as options_read_file does.
 int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e);
 
+// Set back what the recipe said (`given` of recipe_read) and nobody after it (`later`), where the
+// method that was chosen in the end has no use for it.
+void recipe_give_way(struct options *o, unsigned char *given, const unsigned char *later);
+
 #endif

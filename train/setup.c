@@ -30,53 +30,93 @@ static const struct device_defaults *find_defaults(const char *kind)
     return &defaults_table[n - 1];
 }
 
+// A data set that is a place on disk: "DIR" or "FILE".
+static int has_place(const struct dataset_kind *k)
+{
+    return k && k->argument && k->argument[0] != '[';
+}
+
+int setup_names_data(const struct options *o, struct error *e)
+{
+    const struct dataset_kind *k = dataset_kind(o->data);
+    const char *colon = strchr(o->data, ':');
+    if (!has_place(k) || (colon && colon[1]))
+        return 0;
+    if (*o->recipe)
+        return error_set(e, "recipe %s does not say where the data are: --data %s:%s", o->recipe,
+                         k->name, k->argument);
+    return error_set(e, "--data %s does not say where the data are: --data %s:%s", o->data, k->name,
+                     k->argument);
+}
+
+// Take this place if it is text that can be recorded and read back.
+static int take_place(struct options *o, const struct dataset_kind *k, const char *path)
+{
+    char spec[OPTION_TEXT];
+    int n = snprintf(spec, sizeof spec, "%s:%s", k->name, path);
+    return n > 0 && (size_t)n < sizeof spec && options_set(o, "data", spec, NULL) == 0;
+}
+
+// A relative path would mean another one when the run is resumed from elsewhere. Behind a link may
+// be a name with control characters: then the link's own is kept.
+static void make_absolute(struct options *o)
+{
+    const struct dataset_kind *k = dataset_kind(o->data);
+    const char *colon = strchr(o->data, ':');
+    char typed[OPTION_TEXT], full[2 * PATH_MAX];
+    if (!has_place(k) || !colon || colon[1] == '/' || colon[1] == '\0')
+        return;
+    snprintf(typed, sizeof typed, "%s", colon + 1);
+    char *path = realpath(typed, NULL), *here = path ? realpath(".", NULL) : NULL;
+    if (here && !take_place(o, k, path) &&
+        snprintf(full, sizeof full, "%s/%s", here, typed) < (int)sizeof full)
+        take_place(o, k, full);
+    free(path);
+    free(here);
+}
+
+static int check_augment(const char *name, struct error *e)
+{
+    char names[200] = "";
+    if (augment_find(name))
+        return 0;
+    for (const struct augment_recipe *r = augment_table; r->name; r++) {
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", r->name);
+    }
+    return error_set(e, "unknown augmentation '%.32s'; there are %s", name, names);
+}
+
+int setup_resolve(struct options *o, struct error *e)
+{
+    struct guard guard;
+    if (method_resolve(o, e) < 0 || check_augment(o->augment, e) < 0 ||
+        guard_parse(&guard, o->guard, e) < 0 ||
+        resnet_check(o->arch, o->width ? o->width : defaults_table[0].width, e) < 0)
+        return -1;
+    make_absolute(o);
+    return 0;
+}
+
 // Words that name nothing, before anything is loaded.
 static int check_words(struct setup *s, struct error *e)
 {
-    const struct options *o = &s->o;
-    if (method_resolve(&s->o, e) < 0)
+    if (setup_names_data(&s->o, e) < 0 || setup_resolve(&s->o, e) < 0)
         return -1;
-    s->recipe = augment_find(o->augment);
-    if (!s->recipe) {
-        char names[200] = "";
-        for (const struct augment_recipe *r = augment_table; r->name; r++) {
-            size_t at = strlen(names);
-            snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", r->name);
-        }
-        return error_set(e, "unknown augmentation '%.32s'; there are %s", o->augment, names);
-    }
-    return guard_parse(&s->guard, o->guard, e);
-}
-
-// A relative path would mean another one when the run is resumed from elsewhere.
-static void make_absolute(struct options *o)
-{
-    char *colon = strchr(o->data, ':');
-    if (!colon || colon[1] == '/' || colon[1] == '\0')
-        return;
-    size_t kind = (size_t)(colon - o->data);
-    for (const struct dataset_kind *k = dataset_table; k->name; k++) {
-        if (strlen(k->name) != kind || strncmp(k->name, o->data, kind) != 0 || !k->argument ||
-            (strcmp(k->argument, "DIR") != 0 && strcmp(k->argument, "FILE") != 0))
-            continue;
-        char *path = realpath(colon + 1, NULL);
-        size_t room = sizeof o->data - kind - 1;
-        if (path && strlen(path) < room)
-            snprintf(colon + 1, room, "%s", path);
-        free(path);
-        return;
-    }
+    s->recipe = augment_find(s->o.augment);
+    return guard_parse(&s->guard, s->o.guard, e);
 }
 
 static int open_data(struct setup *s, const struct progress *p, struct error *e)
 {
-    make_absolute(&s->o);
     p->say(p->context, "reading the data");
     if (dataset_open_sized(s->o.data, s->o.seed, s->o.image_size, s->o.threads, &s->data, e) < 0)
         return FAILED;
     s->data_crc = dataset_crc(&s->data);
     int given = options_normalize(&s->o, s->data.channels, s->data.mean, s->data.std, e);
-    if (given < 0 || options_subset(&s->o, s->data.trained, &s->n, e) < 0)
+    if (given < 0)
+        return error_prefix(e, "--normalize '%s'", s->o.normalize), REFUSED;
+    if (options_subset(&s->o, s->data.trained, &s->n, e) < 0)
         return REFUSED;
     return 0;
 }

@@ -38,6 +38,14 @@ struct progress {
     void *context;
 };
 
+// What can be resolved and refused from the words alone: the method's values for what says auto,
+// names and rules, the place of the data made absolute. Opens no data and no device: what they
+// tell says auto still. -1: an option can't work.
+int setup_resolve(struct options *o, struct error *e);
+
+// -1 when the options (a recipe's) say which kind of data but not where they are.
+int setup_names_data(const struct options *o, struct error *e);
+
 // Resolve and build. `algorithms` NULL: choose them. Returns 0, or the exit code: 2 when an option
 // can't work, 1 when the machine or a file is to blame. Writes nothing anywhere. setup_close is
 // needed in any case.

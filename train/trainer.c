@@ -292,6 +292,19 @@ static int hold(struct trainer *tr, const struct options *o, struct error *e)
     return rundir_open(&tr->dir, path, e);
 }
 
+// The options as a configuration file, without anything that takes time or memory: no data, no
+// device.
+static int print_config(const struct options *given, struct error *e)
+{
+    struct options o = *given;
+    struct error open;
+    if (setup_resolve(&o, e) < 0)
+        return REFUSED;
+    if (setup_names_data(&o, &open) < 0)
+        printf("# %s\n\n", open.text);
+    return options_write_file(&o, stdout, e) < 0 ? FAILED : 0;
+}
+
 static int run(struct trainer *tr, const struct options *o, const unsigned char *given,
                int ready_fd, struct error *e)
 {
@@ -301,11 +314,11 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
     int rc = origin_find(&tr->origin, o, given, e);
     if (rc != 0)
         return rc;
+    if (tr->origin.o.print_config)
+        return print_config(&tr->origin.o, e);
     rc = prepare(tr, &progress, e);
     if (rc != 0)
         return rc;
-    if (tr->setup.o.print_config)
-        return options_write_file(&tr->setup.o, stdout, e) < 0 ? FAILED : 0;
     if (tr->setup.o.dry_run) {
         describe(tr, stdout);
         return 0;
