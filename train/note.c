@@ -3,8 +3,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "metrics/text.h"
 
 void note(int fd, int echo, const char *fmt, ...)
 {
@@ -21,6 +24,8 @@ void note(int fd, int echo, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         return;
+    text_clean(line + at, sizeof line - at - 1, line + at); // of files and libraries
+    n = (int)strlen(line + at);
     at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
     line[at++] = '\n';
     // The disk may be full or the reader gone: there is nowhere left to tell it.

@@ -261,8 +261,10 @@ void report_end(struct trainer *tr, const char *reason)
     note(tr->dir.note_fd, 0, "%s at step %" PRId64 "%s%s", reason, tr->t, *tr->why ? ": " : "",
          tr->why);
     if (tr->headless) {
-        printf("%s at step %" PRId64 "%s%s: %s\n", reason, tr->t, *tr->why ? ", " : "", tr->why,
-               tr->dir.path);
+        char why[sizeof tr->why], path[sizeof tr->dir.path];
+        text_clean(why, sizeof why, tr->why);
+        text_clean(path, sizeof path, tr->dir.path);
+        printf("%s at step %" PRId64 "%s%s: %s\n", reason, tr->t, *why ? ", " : "", why, path);
         fflush(stdout);
     }
 }

@@ -56,10 +56,11 @@ static void describe(const struct trainer *tr, FILE *f)
 {
     const struct setup *s = &tr->setup;
     const struct device_info *info = device_info(s->device);
-    char name[128];
+    char name[128], data[sizeof s->data.name];
     text_clean(name, sizeof name, info->name);
-    fprintf(f, "%s  %s x%d  %s  %s %s  %d thread%s\n", s->data.name, s->o.arch, s->o.width,
-            s->o.method, name, s->o.precision, info->threads, info->threads == 1 ? "" : "s");
+    text_clean(data, sizeof data, s->data.name);
+    fprintf(f, "%s  %s x%d  %s  %s %s  %d thread%s\n", data, s->o.arch, s->o.width, s->o.method,
+            name, s->o.precision, info->threads, info->threads == 1 ? "" : "s");
     fprintf(f,
             "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
             ", schedule %s, %d chunk%s\n",
@@ -225,7 +226,9 @@ static void announce_ready(const struct trainer *tr, int ready_fd)
 {
     if (ready_fd < 0) {
         describe(tr, stdout);
-        printf("%s\n", tr->dir.path);
+        char path[sizeof tr->dir.path];
+        text_clean(path, sizeof path, tr->dir.path);
+        printf("%s\n", path);
         fflush(stdout);
         return;
     }

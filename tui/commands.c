@@ -268,8 +268,10 @@ static int run_replay(int argc, char **argv)
     playback_free(play);
     if (rc < 0)
         return complain(FAILED, &e);
-    if (result.hint[0])
-        fprintf(stderr, "ssltop: %s\n", result.hint);
+    char hint[sizeof result.hint];
+    text_clean(hint, sizeof hint, result.hint);
+    if (hint[0])
+        fprintf(stderr, "ssltop: %s\n", hint);
     return rc;
 }
 
@@ -323,16 +325,17 @@ static int run_ctl(int argc, char **argv)
 
 static int print_run(const struct run_info *r, int json)
 {
-    char name[256], dataset[256], arch[64];
+    char name[256], dataset[256], arch[64], path[sizeof r->path];
     text_clean(name, sizeof name, r->name);
     text_clean(dataset, sizeof dataset, r->dataset);
     text_clean(arch, sizeof arch, r->arch);
+    text_clean(path, sizeof path, r->path);
     if (!json)
         return printf("%-32s %-9s %10s / %-10s  %s  %s x%d\n", name, r->state,
                       format_count(r->step + 1).s, format_count(r->steps).s, dataset, arch,
                       r->width);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:b, s:s}", "name", name,
-                          "path", r->path, "created", r->created, "dataset", dataset, "arch", arch,
+                          "path", path, "created", r->created, "dataset", dataset, "arch", arch,
                           "width", r->width, "step", (json_int_t)r->step, "steps",
                           (json_int_t)r->steps, "alive", r->alive, "state", r->state);
     int rc = o && json_dumpf(o, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
@@ -354,8 +357,11 @@ static int run_runs(int argc, char **argv)
     for (int i = 0; i < n && rc == OK; i++)
         if (print_run(&runs[i], s.json) < 0)
             rc = FAILED;
-    if (!n && !s.json && isatty(STDOUT_FILENO))
-        printf("no runs in %s\n", s.runs);
+    if (!n && !s.json && isatty(STDOUT_FILENO)) {
+        char folder[512];
+        text_clean(folder, sizeof folder, s.runs);
+        printf("no runs in %s\n", folder);
+    }
     free(runs);
     return rc;
 }
