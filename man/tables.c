@@ -284,6 +284,22 @@ static void print_bound(FILE *f, double x)
         fprintf(f, "%g", x);
 }
 
+static void print_range(FILE *f, double lo, double hi)
+{
+    print_bound(f, lo);
+    fprintf(f, " to ");
+    print_bound(f, hi);
+}
+
+static void print_loss_ranges(FILE *f)
+{
+    for (const struct method_row *row = method_table; row->name; row++) {
+        fprintf(f, "%s", row == method_table ? "" : ", ");
+        print_range(f, row->loss_lo, row->loss_hi);
+        fprintf(f, " with %s", row->name);
+    }
+}
+
 static void print_metrics(FILE *f)
 {
     static const char *const better[] = {"Lower is healthier.\n", "", "Higher is healthier.\n"};
@@ -293,9 +309,10 @@ static void print_metrics(FILE *f)
         const struct metric *m = &metric_table[i];
         item(f, m->key, NULL, m->doc);
         fprintf(f, "From ");
-        print_bound(f, m->lo);
-        fprintf(f, " to ");
-        print_bound(f, m->hi);
+        if (i == METRIC_LOSS)
+            print_loss_ranges(f);
+        else
+            print_range(f, m->lo, m->hi);
         fprintf(f, "%s%s.\n%sNeeds %s.\n(%s)\n", *m->unit ? " " : "", m->unit,
                 better[m->better + 1], metric_needs(i, needs, sizeof needs), m->source);
     }

@@ -234,8 +234,9 @@ const struct metric metric_table[METRIC_COUNT] = {
         {"uniformity", "uniformity", "", -8, 0, PAIRS, -1, "Wang, Isola, ICML 2020, sec. 4.2",
          "ln of the mean of exp(-2 distance^2) of z/|z| over pairs of images; 0: one point",
          uniformity},
-    [METRIC_LOSS] = {"loss", "loss", "", -1, 1, SCORES, 0, "Chen, He, CVPR 2021, eq. 2",
-                     "the training loss; its range is the method's", loss},
+    [METRIC_LOSS] = {"loss", "loss", "", -INFINITY, INFINITY, SCORES, 0,
+                     "Chen, He, CVPR 2021, eq. 2", "the training loss; its range is the method's",
+                     loss},
 };
 
 int metric_is_given(int m, unsigned have)

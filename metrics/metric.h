@@ -54,7 +54,8 @@ struct metric {
     const char *title;  // on the screen
     const char *unit;   // "" for none
     double lo, hi;      // the range it can have; INFINITY where unbounded. Ranks: hi = NAN means d
-                        // (RankMe's 1e-7 may carry it just beyond). Loss: SimSiam's
+                        // (RankMe's 1e-7 may carry it just beyond). Loss: unbounded
+                        // here, its range is the method's (train/method.h)
     unsigned needs;     // of enum metric_need
     int better;         // +1 higher is healthier, -1 lower is healthier, 0 neither
     const char *source; // paper and equation

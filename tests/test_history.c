@@ -391,3 +391,27 @@ Test(history, many_events)
     cr_assert_null(history_event(&t.h, -1));
     scene_free(&t);
 }
+
+// The axis of a loss is the method's; of a method from a later version, open.
+Test(history, limits_are_the_metrics_and_the_methods)
+{
+    static const struct {
+        const char *method;
+        double lo, hi;
+    } row[] = {{"simsiam", -1, 1}, {"byol", 0, 8}, {"moco", -INFINITY, INFINITY}};
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 3);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        snprintf(t.h.method, sizeof t.h.method, "%s", row[i].method);
+        struct limits l = history_limits(&t.h, METRIC_LOSS);
+        cr_expect(l.lo == row[i].lo && l.hi == row[i].hi, "%s: %g to %g", row[i].method, l.lo,
+                  l.hi);
+    }
+    struct limits auc = history_limits(&t.h, METRIC_AUC), rank = history_limits(&t.h, METRIC_PR),
+                  rate = history_limits(&t.h, SERIES_FORECAST);
+    cr_expect(auc.lo == 0.5 && auc.hi == 1);
+    cr_expect(rank.lo == 1 && rank.hi == t.h.run.model.d && rank.hi > 1);
+    cr_expect(rate.lo == 0 && isinf(rate.hi));
+    scene_free(&t);
+}

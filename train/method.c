@@ -48,6 +48,13 @@ const struct method_row *method_find(const char *name)
     return NULL;
 }
 
+void method_loss_range(const char *name, double *lo, double *hi)
+{
+    const struct method_row *m = method_find(name);
+    *lo = m ? m->loss_lo : -INFINITY;
+    *hi = m ? m->loss_hi : INFINITY;
+}
+
 static int unknown_method(const char *name, struct error *e)
 {
     char names[128] = "";

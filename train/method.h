@@ -38,6 +38,10 @@ extern const struct method_row method_table[]; // ends with a NULL name
 
 const struct method_row *method_find(const char *name); // or NULL
 
+// What the loss of this method can be; unbounded (infinite) for a name that is not known, such as
+// one from a later version's log.
+void method_loss_range(const char *name, double *lo, double *hi);
+
 // Fill in what says "auto" and depends on the method alone (an option named by the user stays), and
 // refuse names and options that the method does not know. Before method_build.
 int method_resolve(struct options *o, struct error *e);

@@ -384,8 +384,9 @@ static void draw_accuracy(struct figure *g)
 static void draw_loss(struct figure *g)
 {
     struct span s = series_range(&g->h->series[METRIC_LOSS], g->from, g->to);
-    struct panel p = over_steps(g, LEFT + ACROSS, TOP + DOWN,
-                                axis_linear(s.lo, s.hi, 0.01, -INFINITY, INFINITY, LABELS));
+    struct limits l = history_limits(g->h, METRIC_LOSS);
+    struct panel p =
+        over_steps(g, LEFT + ACROSS, TOP + DOWN, axis_linear(s.lo, s.hi, 0.01, l.lo, l.hi, LABELS));
     bands(g, &p);
     curve(g, &p, METRIC_LOSS, &look_now);
     frame(g, &p, "loss", "step");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/method.h"
 #include "train/options.h"
 
 static const double rate_memory =
@@ -347,4 +348,16 @@ double history_eta(const struct history *h)
         return NAN;
     int64_t left = h->run.steps - 1 - h->last_step;
     return left > 0 ? (double)left * h->batch / h->rate : 0;
+}
+
+struct limits history_limits(const struct history *h, int series)
+{
+    struct limits l = {0, INFINITY};
+    if (series < METRIC_COUNT)
+        l = (struct limits){metric_table[series].lo, metric_table[series].hi};
+    if (series == METRIC_LOSS)
+        method_loss_range(h->method, &l.lo, &l.hi);
+    if (isnan(l.hi)) // of a rank: as many as there are directions
+        l.hi = h->run.model.d > 0 ? h->run.model.d : INFINITY;
+    return l;
 }

@@ -88,6 +88,13 @@ struct history {
     char end_reason[16], end_text[256];
 };
 
+// What a series of this run can be: a metric's range, up to d where that is its bound, for the loss
+// what the method says; infinite where there is no bound. Other series are 0 or more.
+struct limits {
+    double lo, hi;
+};
+struct limits history_limits(const struct history *h, int series);
+
 int history_init(struct history *h, struct error *e);
 void history_free(struct history *h);
 // Takes what it needs from the record. -1 without memory.

@@ -94,8 +94,8 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     };
     for (int i = 0; i < 2; i++) {
         struct span range = time_read(&t, curves[i].series);
-        const struct metric *m = &metric_table[curves[i].series];
-        struct axis a = time_axis(&t, range, 0.2, m->lo, fmin(m->hi, curves[i].most));
+        struct limits l = history_limits(t.h, curves[i].series);
+        struct axis a = time_axis(&t, range, 0.2, l.lo, fmin(l.hi, curves[i].most));
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
         time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
@@ -243,16 +243,11 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     const struct history *h = t.h;
     struct span range = time_read(&t, series);
     int is_metric = series < METRIC_COUNT;
-    double least = is_metric && isfinite(metric_table[series].lo) ? metric_table[series].lo
-                   : is_metric                                    ? -INFINITY
-                                                                  : 0;
-    double most = is_metric ? metric_table[series].hi : INFINITY;
-    if (isnan(most)) // of a rank: as many as there are directions
-        most = h->run.model.d > 0 ? h->run.model.d : INFINITY;
+    struct limits l = history_limits(h, series);
     if (is_metric)
         range = with_measured(&t, range, series);
     double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
-    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, least, most);
+    struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, l.lo, l.hi);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
     time_curve(&t, &a, series, LINE_SOLID, ROLE_LIVE);

@@ -243,13 +243,25 @@ static void draw_legend(struct canvas *c, struct rect r, const struct scene *s)
     }
 }
 
+// Runs of several methods share an axis.
+static struct limits loss_limits(const struct scene *s)
+{
+    struct limits all = history_limits(s->all ? s->all : s->h, METRIC_LOSS);
+    for (int i = 0; i < s->n_peer; i++) {
+        struct limits one = history_limits(s->peer[i].all, METRIC_LOSS);
+        all.lo = fmin(all.lo, one.lo);
+        all.hi = fmax(all.hi, one.hi);
+    }
+    return all;
+}
+
 void view_compare(struct canvas *c, struct rect r, const struct scene *s)
 {
     draw_legend(c, take_top(&r, s->n_peer + 2), s);
     struct rect row = take_top(&r, (r.h + 1) / 2);
     draw_series(c, take_left(&row, row.w / 2), s, METRIC_AUC, "AUC live", 0.1, 0.5, 1);
-    draw_series(c, row, s, METRIC_LOSS, "loss", 0.2, metric_table[METRIC_LOSS].lo,
-                metric_table[METRIC_LOSS].hi);
+    struct limits loss = loss_limits(s);
+    draw_series(c, row, s, METRIC_LOSS, "loss", 0.2, loss.lo, loss.hi);
     struct rect left = take_left(&r, r.w / 2);
     if (any_has(s, SERIES_FORECAST))
         draw_series(c, left, s, SERIES_FORECAST, "forecast of probe accuracy, %", 5, 0, 100);
