@@ -37,11 +37,22 @@ void decoder_free(struct decoder *d)
     free(d);
 }
 
+int decode_blame(int code)
+{
+    return code == ENOMEM || code == EMFILE || code == ENFILE || code == EINTR || code == EAGAIN ||
+                   code == ENOBUFS
+               ? DECODE_UNABLE
+               : -1;
+}
+
 int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, struct error *e)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0)
-        return error_set(e, "cannot be looked at: %s", strerror(errno));
+    if (fstat(fd, &st) != 0) {
+        int blame = decode_blame(errno);
+        error_set(e, "cannot be looked at: %s", strerror(errno));
+        return blame;
+    }
     if (!S_ISREG(st.st_mode))
         return error_set(e, "is not a file");
     if (st.st_size > DECODE_FILE_MAX)
@@ -51,7 +62,7 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
     if (size > d->room) {
         uint8_t *more = realloc(d->file, size);
         if (!more)
-            return error_set(e, "out of memory for a file of %zu bytes", size);
+            return decode_unable(error_set(e, "out of memory for a file of %zu bytes", size));
         d->file = more;
         d->room = size;
     }
@@ -59,8 +70,11 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
         ssize_t got = pread(fd, d->file + have, size - have, (off_t)have);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0)
-            return error_set(e, "cannot be read at byte %zu: %s", have, strerror(errno));
+        if (got < 0) {
+            int blame = decode_blame(errno);
+            error_set(e, "cannot be read at byte %zu: %s", have, strerror(errno));
+            return blame;
+        }
         if (got == 0)
             break; // it has become shorter: whoever decodes it will see
         have += (size_t)got;
@@ -76,7 +90,7 @@ int decoded_room(struct decoded *d, int height, int width, struct error *e)
     if (need > d->room) {
         uint8_t *more = realloc(d->pixel, need);
         if (!more)
-            return error_set(e, "out of memory for %dx%d pixels", width, height);
+            return decode_unable(error_set(e, "out of memory for %dx%d pixels", width, height));
         d->pixel = more;
         d->room = need;
     }
@@ -121,8 +135,9 @@ static struct box to_upright(int o, double height, double width, struct box b)
 static int turn(const struct decoded *d, int o, struct decoded *out, struct error *e)
 {
     int h = o >= 5 ? d->width : d->height, w = o >= 5 ? d->height : d->width;
-    if (decoded_room(out, h, w, e) < 0)
-        return -1;
+    int rc = decoded_room(out, h, w, e);
+    if (rc < 0)
+        return rc;
     uint8_t *to = out->pixel;
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++, to += 3) {
@@ -187,14 +202,12 @@ int decoder_run(struct decoder *d, const struct decode_head *h, const uint8_t *d
         stored[i] = to_stored(o, h->height, h->width, crop[i]);
     join(h, stored, crops, &r);
     r.shrink = shrink_of(crop, crops, out_h, out_w, jpeg ? SHRINK_JPEG : SHRINK_PNG);
-    if ((jpeg ? decode_jpeg : decode_png)(h, data, n, &r, &d->decoded, e) < 0)
-        return -1;
-    const struct decoded *from = &d->decoded;
-    if (o != 1) {
-        if (turn(from, o, &d->turned, e) < 0)
-            return -1;
-        from = &d->turned;
-    }
+    int rc = (jpeg ? decode_jpeg : decode_png)(h, data, n, &r, &d->decoded, e);
+    if (rc == 0 && o != 1)
+        rc = turn(&d->decoded, o, &d->turned, e);
+    if (rc < 0)
+        return rc;
+    const struct decoded *from = o != 1 ? &d->turned : &d->decoded;
     for (int i = 0; i < crops; i++) {
         box[i] = localise(&d->decoded, &stored[i]);
         box[i] = to_upright(o, d->decoded.height, d->decoded.width, box[i]);

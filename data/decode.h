@@ -28,6 +28,12 @@ int decode_head(int fd, struct decode_head *out, struct error *e);
 // Size of the image as it is looked at.
 void decode_upright(const struct decode_head *h, int *height, int *width);
 
+// What decoder_run and decoder_read return when the fault is not the file's: this machine is short
+// of memory or of file descriptors. -1: the file is broken, and will be when it is tried again.
+enum { DECODE_UNABLE = -2 };
+// Which of the two it is when a file was refused with this errno.
+int decode_blame(int code);
+
 // Work memory of one thread; grows to what its largest region needs.
 struct decoder;
 int decoder_new(struct decoder **out, struct error *e);
@@ -36,11 +42,13 @@ void decoder_free(struct decoder *d); // NULL is fine
 // What is needed to resize these crops (of the upright image, 1 to 4) to out_h x out_w: a picture
 // that stays until the next call, and the crops' boxes in it. `data` must have the head `h`. -1
 // when the file is damaged where it is needed: cut off, a wrong checksum, nonsense.
+// DECODE_UNABLE: out of memory.
 int decoder_run(struct decoder *d, const struct decode_head *h, const uint8_t *data, size_t n,
                 const struct box *crop, int crops, int out_h, int out_w, struct picture *picture,
                 struct box *box, struct error *e);
 
-// A whole file into memory that the decoder keeps until the next call: data[n].
+// A whole file into memory that the decoder keeps until the next call: data[n]. -1: it is no file,
+// is too large or cannot be read; or DECODE_UNABLE.
 int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, struct error *e);
 
 #endif

@@ -75,8 +75,9 @@ static int read_rows(struct jpeg_decompress_struct *c, const struct region *r, s
     if (x > 0 || right < c->output_width)
         jpeg_crop_scanline(c, &x, &width);
     int cmyk = c->out_color_space == JCS_CMYK;
-    if (decoded_room(out, (int)(bottom - top), (int)width, e) < 0)
-        return -1;
+    int rc = decoded_room(out, (int)(bottom - top), (int)width, e);
+    if (rc < 0)
+        return rc;
     out->top = (int)(top * shrink);
     out->left = (int)(x * shrink);
     out->shrink = r->shrink;
@@ -110,6 +111,8 @@ int decode_jpeg(const struct decode_head *h, const uint8_t *data, size_t n, cons
     reading.manager.output_message = say_nothing;
     if (setjmp(reading.out)) {
         jpeg_destroy_decompress(&c);
+        if (reading.manager.msg_code == JERR_OUT_OF_MEMORY)
+            return decode_unable(error_set(e, "out of memory"));
         return error_set(e, "is damaged: %.200s", reading.text);
     }
     jpeg_create_decompress(&c);

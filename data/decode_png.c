@@ -11,6 +11,14 @@
 #define INTERLACED_MAX ((int64_t)1 << 24) // pixels: an interlaced file must be held as a whole
 enum { CHUNK_MAX = 16 << 20, CHUNKS_MAX = 64 << 20 };
 
+// What libspng could not do, as a sentence.
+static int refuse(int code, struct error *e)
+{
+    if (code == SPNG_EMEM)
+        return decode_unable(error_set(e, "out of memory"));
+    return error_set(e, "is damaged: %s", spng_strerror(code));
+}
+
 // Rows on their way into averages.
 struct sums {
     uint32_t *sum; // width * 3 of the squares' row that is being made
@@ -61,7 +69,8 @@ static int read_rows(spng_ctx *png, const uint8_t *whole, int image_width, const
     size_t bytes = (size_t)image_width * 3;
     uint8_t *row = malloc(bytes);
     struct sums s = {calloc((size_t)width * 3, sizeof *s.sum), 0};
-    int rc = row && s.sum ? decoded_room(out, height, width, e) : error_set(e, "out of memory");
+    int rc = row && s.sum ? decoded_room(out, height, width, e)
+                          : decode_unable(error_set(e, "out of memory for a row"));
     out->top = top;
     out->left = left;
     out->shrink = r->shrink;
@@ -69,7 +78,7 @@ static int read_rows(spng_ctx *png, const uint8_t *whole, int image_width, const
     for (int y = 0; rc == 0 && y < r->top + r->height; y++) {
         int code = next_row(png, whole, y, row, bytes);
         if (code != 0) {
-            rc = error_set(e, "is damaged at row %d: %s", y, spng_strerror(code));
+            rc = refuse(code, e);
             break;
         }
         if (y < top)
@@ -122,9 +131,9 @@ static int read_whole(spng_ctx *png, const struct decode_head *h, uint8_t **whol
     size_t bytes = (size_t)h->width * (size_t)h->height * 3;
     *whole = malloc(bytes);
     if (!*whole)
-        return error_set(e, "out of memory for %zu bytes", bytes);
+        return decode_unable(error_set(e, "out of memory for %zu bytes", bytes));
     int code = spng_decode_image(png, *whole, bytes, SPNG_FMT_RGB8, 0);
-    return code == 0 ? 0 : error_set(e, "is damaged: %s", spng_strerror(code));
+    return code == 0 ? 0 : refuse(code, e);
 }
 
 int decode_png(const struct decode_head *h, const uint8_t *data, size_t n, const struct region *r,
@@ -136,20 +145,20 @@ int decode_png(const struct decode_head *h, const uint8_t *data, size_t n, const
         return -1;
     spng_ctx *png = spng_ctx_new(0);
     if (!png)
-        return error_set(e, "out of memory");
+        return decode_unable(error_set(e, "out of memory"));
     spng_set_chunk_limits(png, CHUNK_MAX, CHUNKS_MAX);
     int rc = 0, code = spng_set_png_buffer(png, data, n);
     if (code == 0)
         code = spng_get_ihdr(png, &head);
     if (code != 0)
-        rc = error_set(e, "is damaged: %s", spng_strerror(code));
+        rc = refuse(code, e);
     else if ((int)head.width != h->width || (int)head.height != h->height)
         rc = error_set(e, "has changed: %ux%u pixels, it had %dx%d", head.width, head.height,
                        h->width, h->height);
     else if (head.interlace_method)
         rc = read_whole(png, h, &whole, e);
     else if ((code = spng_decode_image(png, NULL, 0, SPNG_FMT_RGB8, SPNG_DECODE_PROGRESSIVE)) != 0)
-        rc = error_set(e, "is damaged: %s", spng_strerror(code));
+        rc = refuse(code, e);
     if (rc == 0)
         rc = read_rows(png, whole, h->width, r, out, e);
     free(whole);

@@ -20,6 +20,12 @@ struct decoded {
     size_t room;
 };
 
+// What was just said is about this machine and not about the file.
+static inline int decode_unable(int set)
+{
+    return set < 0 ? DECODE_UNABLE : 0;
+}
+
 // Room for height x width pixels. Bounded by the caller: sizes were checked.
 int decoded_room(struct decoded *d, int height, int width, struct error *e);
 

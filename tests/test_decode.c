@@ -1,6 +1,7 @@
 // JPEG and PNG files read as far as a view needs them: every form against its own pixels, regions
 // against the whole, orientations against the upright picture, and damage of every kind a sentence.
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
@@ -330,6 +331,69 @@ Test(decode, hostile_bytes)
         free(data);
     }
     free(rgb);
+}
+
+// What this machine is short of is not the file's fault.
+Test(decode, short_of_memory)
+{
+    static const struct {
+        int code, blame;
+    } say[] = {{ENOMEM, DECODE_UNABLE},
+               {EMFILE, DECODE_UNABLE},
+               {ENFILE, DECODE_UNABLE},
+               {EINTR, DECODE_UNABLE},
+               {EAGAIN, DECODE_UNABLE},
+               {ENOENT, -1},
+               {EACCES, -1},
+               {EIO, -1},
+               {ELOOP, -1}};
+    for (size_t i = 0; i < sizeof say / sizeof *say; i++)
+        cr_expect_eq(decode_blame(say[i].code), say[i].blame, "%s", strerror(say[i].code));
+
+    enum { SIDE = 4000, LARGE = 200 << 20 };
+    struct decoder *d;
+    struct error e = {""};
+    struct picture seen;
+    struct box box, crop = {0, 0, SIDE, SIDE};
+    struct decode_head h;
+    const uint8_t *data;
+    size_t n, jpeg_n, png_n;
+    uint8_t *rgb = calloc((size_t)SIDE * SIDE, 3);
+    cr_assert_not_null(rgb);
+    uint8_t *jpeg = picture_encode(JPEG_RGB, rgb, SIDE, SIDE, 0, &jpeg_n);
+    uint8_t *png = picture_encode(PNG_INTERLACED, rgb, SIDE, SIDE, 0, &png_n);
+    free(rgb);
+    int fd = memfd_create("large", MFD_CLOEXEC);
+    cr_assert_eq(ftruncate(fd, LARGE), 0);
+    cr_assert_eq(decoder_new(&d, &e), 0);
+#ifndef __SANITIZE_ADDRESS__ // it needs the address space itself
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    struct rlimit tight = {40 << 20, limit.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &tight), 0);
+    int rc = decoder_read(d, fd, &data, &n, &e);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    cr_expect_eq(rc, DECODE_UNABLE, "%d: %s", rc, e.text);
+    cr_expect_not_null(strstr(e.text, "out of memory"), "%s", e.text);
+    for (int k = 0; k < 2; k++) {
+        cr_assert_eq(head_of(k ? png : jpeg, k ? png_n : jpeg_n, &h, &e), 0, "%s", e.text);
+        cr_assert_eq(setrlimit(RLIMIT_AS, &tight), 0);
+        rc = decoder_run(d, &h, k ? png : jpeg, k ? png_n : jpeg_n, &crop, 1, SIDE, SIDE, &seen,
+                         &box, &e);
+        cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+        cr_expect_eq(rc, DECODE_UNABLE, "%d: %s", rc, e.text);
+        cr_expect_not_null(strstr(e.text, "out of memory"), "%s", e.text);
+    }
+#endif
+    // and afterwards it goes on as before
+    cr_expect_eq(decoder_read(d, fd, &data, &n, &e), 0, "%s", e.text);
+    cr_expect_eq(n, LARGE);
+    cr_expect_eq(decoder_run(d, &h, png, png_n, &crop, 1, SIDE, SIDE, &seen, &box, &e), 0, "%s",
+                 e.text);
+    decoder_free(d);
+    close(fd);
+    free(jpeg);
+    free(png);
 }
 
 // A head that claims more than is read is refused by its head; what is just below is read in
