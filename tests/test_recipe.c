@@ -192,6 +192,12 @@ Test(recipe, prints_what_auto_means)
 {
     setenv("SSLTOP_RECIPES", RECIPES, 1);
     struct said s = SAY("train", "--recipe", "simsiam-cifar10", "--print-config");
+    const char *last = s.out;
+    for (const char *line = s.out; *line; last = line, line = strchr(line, '\n') + 1) {
+        size_t n = strcspn(line, "\n");
+        if (n > 7 && !strncmp(line + n - 7, " = auto", 7))
+            cr_expect(!strncmp(last, "# auto: ", 8), "%.*s is not explained", (int)n, line);
+    }
     cr_expect(strstr(s.out, "\n# auto: one epoch.\neval-every = auto\n"), "%s", s.out);
     cr_expect(strstr(s.out, "\n# auto: bf16 where it is fast.\nprecision = auto\n"), "%s", s.out);
     cr_expect(strstr(s.out, "\nlr = 0.03\n") && strstr(s.out, "\ntau = auto\n"), "%s", s.out);

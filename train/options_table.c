@@ -125,7 +125,7 @@ const struct option_row option_table[] = {
     {INT64("epochs", OPTION_CONFIG, epochs, "schedule"), .fallback = "10", RANGE(1, 1e9),
      .doc = "Length of the run, in passes over all images."},
     {INT64("steps", OPTION_CONFIG, steps, "schedule"), AUTO, RANGE(1, MANY),
-     .doc = "Length of the run in steps, instead of --epochs."},
+     .doc = "Length of the run in steps, instead of --epochs. auto: as many as the epochs have."},
     {INT64("stop-at", OPTION_CONFIG, stop_at, "schedule"), .fallback = "end", .word = "end", RANGE(1, MANY),
      .doc = "Stop with a checkpoint after this many steps; the schedule keeps its length."},
     {TEXT("guard", OPTION_CONFIG, guard, "schedule"), .argument = "RULES", .fallback = "",
