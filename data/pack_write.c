@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include <zlib.h>
 
 #include "data/images.h"
+#include "data/pack_image.h"
 #include "data/parallel.h"
 #include "data/part.h"
 
@@ -26,8 +26,7 @@ enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
 // A place for one image between a worker and the writer.
 struct place {
-    struct pack_record record;
-    uint8_t *pixel; // NULL: broken
+    struct pack_image image;
     int ready, failed;
     struct error why; // of failed: not the image's fault
 };
@@ -65,56 +64,6 @@ static struct pictures *pictures_at(const struct packing *p, int64_t k, int64_t 
     return p->d->split[k < n ? SPLIT_TRAIN : SPLIT_TEST].source;
 }
 
-static void to_bytes(const float *from, size_t pixels, uint8_t *to)
-{
-    for (size_t i = 0; i < pixels; i++)
-        for (size_t c = 0; c < 3; c++)
-            to[3 * i + c] = (uint8_t)fminf(255.0f, fmaxf(0.0f, from[c * pixels + i] + 0.5f));
-}
-
-static int shrink(const struct picture *picture, const struct box *box, int height, int width,
-                  uint8_t *to, struct error *e)
-{
-    struct resizer *r = NULL;
-    size_t pixels = (size_t)height * (size_t)width;
-    float *planes = malloc(3 * pixels * sizeof *planes);
-    int rc = planes ? resizer_new(3, height, width, &r, e) : error_set(e, "out of memory");
-    if (rc == 0)
-        rc = resizer_run(r, picture, box, 1.0f, planes, e);
-    if (rc == 0)
-        to_bytes(planes, pixels, to);
-    resizer_free(r);
-    free(planes);
-    return rc;
-}
-
-// Image i as it goes into the file. A broken one has no pixels; -1: it is not its fault.
-static int make(const struct packing *p, struct pictures_reader *reader, struct pictures *s,
-                int64_t i, struct place *out, struct error *e)
-{
-    struct picture picture;
-    struct box whole = {0, 0, s->size[i].height, s->size[i].width}, box;
-    struct error why = {""};
-    double shorter = fmin(whole.height, whole.width), by = fmin(1.0, p->o->size / shorter);
-    int height = (int)fmax(1, rint(whole.height * by)),
-        width = (int)fmax(1, rint(whole.width * by));
-    out->record = (struct pack_record){PACK_RECORD, 0, 0, s->labels ? s->labels[i] : -1, 0};
-    out->pixel = NULL;
-    int rc = pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why);
-    if (rc < 0)
-        return rc == PICTURES_FAILED ? error_set(e, "%s", why.text) : 0;
-    size_t bytes = 3 * (size_t)height * (size_t)width;
-    out->pixel = malloc(bytes);
-    if (!out->pixel)
-        return error_set(e, "out of memory for an image of %zu bytes", bytes);
-    if (shrink(&picture, &box, height, width, out->pixel, e) < 0)
-        return -1;
-    out->record.height = height;
-    out->record.width = width;
-    out->record.crc = (uint32_t)crc32_z(0, out->pixel, bytes);
-    return 0;
-}
-
 static int claim(struct packing *p, int64_t n, int64_t *k)
 {
     pthread_mutex_lock(&p->lock);
@@ -142,7 +91,8 @@ static void *work(void *argument)
         struct place *to = &p->place[k % p->places];
         struct place made = {0};
         if (rc == 0)
-            rc = make(p, reader[s == p->d->split[SPLIT_TEST].source], s, i, &made, &why);
+            rc = pack_image_make(reader[s == p->d->split[SPLIT_TEST].source], s, i, p->o->size,
+                                 &made.image, &why);
         made.failed = rc < 0;
         made.why = why;
         made.ready = 1;
@@ -224,10 +174,10 @@ static int still_broken(struct packing *p, int64_t k, struct error *e)
     int64_t i;
     struct pictures *s = pictures_at(p, k, &i);
     struct pictures_reader *reader;
-    struct place made = {0};
+    struct pack_image made = {0};
     if (pictures_reader_new(s, &reader, e) < 0)
         return -1;
-    int rc = make(p, reader, s, i, &made, e);
+    int rc = pack_image_make(reader, s, i, p->o->size, &made, e);
     pictures_reader_free(reader);
     int broken = !made.pixel;
     free(made.pixel);
@@ -328,11 +278,12 @@ static int write_images(struct packing *p, struct error *e)
             error_set(e, "%s", got.why.text);
             rc = -1;
         } else if (got.ready) {
-            rc = write_at(p, p->end, &got.record, sizeof got.record, e);
+            const struct pack_record *r = &got.image.record;
+            rc = write_at(p, p->end, r, sizeof *r, e);
             if (rc == 0)
-                rc = write_at(p, p->end + sizeof got.record, got.pixel, pixels_of(&got.record), e);
+                rc = write_at(p, p->end + sizeof *r, got.image.pixel, pixels_of(r), e);
             if (rc == 0)
-                count(p, &got.record);
+                count(p, r);
             if (rc == 0)
                 rc = check_ledgers(p, e);
             k++;
@@ -341,7 +292,7 @@ static int write_images(struct packing *p, struct error *e)
             pthread_cond_broadcast(&p->changed);
             pthread_mutex_unlock(&p->lock);
         }
-        free(got.pixel);
+        free(got.image.pixel);
         if (rc == 0 && told_to_stop(p))
             rc = STOPPED;
     }
@@ -417,7 +368,7 @@ static int run(struct packing *p, struct error *e)
     for (int i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
     for (int i = 0; i < p->places; i++)
-        free(p->place[i].pixel);
+        free(p->place[i].image.pixel);
     return rc;
 }
 
