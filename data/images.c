@@ -58,6 +58,8 @@ static void reader_free(struct pictures_reader *reader)
     free(r);
 }
 
+_Static_assert((int)DECODE_UNABLE == (int)PICTURES_FAILED, "what a decoder says is passed on");
+
 // -1: this file cannot be opened; PICTURES_FAILED: none can.
 static int open_image(const struct images_source *s, int64_t i, struct error *e)
 {
@@ -69,7 +71,7 @@ static int open_image(const struct images_source *s, int64_t i, struct error *e)
     if (fd >= 0)
         return fd;
     error_set(e, "cannot be opened: %s", strerror(why));
-    return why == EMFILE || why == ENFILE || why == ENOMEM ? PICTURES_FAILED : -1;
+    return decode_blame(why);
 }
 
 static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
