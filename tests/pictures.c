@@ -12,6 +12,8 @@
 
 #include <jpeglib.h>
 
+#include "data/rng.h"
+
 const char *const picture_form_name[PICTURE_FORMS] = {
     "JPEG",        "progressive JPEG", "gray JPEG",      "CMYK JPEG", "CMYK JPEG of Adobe",
     "PNG",         "interlaced PNG",   "PNG with alpha", "gray PNG",  "gray PNG with alpha",
@@ -37,14 +39,34 @@ uint8_t *picture_draw(int height, int width, int seed)
     return rgb;
 }
 
+uint8_t *picture_noise(int height, int width, int seed)
+{
+    size_t n = (size_t)height * (size_t)width * 3;
+    uint8_t *rgb = need(n);
+    struct rng r;
+    rng_init(&r, (uint64_t)seed, RNG_TEST, 3, 0);
+    for (size_t i = 0; i < n; i++)
+        rgb[i] = (uint8_t)rng_u32(&r);
+    return rgb;
+}
+
 // --- JPEG ---
+
+enum { EXIF = 32 };
+
+static void make_exif(uint8_t exif[EXIF], int orientation)
+{
+    static const uint8_t text[EXIF] = {
+        'E', 'x', 'i', 'f',  0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, // big-endian, directory at 8
+        0,   1,   1,   0x12, 0, 3, 0,   0,   0, 1,  0, 0, 0, 0, 0, 0, 0, 0};
+    memcpy(exif, text, EXIF);
+    exif[25] = (uint8_t)orientation;
+}
 
 static void put_orientation(struct jpeg_compress_struct *c, int orientation)
 {
-    uint8_t exif[] = {
-        'E', 'x', 'i', 'f',  0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, // big-endian, directory at 8
-        0,   1,   1,   0x12, 0, 3, 0,   0,   0, 1,  0, 0, 0, 0, 0, 0, 0, 0};
-    exif[25] = (uint8_t)orientation;
+    uint8_t exif[EXIF];
+    make_exif(exif, orientation);
     jpeg_write_marker(c, JPEG_APP0 + 1, exif, sizeof exif);
 }
 
@@ -84,7 +106,7 @@ static uint8_t *encode_jpeg(enum picture_form form, const uint8_t *rgb, int heig
                             : k == 3          ? 0
                             : cmyk            ? (uint8_t)(255 - from[k])
                                               : from[k];
-                row[x * channels + k] = form == JPEG_CMYK_ADOBE ? (uint8_t)(255 - v) : v;
+                row[x * channels + k] = cmyk ? (uint8_t)(255 - v) : v;
             }
         jpeg_write_scanlines(&c, &at, 1);
     }
@@ -98,7 +120,7 @@ static uint8_t *encode_jpeg(enum picture_form form, const uint8_t *rgb, int heig
 // --- PNG ---
 
 static uint8_t *encode_png(enum picture_form form, const uint8_t *rgb, int height, int width,
-                           size_t *size)
+                           int orientation, size_t *size)
 {
     static const struct {
         int type, channels, depth;
@@ -154,6 +176,11 @@ static uint8_t *encode_png(enum picture_form form, const uint8_t *rgb, int heigh
     spng_set_ihdr(c, &head);
     if (form == PNG_PALETTE)
         spng_set_plte(c, &palette);
+    uint8_t text[EXIF];
+    make_exif(text, orientation);
+    struct spng_exif exif = {.length = EXIF - 6, .data = (char *)text + 6};
+    if (orientation)
+        spng_set_exif(c, &exif);
     if (form == PNG_16) { // PNG's order of bytes is what was written
         code = spng_encode_image(c, raw, n, SPNG_FMT_RAW, SPNG_ENCODE_FINALIZE);
     } else {
@@ -171,7 +198,7 @@ uint8_t *picture_encode(enum picture_form form, const uint8_t *rgb, int height, 
                         int orientation, size_t *size)
 {
     return form < PNG_RGB ? encode_jpeg(form, rgb, height, width, orientation, size)
-                          : encode_png(form, rgb, height, width, size);
+                          : encode_png(form, rgb, height, width, orientation, size);
 }
 
 void picture_expect(enum picture_form form, uint8_t *rgb, int height, int width)

@@ -9,12 +9,15 @@
 // others.
 uint8_t *picture_draw(int height, int width, int seed);
 
+// Every value at random.
+uint8_t *picture_noise(int height, int width, int seed);
+
 enum picture_form {
     JPEG_RGB,
     JPEG_PROGRESSIVE,
     JPEG_GRAY,
-    JPEG_CMYK,       // as the standard has it
-    JPEG_CMYK_ADOBE, // inverted, with Adobe's marker
+    JPEG_CMYK,       // inverted as Adobe's, without a marker: PIL takes it for such
+    JPEG_CMYK_ADOBE, // with its marker
     PNG_RGB,
     PNG_INTERLACED,
     PNG_RGBA,
@@ -26,7 +29,7 @@ enum picture_form {
 };
 extern const char *const picture_form_name[PICTURE_FORMS];
 
-// The pixels as a file in memory, malloc'd. `orientation` 0: a JPEG without EXIF. A gray form keeps
+// The pixels as a file in memory, malloc'd. `orientation` 0: without EXIF. A gray form keeps
 // the green channel, a palette the picture's colours cut to 6 x 6 x 6.
 uint8_t *picture_encode(enum picture_form form, const uint8_t *rgb, int height, int width,
                         int orientation, size_t *size);
