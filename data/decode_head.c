@@ -7,7 +7,14 @@
 
 #include "data/decode.h"
 
-enum { SEGMENTS_MAX = 2000, EXIF_BYTES = 4096, ORIENTATION = 0x0112, SHORT = 3, ENTRIES_MAX = 200 };
+enum {
+    SEGMENTS_MAX = 2000,
+    CHUNKS_MAX = 1 << 16,
+    EXIF_BYTES = 4096,
+    ORIENTATION = 0x0112,
+    SHORT = 3,
+    ENTRIES_MAX = 200
+};
 
 // 0 when all n bytes at `at` are there.
 static int bytes_at(int fd, int64_t at, uint8_t *to, size_t n)
@@ -64,12 +71,12 @@ static uint32_t tiff_number(const struct tiff *t, size_t at, int size)
     return v;
 }
 
-// The orientation that an APP1 segment tells, or 0.
+// The orientation that a TIFF directory tells, or 0.
 static int exif_orientation(const uint8_t *p, size_t n)
 {
-    if (n < 14 || memcmp(p, "Exif\0\0", 6) != 0)
+    if (n < 8)
         return 0;
-    struct tiff t = {p + 6, n - 6, p[6] == 'M'};
+    struct tiff t = {p, n, p[0] == 'M'};
     if (memcmp(t.p, t.big ? "MM" : "II", 2) != 0 || tiff_number(&t, 2, 2) != 42)
         return 0;
     size_t ifd = tiff_number(&t, 4, 4);
@@ -140,11 +147,34 @@ static int jpeg_head(int fd, struct decode_head *h, struct error *e)
             return take_frame(fd, at + 2, marker, h, e);
         }
         size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
-        if (marker == 0xe1 && !h->orientation && bytes_at(fd, at + 2, exif, look) == 0)
-            h->orientation = exif_orientation(exif, look);
+        if (marker == 0xe1 && !h->orientation && look > 6 &&
+            bytes_at(fd, at + 2, exif, look) == 0 && memcmp(exif, "Exif\0\0", 6) == 0)
+            h->orientation = exif_orientation(exif + 6, look - 6);
         at += 2 + n;
     }
     return error_set(e, "has more than %d segments before its data", SEGMENTS_MAX);
+}
+
+// --- PNG ---
+
+// The orientation of its eXIf chunk (PNG 1.2 extensions 1.5.0, 3.7), which may stand behind the
+// pixels; what is wrong with the chunks is said when these are read.
+static int png_orientation(int fd)
+{
+    int64_t at = 8;
+    for (int i = 0; i < CHUNKS_MAX; i++) {
+        uint8_t b[8], exif[EXIF_BYTES];
+        if (bytes_at(fd, at, b, sizeof b) < 0 || memcmp(b + 4, "IEND", 4) == 0)
+            return 1;
+        int64_t n = big32(b);
+        if (memcmp(b + 4, "eXIf", 4) == 0) {
+            size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
+            int o = bytes_at(fd, at + 8, exif, look) == 0 ? exif_orientation(exif, look) : 0;
+            return o ? o : 1;
+        }
+        at += n + 12;
+    }
+    return 1;
 }
 
 // --- both ---
@@ -171,7 +201,10 @@ int decode_head(int fd, struct decode_head *out, struct error *e)
         return error_set(e, "has a side of more than 65535 pixels");
     out->width = (int)big32(b + 16);
     out->height = (int)big32(b + 20);
-    return check_size(out, e);
+    if (check_size(out, e) < 0)
+        return -1;
+    out->orientation = png_orientation(fd);
+    return 0;
 }
 
 void decode_upright(const struct decode_head *h, int *height, int *width)

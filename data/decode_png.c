@@ -60,8 +60,8 @@ static int next_row(spng_ctx *png, const uint8_t *whole, int y, uint8_t *row, si
     return rc == SPNG_EOI ? 0 : rc;
 }
 
-static int read_rows(spng_ctx *png, const uint8_t *whole, int image_width, const struct region *r,
-                     struct decoded *out, struct error *e)
+static int read_rows(spng_ctx *png, const uint8_t *whole, int image_height, int image_width,
+                     const struct region *r, struct decoded *out, struct error *e)
 {
     int top = r->top / r->shrink * r->shrink, left = r->left / r->shrink * r->shrink;
     int height = (r->top + r->height - top + r->shrink - 1) / r->shrink;
@@ -75,13 +75,12 @@ static int read_rows(spng_ctx *png, const uint8_t *whole, int image_width, const
     out->left = left;
     out->shrink = r->shrink;
     uint8_t *to = out->pixel;
-    for (int y = 0; rc == 0 && y < r->top + r->height; y++) {
+    int bottom = r->top + r->height;
+    for (int y = 0; rc == 0 && y < image_height; y++) { // to the end, for it may be cut off there
         int code = next_row(png, whole, y, row, bytes);
-        if (code != 0) {
+        if (code != 0)
             rc = refuse(code, e);
-            break;
-        }
-        if (y < top)
+        if (code != 0 || y < top || y >= bottom)
             continue;
         if (r->shrink == 1) {
             memcpy(to, row + (size_t)left * 3, (size_t)width * 3);
@@ -89,7 +88,7 @@ static int read_rows(spng_ctx *png, const uint8_t *whole, int image_width, const
             continue;
         }
         add(&s, row, r, left);
-        if (s.rows == r->shrink || y == r->top + r->height - 1) {
+        if (s.rows == r->shrink || y == bottom - 1) {
             average(&s, r, left, width, to);
             to += (size_t)width * 3;
         }
@@ -104,8 +103,8 @@ static uint32_t big32(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-// Every chunk whole and its checksum right, up to the end: libspng looks no further than the rows
-// that it is asked for, and a file should not be broken for some crops only.
+// Every chunk whole and its checksum right, up to the end: libspng looks no further than the last
+// row, and a file should not be broken for some crops only.
 static int check_chunks(const uint8_t *data, size_t n, struct error *e)
 {
     size_t at = 8;
@@ -160,7 +159,7 @@ int decode_png(const struct decode_head *h, const uint8_t *data, size_t n, const
     else if ((code = spng_decode_image(png, NULL, 0, SPNG_FMT_RGB8, SPNG_DECODE_PROGRESSIVE)) != 0)
         rc = refuse(code, e);
     if (rc == 0)
-        rc = read_rows(png, whole, h->width, r, out, e);
+        rc = read_rows(png, whole, h->height, h->width, r, out, e);
     free(whole);
     spng_ctx_free(png);
     return rc;
