@@ -13,6 +13,7 @@
 
 #include "data/decode_region.h"
 
+enum { SPARE = 4 };
 enum { SHRINK_JPEG = 8, SHRINK_PNG = 256 };
 
 struct decoder {
@@ -151,13 +152,15 @@ static int turn(const struct decoded *d, int o, struct decoded *out, struct erro
 
 // --- regions ---
 
-// The largest shrink, up to `most`, at which every crop still has as many pixels as its result.
+// The largest shrink, up to `most`, at which every crop still has SPARE times as many pixels on a
+// side as its result: squares of pixels averaged are not quite what the triangle would have made
+// of them.
 static int shrink_of(const struct box *crop, int crops, int out_h, int out_w, int most)
 {
     int shrink = most;
     for (int i = 0; i < crops; i++)
-        while (shrink > 1 &&
-               (crop[i].height < (double)shrink * out_h || crop[i].width < (double)shrink * out_w))
+        while (shrink > 1 && (crop[i].height < (double)SPARE * shrink * out_h ||
+                              crop[i].width < (double)SPARE * shrink * out_w))
             shrink /= 2;
     return shrink;
 }
