@@ -47,7 +47,7 @@ static int is(const char *a, const char *b)
 Test(method, auto_follows_the_method)
 {
     struct options s = resolved("simsiam", 8), b = resolved("byol", 8);
-    cr_assert(s.lr == 1 && s.wd == 5e-4 && s.fix_pred_lr == 1 && s.tau == -1);
+    cr_assert(s.lr == 0.5 && s.wd == 5e-4 && s.fix_pred_lr == 1 && s.tau == -1);
     cr_assert(is(s.optimizer, "sgd") && is(s.augment, "simsiam"));
     cr_assert(b.lr == 0.6 && b.wd == 1e-6 && b.fix_pred_lr == 0 && b.tau == 0.99);
     cr_assert(is(b.optimizer, "lars") && is(b.augment, "byol"));

@@ -497,7 +497,7 @@ Test(trainer, refuses_what_exists_or_is_locked)
     free(info);
     close(fd);
     cr_assert(RUN(&lab, "--resume", "a", "--lr", "7") == 2);
-    says(&lab, "--lr was 1 in");
+    says(&lab, "--lr was 0.5 in");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2") == 2);
     says(&lab, "--inexact allows it");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2", "--inexact") == 0, "%s",

@@ -19,7 +19,7 @@ const struct method_row method_table[] = {
      .doc = "SimSiam (Chen & He, CVPR 2021)",
      .loss_lo = -1,
      .loss_hi = 1,
-     .defaults = {.lr = 1,
+     .defaults = {.lr = 0.5,
                   .wd = 5e-4,
                   .fix_pred_lr = 1,
                   .optimizer = "sgd",
