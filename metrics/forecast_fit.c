@@ -91,7 +91,7 @@ static int fit(const struct design *d, int set, int without, int nor, double b[F
 {
     struct sums s = d->all;
     double a[FORECAST_TERMS][FORECAST_TERMS], y[FORECAST_TERMS];
-    int column[FORECAST_TERMS], n = 0;
+    int column[FORECAST_TERMS] = {0}, n = 0;
     if (without != NOBODY)
         add(&s, &d->sum[without], -1);
     if (nor != NOBODY)

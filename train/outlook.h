@@ -41,8 +41,8 @@ void outlook_free(struct outlook *o); // takes a zeroed struct too
 int outlook_calibrate(struct outlook *o, const char *word, const char *data, const char *arch,
                       const char *method, char *path, size_t size, struct error *e);
 
-// The run goes on: a step was made (metric[METRIC_COUNT]; AUC NaN: no spectrum), an exact AUC before
-// `step` was measured.
+// The run goes on: a step was made (metric[METRIC_COUNT]; AUC NaN: no spectrum), an exact AUC
+// before `step` was measured.
 void outlook_step(struct outlook *o, int64_t step, const double *metric);
 void outlook_eval(struct outlook *o, int64_t step, double auc);
 
