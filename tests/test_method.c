@@ -328,7 +328,7 @@ Test(rate, simsiam_falls_along_a_cosine_and_spares_the_predictor)
     o.batch = 64;
     for (int64_t t = 0; t < 1000; t += 37) {
         struct update u = at(&o, 100, 1000, t);
-        cr_assert(u.lr[GROUP_MAIN] == 0.25 * 0.5 * (1 + cos(M_PI * (double)t / 1000.0)));
+        cr_assert(u.lr[GROUP_MAIN] == 0.125 * 0.5 * (1 + cos(M_PI * (double)t / 1000.0)));
         cr_assert(u.lr[GROUP_PREDICTOR] == 0.25);
         cr_assert(u.kind == UPDATE_SGD && u.momentum == 0.9 && u.weight_decay == 5e-4);
         cr_assert(rate_tau(&o, 1000, t) == -1);
