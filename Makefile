@@ -1,6 +1,7 @@
 # ssltop: one Makefile, no generators. `make help` lists what it can do.
 
 MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
 VERSION    := 0.1.0
 # Everything that building, running and testing need, by purpose. `make deps` installs what is missing.
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev liblapacke-dev libzstd-dev zlib1g-dev \
