@@ -329,13 +329,13 @@ Test(rate, simsiam_falls_along_a_cosine_and_spares_the_predictor)
     for (int64_t t = 0; t < 1000; t += 37) {
         struct update u = at(&o, 100, 1000, t);
         cr_assert(u.lr[GROUP_MAIN] == 0.125 * 0.5 * (1 + cos(M_PI * (double)t / 1000.0)));
-        cr_assert(u.lr[GROUP_PREDICTOR] == 0.25);
+        cr_assert(u.lr[GROUP_PREDICTOR] == 0.125);
         cr_assert(u.kind == UPDATE_SGD && u.momentum == 0.9 && u.weight_decay == 5e-4);
         cr_assert(rate_tau(&o, 1000, t) == -1);
     }
     struct update u;
     rate_update(&o, 100, 1000, 0, 0.5, &u);
-    cr_assert(u.lr[GROUP_MAIN] == 0.125);
+    cr_assert(u.lr[GROUP_MAIN] == 0.0625);
     o.fix_pred_lr = 0;
     u = at(&o, 100, 1000, 700);
     cr_assert(u.lr[GROUP_PREDICTOR] == u.lr[GROUP_MAIN] && u.lr[GROUP_MAIN] < 0.1);
