@@ -9,12 +9,12 @@
 #include "data/rng.h"
 
 #define CROP_TRIES     10 // as torchvision: then the largest central crop of a legal ratio
-#define BLUR_MIN_PIXEL 64 // smaller images are not blurred (SimSiam's CIFAR recipe)
+#define BLUR_MIN_PIXEL 64 // smaller views are not blurred (SimSiam's CIFAR recipe)
 
 const struct augment_recipe augment_table[] = {
     {
         .name = "simsiam",
-        .doc = "random resized crop, colour jitter, grayscale, blur (from 64 pixels), flip",
+        .doc = "random resized crop, colour jitter, grayscale, blur (views from 64 pixels), flip",
         .enabled = 1,
         .scale_lo = 0.2,
         .scale_hi = 1.0,
@@ -129,7 +129,7 @@ static void draw_jitter(const struct augment_recipe *a, struct rng *r, struct au
 }
 
 void augment_draw(const struct augment_recipe *a, uint64_t seed, int64_t step, int64_t image,
-                  int view, int channels, int h, int w, struct augment_view *out)
+                  int view, int channels, int h, int w, int side, struct augment_view *out)
 {
     augment_identity(h, w, out);
     if (!a->enabled)
@@ -144,7 +144,7 @@ void augment_draw(const struct augment_recipe *a, uint64_t seed, int64_t step, i
     out->grayscale = chance(&r, a->gray_p);
     uint8_t blur = chance(&r, a->blur_p[view & 1]);
     double sigma = between(&r, a->sigma_lo, a->sigma_hi);
-    if (blur && (h < w ? h : w) >= BLUR_MIN_PIXEL)
+    if (blur && side >= BLUR_MIN_PIXEL)
         out->sigma = (float)sigma;
     out->solarize = chance(&r, a->solarize_p[view & 1]);
     out->flip = chance(&r, a->flip_p);

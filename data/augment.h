@@ -43,9 +43,9 @@ const struct augment_recipe *augment_find(const char *name);
 
 // The view of image `image` (index in the data set, below 2^31) at `step`; view is 0 or 1. A pure
 // function of its arguments: size h x w, channels (gray images: saturation, hue and grayscale are
-// left out), blur off below 64 pixels.
+// left out), and side, the shorter side of the views in pixels: below 64 there is no blur.
 void augment_draw(const struct augment_recipe *r, uint64_t seed, int64_t step, int64_t image,
-                  int view, int channels, int h, int w, struct augment_view *out);
+                  int view, int channels, int h, int w, int side, struct augment_view *out);
 
 // The view that is the image itself: full crop and nothing else.
 void augment_identity(int h, int w, struct augment_view *out);

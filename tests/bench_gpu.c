@@ -126,7 +126,7 @@ static int load(struct bench *b, int64_t step, struct error *e)
     for (int i = 0; i < b->o.batch; i++) {
         b->index[i] = (step * b->o.batch + i) % IMAGES;
         for (int v = 0; v < 2; v++)
-            augment_draw(recipe, 1, step, b->index[i], v, CHANNELS, b->side, b->side,
+            augment_draw(recipe, 1, step, b->index[i], v, CHANNELS, b->side, b->side, b->side,
                          &b->view[v][i]);
     }
     return plan_load(b->plan, b->images, b->index, (const struct augment_view *const *)b->view, e);

@@ -23,7 +23,7 @@ static int one(const struct dataset *d, struct pictures_reader *r, struct pixel_
     struct box crop[2], box[2];
     struct picture picture;
     for (int v = 0; v < 2; v++) {
-        augment_draw(augment_find("simsiam"), 1, step, i, v, 3, size->height, size->width,
+        augment_draw(augment_find("simsiam"), 1, step, i, v, 3, size->height, size->width, SIDE,
                      &view[v]);
         crop[v] = (struct box){view[v].top, view[v].left, view[v].height, view[v].width};
     }

@@ -76,7 +76,7 @@ float *imageset_load(struct pictures *s, int threads, int64_t at, struct error *
         index[i] = (at + i) % s->n;
         for (int k = 0; k < 2; k++)
             augment_draw(augment_find("simsiam"), 3, 1, index[i], k, 3, s->size[index[i]].height,
-                         s->size[index[i]].width, &v[k][i]);
+                         s->size[index[i]].width, 64, &v[k][i]);
     }
     cr_assert_eq(pixel_pool_new(&shape, threads, 0, IMAGESET_BATCH, &p, e), 0, "%s", e->text);
     cr_assert_eq(pixel_pool_source(p, s, e), 0, "%s", e->text);

@@ -154,7 +154,7 @@ int played_load(struct played *r, int step, int c)
     for (int i = 0; i < BATCH; i++) {
         index[i] = (step * 5 + i * 3) % IMAGES;
         for (int v = 0; v < 2; v++) {
-            augment_draw(recipe, 7, step, index[i], v, c, SIDE, SIDE, &view[v][i]);
+            augment_draw(recipe, 7, step, index[i], v, c, SIDE, SIDE, SIDE, &view[v][i]);
             if (i == 1) { // what the recipe leaves out for small images
                 view[v][i].sigma = 0.9f + (float)v;
                 view[v][i].solarize = 1;

@@ -74,7 +74,7 @@ Test(augment, table)
 Test(augment, none_is_the_image)
 {
     struct augment_view v, same;
-    augment_draw(augment_find("none"), 1, 2, 3, 1, 3, 40, 30, &v);
+    augment_draw(augment_find("none"), 1, 2, 3, 1, 3, 40, 30, 30, &v);
     augment_identity(40, 30, &same);
     cr_expect(same_view(&v, &same));
     cr_expect(v.top == 0 && v.left == 0 && v.height == 40 && v.width == 30);
@@ -85,8 +85,8 @@ Test(augment, a_view_is_its_coordinates)
 {
     struct augment_view a, b;
     for (int64_t image = 0; image < 200; image++) {
-        augment_draw(simsiam(), 9, 5, image, 0, 3, 96, 96, &a);
-        augment_draw(simsiam(), 9, 5, image, 0, 3, 96, 96, &b);
+        augment_draw(simsiam(), 9, 5, image, 0, 3, 96, 96, 96, &a);
+        augment_draw(simsiam(), 9, 5, image, 0, 3, 96, 96, 96, &b);
         cr_expect(same_view(&a, &b));
         static const struct {
             uint64_t seed;
@@ -95,7 +95,7 @@ Test(augment, a_view_is_its_coordinates)
         } other[] = {{10, 5, 0, 0}, {9, 6, 0, 0}, {9, 5, 1, 0}, {9, 5, 0, 1}};
         for (size_t k = 0; k < sizeof other / sizeof *other; k++) {
             augment_draw(simsiam(), other[k].seed, other[k].step, image + other[k].image,
-                         other[k].view, 3, 96, 96, &b);
+                         other[k].view, 3, 96, 96, 96, &b);
             cr_expect(a.top != b.top || a.left != b.left || a.height != b.height ||
                           a.width != b.width || a.flip != b.flip || a.jitter != b.jitter,
                       "image %d is not moved by coordinate %zu", (int)image, k);
@@ -131,7 +131,7 @@ static void compare_crops(int h, int w)
     static const char *const what[4] = {"area", "ratio", "top", "left"};
     for (int i = 0; i < N; i++) {
         struct augment_view v;
-        augment_draw(simsiam(), 3, i / 100, i % 100, i & 1, 1, h, w, &v);
+        augment_draw(simsiam(), 3, i / 100, i % 100, i & 1, 1, h, w, 224, &v);
         cr_assert(v.top >= 0 && v.left >= 0 && v.height >= 1 && v.width >= 1 &&
                   v.top + v.height <= h && v.left + v.width <= w);
         int ch, cw, top, left;
@@ -180,11 +180,11 @@ Test(augment, crops_are_torchvisions_oblong)
 Test(augment, crop_falls_back_to_the_centre)
 {
     struct augment_view v;
-    augment_draw(simsiam(), 1, 0, 0, 0, 1, 10, 400, &v);
+    augment_draw(simsiam(), 1, 0, 0, 0, 1, 10, 400, 10, &v);
     cr_expect(v.height == 10 && v.width == 13 && v.top == 0 && v.left == 193);
-    augment_draw(simsiam(), 1, 0, 0, 0, 1, 400, 10, &v);
+    augment_draw(simsiam(), 1, 0, 0, 0, 1, 400, 10, 10, &v);
     cr_expect(v.height == 13 && v.width == 10 && v.top == 193 && v.left == 0);
-    augment_draw(simsiam(), 1, 0, 0, 0, 1, 1, 1, &v);
+    augment_draw(simsiam(), 1, 0, 0, 0, 1, 1, 1, 1, &v);
     cr_expect(v.height == 1 && v.width == 1 && v.top == 0 && v.left == 0);
 }
 
@@ -194,7 +194,7 @@ Test(augment, probabilities_and_factors)
     int jitter = 0, gray = 0, blur = 0, flip = 0, order[256] = {0};
     for (int i = 0; i < 2 * N; i++) {
         struct augment_view v;
-        augment_draw(simsiam(), 4, i / 1000, i / 2 % 500, i & 1, 3, 64, 80, &v);
+        augment_draw(simsiam(), 4, i / 1000, i / 2 % 500, i & 1, 3, 64, 80, 64, &v);
         gray += v.grayscale;
         flip += v.flip;
         cr_expect_eq(v.solarize, 0);
@@ -248,9 +248,9 @@ Test(augment, views_are_independent)
         for (int i = 0; i < N; i++) {
             struct augment_view a, b;
             int64_t step = i / 200, image = 2 * (i % 200);
-            augment_draw(simsiam(), 8, 2 * step, image, 0, 1, 224, 224, &a);
+            augment_draw(simsiam(), 8, 2 * step, image, 0, 1, 224, 224, 224, &a);
             augment_draw(simsiam(), 8, 2 * step + other[k].step, image + other[k].image,
-                         other[k].view, 1, 224, 224, &b);
+                         other[k].view, 1, 224, 224, 224, &b);
             double x = (double)a.height * a.width, y = (double)b.height * b.width;
             sa += x;
             sb += y;
@@ -270,8 +270,8 @@ Test(augment, gray_and_small_images_leave_out_what_they_cannot_use)
     int jitter = 0;
     for (int i = 0; i < 2000; i++) {
         struct augment_view gray, colour;
-        augment_draw(simsiam(), 1, 0, i, 0, 1, 28, 28, &gray);
-        augment_draw(simsiam(), 1, 0, i, 0, 3, 28, 28, &colour);
+        augment_draw(simsiam(), 1, 0, i, 0, 1, 28, 28, 28, &gray);
+        augment_draw(simsiam(), 1, 0, i, 0, 3, 28, 28, 28, &colour);
         cr_expect_eq(gray.grayscale, 0);
         cr_expect_eq(gray.factor[JITTER_SATURATION], 1.0f);
         cr_expect_eq(gray.factor[JITTER_HUE], 0.0f);
@@ -286,9 +286,9 @@ Test(augment, gray_and_small_images_leave_out_what_they_cannot_use)
     struct augment_view v;
     int blurred = 0;
     for (int i = 0; i < 2000; i++) {
-        augment_draw(simsiam(), 1, 0, i, 0, 3, 64, 63, &v);
+        augment_draw(simsiam(), 1, 0, i, 0, 3, 96, 96, 63, &v);
         cr_expect_eq(v.sigma, 0.0f);
-        augment_draw(simsiam(), 1, 0, i, 0, 3, 64, 64, &v);
+        augment_draw(simsiam(), 1, 0, i, 0, 3, 40, 40, 64, &v);
         blurred += v.sigma > 0.0f;
     }
     expect_share(blurred, 2000, 0.5, "blur from 64 pixels");

@@ -368,7 +368,7 @@ static void measure(struct device *d, const struct dataset *data, struct images 
             const struct pictures_size *size = &data->split[SPLIT_TRAIN].source->size[index[i]];
             for (int v = 0; v < 2; v++)
                 augment_draw(augment_find("simsiam"), 1, step, index[i], v, 3, size->height,
-                             size->width, &view[v][i]);
+                             size->width, 64, &view[v][i]);
         }
         cr_assert_eq(plan_load(r->plan, set, index, both, &e), 0, "%s", e.text);
     }

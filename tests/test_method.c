@@ -384,7 +384,7 @@ Test(method, byols_views_differ_as_published)
         double least = 1, most_saturation = 0, most_contrast = 0;
         for (int i = 0; i < DRAWS; i++) {
             struct augment_view v;
-            augment_draw(r, 5, 0, i, view, 3, SIZE, SIZE, &v);
+            augment_draw(r, 5, 0, i, view, 3, SIZE, SIZE, SIZE, &v);
             blurred += v.sigma > 0;
             solarized += v.solarize;
             jittered += v.jitter;

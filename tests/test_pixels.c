@@ -179,7 +179,7 @@ Test(pixels, bf16_is_the_float_rounded)
     cr_assert_eq(pixel_scratch_new(&shape, &s, &e), 0);
     for (int i = 0; i < 20; i++) {
         struct augment_view v;
-        augment_draw(augment_find("simsiam"), 1, 0, i, 0, 3, 40, 40, &v);
+        augment_draw(augment_find("simsiam"), 1, 0, i, 0, 3, 40, 40, 32, &v);
         pixel_view(s, image, &v, mean3, std3, out);
         pixel_view_bf16(s, image, &v, mean3, std3, out16);
         for (size_t k = 0; k < n; k++) {
@@ -284,7 +284,7 @@ static void draw_batch(struct batch *b, int64_t step, const struct pixel_shape *
     for (int i = 0; i < BATCH; i++) {
         b->index[i] = (int64_t)rng_below(&r, IMAGES);
         for (int v = 0; v < 2; v++)
-            augment_draw(augment_find("simsiam"), 2, step, b->index[i], v, s->c, s->h, s->w,
+            augment_draw(augment_find("simsiam"), 2, step, b->index[i], v, s->c, s->h, s->w, 64,
                          &b->view[v][i]);
     }
 }

@@ -34,13 +34,14 @@ static void draw(const struct setup *s, int64_t step, int64_t image, struct augm
 {
     const struct dataset *d = &s->data;
     const struct pictures *source = d->split[SPLIT_TRAIN].source;
-    int h, w;
+    int h, w, side = d->height < d->width ? d->height : d->width;
     dataset_size(d, SPLIT_TRAIN, image, &h, &w);
     for (int v = 0; v < 2; v++) {
         if (source && !s->recipe->enabled)
             pictures_plain(source, image, d->height, d->width, &view[v][i]);
         else
-            augment_draw(s->recipe, s->o.seed, step, image, v, d->channels, h, w, &view[v][i]);
+            augment_draw(s->recipe, s->o.seed, step, image, v, d->channels, h, w, side,
+                         &view[v][i]);
     }
 }
 
