@@ -8,6 +8,7 @@
 #include "man/fields.h"
 #include "man/tables.h"
 #include "metrics/record_fields.h"
+#include "tui/commands.h"
 
 static const char *const page[] = {"man/ssltop.1", "man/ssltop-log.5"};
 enum { PAGES = sizeof page / sizeof *page };
@@ -84,6 +85,23 @@ Test(man, every_table_stands_in_a_page)
     cr_assert(n > 5);
     for (int i = 0; i < PAGES; i++)
         free(text[i]);
+}
+
+Test(man, synopsis_names_every_command)
+{
+    FILE *f = fopen(page[0], "r");
+    char *text = slurp(f), *synopsis = strstr(text, "\n.Sh SYNOPSIS\n");
+    fclose(f);
+    cr_assert_not_null(synopsis);
+    char *end = strstr(synopsis, "\n.Sh DESCRIPTION\n");
+    cr_assert_not_null(end);
+    *end = '\0';
+    for (const struct command_line_row *c = command_line_table; c->name; c++) {
+        char line[40];
+        snprintf(line, sizeof line, "Cm %s", c->name);
+        cr_expect(strstr(synopsis, line) || !strcmp(c->name, "help"), "%s", c->name);
+    }
+    free(text);
 }
 
 Test(man, every_field_is_explained)

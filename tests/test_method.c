@@ -102,6 +102,32 @@ Test(method, refuses_what_has_no_meaning)
     cr_expect(strstr(e.text, "multiple of 4"), "%s", e.text);
 }
 
+// The number that an option's text gives for this method, "auto: 0.5 for simsiam"; NAN: none.
+static double told(const char *option, const char *method)
+{
+    const char *doc = option_find(option)->doc, *at = strstr(doc, "auto: ");
+    char behind[40];
+    snprintf(behind, sizeof behind, " for %s", method);
+    for (; at && *at; at++) {
+        char *end;
+        double v = strtod(at, &end);
+        if (end != at && !strncmp(end, behind, strlen(behind)))
+            return v;
+    }
+    return NAN;
+}
+
+Test(method, help_tells_what_auto_is)
+{
+    for (const struct method_row *m = method_table; m->name; m++) {
+        const struct method_defaults *d = &m->defaults;
+        cr_expect(told("lr", m->name) == d->lr, "%s: --lr", m->name);
+        cr_expect(told("wd", m->name) == d->wd, "%s: --wd", m->name);
+        cr_expect(!d->warmup || told("warmup", m->name) == d->warmup, "%s: --warmup", m->name);
+        cr_expect(d->tau < 0 || told("tau", m->name) == d->tau, "%s: --tau", m->name);
+    }
+}
+
 // --- networks ---
 
 // Trained parameters up to the features, at width 64 on colour with the ImageNet stem.

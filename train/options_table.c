@@ -102,7 +102,7 @@ const struct option_row option_table[] = {
      .doc = "sgd, or lars: SGD with a rate for each layer that suits the size of its weights. auto: sgd for simsiam, "
             "lars for byol."},
     {REAL("lr", OPTION_CONFIG, lr, "optimiser"), BY_METHOD, RANGE(0, 1e6),
-     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine. auto: 1 for "
+     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine. auto: 0.5 for "
             "simsiam, 0.6 for byol."},
     {ROW("warmup", OPTION_DOUBLE, OPTION_CONFIG, warmup, "optimiser"), BY_METHOD, RANGE(0, 1e9), .argument = "EPOCHS",
      .doc = "Epochs over which the learning rate rises from 0. auto: none for simsiam, 10 for byol, at most a tenth of "
