@@ -20,6 +20,7 @@
 #include "tests/imageset.h"
 #include "tests/pictures.h"
 #include "tests/runs.h"
+#include "tests/session.h"
 
 static int stop_early(void *context, const struct pack_progress *p)
 {
@@ -328,22 +329,29 @@ Test(pack, file_in_the_making_is_renamed_meanwhile)
     scratch_remove(dir);
 }
 
-// Until there is something to keep, a signal ends the command as it ends any.
-Test(pack, is_interrupted_while_it_opens, .timeout = 60)
+// A folder in DIR that takes long to measure, as `images:...`.
+static void make_slow(char *dir, char *spec, size_t size)
 {
     enum { LINKS = 600 };
-    char dir[64], path[160], copy[160], spec[100], out[100];
-    int status;
-    const char *ssltop = getenv("SSLTOP");
-    cr_assert_not_null(ssltop, "SSLTOP is not set: make check does");
+    char path[160], copy[160];
     scratch_make(dir);
     snprintf(path, sizeof path, "%s/0.jpg", dir);
-    picture_jpeg(path, 3000, 3000, 1); // takes long to measure so often
+    picture_jpeg(path, 3000, 3000, 1);
     for (int i = 1; i < LINKS; i++) {
         snprintf(copy, sizeof copy, "%s/%d.jpg", dir, i);
         cr_assert_eq(link(path, copy), 0);
     }
-    snprintf(spec, sizeof spec, "images:%s", dir);
+    snprintf(spec, size, "images:%s", dir);
+}
+
+// Until there is something to keep, a signal ends the command as it ends any.
+Test(pack, is_interrupted_while_it_opens, .timeout = 60)
+{
+    char dir[64], path[160], spec[100], out[100];
+    int status;
+    const char *ssltop = getenv("SSLTOP");
+    cr_assert_not_null(ssltop, "SSLTOP is not set: make check does");
+    make_slow(dir, spec, sizeof spec);
     snprintf(out, sizeof out, "%s/a.pack", dir);
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
@@ -473,6 +481,36 @@ Test(pack, cut_while_it_is_used)
     cr_expect_not_null(strstr(e.text, "has become shorter"), "%s", e.text);
     cr_expect_eq(pictures_broken(s), 0);
     dataset_close(&d);
+    scratch_remove(dir);
+}
+
+// Says what takes long before there is a bar.
+Test(pack, on_a_terminal, .timeout = 300)
+{
+    char dir[64], spec[100], out[100];
+    char *argv[] = {getenv("SSLTOP"), "pack", spec, "-o", out, NULL};
+    struct session s = {0};
+    int status;
+    cr_assert_not_null(argv[0], "SSLTOP is not set: make check does");
+    make_slow(dir, spec, sizeof spec);
+    snprintf(out, sizeof out, "%s/a.pack", dir);
+    session_start(&s, argv);
+    session_wait(&s, "reading the data");
+    session_type(&s, "\003");
+    status = session_finish(&s, 1);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status %x", (unsigned)status);
+    scratch_remove(dir);
+
+    imageset_make(dir, 5);
+    snprintf(spec, sizeof spec, "images:%s", dir);
+    snprintf(out, sizeof out, "%s/a.pack", dir);
+    memset(&s, 0, sizeof s);
+    session_start(&s, argv);
+    session_wait(&s, "27 images of images:");
+    const char *text = session_text(&s);
+    cr_expect_not_null(strstr(text, "[##############################] 27 / 27 images"), "%s", text);
+    cr_expect_null(strstr(text, "reading"), "%s", text);
+    session_end(&s);
     scratch_remove(dir);
 }
 

@@ -78,8 +78,13 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     struct pack_options o = {
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
-    // Until here there is nothing that a signal should keep: it ends the process.
-    if (dataset_open_sized(spec, 1, 0, threads, &d, e) < 0)
+    // Until the set is open there is nothing that a signal should keep: it ends the process.
+    if (showing.terminal)
+        fputs("reading the data", stderr);
+    int opened = dataset_open_sized(spec, 1, 0, threads, &d, e);
+    if (showing.terminal)
+        fputs("\r\033[K", stderr);
+    if (opened < 0)
         return CMD_FAILED;
     showing.begun = now();
     struct sigaction act = {.sa_handler = note_signal}, before[2];
