@@ -15,9 +15,24 @@
 #include "data/rng.h"
 
 const char *const picture_form_name[PICTURE_FORMS] = {
-    "JPEG",        "progressive JPEG", "gray JPEG",      "CMYK JPEG", "CMYK JPEG of Adobe",
-    "PNG",         "interlaced PNG",   "PNG with alpha", "gray PNG",  "gray PNG with alpha",
-    "palette PNG", "PNG of 16 bits"};
+    [JPEG_RGB] = "JPEG",
+    [JPEG_PROGRESSIVE] = "progressive JPEG",
+    [JPEG_GRAY] = "gray JPEG",
+    [JPEG_CMYK] = "CMYK JPEG",
+    [JPEG_CMYK_ADOBE] = "CMYK JPEG of Adobe",
+    [JPEG_422] = "4:2:2 JPEG",
+    [JPEG_444] = "4:4:4 JPEG",
+    [JPEG_444_PROGRESSIVE] = "progressive 4:4:4 JPEG",
+    [JPEG_ARITHMETIC] = "arithmetic JPEG",
+    [JPEG_ARITHMETIC_PROGRESSIVE] = "progressive arithmetic JPEG",
+    [JPEG_RESTARTS] = "JPEG with restarts",
+    [PNG_RGB] = "PNG",
+    [PNG_INTERLACED] = "interlaced PNG",
+    [PNG_RGBA] = "PNG with alpha",
+    [PNG_GRAY] = "gray PNG",
+    [PNG_GRAY_ALPHA] = "gray PNG with alpha",
+    [PNG_PALETTE] = "palette PNG",
+    [PNG_16] = "PNG of 16 bits"};
 
 static void *need(size_t n)
 {
@@ -70,6 +85,19 @@ static void put_orientation(struct jpeg_compress_struct *c, int orientation)
     jpeg_write_marker(c, JPEG_APP0 + 1, exif, sizeof exif);
 }
 
+static void choose_coding(struct jpeg_compress_struct *c, enum picture_form form)
+{
+    if (form == JPEG_422 || form == JPEG_444 || form == JPEG_444_PROGRESSIVE) {
+        c->comp_info[0].h_samp_factor = form == JPEG_422 ? 2 : 1;
+        c->comp_info[0].v_samp_factor = 1;
+    }
+    c->arith_code = form == JPEG_ARITHMETIC || form == JPEG_ARITHMETIC_PROGRESSIVE;
+    c->restart_in_rows = form == JPEG_RESTARTS;
+    if (form == JPEG_PROGRESSIVE || form == JPEG_444_PROGRESSIVE ||
+        form == JPEG_ARITHMETIC_PROGRESSIVE)
+        jpeg_simple_progression(c);
+}
+
 static uint8_t *encode_jpeg(enum picture_form form, const uint8_t *rgb, int height, int width,
                             int orientation, size_t *size)
 {
@@ -91,8 +119,7 @@ static uint8_t *encode_jpeg(enum picture_form form, const uint8_t *rgb, int heig
     jpeg_set_defaults(&c);
     jpeg_set_quality(&c, 97, TRUE);
     c.write_Adobe_marker = form == JPEG_CMYK_ADOBE;
-    if (form == JPEG_PROGRESSIVE)
-        jpeg_simple_progression(&c);
+    choose_coding(&c, form);
     jpeg_start_compress(&c, TRUE);
     if (orientation)
         put_orientation(&c, orientation);

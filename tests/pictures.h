@@ -18,6 +18,12 @@ enum picture_form {
     JPEG_GRAY,
     JPEG_CMYK,       // inverted as Adobe's, without a marker: PIL takes it for such
     JPEG_CMYK_ADOBE, // with its marker
+    JPEG_422,        // half as many colours across; JPEG_RGB has a quarter
+    JPEG_444,        // as many colours as pixels
+    JPEG_444_PROGRESSIVE,
+    JPEG_ARITHMETIC,
+    JPEG_ARITHMETIC_PROGRESSIVE,
+    JPEG_RESTARTS, // a marker to begin afresh at after every row of blocks
     PNG_RGB,
     PNG_INTERLACED,
     PNG_RGBA,

@@ -150,54 +150,91 @@ Test(decode, large_crops_are_shrunk)
     free(rgb);
 }
 
-// Any crop of a JPEG, at random, against the same crop of the whole picture: rows and columns left
-// out must not change or move what is left. Noise, so that a pixel to the side is another colour.
-Test(decode, regions_are_where_they_were)
+enum { MAGNIFIED = 100 };
+
+// A crop decoded for a view of `out`, and resized: 3 x MAGNIFIED x MAGNIFIED floats, malloc'd.
+static float *region_of(struct decoder *d, const uint8_t *data, size_t n, const struct box *crop,
+                        int out)
 {
-    enum { H = 153, W = 201, OUT = 32 };
-    static const enum picture_form form[] = {JPEG_RGB, JPEG_PROGRESSIVE, JPEG_GRAY, PNG_RGB};
+    struct decode_head h;
+    struct picture seen;
+    struct box box;
+    struct error e;
+    cr_assert_eq(head_of(data, n, &h, &e), 0, "%s", e.text);
+    cr_assert_eq(decoder_run(d, &h, data, n, crop, 1, out, out, &seen, &box, &e), 0, "%s", e.text);
+    return view_of_pixels(seen.pixel, seen.height, seen.width, &box, MAGNIFIED);
+}
+
+// Any crop at random, against the same crop of the whole picture, at every shrink: rows and columns
+// left out must not change or move what is left. Noise, so that a pixel to the side is another
+// colour; widths that end in the middle of a block, at its end, and behind its first column.
+static void compare_regions(enum picture_form form, int height, int width, int shrink)
+{
     struct rng r;
     struct error e;
-    uint8_t *rgb = picture_noise(H, W, 3);
+    struct decode_head h;
+    struct decoder *d, *part;
+    struct picture whole;
+    struct box full = {0, 0, height, width}, box;
+    size_t n;
+    uint8_t *rgb = picture_noise(height, width, 3),
+            *data = picture_encode(form, rgb, height, width, 0, &n);
+    int least = shrink > 1 ? 4 * shrink : 1; // of a crop for a view of one pixel
     rng_init(&r, 5, RNG_TEST, 1, 0);
-    for (size_t f = 0; f < sizeof form / sizeof *form; f++) {
-        size_t n;
-        struct decode_head h;
-        struct decoder *d;
-        struct picture whole, seen;
-        struct box full = {0, 0, H, W}, box;
-        uint8_t *data = picture_encode(form[f], rgb, H, W, 0, &n);
-        cr_assert_eq(head_of(data, n, &h, &e), 0, "%s", e.text);
-        cr_assert_eq(decoder_new(&d, &e), 0);
-        cr_assert_eq(decoder_run(d, &h, data, n, &full, 1, H, W, &whole, &box, &e), 0, "%s",
-                     e.text);
-        for (int k = 0; k < 60; k++) {
-            struct box crop = {.height = 1 + (double)rng_below(&r, H - 1),
-                               .width = 1 + (double)rng_below(&r, W - 1)};
-            crop.top = (double)rng_below(&r, (uint64_t)(H - crop.height) + 1);
-            crop.left = (double)rng_below(&r, (uint64_t)(W - crop.width) + 1);
-            double mean, most, beside;
-            float *view = view_of(data, n, &crop, 200, &seen, &e);
-            cr_assert_not_null(view, "%s", e.text);
-            float *expected = view_of_pixels(whole.pixel, H, W, &crop, 200);
-            difference(view, expected, (size_t)3 * 200 * 200, &mean, &most);
-            cr_expect_lt(most, 0.01, "%s, crop %gx%g at %g,%g: most %g", picture_form_name[form[f]],
-                         crop.width, crop.height, crop.left, crop.top, most);
-            struct box next = crop; // the bound must see one pixel
-            next.left += next.left + next.width < W ? 1 : -1;
-            if (next.left >= 0) {
-                float *moved = view_of_pixels(whole.pixel, H, W, &next, 200);
-                difference(moved, expected, (size_t)3 * 200 * 200, &mean, &beside);
-                cr_expect_gt(beside, 1.0);
-                free(moved);
-            }
-            free(expected);
-            free(view);
+    cr_assert_eq(head_of(data, n, &h, &e), 0, "%s", e.text);
+    cr_assert_eq(decoder_new(&d, &e), 0);
+    cr_assert_eq(decoder_new(&part, &e), 0);
+    int side = shrink > 1 ? (height < width ? height : width) / (4 * shrink) : height;
+    cr_assert_eq(decoder_run(d, &h, data, n, &full, 1, side, side, &whole, &box, &e), 0, "%s",
+                 e.text);
+    cr_assert_eq(whole.width, (width + shrink - 1) / shrink);
+    for (int k = 0; k < 8; k++) {
+        struct box crop = {.height = least + (double)rng_below(&r, (uint64_t)(height - least)),
+                           .width = least + (double)rng_below(&r, (uint64_t)(width - least))};
+        crop.top = (double)rng_below(&r, (uint64_t)(height - crop.height) + 1);
+        crop.left = k % 3 == 0 ? width - crop.width
+                               : (double)rng_below(&r, (uint64_t)(width - crop.width) + 1);
+        if (form >= PNG_RGB) { // a square of pixels that a crop cuts is averaged within the crop
+            crop.height = fmin(height, ceil((crop.top + crop.height) / shrink) * shrink) - crop.top;
+            crop.width = fmin(width, ceil((crop.left + crop.width) / shrink) * shrink) - crop.left;
         }
-        decoder_free(d);
-        free(data);
+        double mean, most, beside;
+        int out = shrink == 1 ? MAGNIFIED : (int)fmin(crop.height, crop.width) / (4 * shrink);
+        struct box small = {crop.top / shrink, crop.left / shrink, crop.height / shrink,
+                            crop.width / shrink};
+        float *view = region_of(part, data, n, &crop, out);
+        float *expected = view_of_pixels(whole.pixel, whole.height, whole.width, &small, MAGNIFIED);
+        difference(view, expected, (size_t)3 * MAGNIFIED * MAGNIFIED, &mean, &most);
+        cr_expect_lt(most, 0.01, "%s of %dx%d, crop %gx%g at %g,%g, shrunk %d times: most %g",
+                     picture_form_name[form], width, height, crop.width, crop.height, crop.left,
+                     crop.top, shrink, most);
+        struct box next = small; // the bound must see one pixel
+        next.left += next.left + next.width + 1 <= whole.width ? 1 : -1;
+        if (next.left >= 0) {
+            float *moved = view_of_pixels(whole.pixel, whole.height, whole.width, &next, MAGNIFIED);
+            difference(moved, expected, (size_t)3 * MAGNIFIED * MAGNIFIED, &mean, &beside);
+            cr_expect_gt(beside, 1.0);
+            free(moved);
+        }
+        free(expected);
+        free(view);
     }
+    decoder_free(d);
+    decoder_free(part);
+    free(data);
     free(rgb);
+}
+
+Test(decode, regions_are_where_they_were)
+{
+    static const enum picture_form form[] = {JPEG_RGB,        JPEG_PROGRESSIVE, JPEG_GRAY,
+                                             JPEG_CMYK,       JPEG_422,         JPEG_444,
+                                             JPEG_ARITHMETIC, JPEG_RESTARTS,    PNG_RGB};
+    static const int width[] = {201, 208, 193};
+    for (size_t f = 0; f < sizeof form / sizeof *form; f++)
+        for (int shrink = 1; shrink <= 8; shrink *= 2)
+            for (int w = 0; w < 3; w++)
+                compare_regions(form[f], 153, width[w], shrink);
 }
 
 // What decode.h says about shrunk regions, on the worst of pictures.
