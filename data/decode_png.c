@@ -104,7 +104,9 @@ static uint32_t big32(const uint8_t *p)
 }
 
 // Every chunk whole and its checksum right, up to the end: libspng looks no further than the last
-// row, and a file should not be broken for some crops only.
+// row, and a file should not be broken for some crops only. (The stream's own checksum is met when
+// it stands in the chunk of the last row; with all pixels there, a part of it may be missing: so
+// does PIL.)
 static int check_chunks(const uint8_t *data, size_t n, struct error *e)
 {
     size_t at = 8;

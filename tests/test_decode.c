@@ -393,48 +393,126 @@ static void put_big32(uint8_t *p, uint32_t v)
         p[i] = (uint8_t)(v >> 8 * (3 - i));
 }
 
-// Pixels that end early though every checksum is right: broken for a crop of the first rows too.
-Test(decode, short_stream_of_a_png)
+// A PNG of 100 rows of 120 black pixels around this stream, every chunk's checksum right.
+enum { BLACK_HEIGHT = 100, BLACK_WIDTH = 120, BLACK_ROW = 3 * BLACK_WIDTH + 1 };
+
+static uint8_t *png_around(const uint8_t *z, size_t n, size_t *size)
 {
-    enum { H = 100, W = 120 };
-    uint8_t head[13] = {0, 0, 0, W, 0, 0, 0, H, 8, 2}, *raw = calloc(H, W * 3 + 1);
-    cr_assert_not_null(raw);
-    for (int rows = H; rows >= H - 1; rows--) {
-        uLongf z = 20000;
-        uint8_t *data = malloc(z + 200), *p = data, *from;
-        cr_assert_not_null(data);
-        memcpy(p, "\x89PNG\r\n\x1a\n", 8);
-        p += 8;
-        cr_assert_eq(compress(p + 33, &z, raw, (uLong)rows * (W * 3 + 1)), Z_OK);
-        const struct {
-            const char *type;
-            const uint8_t *data;
-            size_t n;
-        } chunk[] = {{"IHDR", head, 13}, {"IDAT", NULL, z}, {"IEND", head, 0}};
-        for (size_t i = 0; i < 3; i++) {
-            put_big32(p, (uint32_t)chunk[i].n);
-            from = p + 4;
-            memcpy(from, chunk[i].type, 4);
-            if (chunk[i].data)
-                memcpy(p + 8, chunk[i].data, chunk[i].n);
-            else
-                memmove(p + 8, data + 8 + 33, z);
-            p += 8 + chunk[i].n;
-            put_big32(p, (uint32_t)crc32(0, from, (uInt)(chunk[i].n + 4)));
-            p += 4;
-        }
-        struct box crop = {0, 0, 10, 120};
-        struct picture seen;
-        struct error e;
-        float *view = view_of(data, (size_t)(p - data), &crop, 10, &seen, &e);
-        if (rows == H)
-            cr_expect_not_null(view, "%s", e.text);
-        else
-            cr_expect_null(view);
-        free(view);
-        free(data);
+    static const uint8_t head[13] = {0, 0, 0, BLACK_WIDTH, 0, 0, 0, BLACK_HEIGHT, 8, 2};
+    const struct {
+        const char *type;
+        const uint8_t *data;
+        size_t n;
+    } chunk[] = {{"IHDR", head, 13}, {"IDAT", z, n}, {"IEND", head, 0}};
+    uint8_t *data = malloc(n + 100), *p = data + 8;
+    cr_assert_not_null(data);
+    memcpy(data, "\x89PNG\r\n\x1a\n", 8);
+    for (size_t i = 0; i < 3; i++) {
+        put_big32(p, (uint32_t)chunk[i].n);
+        memcpy(p + 4, chunk[i].type, 4);
+        memcpy(p + 8, chunk[i].data, chunk[i].n);
+        put_big32(p + 8 + chunk[i].n, (uint32_t)crc32(0, p + 4, (uInt)(chunk[i].n + 4)));
+        p += chunk[i].n + 12;
     }
+    *size = (size_t)(p - data);
+    return data;
+}
+
+// Broken for a crop of the first rows, too: some crops of a file are not to be broken and others
+// whole.
+static void expect_stream(const char *what, const uint8_t *z, size_t n, int good)
+{
+    size_t size;
+    struct picture seen;
+    struct error e;
+    uint8_t *data = png_around(z, n, &size);
+    for (int whole = 0; whole < 2; whole++) {
+        struct box crop = {0, 0, whole ? BLACK_HEIGHT : 10, BLACK_WIDTH};
+        float *view = view_of(data, size, &crop, 10, &seen, &e);
+        if (good)
+            cr_expect_not_null(view, "%s: %s", what, e.text);
+        else
+            cr_expect(!view && strstr(e.text, "is damaged"), "%s, %s: %s", what,
+                      whole ? "all of it" : "first rows", view ? "was read" : e.text);
+        free(view);
+    }
+    free(data);
+}
+
+// Pixels that end early, or are not those that were written, though every chunk is right.
+Test(decode, stream_of_a_png)
+{
+    uint8_t *raw = calloc(BLACK_HEIGHT, BLACK_ROW), z[2000];
+    cr_assert_not_null(raw);
+    uLongf n = sizeof z;
+    cr_assert_eq(compress(z, &n, raw, (uLong)(BLACK_HEIGHT - 1) * BLACK_ROW), Z_OK);
+    expect_stream("a row too few", z, n, 0);
+    n = sizeof z;
+    cr_assert_eq(compress(z, &n, raw, (uLong)BLACK_HEIGHT * BLACK_ROW), Z_OK);
+    expect_stream("as it should be", z, n, 1);
+    expect_stream("cut off in its last block", z, n - 5, 0);
+    expect_stream("cut off in its checksum, with all pixels", z, n - 2, 1); // as PIL does
+    z[n - 1] ^= 1;
+    expect_stream("another checksum (Adler-32)", z, n, 0);
     free(raw);
+}
+
+// Where the restart markers of a JPEG of one scan are; their number.
+static int restarts(const uint8_t *data, size_t n, size_t at[], int most)
+{
+    int found = 0;
+    for (size_t i = 0; i + 1 < n && found < most; i++)
+        if (data[i] == 0xff && data[i + 1] >= 0xd0 && data[i + 1] <= 0xd7)
+            at[found++] = i;
+    return found;
+}
+
+// libjpeg goes on behind damage at the next restart marker, with pixels made up before it. Such an
+// image is broken wherever damaged rows are looked at or passed over; what lies above them is the
+// same as before.
+Test(decode, damage_between_restarts)
+{
+    enum { H = 160, W = 200, INTERVALS = 10, FROM = 5 };
+    static const char *const how[] = {"noise", "a hole", "a marker lost", "a marker of another"};
+    struct rng r;
+    struct picture seen;
+    struct error e;
+    size_t n, at[INTERVALS];
+    double mean, most;
+    struct box above = {3, 5, 50, 180}, below = {110, 5, 50, 180};
+    uint8_t *rgb = picture_noise(H, W, 8), *data = picture_encode(JPEG_RESTARTS, rgb, H, W, 0, &n);
+    uint8_t *bad = malloc(n);
+    cr_assert_not_null(bad);
+    cr_assert_eq(restarts(data, n, at, INTERVALS), INTERVALS - 1);
+    size_t begin = at[FROM - 1] + 2, end = at[FROM]; // of rows 80 to 95
+    float *expected = view_of(data, n, &above, 60, &seen, &e);
+    cr_assert_not_null(expected, "%s", e.text);
+    rng_init(&r, 7, RNG_TEST, 4, 0);
+    for (int k = 0; k < 23; k++) {
+        size_t size = n, lost = k < 20 ? 0 : k == 20 ? end + 2 - begin : k == 21 ? 2 : 0;
+        size_t from = k == 20 ? begin : end;
+        memcpy(bad, data, n);
+        for (size_t i = begin; k < 20 && i < end; i++)
+            bad[i] = (uint8_t)rng_below(&r, 255); // no marker
+        memmove(bad + from, bad + from + lost, n - from - lost);
+        size -= lost;
+        if (k == 22)
+            bad[end + 1] = 0xd0 + (bad[end + 1] + 3) % 8;
+        const char *what = how[k < 20 ? 0 : k - 19];
+        expect_damaged(what, bad, size, "damaged");
+        float *view = view_of(bad, size, &below, 60, &seen, &e);
+        cr_expect_null(view, "%s above was passed over", what);
+        free(view);
+        view = view_of(bad, size, &above, 60, &seen, &e);
+        cr_assert_not_null(view, "%s below: %s", what, e.text);
+        difference(view, expected, (size_t)3 * 60 * 60, &mean, &most);
+        cr_expect_eq(most, 0);
+        free(view);
+    }
+    free(expected);
+    free(bad);
+    free(data);
+    free(rgb);
 }
 
 // Every prefix and many bytes changed: a picture or a sentence, never more.
