@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 
 #include "data/decode.h"
 #include "data/rng.h"
+#include "tests/measure.h"
 #include "tests/pictures.h"
 
 // Bytes as an open file, as the head is read from one.
@@ -655,5 +657,100 @@ Test(decode, hundred_megapixels)
     cr_expect_lt(after.ru_maxrss - before.ru_maxrss, 32 << 10, "%ld kB more",
                  after.ru_maxrss - before.ru_maxrss);
     free(view);
+    free(data);
+}
+
+// --- large ones of several scans ---
+
+struct large {
+    const uint8_t *data;
+    size_t n;
+    pthread_barrier_t *both;
+    struct decoder *decoder;
+    struct picture seen;
+    struct box box;
+    struct error e;
+    int rc;
+};
+
+enum { LARGE_SIDE = 6300, LARGE_BAND = 900, LARGE_OUT = 100 };
+static const uint8_t large_colour[LARGE_SIDE / LARGE_BAND][3] = {
+    {200, 30, 40}, {20, 180, 60},   {50, 60, 210}, {250, 240, 10},
+    {5, 5, 5},     {128, 128, 128}, {90, 0, 120}};
+
+static void *decode_large(void *context)
+{
+    struct large *l = context;
+    struct box whole = {0, 0, LARGE_SIDE, LARGE_SIDE};
+    struct decode_head h;
+    l->rc = head_of(l->data, l->n, &h, &l->e);
+    if (l->both)
+        pthread_barrier_wait(l->both);
+    if (l->rc == 0)
+        l->rc = decoder_run(l->decoder, &h, l->data, l->n, &whole, 1, LARGE_OUT, LARGE_OUT,
+                            &l->seen, &l->box, &l->e);
+    return NULL;
+}
+
+// From here on the peak of memory counts afresh (Linux 4.0).
+static long peak_afresh(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    cr_assert_not_null(f);
+    cr_assert(fputs("5", f) >= 0 && fclose(f) == 0);
+    return peak_kb();
+}
+
+// What must be held as a whole and is large is held once, whatever the number of threads; a
+// damaged one does not keep the others waiting.
+Test(decode, large_of_several_scans, .timeout = 300)
+{
+    enum { HELD_KB = 239 << 10 }; // 3 colours x 789 x 789 blocks x 64 values of 2 bytes
+    size_t n, bytes = (size_t)LARGE_SIDE * LARGE_SIDE * 3;
+    uint8_t *rgb = malloc(bytes), *p = rgb;
+    pthread_barrier_t both;
+    pthread_t thread[2];
+    struct large l[2] = {0};
+    struct error e;
+    cr_assert_not_null(rgb);
+    for (int y = 0; y < LARGE_SIDE; y++)
+        for (int x = 0; x < LARGE_SIDE; x++, p += 3)
+            memcpy(p, large_colour[y / LARGE_BAND], 3);
+    uint8_t *data = picture_encode(JPEG_444_PROGRESSIVE, rgb, LARGE_SIDE, LARGE_SIDE, 0, &n);
+    free(rgb);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(decoder_new(&l[i].decoder, &e), 0);
+        l[i].data = data;
+        l[i].n = n / 2;
+    }
+    decode_large(&l[0]);
+    cr_expect(l[0].rc == -1 && strstr(l[0].e.text, "is damaged"), "%d: %s", l[0].rc, l[0].e.text);
+    cr_assert_eq(pthread_barrier_init(&both, NULL, 2), 0);
+    long before = peak_afresh();
+    for (int i = 0; i < 2; i++) {
+        l[i].n = n;
+        l[i].both = &both;
+        cr_assert_eq(pthread_create(&thread[i], NULL, decode_large, &l[i]), 0);
+    }
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(thread[i], NULL), 0);
+    long more = peak_kb() - before;
+    for (int i = 0; i < 2; i++) {
+        const struct picture *s = &l[i].seen;
+        cr_assert_eq(l[i].rc, 0, "%s", l[i].e.text);
+        cr_assert(s->height == 788 && s->width == 788, "%dx%d", s->width, s->height);
+        for (int y = 0; y < s->height; y++)
+            for (int x = 0; x < s->width; x++) {
+                int band = (int)(y / (LARGE_BAND / 8.0)),
+                    next = (int)((y + 1) / (LARGE_BAND / 8.0));
+                const uint8_t *at = s->pixel + (size_t)y * s->row + (size_t)x * s->step;
+                for (int c = 0; band == next && c < 3; c++)
+                    cr_assert(abs(at[c] - large_colour[band][c]) <= 3, "%d of %d,%d: %d", c, x, y,
+                              at[c]);
+            }
+        decoder_free(l[i].decoder);
+    }
+    cr_expect(more > HELD_KB / 2 && more < HELD_KB / 2 * 3, "%ld kB more", more);
+    pthread_barrier_destroy(&both);
     free(data);
 }
