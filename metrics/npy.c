@@ -103,7 +103,7 @@ static int take_type(struct npy *a, struct header *h, struct error *e)
     if (h->at < h->end && *h->at == '[')
         return error_set(e, "holds structures, not numbers");
     if (!take_text(h, text, sizeof text))
-        return error_set(e, "its header has no readable 'descr'");
+        return error_set(e, "has a header that has no readable 'descr'");
     text_clean(clean, sizeof clean, text);
     if (strchr(text, 'O'))
         return error_set(e, "holds Python objects ('%.20s'), not numbers: save it as float32",
@@ -127,10 +127,10 @@ static int parse_header(struct npy *a, const char *text, size_t n, struct error 
     int seen = 0, ndim = 0;
     char key[32];
     if (!take(&h, '{'))
-        return error_set(e, "its header is not a dictionary");
+        return error_set(e, "has a header that is not a dictionary");
     for (int more = !take(&h, '}'); more;) {
         if (!take_text(&h, key, sizeof key) || !take(&h, ':'))
-            return error_set(e, "its header is not a dictionary");
+            return error_set(e, "has a header that is not a dictionary");
         if (strcmp(key, "descr") == 0) {
             if (take_type(a, &h, e) < 0)
                 return -1;
@@ -138,23 +138,24 @@ static int parse_header(struct npy *a, const char *text, size_t n, struct error 
         } else if (strcmp(key, "fortran_order") == 0) {
             a->fortran = take_word(&h, "True");
             if (!a->fortran && !take_word(&h, "False"))
-                return error_set(e, "its header says neither True nor False to 'fortran_order'");
+                return error_set(
+                    e, "has a header that says neither True nor False to 'fortran_order'");
             seen |= 2;
         } else if (strcmp(key, "shape") == 0) {
             if (!take_shape(&h, &ndim, dim))
-                return error_set(e, "its header has no readable 'shape'");
+                return error_set(e, "has a header that has no readable 'shape'");
             seen |= 4;
         } else {
-            return error_set(e, "its header has an unknown key");
+            return error_set(e, "has a header that has an unknown key");
         }
         int comma = take(&h, ','), end = take(&h, '}');
         if (!comma && !end)
-            return error_set(e, "its header is not a dictionary");
+            return error_set(e, "has a header that is not a dictionary");
         more = !end;
     }
     skip_space(&h);
     if (seen != 7 || h.at != h.end)
-        return error_set(e, "its header lacks a key or goes on behind its end");
+        return error_set(e, "has a header that lacks a key or goes on behind its end");
     if (ndim < 1 || ndim > 2)
         return error_set(e,
                          "has %d dimensions; 2 (samples x features) or 1 (singular values) are "

@@ -135,7 +135,7 @@ Test(npy, headers_that_lie)
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4), }", "shape"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 3), }", "shape"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)", "dictionary"},
-        {"{'descr': '<f4', 'fortran_order': False, }", "lacks"},
+        {"{'descr': '<f4', 'fortran_order': False, }", " has a header that lacks a key"},
         {"{'descr': '<f4', 'fortran_order': 0, 'shape': (2, 3), }", "fortran_order"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), } x", "behind"},
         {"{'descr': '<f4', 'a': False, 'shape': (2, 3), }", "unknown"},
@@ -144,7 +144,7 @@ Test(npy, headers_that_lie)
         {"{'descr': '<', 'fortran_order': False, 'shape': (2, 3), }", "type '<'"},
         {"{'descr': '<f', 'fortran_order': False, 'shape': (2, 3), }", "type '<f'"},
         {"{'descr': 'f4", "descr"},
-        {"{", "dictionary"},
+        {"{", " has a header that is not a dictionary"},
         {"", "dictionary"},
         {"{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4), }", "empty"},
     };
