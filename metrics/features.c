@@ -126,11 +126,16 @@ static int fit_threads(const struct npy *a, int threads)
 
 static int say_bad(const struct npy *a, int64_t bad, int64_t first, struct error *e)
 {
+    long long count = bad, all = a->n * a->d, at = first;
+    if (a->ndim == 1)
+        return error_set(e,
+                         "%lld of %lld numbers are NaN or infinite, the first is number %lld "
+                         "(from 0)",
+                         count, all, at);
     return error_set(e,
                      "%lld of %lld numbers are NaN or infinite, the first in row %lld, column "
                      "%lld (from 0)",
-                     (long long)bad, (long long)(a->n * a->d), (long long)(first / a->d),
-                     (long long)(first % a->d));
+                     count, all, at / a->d, at % a->d);
 }
 
 // One pass: moments of the numbers by 2^power, and in *top the largest of the file.
@@ -309,6 +314,7 @@ static int take_few(const struct npy *a, int l2, struct features_report *r, stru
         gram.weight = gram.weight2 = rows;
         r->mean_norm = cblas_dnrm2(r->d, w.rows + (size_t)rows * (size_t)r->d, 1);
         rc = solve(&gram, r->sigma, &t->n, e);
+        r->sigma[rows - 1] = 0; // centred rows add up to nothing: the rest is rounding
     }
     free(w.rows);
     moments_free(&gram);
