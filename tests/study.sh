@@ -39,9 +39,9 @@ full | long)
     [ "$STUDY" = full ] || long="$long 1000:4700:2:1 5000:23500:1:0.5"
     ;;
 small)
-    widths="8:600 4:600"
+    widths="8:400 4:400"
     rates="1 4" decays="5e-4 2e-3"
-    sizes="500 all" modes="multi-epoch hybrid" seeds="1 2" steps=1200
+    sizes="500 all" modes="multi-epoch hybrid" seeds="1 2" steps=800
     settings="1"
     capacities="" capacity_sizes=""
     long="" long_modes=""
