@@ -174,6 +174,24 @@ Test(safetensors, hostile)
     unlink(path);
 }
 
+// What torch.save writes, now a zip and once pickles: said with the way out.
+Test(safetensors, pytorchs_own_files)
+{
+    static const char *const begin[] = {"PK\3\4\0\0\x8\x8\0\0\0\0",
+                                        "\x80\2\x8a\nl\xfc\x9c\x46\xf9 j\xa8"};
+    char path[64];
+    temporary(path);
+    for (size_t i = 0; i < sizeof begin / sizeof *begin; i++) {
+        struct error e = {{0}};
+        struct safetensors *s;
+        FILE *f = fopen(path, "w");
+        cr_assert(fwrite(begin[i], 1, 12, f) == 12 && fclose(f) == 0);
+        cr_assert(safetensors_open(path, &s, &e) == -1);
+        cr_expect(strstr(e.text, path) && strstr(e.text, "save_file(torch.load("), "%s", e.text);
+    }
+    unlink(path);
+}
+
 // Random damage of a good file: refused or read, never worse.
 Test(safetensors, damaged)
 {

@@ -169,6 +169,12 @@ static int parse_header(struct safetensors *f, uint64_t data, struct error *e)
     return 0;
 }
 
+// What torch.save writes: a zip, before version 1.6 pickles of which the first is a magic number.
+static int is_torch_save(const unsigned char *p)
+{
+    return memcmp(p, "PK\3\4", 4) == 0 || memcmp(p, "\x80\2\x8a\nl\xfc\x9c", 7) == 0;
+}
+
 static int read_header(struct safetensors *f, struct error *e)
 {
     struct stat st;
@@ -183,6 +189,11 @@ static int read_header(struct safetensors *f, struct error *e)
                          (unsigned long long)size);
     if (read_at(f->fd, raw, sizeof raw, 0) < 0)
         return error_set(e, "can't read %s: %s", f->path, strerror(errno));
+    if (is_torch_save(raw))
+        return error_set(e,
+                         "%s is a file of torch.save: in Python, safetensors.torch."
+                         "save_file(torch.load(FILE), NEW) makes it one that can be read",
+                         f->path);
     for (int i = 7; i >= 0; i--)
         len = len << 8 | raw[i];
     if (len < 2 || len > size - 8 || len > HEADER_MAX)
