@@ -211,6 +211,39 @@ Test(tools, embed_writes_features_in_order)
     done();
 }
 
+// The network and its normalisation are the training's, whatever it looks at: 64 of the 128 images
+// have another mean, and for images of 32 pixels a training would take another stem.
+Test(tools, embed_of_other_data)
+{
+    struct npy a, b;
+    struct error e = {""};
+    char file[2][128];
+    static double x[128 * 32], y[64 * 32];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "6", "--name", "a") == 0, "%s", lab_text(lab.out));
+    for (int i = 0; i < 2; i++) {
+        snprintf(file[i], sizeof file[i], "%s/%d.npy", lab.dir, i);
+        int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file[i],
+                     "--data", i ? "synthetic:64" : "synthetic:128");
+        cr_assert(rc == 0 && !*err, "%s", err);
+    }
+    cr_assert(npy_open(file[0], &a, &e) == 0 && npy_open(file[1], &b, &e) == 0, "%s", e.text);
+    cr_assert(a.n == 128 && a.d == 32 && b.n == 64 && b.d == 32);
+    npy_rows(&a, 0, 128, x);
+    npy_rows(&b, 0, 64, y);
+    for (int i = 0; i < 64 * 32; i++)
+        cr_assert(fabs(x[i] - y[i]) <= 1e-5 * (1 + x[i]), "number %d: %g, %g", i, x[i], y[i]);
+    npy_close(&a);
+    npy_close(&b);
+    cr_assert(RUN(&lab, TINY, "--data", "synthetic:32:64", "--steps", "1", "--eval-images", "8",
+                  "--name", "b") == 0,
+              "%s", lab_text(lab.out));
+    int rc =
+        ASK(cmd_embed, "embed", "b", "--runs", lab.dir, "-o", file[0], "--data", "synthetic:32:32");
+    cr_expect(rc == 0 && !*err, "%s", err);
+    done();
+}
+
 Test(tools, embed_refuses)
 {
     lab_open(&lab);

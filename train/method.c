@@ -106,13 +106,11 @@ void method_title(const struct options *o, char *out, size_t size)
 }
 
 // A stem that halves small images twice leaves nothing to look at: CIFAR's below 64 pixels.
-static int wants_imagenet_stem(const struct options *o, int height, int width)
+const char *method_stem(const struct options *o, int height, int width)
 {
-    if (!strcmp(o->stem, "imagenet"))
-        return 1;
-    if (!strcmp(o->stem, "cifar"))
-        return 0;
-    return height >= 64 && width >= 64;
+    if (strcmp(o->stem, "auto") != 0)
+        return o->stem;
+    return height >= 64 && width >= 64 ? "imagenet" : "cifar";
 }
 
 int method_build(const struct options *o, int channels, int height, int width, struct net *out,
@@ -126,7 +124,8 @@ int method_build(const struct options *o, int channels, int height, int width, s
     struct resnet_shape encoder = {.prefix = "encoder",
                                    .arch = o->arch,
                                    .width = o->width,
-                                   .imagenet_stem = wants_imagenet_stem(o, height, width),
+                                   .imagenet_stem =
+                                       !strcmp(method_stem(o, height, width), "imagenet"),
                                    .zero_residual = o->zero_init};
     net_init(out, channels, height, width);
     out->features = resnet_build(out, &encoder);

@@ -508,3 +508,19 @@ int options_normalize(const struct options *o, int channels, float *mean, float 
                          channels);
     return 1;
 }
+
+static void write_channels(char *text, size_t size, int channels, const float *from,
+                           const char *end)
+{
+    for (int i = 0; i < channels; i++) {
+        size_t at = strlen(text);
+        snprintf(text + at, size - at, "%.9g%s", (double)from[i], i + 1 < channels ? "," : end);
+    }
+}
+
+void options_keep_normalize(struct options *o, int channels, const float *mean, const float *std)
+{
+    memset(o->normalize, 0, sizeof o->normalize); // equal options are equal bytes
+    write_channels(o->normalize, sizeof o->normalize, channels, mean, "/");
+    write_channels(o->normalize, sizeof o->normalize, channels, std, "");
+}

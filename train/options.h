@@ -130,6 +130,8 @@ int options_subset(const struct options *o, int64_t total, int64_t *n, struct er
 // --normalize: 1 and `channels` numbers of each when given, 0 for auto, -1.
 int options_normalize(const struct options *o, int channels, float *mean, float *std,
                       struct error *e);
+// Say these numbers, to the last bit, where it says auto.
+void options_keep_normalize(struct options *o, int channels, const float *mean, const float *std);
 
 // The table for a person, lines at most `columns` wide.
 void options_help(FILE *f, int columns);

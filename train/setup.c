@@ -116,6 +116,9 @@ static int open_data(struct setup *s, const struct progress *p, struct error *e)
     int given = options_normalize(&s->o, s->data.channels, s->data.mean, s->data.std, e);
     if (given < 0)
         return error_prefix(e, "--normalize '%s'", s->o.normalize), REFUSED;
+    // What the data said the record says: who looks at other data with this network needs it.
+    if (!given)
+        options_keep_normalize(&s->o, s->data.channels, s->data.mean, s->data.std);
     if (options_subset(&s->o, s->data.trained, &s->n, e) < 0)
         return REFUSED;
     return 0;
@@ -166,10 +169,18 @@ static int make_schedule(struct setup *s, struct error *e)
     return schedule_order(o->seed, s->data.trained, s->n, s->order, e);
 }
 
+static void keep_stem(struct options *o, const struct dataset *d)
+{
+    char stem[sizeof o->stem] = ""; // equal options are equal bytes
+    snprintf(stem, sizeof stem, "%s", method_stem(o, d->height, d->width));
+    memcpy(o->stem, stem, sizeof stem);
+}
+
 static int build(struct setup *s, const char *algorithms, const struct progress *p, struct error *e)
 {
     struct options *o = &s->o;
     const struct dataset *data = &s->data;
+    keep_stem(o, data);
     if (method_build(o, data->channels, data->height, data->width, &s->net, e) < 0)
         return REFUSED;
     if (s->net.features < 0 || s->net.loss < 0)
