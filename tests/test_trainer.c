@@ -498,6 +498,8 @@ Test(trainer, refuses_what_exists_or_is_locked)
     close(fd);
     cr_assert(RUN(&lab, "--resume", "a", "--lr", "7") == 2);
     says(&lab, "--lr was 0.5 in");
+    cr_assert(RUN(&lab, "--resume", "a", "--name", "b", "--no-predictor") == 2);
+    says(&lab, "--predictor is on in");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2") == 2);
     says(&lab, "--inexact allows it");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2", "--inexact") == 0, "%s",

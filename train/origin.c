@@ -16,8 +16,8 @@ enum { FAILED = 1, REFUSED = 2 };
 // Rows that are about this call and not about the run, though config.ini has them.
 static const char *const free_rows[] = {"stop-at", "keep", "inexact"};
 // What a checkpoint's tensors depend on.
-static const char *const network_rows[] = {"arch", "stem",     "width",      "method",
-                                           "dim",  "pred-dim", "proj-layers"};
+static const char *const network_rows[] = {"arch", "stem",     "width",       "method",
+                                           "dim",  "pred-dim", "proj-layers", "predictor"};
 // What a plan is read from.
 static const char *const plan_rows[] = {"schedule", "chunks"};
 // What the choices made by timing depend on.
