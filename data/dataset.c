@@ -93,6 +93,17 @@ int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct er
 int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, struct dataset *out,
                        struct error *e)
 {
+    int rc = dataset_open_unmeasured(spec, seed, side, threads, out, e);
+    if (rc == 0 && dataset_measure(out, e) < 0) {
+        dataset_close(out);
+        return -1;
+    }
+    return rc;
+}
+
+int dataset_open_unmeasured(const char *spec, uint64_t seed, int side, int threads,
+                            struct dataset *out, struct error *e)
+{
     memset(out, 0, sizeof *out);
     out->side = side;
     out->threads = threads;
@@ -111,23 +122,26 @@ int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, s
     if (k->argument && (argument ? !argument[0] : k->argument[0] != '['))
         return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
 
-    struct pictures *source = NULL;
     int rc = k->open(argument, seed, out, e);
     if (rc == 0) {
         snprintf(out->name, sizeof out->name, "%s", spec);
-        source = out->split[SPLIT_TRAIN].source;
         if (!out->trained)
             out->trained = out->split[SPLIT_TRAIN].n;
-    }
-    if (rc == 0 && out->std[0] == 0.0f) {
-        if (source)
-            rc = pictures_measure(source, threads, out->height, out->width, out->mean, out->std, e);
-        else
-            measure(out);
     }
     if (rc != 0)
         dataset_close(out);
     return rc;
+}
+
+int dataset_measure(struct dataset *d, struct error *e)
+{
+    struct pictures *source = d->split[SPLIT_TRAIN].source;
+    if (d->std[0] != 0.0f)
+        return 0;
+    if (source)
+        return pictures_measure(source, d->threads, d->height, d->width, d->mean, d->std, e);
+    measure(d);
+    return 0;
 }
 
 void dataset_close(struct dataset *d)

@@ -49,6 +49,11 @@ int dataset_open(const char *spec, uint64_t seed, struct dataset *out, struct er
 // threads.
 int dataset_open_sized(const char *spec, uint64_t seed, int side, int threads, struct dataset *out,
                        struct error *e);
+// The same without mean and deviation where they are not published, and these afterwards: they take
+// a look at hundreds of images.
+int dataset_open_unmeasured(const char *spec, uint64_t seed, int side, int threads,
+                            struct dataset *out, struct error *e);
+int dataset_measure(struct dataset *d, struct error *e);
 void dataset_close(struct dataset *d);
 
 // Of the training images: two sets with the same number are the same, as far as one can tell

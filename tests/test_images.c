@@ -471,6 +471,27 @@ Test(images, threads_change_no_batch)
     scratch_remove(dir);
 }
 
+// Who says the mean and deviation needs nobody to look at hundreds of images for them.
+Test(images, are_not_measured_without_need)
+{
+    struct lab lab;
+    char dir[64], path[160], data[200];
+    lab_open(&lab);
+    imageset_make(dir, 8);
+    snprintf(data, sizeof data, "images:%s", dir);
+    for (int c = 0; c < IMAGESET_CLASSES; c++)
+        for (int i = 0; i < 8; i++) {
+            snprintf(path, sizeof path, "%s/train/%s/%03d.jpg", dir, imageset_class[c], i);
+            imageset_cut(path, 900); // behind the head
+        }
+    cr_expect_eq(RUN(&lab, "--data", data, SMALL, "--dry-run"), 1);
+    cr_expect_not_null(strstr(lab_text(lab.out), "are broken"), "%s", lab_text(lab.out));
+    cr_expect_eq(RUN(&lab, "--data", data, SMALL, "--dry-run", "--normalize", "0.5/0.25"), 0, "%s",
+                 lab_text(lab.out));
+    lab_close(&lab);
+    scratch_remove(dir);
+}
+
 Test(images, a_training_on_them)
 {
     struct lab lab;

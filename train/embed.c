@@ -54,9 +54,10 @@ static int open_data(struct embed *m, const struct embed_options *o, struct erro
 {
     if (o->data && snprintf(m->o.data, sizeof m->o.data, "%s", o->data) >= (int)sizeof m->o.data)
         return error_set(e, "the name of the data set is too long");
-    if (dataset_open_sized(m->o.data, m->o.seed, m->o.image_size, o->threads, &m->data, e) < 0)
+    if (dataset_open_unmeasured(m->o.data, m->o.seed, m->o.image_size, o->threads, &m->data, e) < 0)
         return -1;
-    return options_normalize(&m->o, m->data.channels, m->data.mean, m->data.std, e) < 0 ? -1 : 0;
+    int given = options_normalize(&m->o, m->data.channels, m->data.mean, m->data.std, e);
+    return given == 0 ? dataset_measure(&m->data, e) : given < 0 ? -1 : 0;
 }
 
 static int open_network(struct embed *m, const struct embed_options *o, const char *path,

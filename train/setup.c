@@ -110,12 +110,15 @@ static int check_words(struct setup *s, struct error *e)
 static int open_data(struct setup *s, const struct progress *p, struct error *e)
 {
     p->say(p->context, "reading the data");
-    if (dataset_open_sized(s->o.data, s->o.seed, s->o.image_size, s->o.threads, &s->data, e) < 0)
+    if (dataset_open_unmeasured(s->o.data, s->o.seed, s->o.image_size, s->o.threads, &s->data, e) <
+        0)
         return FAILED;
     s->data_crc = dataset_crc(&s->data);
     int given = options_normalize(&s->o, s->data.channels, s->data.mean, s->data.std, e);
     if (given < 0)
         return error_prefix(e, "--normalize '%s'", s->o.normalize), REFUSED;
+    if (!given && dataset_measure(&s->data, e) < 0)
+        return FAILED;
     // What the data said the record says: who looks at other data with this network needs it.
     if (!given)
         options_keep_normalize(&s->o, s->data.channels, s->data.mean, s->data.std);
