@@ -321,6 +321,7 @@ int loop_run(struct trainer *tr, struct error *e)
 {
     int rc = loop(tr, e);
     if (rc < 0) {
+        report_broken(tr); // perhaps what it ends for
         snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
         note(tr->dir.note_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
         report_end(tr, "failed");
