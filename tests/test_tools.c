@@ -241,6 +241,8 @@ Test(tools, embed_of_other_data)
     int rc =
         ASK(cmd_embed, "embed", "b", "--runs", lab.dir, "-o", file[0], "--data", "synthetic:32:32");
     cr_expect(rc == 0 && !*err, "%s", err);
+    rc = ASK(cmd_embed, "embed", "b", "--runs", lab.dir, "-o", file[0], "--data", "synthetic:32");
+    cr_expect(rc == 1 && strstr(err, "synthetic:32 has images of 1 channel"), "%s", err);
     done();
 }
 

@@ -57,7 +57,13 @@ static int open_data(struct embed *m, const struct embed_options *o, struct erro
     if (dataset_open_unmeasured(m->o.data, m->o.seed, m->o.image_size, o->threads, &m->data, e) < 0)
         return -1;
     int given = options_normalize(&m->o, m->data.channels, m->data.mean, m->data.std, e);
-    return given == 0 ? dataset_measure(&m->data, e) : given < 0 ? -1 : 0;
+    if (given < 0)
+        return error_set(e,
+                         "%.200s has images of %d channel%s: they cannot be normalised by %.100s, "
+                         "as in the training",
+                         m->data.name, m->data.channels, m->data.channels == 1 ? "" : "s",
+                         m->o.normalize);
+    return given ? 0 : dataset_measure(&m->data, e);
 }
 
 static int open_network(struct embed *m, const struct embed_options *o, const char *path,
