@@ -239,40 +239,99 @@ Test(decode, regions_are_where_they_were)
                 compare_regions(form[f], 153, width[w], shrink);
 }
 
-// What decode.h says about shrunk regions, on the worst of pictures.
+// --- what decode.h says about shrunk regions ---
+
+// Squares of 7 pixels, black or white: edges as hard as can be, at every place in a block.
+static uint8_t *draw_squares(int height, int width)
+{
+    enum { SIDE = 7, ACROSS = 200 };
+    struct rng r;
+    uint8_t *rgb = malloc((size_t)height * (size_t)width * 3), *p = rgb, white[ACROSS * ACROSS];
+    cr_assert_not_null(rgb);
+    rng_init(&r, 10, RNG_TEST, 5, 0);
+    for (int i = 0; i < ACROSS * ACROSS; i++)
+        white[i] = rng_below(&r, 2) ? 255 : 0;
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++, p += 3)
+            memset(p, white[y / SIDE * ACROSS + x / SIDE], 3);
+    return rgb;
+}
+
+// Views of an image that is shrunk on the way, beside those of the whole of it.
+static void compare_shrunk(const char *what, const uint8_t *data, size_t n, const int out[4],
+                           double mean_bound, double most_bound)
+{
+    struct decode_head h;
+    struct decoder *d;
+    struct picture whole, seen;
+    struct error e;
+    cr_assert_eq(head_of(data, n, &h, &e), 0, "%s", e.text);
+    struct box full = {0, 0, h.height, h.width}, box, crop = {1, 3, h.height - 1, h.width - 4};
+    cr_assert_eq(decoder_new(&d, &e), 0);
+    cr_assert_eq(decoder_run(d, &h, data, n, &full, 1, h.height, h.width, &whole, &box, &e), 0,
+                 "%s", e.text);
+    for (int i = 0; i < 4; i++) {
+        double mean, most;
+        float *view = view_of(data, n, &crop, out[i], &seen, &e);
+        cr_assert_not_null(view, "%s", e.text);
+        cr_expect_leq(seen.height, (h.height + 1) / 2, "%d is not shrunk", out[i]);
+        float *expected = view_of_pixels(whole.pixel, h.height, h.width, &crop, out[i]);
+        difference(view, expected, (size_t)3 * (size_t)out[i] * (size_t)out[i], &mean, &most);
+        cr_expect_lt(mean, mean_bound, "%s to %d: mean %g", what, out[i], mean);
+        cr_expect_lt(most, most_bound, "%s to %d: most %g", what, out[i], most);
+        free(expected);
+        free(view);
+    }
+    decoder_free(d);
+}
+
+// Bounds a little above what was measured. A PNG is no closer than a JPEG: what differs is that
+// squares were averaged first, not how libjpeg does it. Of 4:2:2 the colours are smoothed across
+// at half the size.
 Test(decode, shrinking_is_close_to_resizing)
 {
     enum { H = 641, W = 803 };
-    static const enum picture_form form[] = {JPEG_RGB, JPEG_GRAY, PNG_RGB};
-    struct error e;
-    uint8_t *rgb = picture_noise(H, W, 9);
-    for (size_t f = 0; f < sizeof form / sizeof *form; f++) {
+    static const struct {
+        int squares;
+        enum picture_form form;
+        double mean, most;
+    } of[] = {{0, JPEG_RGB, 0.55, 4.3}, {0, JPEG_422, 0.88, 6.8}, {0, JPEG_444, 0.66, 4.9},
+              {0, JPEG_GRAY, 0.66, 4},  {0, PNG_RGB, 0.66, 4.7},  {1, JPEG_RGB, 1.1, 16},
+              {1, PNG_RGB, 1.1, 16}};
+    static const int out[4] = {20, 40, 60, 80};
+    uint8_t *rgb[2] = {picture_noise(H, W, 9), draw_squares(H, W)};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
         size_t n;
-        struct decode_head h;
-        struct decoder *d;
-        struct picture whole, seen;
-        struct box full = {0, 0, H, W}, box, crop = {1, 3, 640, 799};
-        uint8_t *data = picture_encode(form[f], rgb, H, W, 0, &n);
-        cr_assert_eq(head_of(data, n, &h, &e), 0, "%s", e.text);
-        cr_assert_eq(decoder_new(&d, &e), 0);
-        cr_assert_eq(decoder_run(d, &h, data, n, &full, 1, H, W, &whole, &box, &e), 0, "%s",
-                     e.text);
-        for (int out = 20; out <= 80; out += 20) {
-            double mean, most;
-            float *view = view_of(data, n, &crop, out, &seen, &e);
-            cr_assert_not_null(view, "%s", e.text);
-            cr_expect_lt(seen.height, 400, "%d is not shrunk", out);
-            float *expected = view_of_pixels(whole.pixel, H, W, &crop, out);
-            difference(view, expected, (size_t)(3 * out * out), &mean, &most);
-            cr_expect_lt(mean, 0.7, "%s to %d: mean %g", picture_form_name[form[f]], out, mean);
-            cr_expect_lt(most, 5.0, "%s to %d: most %g", picture_form_name[form[f]], out, most);
-            free(expected);
-            free(view);
-        }
-        decoder_free(d);
+        uint8_t *data = picture_encode(of[i].form, rgb[of[i].squares], H, W, 0, &n);
+        compare_shrunk(picture_form_name[of[i].form], data, n, out, of[i].mean, of[i].most);
         free(data);
     }
-    free(rgb);
+    free(rgb[0]);
+    free(rgb[1]);
+}
+
+// Three real ones, those that differ most: 4:2:0, 4:2:2, 4:4:4. Over all 15 of the package and
+// random crops it was 0.35 on average and 9.5 at most.
+Test(decode, shrinking_of_photographs)
+{
+    static const char *const name[] = {"Picture_0B_by_freespace.jpg", "Dragonfly_by_Bolly.jpg",
+                                       "Picture_1A_by_freespace.jpg"};
+    static const int out[4] = {32, 64, 96, 128};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        char path[200];
+        struct decoder *d;
+        struct error e;
+        const uint8_t *data;
+        size_t n;
+        snprintf(path, sizeof path, "/usr/share/backgrounds/%s", name[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(fd, 0, "lomiri-wallpapers-16.04 is not installed: make deps");
+        cr_assert_eq(decoder_new(&d, &e), 0);
+        cr_assert_eq(decoder_read(d, fd, &data, &n, &e), 0, "%s", e.text);
+        compare_shrunk(name[i], data, n, out, 0.26, 5.6);
+        decoder_free(d);
+        close(fd);
+    }
 }
 
 // An upright picture turned so that its EXIF tag says how to turn it back, written down from the
