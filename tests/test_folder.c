@@ -140,7 +140,9 @@ Test(folder, says_what_it_passes_over)
                      "--threads", "1", "--precision", "f32", "--steps", "1", "--name", "a"),
                  0, "%s", lab_text(lab.out));
     cr_expect_eq(lab_event(&lab, "a", "warning", "trainer"), 0);
-    char *log = json_dumps(lab_events(&lab, "a"), JSON_COMPACT);
+    json_t *events = lab_events(&lab, "a");
+    char *log = json_dumps(events, JSON_COMPACT);
+    json_decref(events);
     cr_expect_not_null(strstr(log, "passed over in train: 2 images beside"), "%s", log);
     free(log);
     lab_close(&lab);
