@@ -128,6 +128,26 @@ Test(screen, words_beside_what_is_measured)
     scene_free(&t);
 }
 
+// Whatever the width, what was measured stands beside the forecast.
+Test(screen, measured_beside_forecast)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    cr_assert(t.h.n_eval > 1 && isfinite(t.h.last.forecast));
+    for (int w = 80; w < 200; w++)
+        for (int v = 0; v < 2; v++) {
+            t.v.view = v ? VIEW_OVERVIEW : VIEW_COLLAPSE;
+            char *text = scene_text(&t, 36, w), want[64];
+            snprintf(want, sizeof want, "measured %.1f", 100 * t.h.eval[t.h.n_eval - 1].probe);
+            cr_expect(strstr(text, want) && strstr(text, "forecast "), "%d columns: %s\n%s", w,
+                      want, text);
+            free(text);
+        }
+    scene_free(&t);
+}
+
 Test(screen, why_there_is_no_forecast)
 {
     struct test_scene t;

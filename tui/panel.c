@@ -1,12 +1,17 @@
 // What panels share.
 #include "tui/panel.h"
 
+int panel_fits(struct rect r, const char *title, const char *right)
+{
+    return text_columns(title) + 2 + text_columns(right) + 2 <= r.w - 3;
+}
+
 struct rect panel_box(struct canvas *c, struct rect r, const char *title, const char *right)
 {
     struct rect in = canvas_frame(c, r, ROLE_FRAME);
     int n_right = text_columns(right);
-    int used = canvas_printf(c, r.y, r.x + 1, r.w - 2, ROLE_TITLE, " %s ", title);
-    if (n_right && used + n_right + 2 <= r.w - 3)
+    canvas_printf(c, r.y, r.x + 1, r.w - 2, ROLE_TITLE, " %s ", title);
+    if (n_right && panel_fits(r, title, right))
         canvas_printf(c, r.y, r.x + r.w - n_right - 3, n_right + 2, ROLE_DIM, " %s ", right);
     return in;
 }

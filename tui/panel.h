@@ -12,6 +12,9 @@
 // A framed panel with its title and a remark at the right; what is inside.
 struct rect panel_box(struct canvas *c, struct rect r, const char *title, const char *right);
 
+// Whether a box has room for both titles; else it leaves out the right one.
+int panel_fits(struct rect r, const char *title, const char *right);
+
 // The upper `h` lines (or left `w` columns) of a rectangle, which keeps the rest.
 struct rect take_top(struct rect *r, int h);
 struct rect take_left(struct rect *r, int w);

@@ -134,6 +134,16 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
         snprintf(title, size, "forecast: %s", *state ? state : "none");
 }
 
+static void measured_title(const struct history_eval *last, int narrow, char *title, size_t size)
+{
+    title[0] = '\0';
+    if (last && narrow)
+        snprintf(title, size, "\u25C6 measured %s", format_fixed(100 * last->probe, 1).s);
+    else if (last)
+        snprintf(title, size, "\u25C6 measured %s %% @%s", format_fixed(100 * last->probe, 1).s,
+                 format_count(last->step).s);
+}
+
 // Nothing is drawn there or just before it but lines that mark steps.
 static int is_free(const struct canvas *c, struct rect r)
 {
@@ -174,14 +184,13 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     const struct history_eval *last = last_measured(h, time_step(s) + (s->v->cursor < 0));
-    char title[256], right[200] = "";
-    int narrow = r.w < 56;
-    forecast_title(s, narrow, title, sizeof title);
-    if (last && narrow)
-        snprintf(right, sizeof right, "\u25C6 measured %s", format_fixed(100 * last->probe, 1).s);
-    else if (last)
-        snprintf(right, sizeof right, "\u25C6 measured %s %% @%s",
-                 format_fixed(100 * last->probe, 1).s, format_count(last->step).s);
+    char title[256], right[200];
+    for (int narrow = 0; narrow < 2; narrow++) {
+        forecast_title(s, narrow, title, sizeof title);
+        measured_title(last, narrow, right, sizeof right);
+        if (panel_fits(r, title, right))
+            break;
+    }
     panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = panel_box(c, r, title, right);
     struct time_plot t;
