@@ -148,6 +148,23 @@ Test(screen, measured_beside_forecast)
     scene_free(&t);
 }
 
+// An evaluation tells both accuracies that it measured.
+Test(screen, both_accuracies)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    const struct history_eval *last = &t.h.eval[t.h.n_eval - 1];
+    char want[64];
+    snprintf(want, sizeof want, "probe %.1f %%, kNN %.1f %%", 100 * last->probe, 100 * last->knn);
+    t.v.view = VIEW_EVENTS;
+    char *text = scene_text(&t, 24, 80);
+    cr_expect(strstr(text, want), "%s\n%s", want, text);
+    free(text);
+    scene_free(&t);
+}
+
 Test(screen, why_there_is_no_forecast)
 {
     struct test_scene t;

@@ -251,11 +251,13 @@ static int add_eval(struct history *h, int64_t step, const struct record_eval *r
     v->live_auc = series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last;
     if (h->spectrum_step < 0)
         v->live_auc = NAN;
-    char text[128], offset[32] = "";
+    char text[160], offset[32] = "", probe[64] = "";
     if (isfinite(v->live_auc))
         snprintf(offset, sizeof offset, " (live %.3f)", v->live_auc);
-    snprintf(text, sizeof text, "exact AUC %.3f%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
-             v->metric[METRIC_RANKME]);
+    if (isfinite(v->probe) && isfinite(v->knn))
+        snprintf(probe, sizeof probe, ", probe %.1f %%, kNN %.1f %%", 100 * v->probe, 100 * v->knn);
+    snprintf(text, sizeof text, "exact AUC %.3f%s%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
+             probe, v->metric[METRIC_RANKME]);
     forget_events(h, step, 1);
     return add_event_text(h, step, HISTORY_MEASURED, 0, text, e);
 }
