@@ -37,7 +37,10 @@ static void train(const char *method)
     json_t *cpu = lab_log(&lab, "cpu"), *card = lab_log(&lab, "card"), *cut = lab_log(&lab, "cut");
     for (int t = 0; t < 6; t++) {
         double want = loss_of(cpu, t), got = loss_of(card, t);
-        cr_expect(fabs(want - got) < 1e-3 * (1 + fabs(want)), "step %d: %.9g, the CPU's %.9g", t,
+        // A value of rounding size on the other side of a ReLU's edge changes a gradient by a whole
+        // summand: from then on they part, on some processors and seeds by 1e-3 after a step.
+        double within = t < 3 ? 1e-4 : 1e-2;
+        cr_expect(fabs(want - got) < within * (1 + fabs(want)), "step %d: %.9g, the CPU's %.9g", t,
                   got, want);
         cr_expect(loss_of(cut, t) == got, "step %d: %.17g when resumed, not %.17g", t,
                   loss_of(cut, t), got);
