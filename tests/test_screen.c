@@ -176,6 +176,18 @@ Test(screen, why_there_is_no_forecast)
     cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss, z-std or width are"), "%s",
               text);
     free(text);
+    for (int w = 80; w < 200; w++)
+        for (int v = 0; v < 2; v++) { // what was measured holds all the same
+            char want[64];
+            t.v.view = v ? VIEW_OVERVIEW : VIEW_COLLAPSE;
+            text = scene_text(&t, 36, w);
+            snprintf(want, sizeof want, "%.1f", 100 * t.h.eval[0].probe);
+            const char *title = strstr(text, "forecast: extrapolating");
+            const char *measured = title ? strstr(title, want) : NULL;
+            cr_expect(measured && measured < strchr(title, '\n'), "%d columns: %s\n%s", w, want,
+                      text);
+            free(text);
+        }
     scene_free(&t);
 }
 

@@ -134,11 +134,13 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
         snprintf(title, size, "forecast: %s", *state ? state : "none");
 }
 
+// `narrow` 2: beside the word extrapolating only the sign and the number fit.
 static void measured_title(const struct history_eval *last, int narrow, char *title, size_t size)
 {
     title[0] = '\0';
     if (last && narrow)
-        snprintf(title, size, "\u25C6 measured %s", format_fixed(100 * last->probe, 1).s);
+        snprintf(title, size, narrow > 1 ? "\u25C6 %s %%" : "\u25C6 measured %s",
+                 format_fixed(100 * last->probe, 1).s);
     else if (last)
         snprintf(title, size, "\u25C6 measured %s %% @%s", format_fixed(100 * last->probe, 1).s,
                  format_count(last->step).s);
@@ -185,7 +187,7 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     const struct history *h = s->h;
     const struct history_eval *last = last_measured(h, time_step(s) + (s->v->cursor < 0));
     char title[256], right[200];
-    for (int narrow = 0; narrow < 2; narrow++) {
+    for (int narrow = 0; narrow < 3; narrow++) {
         forecast_title(s, narrow, title, sizeof title);
         measured_title(last, narrow, right, sizeof right);
         if (panel_fits(r, title, right))
