@@ -447,9 +447,10 @@ int forecast_fit(const struct forecast_point *point, int64_t n, char *const *nam
     if (rc == 0 && !(out->r2_left_out >= FORECAST_R2_LEAST)) {
         *unsupported = 1;
         rc = error_set(e,
-                       "these runs do not support a forecast: runs left out are foretold hardly "
-                       "better than by the mean of all (R2 %.2f, %.1f points)",
-                       out->r2_left_out, out->error_points);
+                       "these runs do not support a forecast: runs left out are foretold %s than "
+                       "by the mean of all (R2 %.2f, %.1f points)",
+                       out->r2_left_out < 0 ? "worse" : "hardly better", out->r2_left_out,
+                       out->error_points);
     }
     return rc;
 }

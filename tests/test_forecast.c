@@ -176,6 +176,9 @@ Test(forecast, noise_is_refused)
             int rc = forecast_fit(p, 4 * runs[k], name, runs[k], &f, &unsupported, &e);
             cr_assert(rc == 0 || unsupported, "%s", e.text);
             accepted += rc == 0;
+            if (unsupported)
+                cr_assert_eq(strstr(e.text, "worse than by the mean") != NULL, f.r2_left_out < 0,
+                             "R2 %g: %s", f.r2_left_out, e.text);
             forecast_free(&f);
         }
         cr_log_info("%d runs of noise: %d of %d accepted", runs[k], accepted, TRIES);
