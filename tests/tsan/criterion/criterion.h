@@ -28,7 +28,8 @@ void tsan_fail(int fatal, const char *file, int line, const char *what, const ch
     __attribute__((format(printf, 5, 6)));
 void tsan_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-#define Test(suite_, name_)                                                                        \
+// Limits of time are not kept here.
+#define Test(suite_, name_, ...)                                                                   \
     static void suite_##_##name_##_run(void);                                                      \
     __attribute__((constructor)) static void suite_##_##name_##_add(void)                          \
     {                                                                                              \
