@@ -1,6 +1,5 @@
-// A packed file as a source: a picture is a place in the file. Nothing in it is believed until it
-// was compared with the size of the file. It is read, not mapped: somebody may make it shorter
-// meanwhile, and then a mapping ends the process with a signal.
+// A packed file as a source: a picture is a place in the mapped file. Nothing in it is believed
+// until it was compared with the size of the file.
 #include "data/pack.h"
 
 #include <errno.h>
@@ -15,12 +14,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "data/mapped.h"
+
 enum { SIDE = 224 };
 
 struct pack_source {
     struct pictures base;
-    int fd;
-    char *path; // for messages
+    struct mapped file;
     uint64_t *at;
     struct pictures_size *size;
     int32_t *label;
@@ -92,7 +92,7 @@ static int read_rows(struct pack_reader *r, int64_t i, const struct box *crop, i
         r->room = bytes;
     }
     size_t first = (size_t)top * row, n = (size_t)(bottom - top) * row;
-    return read_at(s->fd, s->path, s->at[i] + first, r->pixel + first, n, e);
+    return mapped_copy(&s->file, s->at[i] + first, r->pixel + first, n, e);
 }
 
 static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
@@ -122,9 +122,7 @@ static void free_source(struct pictures *base)
 {
     struct pack_source *s = (struct pack_source *)base;
     pictures_release(base);
-    if (s->fd >= 0)
-        close(s->fd);
-    free(s->path);
+    mapped_close(&s->file);
     free(s->at);
     free(s->size);
     free(s->label);
@@ -194,12 +192,10 @@ static int open_split(int fd, const struct pack_head *h, const uint8_t *index, e
     s->at = malloc(n * sizeof *s->at);
     s->size = malloc(n * sizeof *s->size);
     s->label = malloc(n * sizeof *s->label);
-    s->path = strdup(path);
-    s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    int rc = pictures_init(&s->base, e);
-    if (s->fd < 0)
-        rc = error_set(e, "cannot open %.300s twice: %s", path, strerror(errno));
-    if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
+    int rc = mapped_open(&s->file, fd, (size_t)h->index_at, path, e); // images lie before the index
+    if (rc == 0)
+        rc = pictures_init(&s->base, e);
+    if (rc == 0 && (!s->at || !s->size || !s->label))
         rc = error_set(e, "out of memory for %zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
