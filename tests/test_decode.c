@@ -663,6 +663,7 @@ Test(decode, short_of_memory)
     }
 #endif
     // and afterwards it goes on as before
+    cr_assert_eq(head_of(png, png_n, &h, &e), 0, "%s", e.text);
     cr_expect_eq(decoder_read(d, fd, &data, &n, &e), 0, "%s", e.text);
     cr_expect_eq(n, LARGE);
     cr_expect_eq(decoder_run(d, &h, png, png_n, &crop, 1, SIDE, SIDE, &seen, &box, &e), 0, "%s",
