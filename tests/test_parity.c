@@ -369,7 +369,7 @@ Test(parity, byol_f32)
 
 Test(parity, byol_bf16)
 {
-    run("byol-cifar", PRECISION_BF16);
+    run("byol-cifar-bf16", PRECISION_BF16);
 }
 
 Test(parity, byol_resnet50_f32)
