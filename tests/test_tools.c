@@ -13,6 +13,7 @@
 #include "metrics/metric.h"
 #include "metrics/npy.h"
 #include "tests/runs.h"
+#include "tests/session.h"
 #include "tui/cmd.h"
 
 #define NPY "tests/fixtures/npy/"
@@ -134,6 +135,22 @@ Test(tools, metrics_table)
 }
 
 // One sentence each, exit code 1; the good files among them are measured all the same.
+// On a terminal that would break the lines of a table, a paragraph a file.
+Test(tools, metrics_on_a_narrow_terminal)
+{
+    char *argv[] = {getenv("SSLTOP"), "metrics", NPY "f32-c.npy", NPY "f64-values.npy", NULL};
+    struct session s = {0};
+    cr_assert_not_null(argv[0]);
+    session_start(&s, argv);
+    session_wait(&s, NPY "f64-values.npy: 4 singular values");
+    session_wait(&s, "spread      -");
+    const char *text = session_text(&s);
+    cr_expect(strstr(text, NPY "f32-c.npy: 97 x 24"), "%s", text);
+    cr_expect(strstr(text, "\n  AUC         0.81138      RankMe      13.5         alpha-ReQ   "),
+              "%s", text);
+    session_end(&s);
+}
+
 Test(tools, metrics_of_bad_files)
 {
     lab_open(&lab);

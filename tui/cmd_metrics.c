@@ -14,10 +14,11 @@
 #include "tui/format.h"
 #include "tui/plot.h"
 
-enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, COLUMN = 11 };
+enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, ROWS = 10, DIMS = 6, COLUMN = 11 };
 
 struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
+    int narrow; // columns of a terminal that a table does not fit into, or 0
     int headed; // the heads of the table are printed
     const char *threads_text;
 };
@@ -44,12 +45,18 @@ static void list_metrics(void)
     }
 }
 
-// ---------------------------------------------------------------- the plot
-
-static int width_of_terminal(void)
+// Of the terminal that this is written to; 0: it is none, or does not say.
+static int columns_of_terminal(void)
 {
     struct winsize size;
-    int columns = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+// ---------------------------------------------------------------- the plot
+
+static int width_of_plot(void)
+{
+    int columns = columns_of_terminal();
     return columns >= 40 && columns < PLOT_WIDTH ? columns : PLOT_WIDTH;
 }
 
@@ -73,7 +80,7 @@ static void spans(const struct features_report *r, struct span *col, int columns
 static int draw(const struct features_report *r, int ascii, struct error *e)
 {
     struct canvas c = {0};
-    int w = width_of_terminal();
+    int w = width_of_plot();
     struct rect frame = {0, GUTTER, PLOT_HEIGHT, w - GUTTER}, in;
     int columns = 2 * (frame.w - 2);
     struct span *col = calloc((size_t)columns, sizeof *col);
@@ -129,34 +136,72 @@ static int print_json(const char *path, const struct features_report *r, const s
     return cmd_print_json(o);
 }
 
-static void print_heads(void)
+// The number as a person reads it; "-" where there is none.
+static const char *number(int m, double value, char text[COLUMN + 1])
 {
-    printf("%10s %6s", "n", "d");
-    for (int m = 0; m < METRIC_COUNT; m++)
-        if (is_given(m))
-            printf(" %*s", COLUMN, metric_table[m].title);
-    printf("  file\n");
+    if (m == METRIC_COND && value >= METRIC_COND_MAX)
+        snprintf(text, COLUMN + 1, ">1e7");
+    else if (isfinite(value))
+        snprintf(text, COLUMN + 1, "%.5g", value);
+    else
+        snprintf(text, COLUMN + 1, "-");
+    return text;
 }
 
-static void print_row(const char *path, const struct features_report *r)
+static const char *rows_of(const struct features_report *r, char text[24])
 {
-    char name[PATH_MAX];
-    text_clean(name, sizeof name, path);
-    if (r->n)
-        printf("%10lld %6d", (long long)r->n, r->d);
-    else
-        printf("%10s %6d", "-", r->d);
-    for (int m = 0; m < METRIC_COUNT; m++) {
-        if (!is_given(m))
-            continue;
-        if (m == METRIC_COND && r->metric[m] >= METRIC_COND_MAX)
-            printf(" %*s", COLUMN, ">1e7");
-        else if (isfinite(r->metric[m]))
-            printf(" %*.*g", COLUMN, 5, r->metric[m]);
-        else
-            printf(" %*s", COLUMN, "-");
+    snprintf(text, 24, r->n ? "%lld" : "-", (long long)r->n);
+    return text;
+}
+
+// A line a file.
+static void print_row(const char *name, const struct features_report *r, int heads)
+{
+    char text[24];
+    if (heads) {
+        printf("%*s %*s", ROWS, "n", DIMS, "d");
+        for (int m = 0; m < METRIC_COUNT; m++)
+            if (is_given(m))
+                printf(" %*s", COLUMN, metric_table[m].title);
+        printf("  file\n");
     }
+    printf("%*s %*d", ROWS, rows_of(r, text), DIMS, r->d);
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m))
+            printf(" %*s", COLUMN, number(m, r->metric[m], text));
     printf("  %s\n", name);
+}
+
+// A paragraph a file, where the terminal would break the lines of a table.
+static void print_block(const char *name, const struct features_report *r, int columns)
+{
+    enum { CELL = 2 * (COLUMN + 1) + 2 };
+    int across = columns / CELL > 1 ? columns / CELL : 1, k = 0;
+    char text[24];
+    if (r->n)
+        printf("%s: %s x %d\n", name, rows_of(r, text), r->d);
+    else
+        printf("%s: %d singular values\n", name, r->d);
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m)) {
+            int last = ++k % across == 0;
+            printf("  %-*s %-*s%s", COLUMN, metric_table[m].title, last ? 0 : COLUMN,
+                   number(m, r->metric[m], text), last ? "\n" : "");
+        }
+    printf("%s", k % across ? "\n" : "");
+}
+
+// Columns of the terminal where a table of these files is too wide for it; else 0.
+static int narrow_terminal(int files, char **file)
+{
+    int columns = columns_of_terminal(), table = ROWS + 1 + DIMS, longest = 0;
+    for (int m = 0; m < METRIC_COUNT; m++)
+        table += is_given(m) ? 1 + COLUMN : 0;
+    for (int i = 0; i < files; i++) {
+        int n = (int)strnlen(file[i], PATH_MAX);
+        longest = n > longest ? n : longest;
+    }
+    return columns < table + 2 + longest ? columns : 0;
 }
 
 static int one_file(const char *path, struct wanted *w)
@@ -169,9 +214,12 @@ static int one_file(const char *path, struct wanted *w)
     if (w->json) {
         rc = print_json(path, &r, w);
     } else {
-        if (!w->headed++)
-            print_heads();
-        print_row(path, &r);
+        char name[PATH_MAX];
+        text_clean(name, sizeof name, path);
+        if (w->narrow)
+            print_block(name, &r, w->narrow);
+        else
+            print_row(name, &r, !w->headed++);
         if (w->plot && r.sigma[0] > 0 && isfinite(r.sigma[0]) && draw(&r, w->ascii, &e) < 0)
             rc = cmd_complain(CMD_FAILED, &e);
         for (int i = 0; w->spectrum && i < r.d; i++)
@@ -204,6 +252,7 @@ int cmd_metrics(int argc, char **argv)
         return rc;
     if ((rc = cmd_threads(w.threads_text, &w.threads)) != CMD_GO_ON)
         return rc;
+    w.narrow = narrow_terminal(argc - 1, argv + 1);
     w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
     rc = CMD_OK;
     for (int i = 1; i < argc; i++) {
