@@ -97,9 +97,9 @@ Test(method, refuses_what_has_no_meaning)
     cr_assert(method_build(&o, 3, 32, 32, &net, &e) == -1);
     cr_expect(strstr(e.text, "resnet18, resnet34, resnet50"), "%s", e.text);
     set(&o, "arch", "resnet50");
-    o.width = 6;
+    o.width = 1025;
     cr_assert(method_build(&o, 3, 32, 32, &net, &e) == -1);
-    cr_expect(strstr(e.text, "multiple of 4"), "%s", e.text);
+    cr_expect(strstr(e.text, "width 1025 is not possible"), "%s", e.text);
 }
 
 // The number that an option's text gives for this method, "auto: 0.5 for simsiam"; NAN: none.

@@ -362,6 +362,11 @@ Test(parity, colour_imagenet_bf16)
     run("colour-imagenet", PRECISION_BF16);
 }
 
+Test(parity, odd_width_f32)
+{
+    run("odd-width", PRECISION_F32);
+}
+
 Test(parity, byol_f32)
 {
     run("byol-cifar", PRECISION_F32);

@@ -53,8 +53,7 @@ void method_title(const struct options *o, char *out, size_t size);
 // "cifar" or "imagenet": the first layer of a network for images of this size.
 const char *method_stem(const struct options *o, int height, int width);
 
-// The whole network for these options (resolved) and image shape. `o->width` must be set (multiple
-// of 4, >= 4).
+// The whole network for these options (resolved) and image shape. `o->width` must be set.
 int method_build(const struct options *o, int channels, int height, int width, struct net *out,
                  struct error *e);
 

@@ -42,11 +42,8 @@ static int refuse(const struct option_row *row, const char *value, const char *e
 static int refuse_number(const struct option_row *row, const char *value, struct error *e)
 {
     int real = row->type == OPTION_DOUBLE;
-    char range[160], kind[40];
-    if (row->multiple)
-        snprintf(kind, sizeof kind, "multiple of %d", row->multiple);
-    else
-        snprintf(kind, sizeof kind, "%s", real ? "number" : "whole number");
+    const char *kind = real ? "number" : "whole number";
+    char range[160];
     if (row->type == OPTION_UINT64) // all that fits; not exact in a double
         snprintf(range, sizeof range, "expected a %s from 0 to %" PRIu64, kind, UINT64_MAX);
     else
@@ -86,7 +83,7 @@ static int set_integer(struct options *o, const struct option_row *row, const ch
         return 0;
     }
     int64_t x = strtoll(value, NULL, 10);
-    if (errno || (double)x < row->lo || (double)x > row->hi || (row->multiple && x % row->multiple))
+    if (errno || (double)x < row->lo || (double)x > row->hi)
         return refuse_number(row, value, e);
     int small = (int)x;
     if (row->type == OPTION_INT)

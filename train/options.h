@@ -82,7 +82,6 @@ struct option_row {
     const char *word; // numbers and flags: the word for `word_value` ("auto"), which has no other
                       // spelling; or NULL
     int word_value;
-    int multiple;        // an integer must be a multiple of this; 0: any
     const char *choices; // text: "auto|cifar|imagenet", or NULL for any
     const char *section; // heading in help and manual: data, network, method, optimiser, schedule,
                          // run, command

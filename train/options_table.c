@@ -69,7 +69,7 @@ const struct option_row option_table[] = {
      .choices = "auto|cifar|imagenet",
      .doc = "First layer: cifar is 3x3 with stride 1 and no max-pool, imagenet 7x7 with stride 2 and max-pool. "
             "auto: cifar for images below 64 pixels."},
-    {INT("width", OPTION_CONFIG, width, "network"), AUTO, RANGE(4, 1024), .multiple = 4,
+    {INT("width", OPTION_CONFIG, width, "network"), AUTO, RANGE(1, 1024),
      .doc = "Channels of the first stage; the features are 8 times as many, with bottleneck blocks 32 times. auto: "
             "16 on a CPU, 64 on a GPU."},
     {FLAG("zero-init", OPTION_CONFIG, zero_init, "network"), .fallback = "off",

@@ -42,8 +42,8 @@ int resnet_check(const char *arch, int width, struct error *e)
         }
         return error_set(e, "unknown architecture '%s'; there are %s", arch, names);
     }
-    if (width < 4 || width % 4 || width > 1024)
-        return error_set(e, "width %d is not possible: a multiple of 4 from 4 to 1024", width);
+    if (width < 1 || width > 1024)
+        return error_set(e, "width %d is not possible: it is from 1 to 1024", width);
     return 0;
 }
 
