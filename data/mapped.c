@@ -27,7 +27,7 @@ static void on_bus(int number)
 
 static void catch_bus(void)
 {
-    struct sigaction ours = {.sa_handler = on_bus, .sa_flags = SA_NODEFER};
+    struct sigaction ours = {.sa_handler = on_bus};
     sigaction(SIGBUS, &ours, &before);
 }
 
@@ -61,7 +61,11 @@ void mapped_close(struct mapped *m)
 int mapped_copy(const struct mapped *m, uint64_t at, void *to, size_t n, struct error *e)
 {
     struct stat st;
-    int whole = sigsetjmp(landing, 0) == 0;
+    sigset_t bus;
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS); // threads that compute are started with all signals blocked
+    pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+    int whole = sigsetjmp(landing, 1) == 0; // with the mask: the handler blocks the signal
     if (whole) {
         copying = 1;
         memcpy(to, m->at + at, n);
