@@ -447,7 +447,7 @@ Test(trainer, refuses_without_a_trace)
         {{"--data", "idx:/nowhere"}, 1, "/nowhere"},
         {{"--data", "nothing"}, 1, "nothing"},
         {{"--width", "0"}, 2, "--width"},
-        {{"--width", "6"}, 2, "--width"},
+        {{"--width", "1025"}, 2, "--width"},
         {{"--arch", "vgg"}, 2, "vgg"},
         {{"--method", "moco"}, 2, "moco"},
         {{"--augment", "none2"}, 2, "none2"},
