@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/balance.h"
 #include "data/dataset.h"
+#include "data/rng.h"
 #include "train/options.h"
 
 Test(dataset, specs_that_cannot_be)
@@ -167,6 +169,43 @@ Test(dataset, synthetic_can_be_learned)
                  (int)test->n);
     cr_expect_lt(by_mean, by_image, "nearest mean %d, nearest image %d", by_mean, by_image);
     dataset_close(&d);
+}
+
+// Of every class its share or all there are, none without a label, in an order that holds each
+// index once and is another one for another seed.
+Test(dataset, balance)
+{
+    enum { N = 500, CLASSES = 7 };
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct rng r;
+        int32_t label[N];
+        int64_t room[CLASSES], have[CLASSES] = {0}, got[CLASSES] = {0};
+        int seen[N] = {0};
+        rng_init(&r, seed, RNG_TEST, 0, 0);
+        for (int i = 0; i < N; i++) {
+            label[i] = (int32_t)rng_below(&r, rng_below(&r, CLASSES) + 2) - 1; // class 6 is rare
+            if (label[i] >= 0)
+                have[label[i]]++;
+        }
+        int64_t wanted = 1 + (int64_t)rng_below(&r, N);
+        struct balance b = {label, room};
+        balance_share(&b, wanted, CLASSES);
+        int64_t *order = balance_order(N, seed, SPLIT_TRAIN);
+        int64_t *other = balance_order(N, seed + 1, SPLIT_TRAIN);
+        cr_assert(order && other && memcmp(order, other, N * sizeof *order) != 0);
+        for (int i = 0; i < N; i++) {
+            cr_assert(order[i] >= 0 && order[i] < N && !seen[order[i]]++);
+            if (balance_take(&b, order[i]))
+                got[label[order[i]]]++;
+        }
+        for (int c = 0; c < CLASSES; c++) {
+            int64_t share = wanted / CLASSES + (c < wanted % CLASSES);
+            cr_expect_eq(got[c], share < have[c] ? share : have[c], "seed %d, class %d", (int)seed,
+                         c);
+        }
+        free(order);
+        free(other);
+    }
 }
 
 // The help of --data names every kind there is.

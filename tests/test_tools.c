@@ -303,6 +303,15 @@ Test(tools, probe_of_a_run)
     check_score(o, "knn_plain");
     cr_expect(number(json_object_get(o, "linear"), "top1") > 0.3, "%s", out); // chance is 0.1
     json_decref(o);
+    rc = ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--json", "--data", "synthetic:640",
+             "--images", "200");
+    cr_assert(rc == 0, "%s", err);
+    o = answer(out);
+    cr_expect(number(o, "n_train") == 200 && number(o, "n_test") == 80, "%s", out);
+    check_score(o, "linear");
+    json_decref(o);
+    cr_expect(ASK(cmd_probe, "probe", "a", "--images", "0") == 2 && strstr(err, "--images needs"),
+              "%s", err);
     snprintf(checkpoint, sizeof checkpoint, "%s/a/ckpt-8.safetensors", lab.dir);
     rc = ASK(cmd_probe, "probe", checkpoint);
     cr_assert(rc == 0 && strstr(out, "linear probe") && strstr(out, "top-5") &&

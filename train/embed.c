@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/balance.h"
 #include "gpu/device.h"
 #include "train/checkpoint.h"
 #include "train/method.h"
@@ -163,44 +164,104 @@ int64_t embed_step(const struct embed *m)
     return m->checkpoint.step;
 }
 
-int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, float *out,
-                   struct error *e)
+// Features of n images, batch by batch.
+static int features_of(struct embed *m, enum split split, const int64_t *index, int64_t n,
+                       float *out, struct error *e)
 {
-    if (at < 0 || n < 0 || at > m->data.split[split].n - n)
-        return error_set(e, "there are no images %lld to %lld in a split of %lld", (long long)at,
-                         (long long)(at + n), (long long)m->data.split[split].n);
     for (int64_t from = 0; from < n; from += m->o.batch) {
         int some = (int)(n - from < m->o.batch ? n - from : m->o.batch);
-        for (int i = 0; i < some; i++)
-            m->index[i] = at + from + i;
-        if (plan_evaluate(m->plan, m->images[split], m->index, some,
+        if (plan_evaluate(m->plan, m->images[split], index + from, some,
                           out + (size_t)from * (size_t)m->d, e) < 0)
             return -1;
     }
     return 0;
 }
 
+int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, float *out,
+                   struct error *e)
+{
+    if (at < 0 || n < 0 || at > m->data.split[split].n - n)
+        return error_set(e, "there are no images %lld to %lld in a split of %lld", (long long)at,
+                         (long long)(at + n), (long long)m->data.split[split].n);
+    int rc = 0;
+    for (int64_t from = 0; rc == 0 && from < n; from += m->o.batch) {
+        int some = (int)(n - from < m->o.batch ? n - from : m->o.batch);
+        for (int i = 0; i < some; i++)
+            m->index[i] = at + from + i;
+        rc = features_of(m, split, m->index, some, out + (size_t)from * (size_t)m->d, e);
+    }
+    return rc;
+}
+
 // ---------------------------------------------------------------- probes
 
-// Of the images that have labels.
-static float *all_features(struct embed *m, enum split split, struct error *e)
+// Images of a split, in data order, with their features and labels.
+struct sample {
+    int64_t n, *index;
+    int32_t *label;
+    float *x; // n x d
+};
+
+static void sample_free(struct sample *s)
+{
+    free(s->index);
+    free(s->label);
+    free(s->x);
+}
+
+// All that have labels.
+static void sample_all(struct sample *s, int64_t first, int64_t n)
+{
+    s->n = n;
+    for (int64_t i = 0; i < n; i++)
+        s->index[i] = first + i;
+}
+
+// As many of each class, at most `wanted`, of the n labelled ones from `first` on.
+static int sample_balanced(struct sample *s, const struct embed *m, enum split split, int64_t first,
+                           int64_t n, int64_t wanted)
+{
+    int64_t *order = balance_order(n, m->o.seed, split);
+    unsigned char *taken = calloc((size_t)n, 1);
+    struct balance b = {m->data.split[split].labels + first,
+                        calloc((size_t)m->data.classes, sizeof(int64_t))};
+    int ok = order && taken && b.room;
+    if (ok)
+        balance_share(&b, wanted, m->data.classes);
+    for (int64_t i = 0; ok && i < n; i++)
+        taken[order[i]] = (unsigned char)balance_take(&b, order[i]);
+    for (int64_t i = 0; ok && i < n; i++)
+        if (taken[i])
+            s->index[s->n++] = first + i;
+    free(order);
+    free(taken);
+    free(b.room);
+    return ok ? 0 : -1;
+}
+
+// Features and labels of `wanted` images (0: all that have labels).
+static int sample_take(struct sample *s, struct embed *m, enum split split, int64_t wanted,
+                       struct error *e)
 {
     int64_t first, labelled = dataset_labelled(&m->data, split, &first);
-    size_t count, bytes, n = (size_t)labelled;
-    if (__builtin_mul_overflow(n, (size_t)m->d, &count) ||
-        __builtin_mul_overflow(count, sizeof(float), &bytes)) {
-        error_set(e, "the features of %zu images do not fit into memory", n);
-        return NULL;
-    }
-    float *x = malloc(bytes);
-    if (!x) {
-        error_set(e, "out of memory for the features of %zu images", n);
-        return NULL;
-    }
-    if (embed_features(m, split, first, labelled, x, e) == 0)
-        return x;
-    free(x);
-    return NULL;
+    size_t n = (size_t)labelled;
+    int some = wanted > 0 && wanted < labelled;
+    s->index = malloc(n * sizeof *s->index);
+    s->label = malloc(n * sizeof *s->label);
+    if (!s->index || !s->label ||
+        (some && sample_balanced(s, m, split, first, labelled, wanted) < 0))
+        return error_set(e, "out of memory for %zu images", n);
+    if (!some)
+        sample_all(s, first, labelled);
+    for (int64_t i = 0; i < s->n; i++)
+        s->label[i] = m->data.split[split].labels[s->index[i]];
+    size_t count, bytes;
+    if (!__builtin_mul_overflow((size_t)s->n, (size_t)m->d, &count) &&
+        !__builtin_mul_overflow(count, sizeof(float), &bytes))
+        s->x = malloc(bytes);
+    if (!s->x)
+        return error_set(e, "out of memory for the features of %lld images", (long long)s->n);
+    return features_of(m, split, s->index, s->n, s->x, e);
 }
 
 static int run_probes(struct embed *m, const struct probe_data *p, void (*say)(const char *),
@@ -224,28 +285,30 @@ static int run_probes(struct embed *m, const struct probe_data *p, void (*say)(c
     return probe_linear(p, threads, &out->linear, &out->fit, e);
 }
 
-int embed_probe(struct embed *m, void (*say)(const char *what), struct embed_scores *out,
-                struct error *e)
+int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
+                struct embed_scores *out, struct error *e)
 {
-    const struct dataset_split *a = &m->data.split[SPLIT_TRAIN], *b = &m->data.split[SPLIT_TEST];
-    int64_t at[SPLIT_COUNT], n = dataset_labelled(&m->data, SPLIT_TRAIN, &at[SPLIT_TRAIN]);
-    int64_t n_test = dataset_labelled(&m->data, SPLIT_TEST, &at[SPLIT_TEST]);
-    if (m->data.classes < 2 || n < 1 || n_test < 1)
+    int64_t first;
+    struct sample train = {0}, test = {0};
+    if (m->data.classes < 2 || dataset_labelled(&m->data, SPLIT_TRAIN, &first) < 1 ||
+        dataset_labelled(&m->data, SPLIT_TEST, &first) < 1)
         return error_set(e, "%.200s has no labels to probe with", m->data.name);
     if (say)
         say("features");
-    float *x = all_features(m, SPLIT_TRAIN, e);
-    float *y = x ? all_features(m, SPLIT_TEST, e) : NULL;
+    int rc = sample_take(&train, m, SPLIT_TRAIN, images, e);
+    if (rc == 0)
+        rc = sample_take(&test, m, SPLIT_TEST, 0, e);
     struct probe_data p = {
         .d = m->d,
         .classes = m->data.classes,
-        .train = {n, x, a->labels + at[SPLIT_TRAIN]},
-        .test = {n_test, y, b->labels + at[SPLIT_TEST]},
+        .train = {train.n, train.x, train.label},
+        .test = {test.n, test.x, test.label},
     };
-    out->n_train = n;
-    out->n_test = n_test;
-    int rc = x && y ? run_probes(m, &p, say, out, e) : -1;
-    free(x);
-    free(y);
+    out->n_train = train.n;
+    out->n_test = test.n;
+    if (rc == 0)
+        rc = run_probes(m, &p, say, out, e);
+    sample_free(&train);
+    sample_free(&test);
     return rc;
 }

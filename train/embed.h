@@ -35,15 +35,16 @@ int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, flo
 // one of a run.
 int embed_find(const char *runs, const char *word, char *path, size_t size, struct error *e);
 
-// Everything that `ssltop probe` says: all labelled images of both splits.
+// Everything that `ssltop probe` says.
 struct embed_scores {
     int64_t n_train, n_test;
     struct probe_score linear, ridge, near, plain; // plain: k = 20, one vote each
     struct probe_fit fit;
     double lambda; // of ridge
 };
-// `say` (NULL allowed) hears what comes next.
-int embed_probe(struct embed *m, void (*say)(const char *what), struct embed_scores *out,
-                struct error *e);
+// Fitted on `images` training images, as many of each class, or on all that have labels (0); all
+// test images that have labels are scored. `say` (NULL allowed) hears what comes next.
+int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
+                struct embed_scores *out, struct error *e);
 
 #endif

@@ -7,49 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/rng.h"
+#include "data/balance.h"
 #include "metrics/probe.h"
 
 // ---------------------------------------------------------------- which images
-
-// Takes images while their class has room.
-struct balance {
-    const int32_t *label;
-    int64_t *room; // of each class
-};
-
-static int take(struct balance *b, int64_t image)
-{
-    if (b->label[image] < 0) // it has none
-        return 0;
-    if (b->room[b->label[image]] < 1)
-        return 0;
-    b->room[b->label[image]]--;
-    return 1;
-}
-
-// Share `wanted` among the classes; the first ones get what does not divide.
-static void share(struct balance *b, int64_t wanted, int classes)
-{
-    for (int c = 0; c < classes; c++)
-        b->room[c] = wanted / classes + (c < wanted % classes);
-}
-
-// All indices of a split in an order of the seed. NULL without memory.
-static int64_t *shuffled(int64_t n, uint64_t seed, enum split split)
-{
-    struct rng r;
-    int64_t *order = malloc((size_t)n * sizeof *order);
-    if (!order)
-        return NULL;
-    rng_init(&r, seed, RNG_PROBE, split, 0);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t j = (int64_t)rng_below(&r, (uint64_t)i + 1);
-        order[i] = order[j];
-        order[j] = i;
-    }
-    return order;
-}
 
 // Training images: of those behind the spectrum first, then others, which are appended to v->index.
 static void choose_train(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all,
@@ -57,11 +18,11 @@ static void choose_train(struct evaluation *v, struct balance *b, const int64_t 
 {
     for (int64_t i = 0; i < v->n; i++) {
         seen[v->index[i]] = 1;
-        if (take(b, v->index[i]))
+        if (balance_take(b, v->index[i]))
             v->row[v->n_train++] = i;
     }
     for (int64_t i = 0; i < all; i++) {
-        if (seen[order[i]] || !take(b, order[i]))
+        if (seen[order[i]] || !balance_take(b, order[i]))
             continue;
         v->row[v->n_train++] = v->n_all;
         v->index[v->n_all++] = order[i];
@@ -74,7 +35,7 @@ static void choose_train(struct evaluation *v, struct balance *b, const int64_t 
 static void choose_test(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all)
 {
     for (int64_t i = 0; i < all; i++) {
-        if (!take(b, order[i]))
+        if (!balance_take(b, order[i]))
             continue;
         v->test_label[v->n_test] = b->label[order[i]];
         v->test_index[v->n_test++] = order[i];
@@ -86,16 +47,16 @@ static int choose(struct evaluation *v, const struct setup *s, int64_t train, in
 {
     const struct dataset *data = &s->data;
     const struct dataset_split *a = &data->split[SPLIT_TRAIN], *b = &data->split[SPLIT_TEST];
-    int64_t *order[SPLIT_COUNT] = {shuffled(a->n, s->o.seed, SPLIT_TRAIN),
-                                   shuffled(b->n, s->o.seed, SPLIT_TEST)};
+    int64_t *order[SPLIT_COUNT] = {balance_order(a->n, s->o.seed, SPLIT_TRAIN),
+                                   balance_order(b->n, s->o.seed, SPLIT_TEST)};
     unsigned char *seen = calloc((size_t)a->n, 1);
     struct balance balance = {a->labels, calloc((size_t)data->classes, sizeof(int64_t))};
     int ok = order[SPLIT_TRAIN] && order[SPLIT_TEST] && seen && balance.room;
     if (ok) {
-        share(&balance, train, data->classes);
+        balance_share(&balance, train, data->classes);
         choose_train(v, &balance, order[SPLIT_TRAIN], a->n, seen);
         balance.label = b->labels;
-        share(&balance, test, data->classes);
+        balance_share(&balance, test, data->classes);
         choose_test(v, &balance, order[SPLIT_TEST], b->n);
     }
     free(order[SPLIT_TRAIN]);

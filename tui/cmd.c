@@ -99,20 +99,28 @@ int cmd_parse(int *argc, char **argv, const struct cmd_option *option, void *int
     return e.text[0] ? cmd_complain(CMD_USAGE, &e) : CMD_GO_ON;
 }
 
-int cmd_threads(const char *text, int *threads)
+int cmd_count(const char *name, const char *text, int64_t most, int64_t *number)
 {
     struct error e = {""};
     char *end;
-    *threads = 0;
+    *number = 0;
     if (!text)
         return CMD_GO_ON;
-    long n = strtol(text, &end, 10);
-    if (*end || n < 1 || n > 4096) {
-        error_set(&e, "--threads needs a number from 1 to 4096");
+    long long n = strtoll(text, &end, 10);
+    if (end == text || *end || n < 1 || n > most) {
+        error_set(&e, "--%s needs a number from 1 to %lld", name, (long long)most);
         return cmd_complain(CMD_USAGE, &e);
     }
-    *threads = (int)n;
+    *number = n;
     return CMD_GO_ON;
+}
+
+int cmd_threads(const char *text, int *threads)
+{
+    int64_t n;
+    int rc = cmd_count("threads", text, 4096, &n);
+    *threads = (int)n;
+    return rc;
 }
 
 int cmd_take(int *argc, char **argv, const struct cmd_option *option, void *into, struct error *e)

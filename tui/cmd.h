@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "metrics/error.h"
 
@@ -45,7 +46,9 @@ int cmd_complain(int code, const struct error *e);
 struct dataset;
 void cmd_name_broken(const struct dataset *d);
 
-// The number behind --threads (NULL: 0) into *threads. CMD_GO_ON, or CMD_USAGE after a complaint.
+// The number behind --NAME, from 1 to `most`, or 0 where there is none (text NULL), into *number;
+// and that behind --threads. CMD_GO_ON, or CMD_USAGE after a complaint.
+int cmd_count(const char *name, const char *text, int64_t most, int64_t *number);
 int cmd_threads(const char *text, int *threads);
 
 // The path of a log: that of the file, or of the run's that this names.

@@ -77,7 +77,7 @@ static void print_table(const char *path, const struct embed *m, const struct em
 struct wanted {
     int json;
     const char *runs;
-    const char *threads;
+    const char *threads, *images;
     struct embed_options embed;
 };
 
@@ -85,6 +85,9 @@ const struct cmd_option cmd_probe_options[] = {
     {"json", NULL, "One JSON object; accuracies are 0 to 1.", offsetof(struct wanted, json), NULL},
     {"data", "SET", "The data set. The default is the one that was trained on.",
      offsetof(struct wanted, embed.data), NULL},
+    {"images", "N",
+     "Training images that the probes are fitted on, as many of each class. The default is all.",
+     offsetof(struct wanted, images), NULL},
     {"device", "DEVICE", "What computes. The default is what trained.",
      offsetof(struct wanted, embed.device), NULL},
     {"threads", "N", "Threads that compute. The default is all this process may use.",
@@ -100,12 +103,14 @@ int cmd_probe(int argc, char **argv)
     struct embed_scores s;
     struct embed *m = NULL;
     char path[4300];
+    int64_t images;
     int rc = cmd_parse(&argc, argv, cmd_probe_options, &w, 1, 1);
-    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON)
+    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON ||
+        (rc = cmd_count("images", w.images, INT64_MAX, &images)) != CMD_GO_ON)
         return rc;
     rc = CMD_OK;
     if (embed_find(w.runs, argv[1], path, sizeof path, &e) < 0 ||
-        embed_open(path, &w.embed, &m, &e) < 0 || embed_probe(m, say, &s, &e) < 0)
+        embed_open(path, &w.embed, &m, &e) < 0 || embed_probe(m, images, say, &s, &e) < 0)
         rc = CMD_FAILED;
     else if (w.json)
         rc = print_json(path, m, &s);
