@@ -1,5 +1,6 @@
 # The report of tests/study.sh from its table: what the runs show, also where it is not what one
-# would like. Variables: fit (a file with the words of `ssltop fit`), data.
+# would like. Variables: fit (a file with the words of `ssltop fit`), data, labelled (images
+# that the probes were fitted on: a number or all).
 
 function num(i, c) { return row[i, c] + 0 }
 
@@ -133,7 +134,7 @@ END {
     }
     printf "# What %d short runs on %s say\n\n", n, data
     printf "Made by `make study`: %.0f minutes of training. Every run is a row of the table beside this file, under the name\n", seconds / 60
-    print "of its log. Probe and kNN (200 neighbours) use all labelled images after the last step; AUC and RankMe are of the"
+    printf "of its log. Probe and kNN (200 neighbours) use %s labelled images after the last step; AUC and RankMe are of the\n", labelled
     print "exact spectrum then; loss is the mean of the last 100 steps. A pass is a pass over all images of the run."
 
     print "\n## Screening: learning rate, weight decay, width\n"
