@@ -73,8 +73,12 @@ pid_t lab_start(struct lab *lab, size_t limit_file, const char *const *word)
 {
     pid_t pid = fork();
     cr_assert(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        // Tests that run in the background, or under nohup, were told to ignore these.
+        signal(SIGINT, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
         _exit(child(lab, limit_file, word));
+    }
     return pid;
 }
 

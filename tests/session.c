@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,7 @@ void session_run(struct session *s, int h, int w, int (*program)(void *of), void
     if (s->pid == 0) {
         close(s->master);
         login_tty(slave);
+        signal(SIGINT, SIG_DFL); // a test that runs in the background was told to ignore it
         setenv("TERM", s->term ? s->term : "xterm-256color", 1);
         setenv("XDG_CONFIG_HOME", s->config ? s->config : "/dev/null", 1);
         setlocale(LC_CTYPE, "C.UTF-8");
