@@ -283,6 +283,17 @@ int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
     return p->backend->evaluate(p, s, index, n, h, e);
 }
 
+int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, int64_t n, int d,
+                      float *h, struct error *e)
+{
+    for (int64_t at = 0; at < n; at += p->batch) {
+        int some = (int)(n - at < p->batch ? n - at : p->batch);
+        if (plan_evaluate(p, s, index + at, some, h + (size_t)at * (size_t)d, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *e)
 {
     if (!p->backend->profile)

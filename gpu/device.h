@@ -162,6 +162,9 @@ int plan_moments(struct plan *p, struct moments *m, struct error *e);
 // Leaves queued batches, running statistics and the last forward's scores alone.
 int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e);
+// Of any number of images, batch by batch.
+int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, int64_t n, int d,
+                      float *h, struct error *e);
 
 // Milliseconds of the last step: waiting for pixels, forward, backward, update.
 struct plan_times {

@@ -164,19 +164,6 @@ int64_t embed_step(const struct embed *m)
     return m->checkpoint.step;
 }
 
-// Features of n images, batch by batch.
-static int features_of(struct embed *m, enum split split, const int64_t *index, int64_t n,
-                       float *out, struct error *e)
-{
-    for (int64_t from = 0; from < n; from += m->o.batch) {
-        int some = (int)(n - from < m->o.batch ? n - from : m->o.batch);
-        if (plan_evaluate(m->plan, m->images[split], index + from, some,
-                          out + (size_t)from * (size_t)m->d, e) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, float *out,
                    struct error *e)
 {
@@ -188,7 +175,8 @@ int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, flo
         int some = (int)(n - from < m->o.batch ? n - from : m->o.batch);
         for (int i = 0; i < some; i++)
             m->index[i] = at + from + i;
-        rc = features_of(m, split, m->index, some, out + (size_t)from * (size_t)m->d, e);
+        rc = plan_evaluate(m->plan, m->images[split], m->index, some,
+                           out + (size_t)from * (size_t)m->d, e);
     }
     return rc;
 }
@@ -261,7 +249,7 @@ static int sample_take(struct sample *s, struct embed *m, enum split split, int6
         s->x = malloc(bytes);
     if (!s->x)
         return error_set(e, "out of memory for the features of %lld images", (long long)s->n);
-    return features_of(m, split, s->index, s->n, s->x, e);
+    return plan_evaluate_all(m->plan, m->images[split], s->index, s->n, m->d, s->x, e);
 }
 
 static int run_probes(struct embed *m, const struct probe_data *p, void (*say)(const char *),

@@ -137,24 +137,12 @@ void evaluation_free(struct evaluation *v)
 
 // ---------------------------------------------------------------- measuring
 
-static int features_of(struct setup *s, struct images *images, const int64_t *index, int64_t n,
-                       float *out, struct error *e)
-{
-    for (int64_t at = 0; at < n; at += s->o.batch) {
-        int some = (int)(n - at < s->o.batch ? n - at : s->o.batch);
-        if (plan_evaluate(s->plan, images, index + at, some, out + (size_t)at * (size_t)s->d, e) <
-            0)
-            return -1;
-    }
-    return 0;
-}
-
 static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *eval,
                           struct record *spectrum, struct error *e)
 {
     double n = 0;
     moments_reset(&v->moments);
-    int rc = features_of(s, s->images, v->index, v->n_all, v->features, e);
+    int rc = plan_evaluate_all(s->plan, s->images, v->index, v->n_all, s->d, v->features, e);
     if (rc == 0)
         rc = moments_add(&v->moments, v->features, v->n, (size_t)s->d, e);
     // A device that computes eigenvalues beside the steps says "not ready" until it is.
@@ -194,7 +182,7 @@ static int probe(struct evaluation *v, struct setup *s, struct record_eval *out,
     for (int64_t i = 0; i < v->n_train; i++)
         memcpy(v->train_x + (size_t)i * d, v->features + (size_t)v->row[i] * d,
                d * sizeof *v->train_x);
-    if (features_of(s, v->test, v->test_index, v->n_test, v->test_x, e) < 0 ||
+    if (plan_evaluate_all(s->plan, v->test, v->test_index, v->n_test, s->d, v->test_x, e) < 0 ||
         probe_ridge(&p, threads, &ridge, NULL, e) < 0 ||
         probe_knn(&p, &probe_knn_weighted, 1, threads, &knn, e) < 0)
         return -1;
