@@ -31,13 +31,15 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DSSLTOP_VERSION='"$(VERSION)"' -DSSLTOP_PREFIX='"
 OMP     ?= -fopenmp
 LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ldl
 
-# A floor is a folder; main.c is the only file the tests do not link.
-FLOORS := metrics data gpu gpu/cpu train tui
-SRC    := $(sort $(foreach d,$(FLOORS),$(wildcard $(d)/*.c)))
+# A floor is a folder and its folders are rooms. gpu/cuda is an object of its own, built where a toolkit is.
+FLOORS := metrics data gpu train tui
+ROOMS  := $(filter-out gpu/cuda/,$(sort $(dir $(wildcard $(FLOORS:%=%/*.c) $(FLOORS:%=%/*/*.c)))))
+SRC    := $(sort $(wildcard $(ROOMS:%=%*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-# Programs of tests/ with a main of their own.
-PROGRAMS := $(addprefix tests/,bench.c bench_gpu.c bench_images.c bench_log.c bench_metrics.c bench_screen.c slow.c window.c)
-TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c)))
+PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
+# Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
+PROGRAMS := $(wildcard tests/bench/*.c) tests/train/slow.c
+TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c $(FLOORS:%=tests/%/*.c) tests/kit/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -68,7 +70,7 @@ CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/cpu/pixels.c data/augment.c data/resize.c data/rng.c metrics/error.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
@@ -114,11 +116,11 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-psabi -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -MMD -MP -c -o $@ $<
 
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
-$(B)/gpu/cpu/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
+$(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
 -include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
-$(B)/check: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
+$(B)/check: $(PARTS) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
 
@@ -129,7 +131,7 @@ $(B)/fake/libnvidia-ml.so.1: tests/fake/nvml.c Makefile
 	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $<
 
 # --- manual: what a page says about options, metrics, keys and fields is made from their tables ---
-$(B)/man/fill: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(B)/man/fill.o
+$(B)/man/fill: $(PARTS) $(MOBJ) $(B)/man/fill.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -251,18 +253,18 @@ gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	else echo "  SKIP  compute-sanitizer is not there"; fi
 GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache
 
-# tests/bench_gpu.sh says what it can be told.
-$(B)/tests/bench_gpu.o: CPPFLAGS += $(CUDA_INC)
-$(B)/bench-gpu: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_gpu.o
+# tests/bench/bench_gpu.sh says what it can be told.
+$(B)/tests/bench/bench_gpu.o: CPPFLAGS += $(CUDA_INC)
+$(B)/bench-gpu: $(PARTS) $(B)/tests/bench/bench_gpu.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) $(CUDA_LD) -lcudart -lcublas
 
 gpu-bench: deps-run ## time the training step on the GPU of this machine, beside PyTorch where that is
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
 	@$(MAKE) --no-print-directory $(B)/bench-gpu ssltop-cuda.so
-	@SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so tests/bench_gpu.sh $(B)/bench-gpu
+	@SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so tests/bench/bench_gpu.sh $(B)/bench-gpu
 
-$(B)/slow: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/slow.o
+$(B)/slow: $(PARTS) $(B)/tests/train/slow.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
 
@@ -270,24 +272,24 @@ check-slow: deps-check ## install what the tests need, and run those that take m
 	@$(MAKE) --no-print-directory WERROR=-Werror $(B)/slow
 	@$(CHECK_ENV) $(B)/slow -j1
 
-# tests/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
-$(addprefix $(B)/,bench bench_images bench_log bench_metrics window): $(B)/%: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/%.o
+# tests/bench/bench.sh says what it can be told; its targets are meant for an otherwise idle machine.
+$(addprefix $(B)/,bench bench_images bench_log bench_metrics window): $(B)/%: $(PARTS) $(B)/tests/bench/%.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 deps-bench:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) zstd jq)
 
-$(B)/bench_screen: $(filter-out $(B)/tui/main.o,$(OBJ)) $(B)/tests/bench_screen.o
+$(B)/bench_screen: $(PARTS) $(B)/tests/bench/bench_screen.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
 
 bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, a long log, the screen, metrics of a large file
 	@$(MAKE) --no-print-directory ssltop $(B)/bench $(B)/bench_images $(B)/bench_log $(B)/bench_screen $(B)/bench_metrics
-	@rc=0; tests/bench.sh $(B)/bench || rc=1; tests/bench_viewer.sh ./ssltop || rc=1; \
-	  tests/bench_images.sh ./ssltop $(B)/bench_images || rc=1; $(B)/bench_log || rc=1; \
-	  tests/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
-	  tests/bench_metrics.sh $(B)/bench_metrics || rc=1; exit $$rc
+	@rc=0; tests/bench/bench.sh $(B)/bench || rc=1; tests/bench/bench_viewer.sh ./ssltop || rc=1; \
+	  tests/bench/bench_images.sh ./ssltop $(B)/bench_images || rc=1; $(B)/bench_log || rc=1; \
+	  tests/bench/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
+	  tests/bench/bench_metrics.sh $(B)/bench_metrics || rc=1; exit $$rc
 
 # tests/study.sh says what it does; only the full versions at full length write to data/calibration.
 STUDY ?= full
@@ -313,7 +315,7 @@ tsan: ## run the tests of viewer, log, socket, loader, packing and schedule unde
 	@$(MAKE) --no-print-directory B=build/tsan BIN=build/tsan/ssltop \
 	  OPT='$(SAN_CFLAGS) -fsanitize=thread -Itests/tsan -Wno-format-zero-length' build/tsan/ssltop build/tsan/check-tsan
 	@$(CHECK_ENV) SSLTOP=$(CURDIR)/build/tsan/ssltop build/tsan/check-tsan $(TSAN_SUITES)
-$(B)/check-tsan: $(filter-out $(B)/tui/main.o,$(OBJ)) $(MOBJ) $(TOBJ) $(B)/tests/tsan/runner.o
+$(B)/check-tsan: $(PARTS) $(MOBJ) $(TOBJ) $(B)/tests/tsan/runner.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lvterm -lutil
 sanitized: $(BIN) $(B)/check
@@ -325,7 +327,7 @@ sanitized: $(BIN) $(B)/check
 # --- quality ---
 format: deps-lint ## format the C sources
 	clang-format -i $(FORMAT)
-FORMAT := $(sort $(foreach d,$(FLOORS) tests gpu/cuda tests/cuda tests/fake,$(wildcard $(d)/*.c $(d)/*.h $(d)/*.cu $(d)/*.cuh $(d)/*.cc)))
+FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(foreach e,c h cu cuh cc,$(d)/*.$(e) $(d)/*/*.$(e)))))
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/rng.h"
+#include "metrics/base/rng.h"
 
 #define CROP_TRIES     10 // as torchvision: then the largest central crop of a legal ratio
 #define BLUR_MIN_PIXEL 64 // smaller views are not blurred (SimSiam's CIFAR recipe)

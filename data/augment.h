@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 enum jitter_part {
     JITTER_BRIGHTNESS,

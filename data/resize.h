@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 // Pixels where they lie. Value of channel c at (y, x): pixel[y * row + x * step + c * plane].
 struct picture {

@@ -21,7 +21,7 @@ struct backend {
     int (*images_new)(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
                       const float *mean, const float *std, int changing, struct images **out,
                       struct error *e);
-    // NULL: the device takes images from memory only, and gpu/staged.c puts them there.
+    // NULL: the device takes images from memory only, and gpu/views/staged.c puts them there.
     int (*images_from)(struct device *d, struct pictures *source, int h, int w, const float *mean,
                        const float *std, struct images **out, struct error *e);
     void (*images_free)(struct images *s);
@@ -59,7 +59,7 @@ struct device {
 
 struct images {
     const struct backend *backend;
-    int staged; // one of gpu/staged.c's
+    int staged; // one of gpu/views/staged.c's
 };
 
 struct plan {

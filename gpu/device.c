@@ -10,7 +10,7 @@
 
 #include "gpu/backend.h"
 #include "gpu/nvml.h"
-#include "gpu/staged.h"
+#include "gpu/views/staged.h"
 
 void device_prepare(char **argv)
 {

@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 #include "data/augment.h"
-#include "data/dataset.h"
+#include "data/sets/dataset.h"
 #include "gpu/net.h"
-#include "metrics/error.h"
-#include "metrics/spectrum.h"
+#include "metrics/base/error.h"
+#include "metrics/science/spectrum.h"
 
 enum precision {
     PRECISION_F32,
@@ -74,8 +74,8 @@ struct device_sensors {
 // The newest of them, at most a second or so old, without waiting. 0: there are none.
 int device_sense(struct device *d, struct device_sensors *out);
 
-// sigma[d] and n_eff from moments (metrics/spectrum.h). 0; 1: not ready, nothing written (a GPU
-// computes it beside the steps); -1: error, among others when the moments are not finite.
+// sigma[d] and n_eff from moments (metrics/science/spectrum.h). 0; 1: not ready, nothing written (a
+// GPU computes it beside the steps); -1: error, among others when the moments are not finite.
 int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n,
                     struct error *e);
 
@@ -84,7 +84,7 @@ int device_spectrum(struct device *d, const struct moments *m, double *sigma, do
 // mean and std are of pixels in [0, 1], c of each.
 int images_new(struct device *d, const uint8_t *pixels, int64_t n, int c, int h, int w,
                const float *mean, const float *std, struct images **out, struct error *e);
-// The same of images that are read when they are needed (data/pictures.h; it must stay until
+// The same of images that are read when they are needed (data/photos/pictures.h; it must stay until
 // images_free), in colour, seen through views of h x w: crop boxes are in pixels of each image.
 int images_from(struct device *d, struct pictures *source, int h, int w, const float *mean,
                 const float *std, struct images **out, struct error *e);

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 enum node_op {
     NODE_INPUT,

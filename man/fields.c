@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "metrics/metric.h"
-#include "metrics/record_fields.h"
+#include "metrics/science/metric.h"
+#include "metrics/log/record_fields.h"
 
 // clang-format off
 static const struct {

@@ -1,5 +1,5 @@
 // What each field of a record says: the words of ssltop-log.5, beside the rows that
-// metrics/record_fields.c has.
+// metrics/log/record_fields.c has.
 #ifndef SSLTOP_MAN_FIELDS_H
 #define SSLTOP_MAN_FIELDS_H
 

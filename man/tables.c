@@ -7,19 +7,19 @@
 #include <string.h>
 
 #include "data/augment.h"
-#include "data/dataset.h"
+#include "data/sets/dataset.h"
 #include "man/fields.h"
-#include "metrics/metric.h"
-#include "metrics/record.h"
-#include "train/control.h"
-#include "train/guard.h"
-#include "train/method.h"
-#include "train/options.h"
-#include "train/schedule.h"
-#include "tui/actions.h"
-#include "tui/commands.h"
-#include "tui/settings.h"
-#include "tui/view.h"
+#include "metrics/science/metric.h"
+#include "metrics/log/record.h"
+#include "train/wire/control.h"
+#include "train/schedule/guard.h"
+#include "train/methods/method.h"
+#include "train/options/options.h"
+#include "train/schedule/schedule.h"
+#include "tui/hands/actions.h"
+#include "tui/cli/commands.h"
+#include "tui/hands/settings.h"
+#include "tui/model/view.h"
 
 enum { COLUMNS = 78 };
 

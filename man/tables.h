@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 // Copy a page, replacing what stands between each pair of lines
 //     .\" table NAME

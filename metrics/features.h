@@ -6,10 +6,10 @@
 
 #include <stdint.h>
 
-#include "metrics/error.h"
-#include "metrics/metric.h"
+#include "metrics/base/error.h"
+#include "metrics/science/metric.h"
 #include "metrics/npy.h"
-#include "metrics/spectrum.h"
+#include "metrics/science/spectrum.h"
 
 // Moments of the rows of a two-dimensional array; l2: each row over its length first (rows of
 // zeros stay). At most `threads` of them; 0: all this process may use. m must be fresh and of a->d

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/text.h"
+#include "metrics/base/text.h"
 
 enum { MAGIC = 6, HEADER_MAX = 1 << 16, D_MOST = 1 << 30 };
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 enum npy_type { NPY_F16, NPY_F32, NPY_F64, NPY_TYPES };
 

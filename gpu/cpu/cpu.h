@@ -9,7 +9,7 @@
 #include "gpu/backend.h"
 #include "gpu/cpu/arena.h"
 #include "gpu/cpu/kernels.h"
-#include "gpu/cpu/pixel_pool.h"
+#include "gpu/views/pixel_pool.h"
 
 enum { VIEWS = 2 };
 

@@ -13,7 +13,7 @@ enum { PAIR = 32, TILE = 256 }; // elements of a pair of pixels; of a tap of two
 // How the pairs lie. x: block, filter column, image of the chunk, row, pair. A row's place is by
 // its remainder modulo the stride first: the rows that a tap meets one after the other are
 // neighbours. dy: block, image of the chunk, row, pair.
-struct pairs {
+struct alignment {
     int per_row, rows; // pairs in a row of dy; rows of x, with the border's
     int chunk;         // images packed at a time
     int in, out;       // blocks of channels
@@ -22,11 +22,11 @@ struct pairs {
     size_t x_all, work, sums; // elements: packed x of a chunk, all packed of a chunk, dw
 };
 
-static struct pairs lay_out(const struct filter_args *a)
+static struct alignment lay_out(const struct filter_args *a)
 {
     // Sums that small stay in a core's cache beside what is packed: half a megabyte of that.
     enum { BY_IMAGES = 64, CACHE = 800000 };
-    struct pairs p = {.per_row = (a->ow + 1) / 2, .in = a->ic / 16, .out = a->oc / 16};
+    struct alignment p = {.per_row = (a->ow + 1) / 2, .in = a->ic / 16, .out = a->oc / 16};
     p.rows = (a->ih + 2 * a->pad + a->stride - 1) / a->stride * a->stride;
     p.x = (size_t)p.rows * (size_t)p.per_row;
     p.dy = (size_t)a->oh * (size_t)p.per_row;
@@ -46,7 +46,7 @@ static struct pairs lay_out(const struct filter_args *a)
 
 static size_t filter_work(const struct filter_args *a)
 {
-    struct pairs p = lay_out(a);
+    struct alignment p = lay_out(a);
     size_t threads = p.by_images ? (size_t)a->threads : 1;
     return threads * p.work * sizeof(uint16_t) + (threads - 1) * p.sums * sizeof(float);
 }
@@ -62,7 +62,7 @@ static inline __m512i pair_up(const uint16_t *left, const uint16_t *right)
 }
 
 // Image `slot` of a chunk of n, one block.
-static void pack_x(const struct filter_args *a, const struct pairs *p, const uint16_t *image,
+static void pack_x(const struct filter_args *a, const struct alignment *p, const uint16_t *image,
                    int block, int n, int slot, uint16_t *work)
 {
     int per_class = p->rows / a->stride;
@@ -83,7 +83,7 @@ static void pack_x(const struct filter_args *a, const struct pairs *p, const uin
     }
 }
 
-static void pack_dy(const struct filter_args *a, const struct pairs *p, const uint16_t *image,
+static void pack_dy(const struct filter_args *a, const struct alignment *p, const uint16_t *image,
                     int block, int n, int slot, uint16_t *work)
 {
     uint16_t *out = work + p->x_all + PAIR * p->dy * ((size_t)block * (size_t)n + (size_t)slot);
@@ -96,7 +96,7 @@ static void pack_dy(const struct filter_args *a, const struct pairs *p, const ui
 }
 
 // Pack block b (input's first, then output's) of image `from + slot`.
-static void pack(const struct filter_args *a, const struct pairs *p, int from, int n, int slot,
+static void pack(const struct filter_args *a, const struct alignment *p, int from, int n, int slot,
                  int b, uint16_t *work)
 {
     size_t i = (size_t)(from + slot);
@@ -162,7 +162,7 @@ TAP(tap_two, 2, 8) // fewer loads for a multiplication
 
 // All taps of input block i and of the output blocks [o, o + blocks), over the packed chunk of n
 // images.
-static void add_taps(const struct filter_args *a, const struct pairs *p, int n,
+static void add_taps(const struct filter_args *a, const struct alignment *p, int n,
                      const uint16_t *work, int i, int o, int blocks, float *dw, int fresh)
 {
     int per_class = p->rows / a->stride;
@@ -197,7 +197,7 @@ static void add_taps(const struct filter_args *a, const struct pairs *p, int n,
         }
 }
 
-static void filter_by_images(const struct filter_args *a, const struct pairs *p, int together)
+static void filter_by_images(const struct filter_args *a, const struct alignment *p, int together)
 {
     float *others = (float *)((uint16_t *)a->work + (size_t)a->threads * p->work);
 #pragma omp parallel num_threads(a->threads)
@@ -224,7 +224,7 @@ static void filter_by_images(const struct filter_args *a, const struct pairs *p,
             a->dw[i] += others[(size_t)(t - 1) * p->sums + i];
 }
 
-static void filter_by_blocks(const struct filter_args *a, const struct pairs *p, int together)
+static void filter_by_blocks(const struct filter_args *a, const struct alignment *p, int together)
 {
     uint16_t *work = a->work;
     int blocks = p->in + p->out, columns = p->out / together;
@@ -242,7 +242,7 @@ static void filter_by_blocks(const struct filter_args *a, const struct pairs *p,
 
 static void filter_gradient(const struct filter_args *a)
 {
-    struct pairs p = lay_out(a);
+    struct alignment p = lay_out(a);
     (p.by_images ? filter_by_images : filter_by_blocks)(a, &p, p.out % 2 ? 1 : 2);
 }
 

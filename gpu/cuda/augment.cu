@@ -1,5 +1,5 @@
-// The pixels of a view, in the order of struct augment_view, as gpu/cpu/pixels.c defines them: crop
-// and resize by PIL's antialiased bilinear filter, colour as torchvision's, Gaussian blur with
+// The pixels of a view, in the order of struct augment_view, as gpu/views/pixels.c defines them:
+// crop and resize by PIL's antialiased bilinear filter, colour as torchvision's, Gaussian blur with
 // reflected borders, then normalise and flip. A block works one view at a time in memory of its
 // own; between the blur's passes and for means the block waits, everything else is a pixel a
 // thread. Quotients are good to 2 ulp: exact division is a call, and calls spill.

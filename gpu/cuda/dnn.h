@@ -6,7 +6,7 @@
 #include <cudnn.h>
 #include <stddef.h>
 
-#include "metrics/error.h"
+#include "metrics/base/error.h"
 
 struct dnn {
     cudnnHandle_t handle;              // NULL: only planning

@@ -149,7 +149,7 @@ static void thread_close(struct eigen *g)
     (void)cudaGetLastError();
 }
 
-static void publish(struct eigen *g, int rc, const struct error *e)
+static void publisher_put(struct eigen *g, int rc, const struct error *e)
 {
     g->done = 1;
     g->failed = rc < 0;
@@ -185,7 +185,7 @@ static void *work(void *argument)
             g->value = value;
         else if (!rc)
             rc = error_set(&e, "out of memory for the spectrum");
-        publish(g, rc, &e);
+        publisher_put(g, rc, &e);
         g->busy = 0;
     }
     pthread_mutex_unlock(&g->lock);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu/cpu/pixels.h"
+#include "gpu/views/pixels.h"
 #include "gpu/cuda/cuda.h"
 
 enum { RESIDENT_SHARE = 2 }; // at most this part of the card's free memory for images

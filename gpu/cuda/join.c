@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TINY 1e-240 // as in metrics/spectrum.c: what decays below it is zero
+#define TINY 1e-240 // as in metrics/science/spectrum.c: what decays below it is zero
 
 // Chan, Golub, LeVeque (1983): scatter += scatter_b + w n / (w + n) delta delta^T.
 void moments_join(struct moments *m, int n, const double *mean, const double *scatter)

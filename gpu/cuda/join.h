@@ -2,7 +2,7 @@
 #ifndef SSLTOP_GPU_CUDA_JOIN_H
 #define SSLTOP_GPU_CUDA_JOIN_H
 
-#include "metrics/spectrum.h"
+#include "metrics/science/spectrum.h"
 
 // Add n samples of weight one, known by their mean (d) and scatter about it (d x d, lower
 // triangle).

@@ -1,8 +1,8 @@
 // The part of Criterion's interface that our tests use, for ThreadSanitizer: Criterion's sandbox
 // wants an arena at a fixed address, which TSan refuses. `make tsan` puts this folder before the
 // system's; runner.c beside it runs the tests.
-#ifndef SSLTOP_TESTS_TSAN_CRITERION_H
-#define SSLTOP_TESTS_TSAN_CRITERION_H
+#ifndef SSLTOP_TESTS_TSAN_CRITERION_CRITERION_H
+#define SSLTOP_TESTS_TSAN_CRITERION_CRITERION_H
 
 #include <math.h>
 #include <stdint.h>

@@ -1,0 +1,215 @@
+// The heads of JPEG (ITU-T T.81, B.2) and PNG files, without a decoder: a set of a million images
+// is opened by looking at each for an instant.
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/photos/decode.h"
+
+enum {
+    SEGMENTS_MAX = 2000,
+    CHUNKS_MAX = 1 << 16,
+    EXIF_BYTES = 4096,
+    ORIENTATION = 0x0112,
+    SHORT = 3,
+    ENTRIES_MAX = 200
+};
+
+// 0 when all n bytes at `at` are there.
+static int bytes_at(int fd, int64_t at, uint8_t *to, size_t n)
+{
+    while (n > 0) {
+        ssize_t got = pread(fd, to, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return -1;
+        to += got;
+        at += got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+static unsigned big16(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+static uint32_t big32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static int check_size(const struct decode_head *h, struct error *e)
+{
+    if (h->height < 1 || h->width < 1)
+        return error_set(e, "has no pixels");
+    if ((int64_t)h->height * h->width > DECODE_PIXELS_MAX)
+        return error_set(e, "has %dx%d pixels, more than the %" PRId64 " that are read", h->width,
+                         h->height, DECODE_PIXELS_MAX);
+    return 0;
+}
+
+// --- EXIF ---
+
+struct tiff {
+    const uint8_t *p;
+    size_t n;
+    int big;
+};
+
+// An unsigned number of `size` bytes (2 or 4), or 0 when it lies outside.
+static uint32_t tiff_number(const struct tiff *t, size_t at, int size)
+{
+    uint32_t v = 0;
+    if (at > t->n || t->n - at < (size_t)size)
+        return 0;
+    for (int i = 0; i < size; i++)
+        v |= (uint32_t)t->p[at + (size_t)i] << 8 * (t->big ? size - 1 - i : i);
+    return v;
+}
+
+// The orientation that a TIFF directory tells, or 0.
+static int exif_orientation(const uint8_t *p, size_t n)
+{
+    if (n < 8)
+        return 0;
+    struct tiff t = {p, n, p[0] == 'M'};
+    if (memcmp(t.p, t.big ? "MM" : "II", 2) != 0 || tiff_number(&t, 2, 2) != 42)
+        return 0;
+    size_t ifd = tiff_number(&t, 4, 4);
+    uint32_t entries = tiff_number(&t, ifd, 2);
+    for (uint32_t i = 0; i < entries && i < ENTRIES_MAX; i++) {
+        size_t at = ifd + 2 + 12 * (size_t)i;
+        if (tiff_number(&t, at, 2) != ORIENTATION || tiff_number(&t, at + 2, 2) != SHORT)
+            continue;
+        uint32_t v = tiff_number(&t, at + 8, 2);
+        return v >= 1 && v <= 8 ? (int)v : 0;
+    }
+    return 0;
+}
+
+// --- JPEG ---
+
+// Start of frame: a frame header and not a table (DHT, JPG, DAC lie among their numbers).
+static int is_frame(int marker)
+{
+    return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+// What libjpeg-turbo reads: Huffman or arithmetic, sequential or progressive.
+static int is_read(int marker)
+{
+    return marker <= 0xc2 || marker == 0xc9 || marker == 0xca;
+}
+
+static int take_frame(int fd, int64_t at, int marker, struct decode_head *h, struct error *e)
+{
+    uint8_t b[6];
+    if (bytes_at(fd, at, b, sizeof b) < 0)
+        return error_set(e, "is cut off in its head");
+    if (!is_read(marker) || b[0] != 8)
+        return error_set(e, "is a JPEG of a kind that is not read (frame type %d, %d bits)",
+                         marker - 0xc0, b[0]);
+    h->height = (int)big16(b + 1);
+    h->width = (int)big16(b + 3);
+    return check_size(h, e);
+}
+
+static int jpeg_head(int fd, struct decode_head *h, struct error *e)
+{
+    int64_t at = 2;
+    h->orientation = 0;
+    for (int i = 0; i < SEGMENTS_MAX; i++) {
+        uint8_t b[4], exif[EXIF_BYTES];
+        if (bytes_at(fd, at, b, 2) < 0)
+            return error_set(e, "is cut off in its head, at byte %" PRId64, at);
+        if (b[0] != 0xff)
+            return error_set(e, "is damaged at byte %" PRId64 ": no marker where one must be", at);
+        if (b[1] == 0xff) { // fill
+            at++;
+            continue;
+        }
+        int marker = b[1];
+        if (marker == 0xd9 || marker == 0xda)
+            return error_set(e, "has no frame before its data");
+        at += 2;
+        if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) // no content
+            continue;
+        if (bytes_at(fd, at, b, 2) < 0 || big16(b) < 2)
+            return error_set(e, "is cut off in its head, at byte %" PRId64, at);
+        int64_t n = big16(b) - 2;
+        if (is_frame(marker)) {
+            if (!h->orientation)
+                h->orientation = 1;
+            return take_frame(fd, at + 2, marker, h, e);
+        }
+        size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
+        if (marker == 0xe1 && !h->orientation && look > 6 &&
+            bytes_at(fd, at + 2, exif, look) == 0 && memcmp(exif, "Exif\0\0", 6) == 0)
+            h->orientation = exif_orientation(exif + 6, look - 6);
+        at += 2 + n;
+    }
+    return error_set(e, "has more than %d segments before its data", SEGMENTS_MAX);
+}
+
+// --- PNG ---
+
+// The orientation of its eXIf chunk (PNG 1.2 extensions 1.5.0, 3.7), which may stand behind the
+// pixels; what is wrong with the chunks is said when these are read.
+static int png_orientation(int fd)
+{
+    int64_t at = 8;
+    for (int i = 0; i < CHUNKS_MAX; i++) {
+        uint8_t b[8], exif[EXIF_BYTES];
+        if (bytes_at(fd, at, b, sizeof b) < 0 || memcmp(b + 4, "IEND", 4) == 0)
+            return 1;
+        int64_t n = big32(b);
+        if (memcmp(b + 4, "eXIf", 4) == 0) {
+            size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
+            int o = bytes_at(fd, at + 8, exif, look) == 0 ? exif_orientation(exif, look) : 0;
+            return o ? o : 1;
+        }
+        at += n + 12;
+    }
+    return 1;
+}
+
+// --- both ---
+
+int decode_head(int fd, struct decode_head *out, struct error *e)
+{
+    static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    uint8_t b[24] = {0};
+    memset(out, 0, sizeof *out);
+    out->orientation = 1;
+    if (bytes_at(fd, 0, b, 1) < 0)
+        return error_set(e, "is empty or cannot be read");
+    (void)bytes_at(fd, 0, b, sizeof b); // a short file keeps zeros, which are no image
+    if (b[0] == 0xff && b[1] == 0xd8) {
+        out->kind = DECODE_JPEG;
+        return jpeg_head(fd, out, e);
+    }
+    if (memcmp(b, png, sizeof png) != 0)
+        return error_set(e, "is neither a JPEG nor a PNG");
+    if (memcmp(b + 12, "IHDR", 4) != 0)
+        return error_set(e, "is a PNG without a head");
+    out->kind = DECODE_PNG;
+    if (big32(b + 16) > 65535 || big32(b + 20) > 65535)
+        return error_set(e, "has a side of more than 65535 pixels");
+    out->width = (int)big32(b + 16);
+    out->height = (int)big32(b + 20);
+    if (check_size(out, e) < 0)
+        return -1;
+    out->orientation = png_orientation(fd);
+    return 0;
+}
+
+void decode_upright(const struct decode_head *h, int *height, int *width)
+{
+    int turned = h->orientation >= 5;
+    *height = turned ? h->width : h->height;
+    *width = turned ? h->height : h->width;
+}

@@ -1,0 +1,114 @@
+// A record is one label (CIFAR-100: the coarse and the fine one) and the red, green and blue plane,
+// row by row: already the order that a data set has in memory.
+#include "data/sets/cifar.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/sets/fixed_file.h"
+
+enum { SIDE = 32, IMAGE = 3 * SIDE * SIDE, LABELS_MAX = 2, FILES_MAX = 5, AT_ONCE = 256 };
+
+// A version of the set.
+struct cifar {
+    const char *folder; // its name as it is unpacked
+    const char *file[SPLIT_COUNT][FILES_MAX + 1];
+    int labels;            // bytes in front of an image
+    int limit[LABELS_MAX]; // each is below this; the last one is the class
+    float mean[3], std[3]; // of the training images
+};
+
+static const struct cifar cifar10 = {
+    .folder = "cifar-10-batches-bin",
+    .file = {{"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+              "data_batch_5.bin"},
+             {"test_batch.bin"}},
+    .labels = 1,
+    .limit = {10},
+    .mean = {0.4914f, 0.4822f, 0.4465f},
+    .std = {0.2470f, 0.2435f, 0.2616f},
+};
+
+static const struct cifar cifar100 = {
+    .folder = "cifar-100-binary",
+    .file = {{"train.bin"}, {"test.bin"}},
+    .labels = 2,
+    .limit = {20, 100},
+    .mean = {0.5071f, 0.4865f, 0.4409f},
+    .std = {0.2673f, 0.2564f, 0.2762f},
+};
+
+// Split s grows by the records of an open file.
+static int take(const struct cifar *c, struct fixed_file *b, struct dataset_split *s,
+                struct error *e)
+{
+    uint8_t *record = malloc(AT_ONCE * b->record);
+    uint8_t *images = record ? realloc(s->images, (size_t)(s->n + b->n) * IMAGE) : NULL;
+    s->images = images ? images : s->images;
+    int32_t *labels = images ? realloc(s->labels, (size_t)(s->n + b->n) * sizeof *labels) : NULL;
+    s->labels = labels ? labels : s->labels;
+    int rc =
+        labels ? 0 : error_set(e, "out of memory for the %" PRId64 " images of %s", b->n, b->path);
+    while (rc == 0 && b->at < b->n) {
+        int64_t first = b->at, n = b->n - first < AT_ONCE ? b->n - first : AT_ONCE;
+        rc = fixed_file_read(b, record, n, e);
+        for (int64_t i = 0; rc == 0 && i < n; i++) {
+            const uint8_t *p = record + (size_t)i * b->record;
+            for (int k = 0; k < c->labels && rc == 0; k++)
+                if (p[k] >= c->limit[k])
+                    rc = error_set(e, "%s has label %d at byte %" PRIu64 ", expected 0 to %d",
+                                   b->path, p[k], (uint64_t)(first + i) * b->record + (uint64_t)k,
+                                   c->limit[k] - 1);
+            s->labels[s->n] = p[c->labels - 1];
+            memcpy(s->images + (size_t)s->n * IMAGE, p + c->labels, IMAGE);
+            s->n++;
+        }
+    }
+    free(record);
+    return rc;
+}
+
+static int is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int load(const struct cifar *c, const char *dir, struct dataset *out, struct error *e)
+{
+    char *inside;
+    if (asprintf(&inside, "%s/%s", dir, c->folder) < 0)
+        return error_set(e, "out of memory for a path");
+    const char *from = is_folder(inside) ? inside : dir;
+    int rc = 0;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        for (const char *const *file = c->file[s]; *file && rc == 0; file++) {
+            struct fixed_file b;
+            rc = fixed_file_open(&b, from, *file, (size_t)c->labels + IMAGE, e);
+            if (rc == 0)
+                rc = take(c, &b, &out->split[s], e);
+            fixed_file_close(&b);
+        }
+    free(inside);
+    if (rc < 0)
+        return -1;
+    out->channels = 3;
+    out->height = out->width = SIDE;
+    out->classes = c->limit[c->labels - 1];
+    memcpy(out->mean, c->mean, sizeof out->mean);
+    memcpy(out->std, c->std, sizeof out->std);
+    return 0;
+}
+
+int cifar10_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)
+{
+    return load(&cifar10, dir, out, e);
+}
+
+int cifar100_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)
+{
+    return load(&cifar100, dir, out, e);
+}

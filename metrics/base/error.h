@@ -1,0 +1,24 @@
+// What went wrong, as one sentence for a person. Libraries fill it and return -1; only main prints
+// it.
+#ifndef SSLTOP_METRICS_BASE_ERROR_H
+#define SSLTOP_METRICS_BASE_ERROR_H
+
+#include <stdarg.h>
+
+struct error {
+    char text[512]; // a sentence without a newline; "" when nothing was set
+};
+
+// Format a sentence into `e` (NULL allowed: the sentence is dropped). Always returns -1, so that a
+// failing function can `return error_set(e, "...")`.
+int error_set(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+// Put "context: " before the sentence already in `e`. Always returns -1.
+int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __clang_analyzer__ // it looks into one file at a time: tell it what they always return
+#define error_set(...)    (error_set(__VA_ARGS__), -1)
+#define error_prefix(...) (error_prefix(__VA_ARGS__), -1)
+#endif
+
+#endif

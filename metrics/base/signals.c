@@ -1,0 +1,51 @@
+// The handler may run in any thread: all that it does is write.
+#include "metrics/base/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static int pipe_end = -1; // a handler has no other way to know it
+
+static void on_signal(int number)
+{
+    int was = errno;
+    unsigned char byte = (unsigned char)number;
+    ssize_t n = write(pipe_end, &byte, 1); // full: there are signals enough in it
+    (void)n;
+    errno = was;
+}
+
+int signals_take(struct signals *s, const int *number, int n, unsigned ignored, struct error *e)
+{
+    struct sigaction ours = {.sa_flags = SA_RESTART};
+    int ends[2];
+    sigemptyset(&ours.sa_mask);
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_set(e, "no pipe for signals: %s", strerror(errno));
+    s->fd = ends[0];
+    pipe_end = ends[1];
+    for (s->n = 0; s->n < n && s->n < SIGNALS_MAX; s->n++) {
+        ours.sa_handler = ignored >> s->n & 1 ? SIG_IGN : on_signal;
+        s->number[s->n] = number[s->n];
+        sigaction(number[s->n], &ours, &s->before[s->n]);
+    }
+    return 0;
+}
+
+int signals_next(const struct signals *s)
+{
+    unsigned char byte;
+    return read(s->fd, &byte, 1) == 1 ? byte : 0;
+}
+
+void signals_release(struct signals *s)
+{
+    while (s->n-- > 0)
+        sigaction(s->number[s->n], &s->before[s->n], NULL);
+    close(s->fd);
+    close(pipe_end);
+    s->fd = pipe_end = -1;
+    s->n = 0;
+}

@@ -1,0 +1,25 @@
+// Signals as bytes in a pipe, for a loop on poll. Not signalfd: libraries start threads before main
+// that do not block what we block, and the signal would find them.
+#ifndef SSLTOP_METRICS_BASE_SIGNALS_H
+#define SSLTOP_METRICS_BASE_SIGNALS_H
+
+#include <signal.h>
+
+#include "metrics/base/error.h"
+
+enum { SIGNALS_MAX = 8 };
+
+struct signals {
+    int fd; // readable when there is one
+    int n, number[SIGNALS_MAX];
+    struct sigaction before[SIGNALS_MAX];
+};
+
+// From here on these signals come through s->fd; of number[i] nothing comes, and it does nothing
+// else either, where bit i of `ignored` is set. One at a time in a process. -1: no pipe.
+int signals_take(struct signals *s, const int *number, int n, unsigned ignored, struct error *e);
+int signals_next(const struct signals *s); // one that came, or 0
+// As it was before. A fork of the process that took them does the same.
+void signals_release(struct signals *s);
+
+#endif

@@ -1,0 +1,66 @@
+// One UTF-8 decoder for everything that must not trust its input: records on their way into a line,
+// and lines on their way to a terminal.
+#include "metrics/base/text.h"
+
+#include <string.h>
+
+int text_utf8(const char *s, size_t n, uint32_t *code)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char c = (unsigned char)s[0];
+    int len = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0;
+    if (!len || (size_t)len > n)
+        return 0;
+    uint32_t u = len == 1 ? c : c & (0x7fu >> len);
+    for (int i = 1; i < len; i++) {
+        unsigned char next = (unsigned char)s[i];
+        if (next >> 6 != 2)
+            return 0;
+        u = u << 6 | (next & 0x3f);
+    }
+    if (u < least[len] || u > 0x10ffff || (u >= 0xd800 && u <= 0xdfff))
+        return 0;
+    if (code)
+        *code = u;
+    return len;
+}
+
+void text_copy(char *dst, size_t size, const char *src, size_t n)
+{
+    if (!size)
+        return;
+    size_t out = 0;
+    n = strnlen(src, n);
+    while (out < n) {
+        int len = text_utf8(src + out, n - out, NULL);
+        size_t step = len ? (size_t)len : 1;
+        if (out + step >= size)
+            break;
+        memmove(dst + out, src + out, step);
+        out += step;
+    }
+    dst[out] = '\0';
+}
+
+void text_clean(char *dst, size_t size, const char *src)
+{
+    if (!size)
+        return;
+    size_t out = 0, n = strlen(src);
+    while (n) {
+        uint32_t code = 0;
+        int len = text_utf8(src, n, &code);
+        int plain = len && code >= 0x20 && !(code >= 0x7f && code <= 0x9f);
+        size_t step = len ? (size_t)len : 1, need = plain ? step : 1;
+        if (out + need >= size)
+            break;
+        if (plain)
+            memmove(dst + out, src, step);
+        else
+            dst[out] = '?';
+        out += need;
+        src += step;
+        n -= step;
+    }
+    dst[out] = '\0';
+}

@@ -1,0 +1,21 @@
+// Text that may be anything: UTF-8 looked at byte by byte, and made fit for a terminal.
+#ifndef SSLTOP_METRICS_BASE_TEXT_H
+#define SSLTOP_METRICS_BASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Bytes (1 to 4) of the UTF-8 character at s, of which n >= 1 bytes may be read, its code point
+// into *code (NULL allowed); 0 when there is none: broken, overlong, a surrogate, beyond U+10FFFF,
+// or cut off by n.
+int text_utf8(const char *s, size_t n, uint32_t *code);
+
+// Copy n bytes of `src`, or up to a NUL in them, into dst[size]; never cuts a character. size 0:
+// nothing.
+void text_copy(char *dst, size_t size, const char *src, size_t n);
+
+// Copy `src` into dst[size] replacing control characters (C0, DEL, C1) and broken UTF-8 with '?':
+// before any text from a file or socket reaches a terminal. May work in place (dst == src).
+void text_clean(char *dst, size_t size, const char *src);
+
+#endif

@@ -1,0 +1,20 @@
+// What a line of the log is, without decoding the rest of it.
+#ifndef SSLTOP_METRICS_LOG_RECORD_HEAD_H
+#define SSLTOP_METRICS_LOG_RECORD_HEAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/log/record.h"
+
+struct record_head {
+    enum record_type type;       // RECORD_UNKNOWN: of a later version, or no record at all
+    enum spectrum_source source; // of a spectrum
+    int64_t step;                // -1: none
+};
+
+// Read type, step and a spectrum's source where ssltop itself puts them, at the front of the line:
+// 1. A line that has them elsewhere is parsed as a whole: 1, or 0 when it is no record.
+int record_head(const char *line, size_t n, struct record_head *out);
+
+#endif

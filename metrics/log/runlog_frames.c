@@ -1,0 +1,490 @@
+// Finding the frames of a log, also while it grows and whatever happened to it. A frame counts once
+// it decodes whole and its checksum is right, or, when its lines are not asked for, once its blocks
+// are whole and something that can be a frame follows; everything else is stepped over to the next
+// place where one begins. A scan always starts behind the last good frame, so that a tail that was
+// cut off and written anew is seen as it is now. Format: RFC 8878.
+#include "metrics/log/runlog_frames.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "metrics/log/seekable.h"
+
+#define MAGIC           0xfd2fb528u
+#define MAGIC_SKIPPABLE 0x184d2a50u // the last four bits are free
+#define BLOCK_MAX       (128u << 10)
+#define CHUNK           ((size_t)256 << 10)
+// A frame of RUNLOG_CONTENT_MAX that would not compress, with room for block headers.
+#define FRAME_MAX ((size_t)RUNLOG_CONTENT_MAX + ((size_t)1 << 20))
+// Work on what turns out not to be a frame (bytes decoded, blocks looked at) that a file of `size`
+// bytes may cause. Damage needs little; a file made to keep us busy ends here.
+#define PATIENCE(size) ((int64_t)4 * RUNLOG_CONTENT_MAX + 64 * (size))
+
+const char *const runlog_kind_name[RUNLOG_KINDS] = {
+    [RUNLOG_OTHER] = "other",
+    [RUNLOG_SCALARS] = "scalars",
+    [RUNLOG_LIVE] = "live spectra",
+    [RUNLOG_EXACT] = "exact spectra",
+};
+
+int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
+{
+    struct stat st;
+    *s = (struct runlog_scan){.fd = -1};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return error_set(e, "can't open the log %s: %s", path, strerror(errno));
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+        close(fd);
+        return error_set(e, "can't read the log %s: it is not a file", path);
+    }
+    s->zstd = ZSTD_createDCtx();
+    if (!s->zstd) {
+        close(fd);
+        return error_set(e, "out of memory for the log %s", path);
+    }
+    s->fd = fd;
+    s->size = -1;
+    return 0;
+}
+
+void runlog_scan_close(struct runlog_scan *s)
+{
+    if (s->zstd)
+        close(s->fd);
+    ZSTD_freeDCtx(s->zstd);
+    free(s->in);
+    free(s->out);
+    *s = (struct runlog_scan){.fd = -1};
+}
+
+// --- what a frame holds ---
+
+#define NO_STEP 0xffffffffffffffu
+
+unsigned char *runlog_put_holds(unsigned char *p, const struct runlog_holds *h)
+{
+    int has = h->first_step >= 0 && (uint64_t)h->first_step < NO_STEP;
+    p = seekable_put(p, has ? (uint64_t)h->first_step : NO_STEP, 7);
+    p = seekable_put(p, h->kind, 1);
+    return seekable_put(p, (uint64_t)h->lines, 4);
+}
+
+struct runlog_holds runlog_get_holds(const unsigned char *p)
+{
+    uint64_t step = seekable_get(p, 7);
+    return (struct runlog_holds){
+        .kind = p[7] < RUNLOG_KINDS ? (enum runlog_kind)p[7] : RUNLOG_OTHER,
+        .first_step = step == NO_STEP ? -1 : (int64_t)step,
+        .lines = (int64_t)seekable_get(p + 8, 4),
+    };
+}
+
+static uint32_t crc(const unsigned char *p, size_t n)
+{
+    return (uint32_t)crc32_z(crc32_z(0, NULL, 0), p, n);
+}
+
+size_t runlog_put_mark(unsigned char *out, const struct runlog_holds *h, size_t n)
+{
+    unsigned char *p = seekable_put(out, RUNLOG_MARK, 4);
+    p = seekable_put(p, n * RUNLOG_HOLDS + 4, 4);
+    for (size_t i = 0; i < n; i++)
+        p = runlog_put_holds(p, &h[i]);
+    p = seekable_put(p, crc(out + 8, n * RUNLOG_HOLDS), 4);
+    return (size_t)(p - out);
+}
+
+// --- bytes of the file ---
+
+// Have at least `want` bytes at offset `at` in memory, as far as the file has them: 1 = more than
+// before, 0 = the file has no more, -1 = error. *n gets how many there are from `at` on.
+static int fill(struct runlog_scan *s, int64_t at, size_t want, size_t *n, struct error *e)
+{
+    if (at < s->base || at > s->base + (int64_t)s->in_n) {
+        s->base = at;
+        s->in_n = 0;
+    }
+    size_t off = (size_t)(at - s->base);
+    *n = s->in_n - off;
+    if (*n >= want)
+        return 1;
+    if (s->base + (int64_t)s->in_n >= s->limit)
+        return 0;
+    if (off) {
+        s->effort += (int64_t)*n;
+        memmove(s->in, s->in + off, *n);
+        s->base = at;
+        s->in_n = *n;
+    }
+    size_t room = want > *n + CHUNK ? want : *n + CHUNK;
+    if (room > s->in_cap) {
+        unsigned char *in = realloc(s->in, room);
+        if (!in)
+            return error_set(e, "out of memory for the log");
+        s->in = in;
+        s->in_cap = room;
+    }
+    int grew = 0;
+    while (s->in_n < want && at + (int64_t)s->in_n < s->limit) {
+        int64_t next = at + (int64_t)s->in_n, left = s->limit - next;
+        size_t ask = s->in_cap - s->in_n;
+        if (left < (int64_t)ask)
+            ask = (size_t)left;
+        ssize_t got = pread(s->fd, s->in + s->in_n, ask, next);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set(e, "can't read the log: %s", strerror(errno));
+        if (!got)
+            break;
+        s->in_n += (size_t)got;
+        grew = 1;
+    }
+    *n = s->in_n;
+    return grew;
+}
+
+// --- frames ---
+
+enum frame_kind { FRAME_BAD, FRAME_PART, FRAME_SKIPPABLE, FRAME_LINES };
+
+struct frame {
+    enum frame_kind kind;
+    size_t size;    // bytes of a whole frame; of a part: how many would be needed to see more
+    size_t content; // bytes that it can decode to, at most
+    size_t blocks;
+    int checked; // carries a checksum
+};
+
+static struct frame part(size_t size, size_t blocks)
+{
+    return (struct frame){size > FRAME_MAX ? FRAME_BAD : FRAME_PART, size, 0, blocks, 0};
+}
+
+// What begins at p, of which n bytes are there. Follows the block headers and decodes nothing.
+static struct frame look(const unsigned char *p, size_t n)
+{
+    struct frame bad = {.kind = FRAME_BAD};
+    if (n < 4)
+        return part(4, 0);
+    uint32_t magic = (uint32_t)seekable_get(p, 4);
+    if ((magic & ~0xfu) == MAGIC_SKIPPABLE) {
+        if (n < 8)
+            return part(8, 0);
+        // Not held in memory: its end is looked for in the file.
+        return (struct frame){FRAME_SKIPPABLE, 8 + (size_t)seekable_get(p + 4, 4), 0, 0, 0};
+    }
+    if (magic != MAGIC)
+        return bad;
+    if (n < 5)
+        return part(5, 0);
+    unsigned flags = p[4];
+    if (flags & 0x0b) // reserved, or a dictionary that we don't have
+        return bad;
+    unsigned single = flags >> 5 & 1, field = flags >> 6;
+    size_t at = 5 + (single ? 0u : 1u) + (field ? 1u << field : single), blocks = 0;
+    for (int last = 0; !last;) {
+        if (n < at + 3)
+            return part(at + 3, blocks);
+        uint32_t head = (uint32_t)seekable_get(p + at, 3), type = head >> 1 & 3, size = head >> 3;
+        bad.blocks = ++blocks;
+        if (type == 3 || size > BLOCK_MAX)
+            return bad;
+        last = head & 1;
+        at += 3 + (type == 1 ? 1 : size);
+    }
+    at += flags & 4;
+    if (n < at)
+        return part(at, blocks);
+    unsigned long long content = ZSTD_getFrameContentSize(p, n),
+                       most = blocks * (uint64_t)BLOCK_MAX;
+    if (content == ZSTD_CONTENTSIZE_ERROR)
+        return bad;
+    if (content == ZSTD_CONTENTSIZE_UNKNOWN)
+        content = most < RUNLOG_CONTENT_MAX ? most : RUNLOG_CONTENT_MAX;
+    if (content > most || content > RUNLOG_CONTENT_MAX)
+        return bad;
+    return (struct frame){FRAME_LINES, at, (size_t)content, blocks, (flags & 4) != 0};
+}
+
+// What begins at offset `at`; what the file does not have whole is bad. Its bytes are in memory
+// unless it is skippable.
+static int see(struct runlog_scan *s, int64_t at, struct frame *f, struct error *e)
+{
+    size_t n, want = 5;
+    int more = fill(s, at, want, &n, e);
+    for (*f = (struct frame){.kind = FRAME_BAD}; more >= 0;) {
+        *f = look(s->in + (at - s->base), n);
+        s->effort += (int64_t)f->blocks;
+        if (f->kind != FRAME_PART)
+            return 0;
+        // Doubled, so that the blocks are not followed anew for each one of them.
+        want = f->size > 2 * n ? f->size : 2 * n;
+        size_t had = n;
+        more = fill(s, at, want > FRAME_MAX ? FRAME_MAX : want, &n, e);
+        if (more >= 0 && n == had) {
+            f->kind = FRAME_BAD;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+// Decode a whole frame into `out`: 1 = good, 0 = damaged, -1 = error.
+static int decode(struct runlog_scan *s, const unsigned char *p, const struct frame *f,
+                  struct error *e)
+{
+    s->out_n = 0;
+    if (f->content >= s->out_cap) {
+        free(s->out);
+        s->out_cap = 0;
+        s->out = malloc(f->content + 1);
+        if (!s->out)
+            return error_set(e, "out of memory for a frame of the log");
+        s->out_cap = f->content + 1;
+    }
+    size_t n = ZSTD_decompressDCtx(s->zstd, s->out, f->content, p, f->size);
+    if (ZSTD_isError(n)) {
+        s->effort += (int64_t)f->content;
+        return 0;
+    }
+    s->out_n = n;
+    return 1;
+}
+
+// Whether a frame may begin at `at`, or the file ends there.
+static int may_follow(struct runlog_scan *s, int64_t at, struct error *e)
+{
+    size_t n;
+    if (fill(s, at, 4, &n, e) < 0)
+        return -1;
+    if (n < 4)
+        return at + (int64_t)n >= s->limit;
+    uint32_t magic = (uint32_t)seekable_get(s->in + (at - s->base), 4);
+    return magic == MAGIC || (magic & ~0xfu) == MAGIC_SKIPPABLE;
+}
+
+// Take the frame of lines at `at`, with `gap` bytes of rubble before it, if it is good: 1, 0, -1.
+static int take_lines(struct runlog_scan *s, int64_t at, int64_t gap, const struct frame *f,
+                      struct error *e)
+{
+    struct runlog_holds holds = {RUNLOG_OTHER, -1, -1};
+    int kept = s->at_promised < s->n_promised && s->promised_at == at;
+    if (kept)
+        holds = s->promised[s->at_promised];
+    s->decoded = 0;
+    // In the middle of rubble only a checksum tells a frame from bytes that look like one.
+    if (gap && !f->checked)
+        return 0;
+    int whole = !gap && (s->skip >> holds.kind & 1) ? may_follow(s, at + (int64_t)f->size, e) : 0;
+    if (!whole) {
+        size_t n;
+        if (fill(s, at, f->size, &n, e) < 0) // may_follow may have let go of it
+            return -1;
+        whole = n < f->size ? 0 : decode(s, s->in + (at - s->base), f, e);
+        s->decoded = whole == 1;
+    }
+    if (whole != 1)
+        return whole;
+    s->found = (struct runlog_frame){
+        .offset = at,
+        .size = (uint32_t)f->size,
+        .content = (uint32_t)(s->decoded ? s->out_n : f->content),
+        .kind = holds.kind,
+        .first_step = holds.first_step,
+        .lines = holds.lines,
+    };
+    if (kept) {
+        s->at_promised++;
+        s->promised_at = at + (int64_t)f->size;
+    } else {
+        s->n_promised = s->at_promised = 0;
+    }
+    return 1;
+}
+
+// Read the mark at `at`: 1 = good, 0 = not a good one, -1 = error.
+static int take_mark(struct runlog_scan *s, int64_t at, size_t size, struct error *e)
+{
+    size_t n, payload = size - 8, count = payload / RUNLOG_HOLDS;
+    if (size > RUNLOG_MARK_BYTES || !count || payload != count * RUNLOG_HOLDS + 4)
+        return 0;
+    if (fill(s, at, size, &n, e) < 0)
+        return -1;
+    const unsigned char *p = s->in + (at - s->base);
+    if (n < size || crc(p + 8, payload - 4) != seekable_get(p + size - 4, 4))
+        return 0;
+    for (size_t i = 0; i < count; i++)
+        s->promised[i] = runlog_get_holds(p + 8 + i * RUNLOG_HOLDS);
+    s->n_promised = count;
+    s->at_promised = 0;
+    s->promised_at = at + (int64_t)size;
+    return 1;
+}
+
+static uint32_t magic_at(const struct runlog_scan *s, int64_t at)
+{
+    return (uint32_t)seekable_get(s->in + (at - s->base), 4);
+}
+
+// Whether the skippable frame is one to pass over: 1, 0, -1.
+static int take_skippable(struct runlog_scan *s, int64_t at, const struct frame *f, int *mark,
+                          struct error *e)
+{
+    *mark = magic_at(s, at) == RUNLOG_MARK;
+    if (at + (int64_t)f->size > s->limit)
+        return 0;
+    return *mark ? take_mark(s, at, f->size, e) : 1;
+}
+
+// The first offset >= at where a frame may begin, or that of the end of the file.
+static int seek_magic(struct runlog_scan *s, int64_t *at, struct error *e)
+{
+    for (;;) {
+        size_t n;
+        if (fill(s, *at, 4, &n, e) < 0)
+            return -1;
+        const unsigned char *p = s->in + (*at - s->base);
+        for (size_t i = 0; i + 4 <= n; i++) {
+            uint32_t magic = (uint32_t)seekable_get(p + i, 4);
+            if (magic == MAGIC || (magic & ~0xfu) == MAGIC_SKIPPABLE) {
+                *at += (int64_t)i;
+                return 0;
+            }
+        }
+        if (n < 4) {
+            *at += (int64_t)n;
+            return 0;
+        }
+        *at += (int64_t)n - 3;
+    }
+}
+
+// Whether the file may have something new; begins a scan then.
+static int begin(struct runlog_scan *s, struct error *e)
+{
+    struct stat st;
+    if (fstat(s->fd, &st))
+        return error_set(e, "can't read the log: %s", strerror(errno));
+    int same = st.st_size == s->size && st.st_mtim.tv_sec == s->at.tv_sec &&
+               st.st_mtim.tv_nsec == s->at.tv_nsec;
+    if (same || s->given_up)
+        return 0;
+    if (s->size >= 0) // what is in memory behind `whole` may be another tail's
+        s->in_n = 0;
+    s->size = -1;
+    s->limit = st.st_size;
+    s->at = st.st_mtim;
+    return 1;
+}
+
+int runlog_scan_next(struct runlog_scan *s, struct error *e)
+{
+    int rc = begin(s, e);
+    if (rc <= 0)
+        return rc;
+    int64_t at = s->whole, skipped = 0, marks = 0;
+    int ahead = s->in_n > 0; // bytes that an earlier call read: they may have been cut off since
+    while (at < s->limit) {
+        struct frame f;
+        if (s->effort > PATIENCE(s->limit)) {
+            s->given_up = 1;
+            break;
+        }
+        if (see(s, at, &f, e))
+            return -1;
+        int mark = 0, good = 0;
+        int64_t gap = at - s->whole - skipped - marks; // rubble since the last good frame
+        if (f.kind == FRAME_LINES)
+            good = take_lines(s, at, gap, &f, e);
+        else if (f.kind == FRAME_SKIPPABLE)
+            good = take_skippable(s, at, &f, &mark, e);
+        if (good < 0)
+            return -1;
+        if (ahead && (!good || (f.kind == FRAME_SKIPPABLE && !mark))) {
+            at = s->whole;
+            skipped = marks = ahead = 0;
+            s->in_n = 0;
+            continue;
+        }
+        if (good && f.kind == FRAME_LINES) {
+            s->places += gap > 0;
+            s->damaged += gap;
+            s->whole = at + (int64_t)f.size;
+            s->tail = 0;
+            return 1;
+        }
+        if (good) {
+            at += (int64_t)f.size;
+            *(mark ? &marks : &skipped) += (int64_t)f.size;
+            continue;
+        }
+        at++;
+        if (seek_magic(s, &at, e))
+            return -1;
+    }
+    // A mark without its frames is part of what is missing.
+    s->tail = s->limit > s->whole ? s->limit - s->whole - skipped : 0;
+    s->size = s->limit;
+    s->decoded = 0;
+    return 0;
+}
+
+int runlog_scan_read(struct runlog_scan *s, const struct runlog_frame *found, struct error *e)
+{
+    struct stat st;
+    struct frame f;
+    if (fstat(s->fd, &st))
+        return error_set(e, "can't read the log: %s", strerror(errno));
+    s->limit = st.st_size;
+    s->in_n = 0;
+    s->decoded = 0;
+    size_t n;
+    if (fill(s, found->offset, found->size, &n, e) < 0 || see(s, found->offset, &f, e))
+        return -1;
+    if (f.kind != FRAME_LINES || f.size != found->size || !f.checked)
+        return 0;
+    int rc = decode(s, s->in + (found->offset - s->base), &f, e);
+    s->decoded = rc == 1;
+    return rc;
+}
+
+// Append to a sentence; parts are divided by "; ".
+static void say(char *text, size_t size, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void say(char *text, size_t size, const char *fmt, ...)
+{
+    size_t n = strlen(text);
+    va_list args;
+    if (n && n + 2 < size) {
+        memcpy(text + n, "; ", 3);
+        n += 2;
+    }
+    va_start(args, fmt);
+    vsnprintf(text + n, size - n, fmt, args);
+    va_end(args);
+}
+
+const char *runlog_scan_lost(const struct runlog_scan *s, char *text, size_t size)
+{
+    text[0] = '\0';
+    if (s->places)
+        say(text, size, "%lld damaged place%s of together %lld bytes left out",
+            (long long)s->places, s->places == 1 ? "" : "s", (long long)s->damaged);
+    int64_t missing = 0;
+    for (size_t i = s->at_promised; s->size >= 0 && i < s->n_promised; i++)
+        missing += s->promised[i].lines;
+    if (s->tail)
+        say(text, size, "the last %lld bytes are not a whole frame%s", (long long)s->tail,
+            s->given_up ? ", and too broken to search" : "");
+    else if (missing && s->promised_at == s->whole)
+        say(text, size, "%lld lines are missing at the end", (long long)missing);
+    return text[0] ? text : NULL;
+}

@@ -1,0 +1,19 @@
+// What metrics/ calls of LAPACK. Column major; the last arguments are the hidden lengths of the
+// Fortran characters. LAPACKE would copy the triangles to turn them round: row-major lower is
+// column-major upper.
+#ifndef SSLTOP_METRICS_SCIENCE_LAPACK_H
+#define SSLTOP_METRICS_SCIENCE_LAPACK_H
+
+#include <stddef.h>
+
+// Eigenvalues w (ascending) of a symmetric n x n matrix, and with jobz "V" eigenvectors in its
+// place. lwork and liwork of -1 ask for sizes.
+extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda,
+                    double *w, double *work, const int *lwork, int *iwork, const int *liwork,
+                    int *info, size_t jobz_len, size_t uplo_len);
+
+// Solves A X = B for a positive definite A by Cholesky's factors, which replace it.
+extern void dposv_(const char *uplo, const int *n, const int *nrhs, double *a, const int *lda,
+                   double *b, const int *ldb, int *info, size_t uplo_len);
+
+#endif

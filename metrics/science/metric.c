@@ -1,0 +1,268 @@
+// The metrics of a spectrum, one small pure function a row. Everything is formed in double,
+// relative to the largest singular value where squares are taken, so that no scale of features
+// overflows or vanishes. AUC: Li, Efros, Pathak, ECCV 2022, eq. 2. The other sources stand in their
+// rows.
+#include "metrics/science/metric.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// alpha-ReQ fits i = d/50 .. d/4: past the first few directions, before the tail that few samples
+// bend.
+#define ALPHA_FIRST  50
+#define ALPHA_LAST   4
+#define ALPHA_POINTS 3    // fewer are no slope
+#define GRAM_FLOOR   1e-7 // of sigma_1: smaller values are rounding of a Gram matrix in double
+
+// Whether there is a spectrum to speak of: every value finite and not negative.
+static int known(const struct metric_input *in)
+{
+    if (!in->sigma || in->d < 1)
+        return 0;
+    for (int i = 0; i < in->d; i++)
+        if (!isfinite(in->sigma[i]) || in->sigma[i] < 0)
+            return 0;
+    return 1;
+}
+
+static double largest(const struct metric_input *in)
+{
+    double top = 0;
+    for (int i = 0; i < in->d; i++)
+        top = fmax(top, in->sigma[i]);
+    return top;
+}
+
+static double total(const struct metric_input *in, double top)
+{
+    double sum = 0;
+    for (int i = 0; i < in->d; i++)
+        sum += in->sigma[i] / top;
+    return sum;
+}
+
+// Sum of lambda_i / lambda_1.
+static double energy(const struct metric_input *in, double top)
+{
+    double sum = 0;
+    for (int i = 0; i < in->d; i++) {
+        double s = in->sigma[i] / top;
+        sum += s * s;
+    }
+    return sum;
+}
+
+static double auc(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in);
+    if (top == 0)
+        return 1;
+    double part = 0, area = 0;
+    for (int i = 0; i < in->d; i++) {
+        part += in->sigma[i] / top;
+        area += part;
+    }
+    double least = (in->d + 1) / (2.0 * in->d);
+    return fmin(1, fmax(least, area / part / in->d));
+}
+
+// A spectrum of zeros has p_i = 1e-7 everywhere, which is the 1 of a single direction.
+static double rankme(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in), sum = top > 0 ? total(in, top) : 1, entropy = 0;
+    for (int i = 0; i < in->d; i++) {
+        double p = (top > 0 ? in->sigma[i] / top / sum : 0) + 1e-7;
+        entropy -= p * log(p);
+    }
+    return exp(entropy);
+}
+
+static double alpha(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in);
+    int first = in->d / ALPHA_FIRST, last = in->d / ALPHA_LAST, n = 0;
+    if (first < 1)
+        first = 1;
+    if (last < 8)
+        last = in->d < 8 ? in->d : 8;
+    // Two passes: means first, so that the sums of the slope are of small numbers.
+    double mean_x = 0, mean_y = 0, xx = 0, xy = 0;
+    for (int i = first; i <= last; i++) {
+        double s = in->sigma[i - 1];
+        if (!(s > GRAM_FLOOR * top))
+            break;
+        mean_x += log(i);
+        mean_y += 2 * log(s / top);
+        n++;
+    }
+    if (n < ALPHA_POINTS)
+        return NAN;
+    mean_x /= n;
+    mean_y /= n;
+    for (int i = first; i < first + n; i++) {
+        double x = log(i) - mean_x, y = 2 * log(in->sigma[i - 1] / top) - mean_y;
+        xx += x * x;
+        xy += x * y;
+    }
+    return -xy / xx;
+}
+
+static double participation(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in), fourth = 0;
+    if (top == 0)
+        return 1;
+    for (int i = 0; i < in->d; i++) {
+        double s = in->sigma[i] / top;
+        fourth += s * s * s * s;
+    }
+    double sum = energy(in, top);
+    return sum * sum / fourth;
+}
+
+static double stable_rank(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in);
+    return top > 0 ? energy(in, top) : 1;
+}
+
+static double numerical_rank(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in);
+    int n = 0;
+    for (int i = 0; i < in->d; i++)
+        n += in->sigma[i] > 1e-4 * top;
+    return n;
+}
+
+static double condition(const struct metric_input *in)
+{
+    if (!known(in))
+        return NAN;
+    double top = largest(in), least = in->sigma[in->d - 1];
+    return least * METRIC_COND_MAX > top ? top / least : METRIC_COND_MAX;
+}
+
+static double spread(const struct metric_input *in)
+{
+    if (!known(in) || !(in->n > 0) || !(in->mean_norm >= 0))
+        return NAN;
+    double top = largest(in);
+    if (top == 0)
+        return 0;
+    return top * sqrt(energy(in, top) / in->n) / in->mean_norm;
+}
+
+static double zstd(const struct metric_input *in)
+{
+    return in->zstd;
+}
+
+static double alignment(const struct metric_input *in)
+{
+    return in->alignment;
+}
+
+static double uniformity(const struct metric_input *in)
+{
+    return in->uniformity;
+}
+
+static double loss(const struct metric_input *in)
+{
+    return in->loss;
+}
+
+static const char *const need_text[METRIC_NEEDS_COUNT] = {
+    "a spectrum", "the mean of the features", "projections of two views", "a training step"};
+
+#define SPECTRUM METRIC_NEEDS_SPECTRUM
+#define FEATURES METRIC_NEEDS_FEATURES
+#define PAIRS    METRIC_NEEDS_PAIRS
+#define SCORES   METRIC_NEEDS_SCORES
+
+const struct metric metric_table[METRIC_COUNT] = {
+    [METRIC_AUC] = {"auc", "AUC", "", 0.5, 1, SPECTRUM, -1, "Li, Efros, Pathak, ECCV 2022, eq. 2",
+                    "area under the cumulative singular values: (d+1)/2d all equal, 1 collapsed",
+                    auc},
+    [METRIC_RANKME] = {"rankme", "RankMe", "", 1, NAN, SPECTRUM, +1,
+                       "Garrido et al., ICML 2023, eq. 1",
+                       "exp of the entropy of the singular values of centred features", rankme},
+    [METRIC_ALPHA] =
+        {"alpha", "alpha-ReQ", "", -INFINITY, INFINITY, SPECTRUM, 0,
+         "Agrawal et al., NeurIPS 2022, sec. 3",
+         "minus the slope of ln(lambda_i) on ln(i), i from d/50 to d/4; near 1 is best", alpha},
+    [METRIC_PR] = {"pr", "particip.", "", 1, NAN, SPECTRUM, +1, "Gao et al., 2017",
+                   "participation ratio of the covariance: (sum lambda)^2 / sum lambda^2",
+                   participation},
+    [METRIC_STABLE_RANK] = {"stable_rank", "stable rank", "", 1, NAN, SPECTRUM, +1,
+                            "Rudelson, Vershynin, J. ACM 2007",
+                            "sum of the eigenvalues of the covariance over the largest",
+                            stable_rank},
+    [METRIC_NUM_RANK] = {"num_rank", "num. rank", "", 0, NAN, SPECTRUM, +1,
+                         "Golub, Van Loan, Matrix Computations, 4th ed., sec. 5.4",
+                         "singular values above 1e-4 of the largest", numerical_rank},
+    [METRIC_COND] = {"cond", "condition", "", 1, METRIC_COND_MAX, SPECTRUM, -1,
+                     "Golub, Van Loan, Matrix Computations, 4th ed., sec. 2.6",
+                     "largest over smallest singular value; 1e7 means 1e7 or more", condition},
+    [METRIC_SPREAD] =
+        {"spread", "spread", "", 0, INFINITY, SPECTRUM | FEATURES, +1,
+         "Van Valen, Journal of Theoretical Biology 1974",
+         "deviation of the features over the length of their mean; below 1e-3: constant", spread},
+    // Over B - 1, as PyTorch's std: the squares over all dimensions add up to B/(B-1) at most.
+    [METRIC_ZSTD] = {"zstd", "z-std", "", 0, M_SQRT2, SCORES, +1, "Chen, He, CVPR 2021, sec. 4.1",
+                     "deviation of z/|z| times sqrt(dim), at most sqrt(B/(B-1)) in a batch of B; 1 "
+                     "does not mean healthy",
+                     zstd},
+    [METRIC_ALIGNMENT] = {"alignment", "alignment", "", 0, 4, PAIRS, -1,
+                          "Wang, Isola, ICML 2020, sec. 4.1",
+                          "mean squared distance of z/|z| of the two views of an image", alignment},
+    [METRIC_UNIFORMITY] =
+        {"uniformity", "uniformity", "", -8, 0, PAIRS, -1, "Wang, Isola, ICML 2020, sec. 4.2",
+         "ln of the mean of exp(-2 distance^2) of z/|z| over pairs of images; 0: one point",
+         uniformity},
+    [METRIC_LOSS] = {"loss", "loss", "", -INFINITY, INFINITY, SCORES, 0,
+                     "Chen, He, CVPR 2021, eq. 2", "the training loss; its range is the method's",
+                     loss},
+};
+
+int metric_is_given(int m, unsigned have)
+{
+    return !(metric_table[m].needs & ~have);
+}
+
+const char *metric_needs(int m, char *text, size_t size)
+{
+    size_t n = 0;
+    for (int i = 0; i < METRIC_NEEDS_COUNT; i++)
+        if (metric_table[m].needs & 1u << i && n < size)
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? " and " : "", need_text[i]);
+    return text;
+}
+
+int metric_find(const char *key)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (!strcmp(metric_table[i].key, key))
+            return i;
+    return -1;
+}
+
+void metric_all(const struct metric_input *in, double out[METRIC_COUNT])
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        out[i] = metric_table[i].fn(in);
+}

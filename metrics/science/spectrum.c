@@ -1,0 +1,243 @@
+// Mean and scatter of features in double, and their singular values. Batches are centred on their
+// own mean and joined by the parallel form of Welford's update (Chan, Golub, LeVeque, 1983): no
+// difference of large sums.
+#include "metrics/science/spectrum.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/science/lapack.h"
+
+#define BLOCK 256 // rows a rank-k update; bounds the workspace
+
+// Decayed values of features that died would end as denormals, which cost a hundred times as much
+// to work with. Squares of the least float (2e-90) are far above this.
+#define TINY 1e-240
+
+struct spectrum_solver {
+    int d, lwork, liwork;
+    double *a, *w, *work;
+    int *iwork;
+};
+
+// OpenBLAS's own threads beside OpenMP's cost milliseconds a call where the work is tenths of one.
+static void one_thread(void)
+{
+    openblas_set_num_threads(1);
+}
+
+int moments_init(struct moments *m, int d, struct error *e)
+{
+    *m = (struct moments){0};
+    if (d < 1 || d > SPECTRUM_D_MAX)
+        return error_set(e, "moments of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
+    one_thread();
+    m->d = d;
+    m->work_rows = BLOCK + 1;
+    m->mean = calloc((size_t)d, sizeof *m->mean);
+    m->scatter = calloc((size_t)d * (size_t)d, sizeof *m->scatter);
+    m->work = calloc(m->work_rows * (size_t)d, sizeof *m->work);
+    if (m->mean && m->scatter && m->work)
+        return 0;
+    moments_free(m);
+    return error_set(e, "out of memory for the moments of %d dimensions", d);
+}
+
+void moments_free(struct moments *m)
+{
+    free(m->mean);
+    free(m->scatter);
+    free(m->work);
+    *m = (struct moments){0};
+}
+
+void moments_reset(struct moments *m)
+{
+    size_t d = (size_t)m->d;
+    m->weight = m->weight2 = 0;
+    memset(m->mean, 0, d * sizeof *m->mean);
+    memset(m->scatter, 0, d * d * sizeof *m->scatter);
+}
+
+void moments_decay(struct moments *m, double factor)
+{
+    m->weight *= factor;
+    m->weight2 *= factor * factor;
+    for (int i = 0; i < m->d; i++) {
+        double *row = m->scatter + (size_t)i * (size_t)m->d;
+        for (int j = 0; j <= i; j++) {
+            double v = row[j] * factor;
+            row[j] = fabs(v) < TINY ? 0 : v;
+        }
+    }
+}
+
+// Centre n rows on their own mean; the mean into row n as its distance from m->mean.
+static void centre(const struct moments *m, double *rows, int n)
+{
+    size_t d = (size_t)m->d;
+    double *mean = rows + (size_t)n * d;
+    memset(mean, 0, d * sizeof *mean);
+    for (int i = 0; i < n; i++) {
+        const double *row = rows + (size_t)i * d;
+        for (size_t j = 0; j < d; j++)
+            mean[j] += row[j];
+    }
+    for (size_t j = 0; j < d; j++)
+        mean[j] /= n;
+    for (int i = 0; i < n; i++) {
+        double *row = rows + (size_t)i * d;
+        for (size_t j = 0; j < d; j++)
+            row[j] -= mean[j];
+    }
+    for (size_t j = 0; j < d; j++)
+        mean[j] -= m->mean[j];
+}
+
+// The shift of the mean is a row more of the same rank-k update:
+// scatter += sum (x - mean_b)(x - mean_b)^T + w n / (w + n) delta delta^T.
+void moments_take(struct moments *m, double *rows, int n)
+{
+    size_t d = (size_t)m->d;
+    centre(m, rows, n);
+    double *delta = rows + (size_t)n * d, sum = m->weight + n;
+    double share = n / sum, scale = sqrt(m->weight * share);
+    for (size_t j = 0; j < d; j++) {
+        double mean = m->mean[j] + share * delta[j];
+        m->mean[j] = fabs(mean) < sqrt(TINY) ? 0 : mean;
+        delta[j] *= scale;
+    }
+    // Row-major lower triangle of rows^T rows, rows being (n + 1) x d.
+    cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, m->d, n + 1, 1, rows, m->d, 1, m->scatter,
+                m->d);
+    m->weight = sum;
+    m->weight2 += n;
+}
+
+void moments_merge(struct moments *m, const struct moments *other)
+{
+    size_t d = (size_t)m->d;
+    if (!(other->weight > 0))
+        return;
+    double sum = m->weight + other->weight, share = other->weight / sum;
+    double scale = m->weight * share;
+    for (size_t i = 0; i < d; i++) {
+        double di = other->mean[i] - m->mean[i];
+        for (size_t j = 0; j <= i; j++)
+            m->scatter[i * d + j] +=
+                other->scatter[i * d + j] + scale * di * (other->mean[j] - m->mean[j]);
+    }
+    for (size_t i = 0; i < d; i++)
+        m->mean[i] += share * (other->mean[i] - m->mean[i]);
+    m->weight = sum;
+    m->weight2 += other->weight2;
+}
+
+static void add_block(struct moments *m, const float *x, int n, size_t stride)
+{
+    size_t d = (size_t)m->d;
+    for (int i = 0; i < n; i++)
+        for (size_t j = 0; j < d; j++)
+            m->work[(size_t)i * d + j] = x[(size_t)i * stride + j];
+    moments_take(m, m->work, n);
+}
+
+int moments_add(struct moments *m, const float *x, int64_t n, size_t stride, struct error *e)
+{
+    if (n < 0 || stride < (size_t)m->d)
+        return error_set(e, "moments of %lld rows %zu apart: %d numbers a row do not fit",
+                         (long long)n, stride, m->d);
+    for (int64_t i = 0; i < n; i += BLOCK)
+        add_block(m, x + (size_t)i * stride, n - i < BLOCK ? (int)(n - i) : BLOCK, stride);
+    return 0;
+}
+
+double moments_mean_norm(const struct moments *m)
+{
+    return cblas_dnrm2(m->d, m->mean, 1);
+}
+
+int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
+{
+    *out = NULL;
+    if (d < 1 || d > SPECTRUM_D_MAX)
+        return error_set(e, "a spectrum of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
+    one_thread();
+    struct spectrum_solver *s = calloc(1, sizeof *s);
+    if (!s)
+        return error_set(e, "out of memory for the spectrum of %d dimensions", d);
+    s->d = d;
+    s->a = calloc((size_t)d * (size_t)d, sizeof *s->a);
+    s->w = calloc((size_t)d, sizeof *s->w);
+    double lwork = 0;
+    int liwork = 0, query = -1, info = 0;
+    if (!s->a || !s->w)
+        goto fail;
+    dsyevd_("N", "U", &d, s->a, &d, s->w, &lwork, &query, &liwork, &query, &info, 1, 1);
+    if (info || !(lwork >= 1 && lwork < 2e9) || liwork < 1) {
+        spectrum_solver_free(s);
+        return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", d, info);
+    }
+    s->lwork = (int)lwork;
+    s->liwork = liwork;
+    s->work = calloc((size_t)s->lwork, sizeof *s->work);
+    s->iwork = calloc((size_t)s->liwork, sizeof *s->iwork);
+    if (!s->work || !s->iwork)
+        goto fail;
+    *out = s;
+    return 0;
+fail:
+    spectrum_solver_free(s);
+    return error_set(e, "out of memory for the spectrum of %d dimensions", d);
+}
+
+void spectrum_solver_free(struct spectrum_solver *s)
+{
+    if (!s)
+        return;
+    free(s->a);
+    free(s->w);
+    free(s->work);
+    free(s->iwork);
+    free(s);
+}
+
+int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, double *sigma,
+                          double *n, struct error *e)
+{
+    if (s->d != m->d)
+        return error_set(e, "a solver for %d dimensions got moments of %d", s->d, m->d);
+    if (!isfinite(m->weight) || !isfinite(m->weight2))
+        return error_set(e, "the weight of the features is not finite");
+    if (m->weight <= 0 || m->weight2 <= 0)
+        return error_set(e, "no features have been seen yet");
+    // Row-major lower is column-major upper. 0 * x is NaN for every x that is not finite.
+    size_t d = (size_t)s->d;
+    double odd = 0;
+    for (size_t i = 0; i < d; i++) {
+        const double *from = m->scatter + i * d;
+        double *to = s->a + i * d;
+        odd += 0 * m->mean[i];
+        for (size_t j = 0; j <= i; j++) {
+            odd += 0 * from[j];
+            to[j] = from[j];
+        }
+    }
+    if (odd != 0)
+        return error_set(e, "the features are not finite");
+    int info = 0;
+    dsyevd_("N", "U", &s->d, s->a, &s->d, s->w, s->work, &s->lwork, s->iwork, &s->liwork, &info, 1,
+            1);
+    for (size_t i = 0; i < d && !info; i++)
+        info = !isfinite(s->w[i]);
+    if (info)
+        return error_set(e, "LAPACK's dsyevd did not converge (info %d)", info);
+    // lambda n_eff = eigenvalue / weight * weight^2 / weight2
+    double scale = m->weight / m->weight2;
+    for (size_t i = 0; i < d; i++)
+        sigma[i] = sqrt(fmax(0, s->w[d - 1 - i]) * scale);
+    *n = m->weight * scale;
+    return 0;
+}

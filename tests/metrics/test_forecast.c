@@ -1,0 +1,326 @@
+// The forecast on runs that follow a known law, on runs that follow none, and its file.
+#include "metrics/science/forecast.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RUNS = 12, EACH = 5, N = RUNS * EACH, TESTED = 1000000 };
+
+static double uniform(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 11) / 9007199254740992.0;
+}
+
+// logit = 1 + 2 (0.8 - auc)... with a bend at 0.8, and `noise` a run.
+static double law(double auc, double loss, int width)
+{
+    return 0.5 - 20 * (auc - 0.8) * (auc - 0.8) - 1.5 * loss + 0.3 * log(width);
+}
+
+static void runs_fill(struct forecast_point *p, char **name, int uses_loss, double noise)
+{
+    uint64_t state = 11;
+    for (int r = 0; r < RUNS; r++) {
+        double shift = noise * (uniform(&state) - 0.5);
+        int width = 8 << r % 3;
+        name[r] = (char *)(r % 2 ? "odd" : "even");
+        for (int k = 0; k < EACH; k++, p++) {
+            double auc = 0.65 + 0.3 * uniform(&state), loss = -0.95 + 0.3 * uniform(&state);
+            double y = law(auc, uses_loss ? loss : -0.8, width) + shift;
+            *p = (struct forecast_point){.run = r,
+                                         .in = {auc, loss, 0.8 + 0.2 * uniform(&state), width},
+                                         .live = NAN,
+                                         .offset = NAN,
+                                         .n = TESTED};
+            p->correct = llround(TESTED / (1 + exp(-y)));
+        }
+    }
+}
+
+Test(forecast, finds_the_law)
+{
+    struct forecast_point p[N];
+    char *name[RUNS];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported;
+    runs_fill(p, name, 1, 0);
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
+    for (int t = 0; t < FORECAST_TERMS; t++)
+        cr_assert(f.used[t], "%s was dropped", forecast_term_key[t]);
+    cr_assert(fabs(f.coefficient[FORECAST_AUC2] + 20) < 1e-2, "%g", f.coefficient[FORECAST_AUC2]);
+    cr_assert(fabs(f.coefficient[FORECAST_AUC] - 32) < 1e-2, "%g", f.coefficient[FORECAST_AUC]);
+    cr_assert(fabs(f.coefficient[FORECAST_LOSS] + 1.5) < 1e-3);
+    cr_assert(fabs(f.coefficient[FORECAST_WIDTH] - 0.3) < 1e-3);
+    cr_assert(f.r2 > 0.9999 && f.r2_left_out > 0.9999 && f.error_points < 0.01);
+    struct forecast_value v = forecast_at(&f, &(struct forecast_input){0.75, -0.8, 1, 16});
+    double want = 1 / (1 + exp(-law(0.75, -0.8, 16)));
+    cr_assert(v.state == FORECAST_OK && fabs(v.value - want) < 1e-5, "%g %g", v.value, want);
+    cr_assert(v.lo <= v.value && v.value <= v.hi && v.hi - v.lo < 1e-3);
+    forecast_free(&f);
+}
+
+Test(forecast, drops_what_does_not_pay)
+{
+    struct forecast_point p[N];
+    char *name[RUNS];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported;
+    runs_fill(p, name, 0, 0.2);
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
+    cr_assert(!f.used[FORECAST_LOSS] && f.coefficient[FORECAST_LOSS] == 0);
+    cr_assert(f.used[FORECAST_AUC2]);
+    // The interval covers what runs differ by: +-0.1 in the logit, and not much more.
+    cr_assert(f.quantile > 0.05 && f.quantile < 0.2, "%g", f.quantile);
+    forecast_free(&f);
+    // One width only: it cannot say anything.
+    runs_fill(p, name, 1, 0);
+    for (int i = 0; i < N; i++)
+        p[i].in.width = 16;
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
+    cr_assert(!f.used[FORECAST_WIDTH]);
+    forecast_free(&f);
+}
+
+// A run of many evaluations counts no more than one of few.
+Test(forecast, runs_weigh_the_same)
+{
+    enum { MANY = 400 };
+    static struct forecast_point p[RUNS * 2 + MANY];
+    char *name[RUNS];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported, n = 0;
+    for (int r = 0; r < RUNS; r++) {
+        name[r] = (char *)"run";
+        for (int k = 0; k < (r == 0 ? MANY : 2); k++, n++) {
+            double auc = 0.6 + 0.02 * r;
+            double y = r == 0 ? -1 : 4 - 4 * auc; // the first is off the line
+            p[n] = (struct forecast_point){.run = r,
+                                           .in = {auc, -0.9, 1, 8},
+                                           .live = NAN,
+                                           .n = TESTED,
+                                           .correct = llround(TESTED / (1 + exp(-y)))};
+        }
+    }
+    cr_assert(forecast_fit(p, n, name, RUNS, &f, &unsupported, &e) == 0 || unsupported, "%s",
+              e.text);
+    // The mean of the runs in the middle, not of the points.
+    double x = 0.7, y = f.coefficient[FORECAST_CONSTANT] + f.coefficient[FORECAST_AUC] * x +
+                        f.coefficient[FORECAST_AUC2] * x * x;
+    cr_assert(fabs(y - 1.2) < 0.5, "%g", y);
+    forecast_free(&f);
+}
+
+Test(forecast, says_when_there_is_none)
+{
+    struct forecast_point p[N];
+    char *name[RUNS];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported;
+    uint64_t state = 5;
+    runs_fill(p, name, 1, 0);
+    for (int i = 0; i < N; i++) // nothing but the run decides
+        p[i].correct = (int64_t)(TESTED * (0.3 + 0.05 * ((p[i].run * 7) % RUNS))) +
+                       (int64_t)(100 * uniform(&state));
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == -1 && unsupported);
+    cr_assert(strstr(e.text, "do not support") && f.runs == RUNS &&
+                  f.r2_left_out < FORECAST_R2_LEAST,
+              "%s", e.text);
+    forecast_free(&f);
+    cr_assert(forecast_fit(p, 7 * EACH, name, 7, &f, &unsupported, &e) == -1 && !unsupported);
+    cr_assert(strstr(e.text, "7 runs") && strstr(e.text, "8"), "%s", e.text);
+    forecast_free(&f);
+    p[3].in.auc = NAN;
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == -1 && !unsupported);
+    forecast_free(&f);
+}
+
+// Runs of which nothing says what their probe will be: of 8 one set in sixteen still seems to say
+// something, of 20 one in two hundred, though the terms are chosen from twelve sets.
+Test(forecast, noise_is_refused)
+{
+    enum { TRIES = 200 };
+    static const int runs[] = {8, 12, 20}, most[] = {TRIES / 12, TRIES / 20, TRIES / 50};
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        int accepted = 0;
+        for (int seed = 0; seed < TRIES; seed++) {
+            struct forecast_point p[20 * 4];
+            char *name[20];
+            struct forecast f;
+            struct error e = {""};
+            int unsupported;
+            uint64_t state = 1000 * (uint64_t)seed + 7;
+            for (int r = 0; r < runs[k]; r++) {
+                name[r] = (char *)"noise";
+                double probe = 0.3 + 0.5 * uniform(&state), auc = 0.7 + 0.2 * uniform(&state),
+                       loss = -0.9 + 0.4 * uniform(&state);
+                int width = 4 << (int)(3 * uniform(&state));
+                for (int i = 0; i < 4; i++)
+                    p[4 * r + i] = (struct forecast_point){
+                        .run = r,
+                        .in = {auc + 0.02 * uniform(&state), loss + 0.02 * uniform(&state), 1,
+                               width},
+                        .live = NAN,
+                        .offset = NAN,
+                        .n = TESTED,
+                        .correct = llround(TESTED * (probe + 0.05 * uniform(&state)))};
+            }
+            int rc = forecast_fit(p, 4 * runs[k], name, runs[k], &f, &unsupported, &e);
+            cr_assert(rc == 0 || unsupported, "%s", e.text);
+            accepted += rc == 0;
+            if (unsupported)
+                cr_assert_eq(strstr(e.text, "worse than by the mean") != NULL, f.r2_left_out < 0,
+                             "R2 %g: %s", f.r2_left_out, e.text);
+            forecast_free(&f);
+        }
+        cr_log_info("%d runs of noise: %d of %d accepted", runs[k], accepted, TRIES);
+        cr_expect(accepted <= most[k], "%d runs: %d of %d", runs[k], accepted, TRIES);
+    }
+}
+
+// Runs of a law, seen through a live AUC that is off by a little and by chance: the interval holds
+// what other runs of that law have, and is no wider than it must be.
+Test(forecast, interval_holds_what_live_values_foretell)
+{
+    enum { SEEN = 40, ALL = 400 };
+    static struct forecast_point p[ALL * EACH];
+    char *name[ALL];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported, held = 0;
+    uint64_t state = 3;
+    for (int r = 0; r < ALL; r++) {
+        double shift = 0.3 * (uniform(&state) + uniform(&state) - 1), offset = NAN;
+        name[r] = (char *)"run";
+        for (int k = 0; k < EACH; k++) {
+            double auc = 0.82 + 0.15 * uniform(&state),
+                   live = auc - 0.02 - 0.04 * (uniform(&state) - 0.5);
+            p[EACH * r + k] = (struct forecast_point){
+                .run = r,
+                .in = {auc, -0.8, 1, 16},
+                .live = live,
+                .offset = offset,
+                .n = TESTED,
+                .correct = llround(TESTED / (1 + exp(-law(auc, -0.8, 16) - shift)))};
+            offset = auc - live;
+        }
+    }
+    cr_assert(forecast_fit(p, SEEN * EACH, name, SEEN, &f, &unsupported, &e) == 0, "%s", e.text);
+    cr_expect_float_eq(f.offset, 0.02, 0.004);
+    cr_expect(f.error_points_live > f.error_points, "%g %g", f.error_points_live, f.error_points);
+    for (int i = SEEN * EACH; i < ALL * EACH; i++) {
+        struct forecast_input in = p[i].in;
+        in.auc = forecast_stand_in(p[i].live, p[i].offset, f.offset);
+        struct forecast_value v = forecast_at(&f, &in);
+        double probe = (double)p[i].correct / TESTED;
+        held += v.lo <= probe && probe <= v.hi;
+    }
+    double share = (double)held / ((ALL - SEEN) * EACH);
+    cr_expect(share > 0.92 && share < 0.995, "%g", share);
+    forecast_free(&f);
+}
+
+Test(forecast, no_number_outside_its_range)
+{
+    struct forecast_point p[N];
+    char *name[RUNS];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported;
+    runs_fill(p, name, 1, 0);
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
+    double top = f.auc.hi, bottom = f.auc.lo;
+    const struct {
+        struct forecast_input in;
+        enum forecast_state state;
+    } at[] = {
+        {{0.8, -0.8, 1, 16}, FORECAST_OK},
+        {{0.8, -0.8, NAN, 16}, FORECAST_OK},
+        {{bottom - 0.01, -0.8, 1, 16}, FORECAST_OK}, // a little below, but not a little above
+        {{top, -0.8, 1, 16}, FORECAST_OK},
+        {{top + 0.001, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
+        {{0.8, -0.8, 0, 16}, FORECAST_EXTRAPOLATING}, // all images have one z
+        {{0.8, -0.8, 1, 64}, FORECAST_EXTRAPOLATING},
+        {{0.8, -0.8, 1, 4}, FORECAST_EXTRAPOLATING},
+        {{0.55, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
+        {{1, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
+        {{0.8, 0, 1, 16}, FORECAST_EXTRAPOLATING},
+        {{NAN, -0.8, 1, 16}, FORECAST_UNKNOWN},
+        {{0.8, NAN, 1, 16}, FORECAST_UNKNOWN},
+    };
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        struct forecast_value v = forecast_at(&f, &at[i].in);
+        cr_assert(v.state == at[i].state, "%zu: %d", i, v.state);
+        cr_assert(isfinite(v.value) == (v.state != FORECAST_UNKNOWN));
+        cr_assert(v.state == FORECAST_UNKNOWN ||
+                  (0 < v.lo && v.lo < v.value && v.value < v.hi && v.hi < 1));
+    }
+    forecast_free(&f);
+}
+
+static const char *path(void)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "/tmp/ssltop-forecast-%d.json", (int)getpid());
+    return name;
+}
+
+Test(forecast, file)
+{
+    struct forecast_point p[N];
+    char *name[RUNS];
+    struct forecast f, g;
+    struct error e = {""};
+    int unsupported;
+    runs_fill(p, name, 0, 0.2);
+    cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
+    f.collapsed = 3;
+    strcpy(f.data, "fashion-mnist");
+    strcpy(f.arch, "resnet18");
+    strcpy(f.method, "simsiam");
+    FILE *out = fopen(path(), "w");
+    cr_assert(out && forecast_write(&f, out, &e) == 0 && fclose(out) == 0, "%s", e.text);
+    cr_assert(forecast_read(path(), &g, &e) == 0, "%s", e.text);
+    cr_assert(!strcmp(g.data, f.data) && !strcmp(g.arch, f.arch) && !strcmp(g.method, f.method));
+    cr_assert(!memcmp(g.coefficient, f.coefficient, sizeof f.coefficient) &&
+              !memcmp(g.used, f.used, sizeof f.used));
+    cr_assert(g.quantile == f.quantile && g.auc.lo == f.auc.lo && g.width.hi == f.width.hi);
+    cr_assert(g.offset == f.offset && g.error_points_live == f.error_points_live &&
+              g.zstd.lo == f.zstd.lo && g.collapsed == 3);
+    cr_assert(g.runs == RUNS && !strcmp(g.run[1], "odd") && g.points == N);
+    forecast_free(&g);
+
+    // Every cut, and every byte made another, is read or refused.
+    char text[8192];
+    FILE *in = fopen(path(), "r");
+    size_t n = in ? fread(text, 1, sizeof text, in) : 0;
+    cr_assert(n > 200 && n < sizeof text && fclose(in) == 0);
+    for (size_t i = 0; i < n - 2; i++)
+        for (int cut = 0; cut < 2; cut++) {
+            char was = text[i];
+            if (!cut)
+                text[i] = i % 3 ? '9' : '}';
+            out = fopen(path(), "w");
+            cr_assert(out && fwrite(text, 1, cut ? i : n, out) == (cut ? i : n) &&
+                      fclose(out) == 0);
+            text[i] = was;
+            int rc = forecast_read(path(), &g, &e);
+            cr_assert(rc == 0 ? !cut : e.text[0] != '\0');
+            forecast_free(&g);
+        }
+    forecast_free(&f);
+    unlink(path());
+    cr_assert(forecast_read(path(), &g, &e) == -1 && strstr(e.text, "No such file"));
+    // A pipe that nobody writes to.
+    cr_assert(mkfifo(path(), 0600) == 0);
+    cr_assert(forecast_read(path(), &g, &e) == -1 && strstr(e.text, "not a regular file"));
+    unlink(path());
+}

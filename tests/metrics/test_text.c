@@ -1,0 +1,80 @@
+// Text that comes from files: what is UTF-8, and what of it may reach a terminal.
+#include "metrics/base/text.h"
+
+#include <criterion/criterion.h>
+#include <stdint.h>
+#include <string.h>
+
+Test(text, clean)
+{
+    static const struct {
+        const char *in, *out;
+    } row[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"\x1b[31mred\x1b[0m\n", "?[31mred?[0m?"},
+        {"\x7f\x01\t", "???"},
+        {"\xc2\x9b"
+         "31m",
+         "?31m"},
+        {"\xc2\xa0", "\xc2\xa0"},
+        {"\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xa9", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x92\xa9"},
+        {"a\xff\xc3", "a??"},
+        {"\xed\xa0\x80", "???"},
+        {"\xc0\x80", "??"},
+    };
+    char buf[64];
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        text_clean(buf, sizeof buf, row[i].in);
+        cr_assert_str_eq(buf, row[i].out);
+        strcpy(buf, row[i].in);
+        text_clean(buf, sizeof buf, buf);
+        cr_assert_str_eq(buf, row[i].out, "in place");
+    }
+    // Too little room: cut between characters.
+    for (size_t size = 1; size <= 7; size++) {
+        memset(buf, 'x', sizeof buf);
+        text_clean(buf, size, "\xe2\x82\xac\xe2\x82\xac");
+        cr_assert_eq(strlen(buf), (size - 1) / 3 * 3);
+        cr_assert_eq(buf[size], 'x');
+    }
+    buf[0] = 'x';
+    text_clean(buf, 0, "a");
+    cr_assert_eq(buf[0], 'x');
+}
+
+// Every byte string of up to three bytes, and samples of four, against a decoder written from the
+// table of well-formed sequences (Unicode, table 3-7).
+static int well_formed(const unsigned char *s, size_t n)
+{
+    static const unsigned char table[9][8] = {
+        {0x00, 0x7f},
+        {0xc2, 0xdf, 0x80, 0xbf},
+        {0xe0, 0xe0, 0xa0, 0xbf, 0x80, 0xbf},
+        {0xe1, 0xec, 0x80, 0xbf, 0x80, 0xbf},
+        {0xed, 0xed, 0x80, 0x9f, 0x80, 0xbf},
+        {0xee, 0xef, 0x80, 0xbf, 0x80, 0xbf},
+        {0xf0, 0xf0, 0x90, 0xbf, 0x80, 0xbf, 0x80, 0xbf},
+        {0xf1, 0xf3, 0x80, 0xbf, 0x80, 0xbf, 0x80, 0xbf},
+        {0xf4, 0xf4, 0x80, 0x8f, 0x80, 0xbf, 0x80, 0xbf},
+    };
+    for (int row = 0; row < 9; row++) {
+        size_t len = row < 1 ? 1 : row < 2 ? 2 : row < 6 ? 3 : 4, i = 0;
+        while (i < len && i < n && s[i] >= table[row][2 * i] && s[i] <= table[row][2 * i + 1])
+            i++;
+        if (i == len)
+            return (int)len;
+    }
+    return 0;
+}
+
+Test(text, utf8)
+{
+    for (uint32_t v = 0; v < 1u << 24; v += v < 0xc00000 ? 251 : 1) {
+        unsigned char s[4] = {(unsigned char)(v >> 16), (unsigned char)(v >> 8), (unsigned char)v,
+                              0x80};
+        for (size_t n = 1; n <= 4; n++)
+            if (text_utf8((char *)s, n, NULL) != well_formed(s, n))
+                cr_assert(0, "%06x of %zu bytes", v, n);
+    }
+}

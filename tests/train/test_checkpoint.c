@@ -1,0 +1,426 @@
+// Checkpoints: everything that decides the next step comes back to the bit; what does not fit is
+// named.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "metrics/base/rng.h"
+#include "tests/kit/runs.h"
+#include "train/store/checkpoint.h"
+#include "train/methods/method.h"
+#include "train/store/safetensors.h"
+
+enum { BATCH = 4 };
+
+// A network on a device, with its live moments.
+struct side {
+    struct device *device;
+    struct net net;
+    struct plan *plan;
+    struct moments live;
+    struct error e;
+};
+
+static void side_of(struct side *s, const char *method, int width, int layers, uint64_t seed)
+{
+    struct options o;
+    memset(s, 0, sizeof *s);
+    options_default(&o);
+    snprintf(o.method, sizeof o.method, "%s", method);
+    o.width = width;
+    o.proj_layers = layers;
+    cr_assert(method_resolve(&o, &s->e) == 0, "%s", s->e.text);
+    cr_assert(method_build(&o, 1, 28, 28, &s->net, &s->e) == 0, "%s", s->e.text);
+    cr_assert(device_open("cpu", 1, &s->device, &s->e) == 0, "%s", s->e.text);
+    struct plan_options p = {.batch = BATCH, .precision = PRECISION_F32};
+    cr_assert(device_compile(s->device, &s->net, &p, &s->plan, &s->e) == 0, "%s", s->e.text);
+    cr_assert(method_init(&s->net, seed, s->plan, &s->e) == 0, "%s", s->e.text);
+    cr_assert(moments_init(&s->live, s->net.node[s->net.features].c, &s->e) == 0);
+}
+
+static void side_open(struct side *s, int width, int layers, uint64_t seed)
+{
+    side_of(s, "simsiam", width, layers, seed);
+}
+
+static void side_close(struct side *s)
+{
+    moments_free(&s->live);
+    plan_free(s->plan);
+    net_free(&s->net);
+    device_close(s->device);
+}
+
+// Fill every tensor with random numbers, momentum too.
+static void scramble(struct side *s, uint64_t seed)
+{
+    struct rng r;
+    rng_init(&r, seed, RNG_TEST, 0, 0);
+    for (int i = 0; i < s->net.n_param; i++) {
+        const struct param *p = &s->net.param[i];
+        float *v = malloc(p->count * sizeof *v);
+        char name[128];
+        for (int momentum = 0; momentum <= param_trained(p); momentum++) {
+            for (size_t k = 0; k < p->count; k++)
+                v[k] = (float)(0.5 + rng_uniform(&r));
+            snprintf(name, sizeof name, "%s%s", momentum ? "optim." : "", p->name);
+            cr_assert(plan_put(s->plan, name, v, p->count, &s->e) == 0, "%s", s->e.text);
+        }
+        free(v);
+    }
+    float x[BATCH * 64];
+    for (int k = 0; k < BATCH * 64; k++)
+        x[k] = (float)rng_normal(&r);
+    cr_assert(moments_add(&s->live, x, BATCH, (size_t)s->live.d, &s->e) == 0);
+}
+
+static void same_tensor(struct side *a, struct side *b, const char *name, size_t n)
+{
+    float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);
+    cr_assert(plan_get(a->plan, name, x, n, &a->e) == 0 &&
+              plan_get(b->plan, name, y, n, &b->e) == 0);
+    cr_assert(memcmp(x, y, n * sizeof *x) == 0, "%s differs", name);
+    free(x);
+    free(y);
+}
+
+static struct checkpoint describe(int64_t step)
+{
+    return (struct checkpoint){
+        .step = step,
+        .steps = 100,
+        .plan = "0:continual@20,40:multi-epoch@20",
+        .rates = "12:0.5",
+        .guard = "3,5!",
+        .algorithms = "a.b.c",
+        .device = "some processor",
+        .precision = "f32",
+        .config = "{\"data\":\"synthetic\"}",
+        .threads = 3,
+        .data_crc = 0xdeadbeef,
+    };
+}
+
+static void called(void *context)
+{
+    const char *final = context;
+    cr_assert(access(final, F_OK) < 0, "the name comes last");
+    *(char *)context = '!';
+}
+
+Test(checkpoint, brings_back_every_bit)
+{
+    struct lab lab;
+    struct side a, b;
+    struct checkpoint c = describe(41), d;
+    char path[160], before[160];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    side_open(&b, 4, 3, 2);
+    scramble(&a, 3);
+    snprintf(path, sizeof path, "%s/ckpt-41.safetensors", lab.dir);
+    strcpy(before, path);
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, called, before, &a.e) == 0,
+              "%s", a.e.text);
+    cr_assert(before[0] == '!', "it was told before the name");
+    cr_assert(checkpoint_read(path, &d, &b.e) == 0, "%s", b.e.text);
+    cr_assert(d.step == 41 && d.steps == 100 && d.threads == 3 && d.data_crc == 0xdeadbeef);
+    cr_assert_str_eq(d.plan, c.plan);
+    cr_assert_str_eq(d.rates, c.rates);
+    cr_assert_str_eq(d.guard, c.guard);
+    cr_assert_str_eq(d.algorithms, c.algorithms);
+    cr_assert_str_eq(d.device, c.device);
+    cr_assert_str_eq(d.config, c.config);
+    checkpoint_free(&d);
+    cr_assert(checkpoint_load(path, &b.net, b.plan, &b.live, &b.e) == 0, "%s", b.e.text);
+    for (int i = 0; i < a.net.n_param; i++) {
+        const struct param *p = &a.net.param[i];
+        char name[128];
+        same_tensor(&a, &b, p->name, p->count);
+        snprintf(name, sizeof name, "optim.%s", p->name);
+        if (p->kind == PARAM_WEIGHT || p->kind == PARAM_BIAS)
+            same_tensor(&a, &b, name, p->count);
+    }
+    size_t n = (size_t)a.live.d;
+    cr_assert(a.live.weight == b.live.weight && a.live.weight2 == b.live.weight2);
+    cr_assert(memcmp(a.live.mean, b.live.mean, n * sizeof(double)) == 0);
+    for (size_t i = 0; i < n; i++)
+        cr_assert(
+            memcmp(a.live.scatter + i * n, b.live.scatter + i * n, (i + 1) * sizeof(double)) == 0);
+
+    // What PyTorch expects besides.
+    struct safetensors *s;
+    cr_assert(safetensors_open(path, &s, &a.e) == 0);
+    const struct tensor *tracked = safetensors_find(s, "encoder.bn1.num_batches_tracked");
+    cr_assert(tracked && tracked->dtype == DTYPE_I64 && tracked->ndim == 0);
+    const struct tensor *bias = safetensors_find(s, "encoder.fc.6.bias");
+    float zeros[128];
+    cr_assert(bias && bias->count == 128 && safetensors_floats(s, bias, zeros, 128, &a.e) == 0);
+    for (int i = 0; i < 128; i++)
+        cr_assert(zeros[i] == 0);
+    cr_assert_str_eq(safetensors_meta(s, "format"), "pt");
+    safetensors_close(s);
+    side_close(&a);
+    side_close(&b);
+    lab_close(&lab);
+}
+
+Test(checkpoint, names)
+{
+    cr_assert(checkpoint_step("ckpt-0.safetensors") == 0);
+    cr_assert(checkpoint_step("ckpt-1200.safetensors") == 1200);
+    static const char *const other[] = {"ckpt-.safetensors",
+                                        "ckpt-01.safetensors",
+                                        "ckpt-1.safetensors.tmp",
+                                        "ckpt--1.safetensors",
+                                        "ckpt- 1.safetensors",
+                                        "ckpt-99999999999999999999.safetensors",
+                                        "ckpt-1",
+                                        "model.safetensors"};
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        cr_assert(checkpoint_step(other[i]) == -1, "%s", other[i]);
+}
+
+// A file like a checkpoint but for one tensor: left out, renamed or with other numbers.
+struct change {
+    const char *tensor;
+    const char *rename; // NULL: left out
+    float value;        // put in its place everywhere, unless 0
+};
+
+static void rewrite(struct side *s, const char *path, const struct change *change)
+{
+    struct tensor_source *source = calloc((size_t)s->net.n_param + 1, sizeof *source);
+    float **data = calloc((size_t)s->net.n_param + 1, sizeof *data);
+    size_t n = 0;
+    int extra = strcmp(change->tensor, "encoder.fc.6.bias") == 0;
+    for (int i = 0; i < s->net.n_param + extra; i++) {
+        const struct param *p =
+            i < s->net.n_param ? &s->net.param[i] : net_param(&s->net, "encoder.fc.7.running_mean");
+        const char *name = i < s->net.n_param ? p->name : change->tensor;
+        int changed = strcmp(name, change->tensor) == 0;
+        if (changed && !change->rename)
+            continue;
+        data[n] = malloc(p->count * sizeof **data);
+        cr_assert(plan_get(s->plan, p->name, data[n], p->count, &s->e) == 0);
+        for (size_t k = 0; changed && change->value != 0 && k < p->count; k++)
+            data[n][k] = change->value;
+        snprintf(source[n].name, sizeof source[n].name, "%s", changed ? change->rename : name);
+        source[n].dtype = DTYPE_F32;
+        source[n].ndim = p->ndim;
+        memcpy(source[n].dim, p->dim, sizeof p->dim);
+        source[n].data = data[n];
+        n++;
+    }
+    FILE *f = fopen(path, "w");
+    cr_assert(safetensors_write(f, source, n, NULL, 0, NULL, NULL, &s->e) == 0, "%s", s->e.text);
+    cr_assert(fclose(f) == 0);
+    while (n > 0)
+        free(data[--n]);
+    free(data);
+    free(source);
+}
+
+Test(checkpoint, init_names_what_does_not_fit)
+{
+    static const struct {
+        struct change change;
+        const char *says; // NULL: it is taken
+    } cases[] = {
+        {{"nothing", NULL, 0}, NULL},
+        {{"encoder.conv1.weight", NULL, 0}, "tensor encoder.conv1.weight is missing"},
+        {{"encoder.bn1.running_var", NULL, 0}, "tensor encoder.bn1.running_var is missing"},
+        {{"predictor.3.bias", "predictor.4.bias", 0},
+         "tensor predictor.4.bias has no place in the network"},
+        {{"encoder.bn1.weight", "encoder.bn1.weight", NAN},
+         "encoder.bn1.weight holds a value that is not finite"},
+        {{"encoder.bn1.weight", "encoder.bn1.weight", 3}, NULL},
+        {{"encoder.fc.6.bias", "encoder.fc.6.bias", 0.25f}, NULL},
+    };
+    struct lab lab;
+    struct side a, b, wide;
+    char path[160];
+    char notice[160];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    side_open(&b, 4, 3, 2);
+    side_open(&wide, 8, 3, 2);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rewrite(&a, path, &cases[i].change);
+        int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
+        if (cases[i].says)
+            cr_assert(rc == -1 && strstr(b.e.text, cases[i].says), "%s: %s", cases[i].change.tensor,
+                      b.e.text);
+        else
+            cr_assert(rc == 0, "%s: %s", cases[i].change.tensor, b.e.text);
+    }
+    same_tensor(&a, &b, "predictor.0.weight", net_param(&a.net, "predictor.0.weight")->count);
+    // The last case had a bias before the last batch norm: it went into that one's running mean.
+    float mean[128], was[128];
+    cr_assert(plan_get(b.plan, "encoder.fc.7.running_mean", mean, 128, &b.e) == 0);
+    cr_assert(plan_get(a.plan, "encoder.fc.7.running_mean", was, 128, &a.e) == 0);
+    for (int i = 0; i < 128; i++)
+        cr_assert(mean[i] == was[i] - 0.25f);
+    cr_assert(checkpoint_init(path, &wide.net, wide.plan, notice, sizeof notice, &wide.e) == -1);
+    cr_assert(
+        strstr(wide.e.text,
+               "encoder.conv1.weight has the shape [4, 1, 3, 3], the network needs [8, 1, 3, 3]"),
+        "%s", wide.e.text);
+    // It has no step and no momentum: not something to resume.
+    struct checkpoint c;
+    cr_assert(checkpoint_read(path, &c, &b.e) == -1);
+    cr_assert(checkpoint_load(path, &b.net, b.plan, &b.live, &b.e) == -1);
+    side_close(&a);
+    side_close(&b);
+    side_close(&wide);
+    lab_close(&lab);
+}
+
+Test(checkpoint, a_full_disk_leaves_nothing)
+{
+    struct lab lab;
+    struct side a;
+    struct checkpoint c = describe(7);
+    struct rlimit full = {65536, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+    float *v;
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e) == 0, "%s",
+              a.e.text);
+    c.step = 8;
+    cr_assert(setrlimit(RLIMIT_FSIZE, &full) == 0);
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e) == -1);
+    cr_assert(strstr(a.e.text, "ckpt-8.safetensors") != NULL, "%s", a.e.text);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &all) == 0);
+    cr_assert(!lab_exists(&lab, "ckpt-8.safetensors") &&
+              !lab_exists(&lab, "ckpt-8.safetensors.tmp"));
+    cr_assert(lab_exists(&lab, "ckpt-7.safetensors"));
+    // Neither does a value that is not finite.
+    size_t n = net_param(&a.net, "encoder.bn1.weight")->count;
+    v = calloc(n, sizeof *v);
+    v[n - 1] = INFINITY;
+    cr_assert(plan_put(a.plan, "encoder.bn1.weight", v, n, &a.e) == 0);
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e) == -2);
+    cr_assert(strstr(a.e.text, "encoder.bn1.weight is not finite") != NULL, "%s", a.e.text);
+    cr_assert(!lab_exists(&lab, "ckpt-8.safetensors") &&
+              !lab_exists(&lab, "ckpt-8.safetensors.tmp"));
+    free(v);
+    side_close(&a);
+    lab_close(&lab);
+}
+
+// An encoder alone as torchvision writes it: no prefix, a classifier at the end.
+static void write_bare(struct side *s, const char *path, const char *extra)
+{
+    static const float zeros[10 * 32];
+    struct tensor_source *source = calloc((size_t)s->net.n_param + 3, sizeof *source);
+    float **data = calloc((size_t)s->net.n_param, sizeof *data);
+    size_t n = 0;
+    for (int i = 0; i < s->net.n_param; i++) {
+        const struct param *p = &s->net.param[i];
+        if (p->node > s->net.features)
+            continue;
+        data[n] = malloc(p->count * sizeof **data);
+        cr_assert(plan_get(s->plan, p->name, data[n], p->count, &s->e) == 0);
+        snprintf(source[n].name, sizeof source[n].name, "%s", p->name + strlen("encoder."));
+        source[n].dtype = DTYPE_F32;
+        source[n].ndim = p->ndim;
+        memcpy(source[n].dim, p->dim, sizeof p->dim);
+        source[n].data = data[n];
+        n++;
+    }
+    size_t owned = n;
+    source[n++] = (struct tensor_source){
+        .name = "fc.weight", .dtype = DTYPE_F32, .ndim = 2, .dim = {10, 32}, .data = zeros};
+    source[n++] = (struct tensor_source){
+        .name = "fc.bias", .dtype = DTYPE_F32, .ndim = 1, .dim = {10}, .data = zeros};
+    if (extra) {
+        source[n] = source[n - 1];
+        snprintf(source[n++].name, sizeof source[0].name, "%s", extra);
+    }
+    FILE *f = fopen(path, "w");
+    cr_assert(safetensors_write(f, source, n, NULL, 0, NULL, NULL, &s->e) == 0, "%s", s->e.text);
+    cr_assert(fclose(f) == 0);
+    while (owned > 0)
+        free(data[--owned]);
+    free(data);
+    free(source);
+}
+
+Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
+{
+    struct lab lab;
+    struct side a, b, target;
+    char path[160], notice[160];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    side_open(&b, 4, 3, 2);
+    side_of(&target, "byol", 4, 0, 3);
+    scramble(&a, 7);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    write_bare(&a, path, NULL);
+    size_t heads = net_param(&b.net, "predictor.0.weight")->count;
+    float *before = malloc(heads * sizeof *before), *after = malloc(heads * sizeof *after);
+    cr_assert(before && after && plan_get(b.plan, "predictor.0.weight", before, heads, &b.e) == 0);
+    int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
+    cr_assert(rc == 0, "%s", b.e.text);
+    cr_assert(strstr(notice, "classifier") && strstr(notice, "at random"), "%s", notice);
+    same_tensor(&a, &b, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
+    same_tensor(&a, &b, "encoder.bn1.running_var", 4);
+    cr_assert(plan_get(b.plan, "predictor.0.weight", after, heads, &b.e) == 0);
+    cr_assert(memcmp(before, after, heads * sizeof *before) == 0, "the heads were touched");
+
+    // A target network begins as the encoder.
+    rc = checkpoint_init(path, &target.net, target.plan, notice, sizeof notice, &target.e);
+    cr_assert(rc == 0, "%s", target.e.text);
+    same_tensor(&a, &target, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
+    float w[16], t[16];
+    cr_assert(plan_get(a.plan, "encoder.layer2.0.bn1.running_mean", w, 8, &a.e) == 0);
+    cr_assert(plan_get(target.plan, "target.encoder.layer2.0.bn1.running_mean", t, 8, &a.e) == 0);
+    cr_assert(memcmp(w, t, 8 * sizeof *w) == 0, "the target did not begin as the encoder");
+
+    write_bare(&a, path, "layer5.0.conv1.weight");
+    cr_assert(checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e) == -1);
+    cr_assert(strstr(b.e.text, "layer5.0.conv1.weight has no place"), "%s", b.e.text);
+    free(before);
+    free(after);
+    side_close(&a);
+    side_close(&b);
+    side_close(&target);
+    lab_close(&lab);
+}
+
+// All of BYOL's state comes back, and nothing is stored that a frozen parameter does not have.
+Test(checkpoint, keeps_the_target_network)
+{
+    struct lab lab;
+    struct side a, b;
+    lab_open(&lab);
+    side_of(&a, "byol", 4, 0, 1);
+    side_of(&b, "byol", 4, 0, 2);
+    scramble(&a, 3);
+    struct checkpoint c = describe(5);
+    int rc = checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e);
+    cr_assert(rc == 0, "%s", a.e.text);
+    char path[200];
+    snprintf(path, sizeof path, "%s/ckpt-5.safetensors", lab.dir);
+    rc = checkpoint_load(path, &b.net, b.plan, &b.live, &b.e);
+    cr_assert(rc == 0, "%s", b.e.text);
+    for (int i = 0; i < a.net.n_param; i++)
+        same_tensor(&a, &b, a.net.param[i].name, a.net.param[i].count);
+    struct safetensors *s;
+    cr_assert(safetensors_open(path, &s, &a.e) == 0);
+    cr_assert(safetensors_find(s, "target.encoder.conv1.weight"));
+    cr_assert(!safetensors_find(s, "optim.target.encoder.conv1.weight"));
+    safetensors_close(s);
+    side_close(&a);
+    side_close(&b);
+    lab_close(&lab);
+}

@@ -1,0 +1,309 @@
+// A fit from logs: which evaluations count, and what they are taken with.
+#include "train/run/fit.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/log/record.h"
+#include "metrics/log/runlog.h"
+#include "tests/kit/runs.h"
+#include "tests/kit/say.h"
+
+enum { RUNS = 8, STEPS = 400, TEST = 2000 };
+
+#define SIMSIAM "{\"method\":\"simsiam\",\"batch\":\"64\"}"
+#define OFFSET  0.02 // of a live AUC
+
+static struct lab lab;
+
+static void put(struct runlog_writer *w, const struct record *r)
+{
+    struct error e = {""};
+    char *line;
+    size_t n;
+    cr_assert(record_format(r, &line, &n, &e) == 0, "%s", e.text);
+    cr_assert(runlog_write(w, line, n, &e) == 0, "%s", e.text);
+    free(line);
+}
+
+static void put_run(struct runlog_writer *w, const char *name, const char *data, const char *config)
+{
+    struct record r;
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.name, sizeof r.u.run.name, "%s", name);
+    snprintf(r.u.run.dataset.name, sizeof r.u.run.dataset.name, "%s", data);
+    snprintf(r.u.run.model.arch, sizeof r.u.run.model.arch, "resnet18");
+    r.u.run.model.width = 8;
+    r.u.run.model.d = 64;
+    r.u.run.steps = STEPS;
+    r.u.run.config = strdup(config);
+    put(w, &r);
+    record_free(&r);
+}
+
+// Steps with this live AUC.
+static void put_live(struct runlog_writer *w, int from, int to, double loss, double live)
+{
+    for (int t = from; t < to; t++) {
+        struct record r;
+        record_init(&r, RECORD_STEP, t);
+        r.u.step.metric[METRIC_LOSS] = loss;
+        r.u.step.metric[METRIC_ZSTD] = 1;
+        r.u.step.metric[METRIC_AUC] = live;
+        put(w, &r);
+    }
+}
+
+static void put_steps(struct runlog_writer *w, int from, int to, double loss)
+{
+    put_live(w, from, to, loss, NAN);
+}
+
+static void put_eval(struct runlog_writer *w, int step, double auc, double probe)
+{
+    struct record r;
+    record_init(&r, RECORD_EVAL, step);
+    r.u.eval.metric[METRIC_AUC] = auc;
+    r.u.eval.probe = probe;
+    r.u.eval.n_train = 5000;
+    r.u.eval.n_test = TEST;
+    put(w, &r);
+}
+
+static struct runlog_writer *start(const char *name, char *dir, size_t size)
+{
+    struct runlog_writer *w;
+    struct error e = {""};
+    char path[256];
+    snprintf(dir, size, "%s/%s", lab.dir, name);
+    cr_assert(mkdir(dir, 0700) == 0);
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    cr_assert(runlog_create(path, &w, &e) == 0, "%s", e.text);
+    return w;
+}
+
+static double probe_of(double auc)
+{
+    return 1 / (1 + exp(-(6 - 6 * auc)));
+}
+
+// Eight runs whose probe follows AUC exactly: at 0 and 39 what would spoil the law, from 40 on (a
+// tenth of the run) what obeys it.
+static void runs_fill(char dir[RUNS][128])
+{
+    for (int i = 0; i < RUNS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "run-%d", i);
+        struct runlog_writer *w = start(name, dir[i], sizeof dir[i]);
+        put_run(w, name, "fashion-mnist", SIMSIAM);
+        put_eval(w, 0, 0.5, 0.1);
+        put_steps(w, 0, 39, -0.5);
+        put_eval(w, 39, 0.99, 0.99);
+        put_steps(w, 39, 40, -0.5);
+        for (int k = 0; k < 3; k++) {
+            double auc = 0.7 + 0.02 * i + 0.01 * k;
+            put_eval(w, 40 + 120 * k, auc, probe_of(auc));
+            put_live(w, 40 + 120 * k, 160 + 120 * k, -0.8, auc + 0.01 - OFFSET);
+        }
+        cr_assert(runlog_close(w, NULL) == 0);
+    }
+}
+
+static int fit(char dir[RUNS][128], int n, struct fit *out, struct error *e)
+{
+    char *list[RUNS + 1];
+    for (int i = 0; i < n; i++)
+        list[i] = dir[i];
+    return fit_runs(list, n, out, e);
+}
+
+Test(fit, leaves_out_the_first_tenth)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect_eq(f.forecast.points, 3 * RUNS);
+    cr_expect_eq(f.forecast.runs, RUNS);
+    cr_expect_str_eq(f.forecast.run[3], "run-3");
+    cr_expect_str_eq(f.forecast.method, "simsiam");
+    cr_expect(f.forecast.r2_left_out > 0.999 && f.forecast.error_points < 0.1, "%g points",
+              f.forecast.error_points);
+    cr_expect(fabs(f.forecast.coefficient[FORECAST_AUC] + 6) < 0.05, "%g",
+              f.forecast.coefficient[FORECAST_AUC]);
+    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
+    cr_expect_float_eq(f.forecast.auc.hi, 0.86, 1e-12);
+    // 40 steps of -0.5 lie before the first of them, 100 of -0.8 before the others.
+    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
+    cr_expect_float_eq(f.forecast.loss.lo, -0.8, 1e-12);
+    // Live AUCs are there before the second and third: with what they usually lack they are exact.
+    cr_expect_float_eq(f.forecast.offset, OFFSET, 1e-12);
+    cr_expect(f.forecast.error_points_live < 0.1, "%g points", f.forecast.error_points_live);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+// What a killed life said of steps that were made again did not happen.
+Test(fit, repeated_steps)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    char again[128];
+    struct runlog_writer *w = start("resumed", again, sizeof again);
+    put_run(w, "resumed", "fashion-mnist", SIMSIAM);
+    put_steps(w, 0, 200, -0.8);
+    put_eval(w, 200, 0.75, probe_of(0.75));
+    put_steps(w, 200, 300, -0.8);
+    put_eval(w, 300, 0.2, 0.01);
+    put_steps(w, 300, 310, -0.1);
+    put_steps(w, 250, 300, -0.8); // went on from a checkpoint at 250
+    put_eval(w, 300, 0.76, probe_of(0.76));
+    cr_assert(runlog_close(w, NULL) == 0);
+    memcpy(dir[RUNS - 1], again, sizeof again);
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect_eq(f.forecast.points, 3 * (RUNS - 1) + 2);
+    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
+    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+// A ninth run that fell to one direction: it bends nothing, and is counted.
+Test(fit, leaves_out_a_complete_collapse)
+{
+    struct fit without, with;
+    struct error e = {""};
+    char dir[RUNS + 1][128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_assert(fit(dir, RUNS, &without, &e) == 0, "%s", e.text);
+    struct runlog_writer *w = start("dead", dir[RUNS], sizeof dir[RUNS]);
+    put_run(w, "dead", "fashion-mnist", SIMSIAM);
+    for (int t = 0; t < 400; t += 200) {
+        struct record r;
+        put_steps(w, t, t + 200, -1e-6);
+        record_init(&r, RECORD_EVAL, t + 200);
+        r.u.eval.metric[METRIC_AUC] = 1;
+        r.u.eval.metric[METRIC_RANKME] = 1.0001;
+        r.u.eval.probe = 0.1;
+        r.u.eval.n_train = 5000;
+        r.u.eval.n_test = TEST;
+        put(w, &r);
+    }
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_assert(fit(dir, RUNS + 1, &with, &e) == 0, "%s", e.text);
+    cr_expect_eq(with.forecast.collapsed, 2);
+    cr_expect_eq(with.skipped, 1);
+    cr_expect_eq(with.forecast.points, without.forecast.points);
+    cr_expect_eq(with.forecast.auc.hi, without.forecast.auc.hi);
+    cr_expect_eq(with.forecast.coefficient[FORECAST_AUC],
+                 without.forecast.coefficient[FORECAST_AUC]);
+    forecast_free(&without.forecast);
+    forecast_free(&with.forecast);
+    lab_close(&lab);
+}
+
+Test(fit, refuses_what_cannot_be)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128], other[128];
+    lab_open(&lab);
+    runs_fill(dir);
+    cr_expect(fit(dir, RUNS - 1, &f, &e) < 0 && strstr(e.text, "at least 8"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    snprintf(other, sizeof other, "%s", dir[1]);
+    memcpy(dir[1], dir[0], sizeof dir[1]);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "given twice"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    struct runlog_writer *w = start("other", dir[1], sizeof dir[1]);
+    put_run(w, "other", "cifar10", SIMSIAM);
+    put_eval(w, 399, 0.8, 0.8);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "cifar10"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    w = start("ablation", dir[1], sizeof dir[1]);
+    put_run(w, "ablation", "fashion-mnist",
+            "{\"method\":\"simsiam\",\"batch\":\"64\",\"predictor\":\"off\"}");
+    put_eval(w, 399, 0.8, 0.8);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "by simsiam without predictor"), "%s",
+              e.text);
+    forecast_free(&f.forecast);
+
+    // Numbers that no run has.
+    w = start("absurd", dir[1], sizeof dir[1]);
+    put_run(w, "absurd", "fashion-mnist", SIMSIAM);
+    put_steps(w, 0, 1, -0.8);
+    struct record r;
+    record_init(&r, RECORD_EVAL, INT64_MAX);
+    r.u.eval.metric[METRIC_AUC] = r.u.eval.probe = 0.8;
+    r.u.eval.n_test = INT64_MAX;
+    put(w, &r);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "7 runs"), "%s", e.text);
+    forecast_free(&f.forecast);
+
+    // No measured probe: left out and counted, and then too few.
+    w = start("blind", dir[1], sizeof dir[1]);
+    put_run(w, "blind", "fashion-mnist", SIMSIAM);
+    put_steps(w, 0, 400, -0.8);
+    put_eval(w, 400, 0.8, NAN);
+    cr_assert(runlog_close(w, NULL) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) < 0 && strstr(e.text, "7 runs"), "%s", e.text);
+    cr_expect_eq(f.skipped, 1);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+// What a person sees: the law, how good it is, the file; and where there is no law, no file.
+Test(fit, the_command)
+{
+    char dir[RUNS][128], file[128];
+    lab_open(&lab);
+    runs_fill(dir);
+    snprintf(file, sizeof file, "%s/c.json", lab.dir);
+    struct said s =
+        SAY("fit", dir[0], dir[1], dir[2], dir[3], dir[4], dir[5], dir[6], dir[7], "-o", file);
+    cr_assert(s.code == 0, "%s", s.err);
+    cr_expect(strstr(s.out, "resnet18 on fashion-mnist by simsiam: 24 evaluations of 8 runs") &&
+                  strstr(s.out, "from live AUCs, usually +0.0200 to the exact one") &&
+                  strstr(s.out, "z-std") && strstr(s.out, "dropped  loss"),
+              "%s", s.out);
+    said_free(&s);
+    struct forecast f;
+    struct error e = {""};
+    cr_assert(forecast_read(file, &f, &e) == 0, "%s", e.text);
+    cr_expect(f.runs == RUNS && f.used[FORECAST_AUC] && !f.used[FORECAST_LOSS]);
+    forecast_free(&f);
+
+    cr_assert(unlink(file) == 0);
+    for (int i = 0; i < RUNS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "noise-%d", i);
+        struct runlog_writer *w = start(name, dir[i], sizeof dir[i]);
+        put_run(w, name, "fashion-mnist", SIMSIAM);
+        put_steps(w, 0, 400, -0.8 - 0.01 * (i * 5 % 8));
+        put_eval(w, 400, 0.8 + 0.01 * i, 0.5 + 0.04 * (i * 3 % 8));
+        cr_assert(runlog_close(w, NULL) == 0);
+    }
+    s = SAY("fit", dir[0], dir[1], dir[2], dir[3], dir[4], dir[5], dir[6], dir[7], "-o", file);
+    cr_expect(s.code == 1 && strstr(s.err, "do not support a forecast") && strstr(s.out, "R2"),
+              "%d %s%s", s.code, s.out, s.err);
+    cr_expect(access(file, F_OK) < 0, "nothing is written");
+    said_free(&s);
+    lab_close(&lab);
+}

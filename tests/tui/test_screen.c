@@ -1,0 +1,367 @@
+// Whole screens against committed ones. `SSLTOP_SCREENS=write build/check --filter 'screen/*'` (and
+// 'replay/*') writes the committed ones again; look at the difference before you commit it.
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/kit/scene.h"
+
+static void expect_screen(struct test_scene *t, const char *name, int h, int w)
+{
+    scene_expect(&t->s, name, h, w);
+}
+
+// Every view at every size, with Unicode and with ASCII only.
+Test(screen, views)
+{
+    struct test_scene t;
+    scene_usual(&t);
+    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+        for (int i = 0; i < 3; i++)
+            for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
+                scene_expect(&t.s, scene_name("", &t.v, scene_size[i]), scene_size[i][0],
+                             scene_size[i][1]);
+    scene_free(&t);
+}
+
+// The same with a cursor, zoomed in, the waterfall large, and another metric.
+Test(screen, cursor)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    t.v.cursor = 700;
+    t.v.zoom = 1;
+    expect_screen(&t, "cursor-120x36", 36, 120);
+    t.v.view = VIEW_SPECTRUM;
+    t.v.waterfall = 1;
+    expect_screen(&t, "waterfall-120x36", 36, 120);
+    t.v.ascii = 1;
+    expect_screen(&t, "waterfall-120x36-ascii", 36, 120);
+    t.v.ascii = 0;
+    t.v.view = VIEW_COLLAPSE;
+    t.v.metric = METRIC_RANKME;
+    expect_screen(&t, "rankme-120x36", 36, 120);
+    scene_free(&t);
+}
+
+Test(screen, a_card)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    scene_machine(&t);
+    record_init(&r, RECORD_DEVICE, 1280);
+    r.u.device = (struct record_device){.utilization = 97,
+                                        .memory_used = 31.4e9,
+                                        .memory_total = 85e9,
+                                        .power = 412,
+                                        .power_limit = 700,
+                                        .temperature = 61,
+                                        .clock_sm = 1980,
+                                        .clock_memory = 2619,
+                                        .others = 1,
+                                        .others_memory = 2e9,
+                                        .others_text = "python3 4711"};
+    scene_add(&t, &r);
+    t.v.view = VIEW_DEVICE;
+    expect_screen(&t, "card-120x36", 36, 120);
+    r.u.device.power = r.u.device.temperature = NAN; // what a card does not tell is a dash
+    scene_add(&t, &r);
+    expect_screen(&t, "card-80x24", 24, 80);
+    t.h.device_step = -1;
+    t.v.machine.cores = 192; // more than there is room for numbers
+    for (int i = 0; i < t.v.machine.cores; i++)
+        t.v.machine.load[t.v.machine.core[i] = i] = i % 7 ? (float)(i % 100) / 99 : NAN;
+    expect_screen(&t, "cores-80x24", 24, 80);
+    scene_free(&t);
+}
+
+Test(screen, nothing_measured)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    expect_screen(&t, "numbers-80x24", 24, 80);
+    t.v.view = VIEW_COLLAPSE;
+    expect_screen(&t, "uncalibrated-120x36", 36, 120);
+    scene_free(&t);
+}
+
+static int diamonds(const char *text)
+{
+    int n = 0;
+    for (; (text = strstr(text, "\u25c6")); text++)
+        n++;
+    return n;
+}
+
+// Words about a forecast that there is not keep clear of what was measured, wherever that lies.
+Test(screen, words_beside_what_is_measured)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    scene_train(&t, 100);
+    for (int i = 0; i < 16; i++) {
+        record_init(&r, RECORD_EVAL, 6 * (i / 2));
+        r.u.eval.probe = 0.5 + 0.006 * i * (i % 2 ? 1 : -1);
+        r.u.eval.n_test = 2000;
+        scene_add(&t, &r);
+        for (int w = 80; w < 200; w += 7) {
+            t.v.view = w % 2 ? VIEW_OVERVIEW : VIEW_COLLAPSE;
+            char *with = scene_text(&t, 36, w);
+            snprintf(t.h.last.forecast_state, sizeof t.h.last.forecast_state, "unanswerable");
+            char *without = scene_text(&t, 36, w);
+            snprintf(t.h.last.forecast_state, sizeof t.h.last.forecast_state, "uncalibrated");
+            cr_assert(i > 1 || strstr(with, "no calibration"), "%s", with);
+            cr_assert_null(strstr(without, "no calibration"));
+            cr_assert_eq(diamonds(with), diamonds(without), "%s", with);
+            free(with);
+            free(without);
+        }
+    }
+    scene_free(&t);
+}
+
+// Whatever the width, what was measured stands beside the forecast.
+Test(screen, measured_beside_forecast)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    cr_assert(t.h.n_eval > 1 && isfinite(t.h.last.forecast));
+    for (int w = 80; w < 200; w++)
+        for (int v = 0; v < 2; v++) {
+            t.v.view = v ? VIEW_OVERVIEW : VIEW_COLLAPSE;
+            char *text = scene_text(&t, 36, w), want[64];
+            snprintf(want, sizeof want, "measured %.1f", 100 * t.h.eval[t.h.n_eval - 1].probe);
+            cr_expect(strstr(text, want) && strstr(text, "forecast "), "%d columns: %s\n%s", w,
+                      want, text);
+            free(text);
+        }
+    scene_free(&t);
+}
+
+// An evaluation tells both accuracies that it measured.
+Test(screen, both_accuracies)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    const struct history_eval *last = &t.h.eval[t.h.n_eval - 1];
+    char want[64];
+    snprintf(want, sizeof want, "probe %.1f %%, kNN %.1f %%", 100 * last->probe, 100 * last->knn);
+    t.v.view = VIEW_EVENTS;
+    char *text = scene_text(&t, 24, 80);
+    cr_expect(strstr(text, want), "%s\n%s", want, text);
+    free(text);
+    scene_free(&t);
+}
+
+Test(screen, why_there_is_no_forecast)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.probes = 1;
+    t.v.view = VIEW_COLLAPSE;
+    scene_train(&t, 20);
+    char *text = scene_text(&t, 24, 80);
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss, z-std or width are"), "%s",
+              text);
+    free(text);
+    for (int w = 80; w < 200; w++)
+        for (int v = 0; v < 2; v++) { // what was measured holds all the same
+            char want[64];
+            t.v.view = v ? VIEW_OVERVIEW : VIEW_COLLAPSE;
+            text = scene_text(&t, 36, w);
+            snprintf(want, sizeof want, "%.1f", 100 * t.h.eval[0].probe);
+            const char *title = strstr(text, "forecast: extrapolating");
+            const char *measured = title ? strstr(title, want) : NULL;
+            cr_expect(measured && measured < strchr(title, '\n'), "%d columns: %s\n%s", w, want,
+                      text);
+            free(text);
+        }
+    scene_free(&t);
+}
+
+Test(screen, overlays)
+{
+    static const struct {
+        const char *name;
+        enum context context;
+    } rows[] = {
+        {"help-80x24", CONTEXT_HELP},     {"menu-80x24", CONTEXT_MENU},
+        {"quit-80x24", CONTEXT_QUIT},     {"command-80x24", CONTEXT_COMMAND},
+        {"search-80x24", CONTEXT_SEARCH},
+    };
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 900);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        t.v.context = rows[i].context;
+        expect_screen(&t, rows[i].name, 24, 80);
+    }
+    scene_free(&t);
+}
+
+Test(screen, linear_spectrum)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    t.v.linear = t.v.absolute = 1;
+    t.v.view = VIEW_SPECTRUM;
+    expect_screen(&t, "spectrum-linear-80x24", 24, 80);
+    scene_free(&t);
+}
+
+Test(screen, states)
+{
+    struct test_scene t;
+    scene_init(&t);
+    t.v.link = LINK_READING;
+    expect_screen(&t, "waiting-80x24", 24, 80);
+    t.v.link = LINK_LIVE;
+    scene_train(&t, 0);
+    expect_screen(&t, "preparing-80x24", 24, 80);
+    scene_free(&t);
+    scene_init(&t);
+    scene_train(&t, 300);
+    scene_event(&t, 300, "pause", "key", "", "", "");
+    expect_screen(&t, "paused-80x24", 24, 80);
+    t.v.link = LINK_LOST;
+    t.v.can_steer = 0;
+    snprintf(t.v.link_text, sizeof t.v.link_text, "trainer died (signal 9, Killed) at step 300");
+    snprintf(t.v.link_hint, sizeof t.v.link_hint, "resume with: ssltop train --resume study-1");
+    expect_screen(&t, "died-80x24", 24, 80);
+    snprintf(t.v.lost, sizeof t.v.lost, "the last 312 bytes are no whole frame");
+    expect_screen(&t, "damaged-80x24", 24, 80);
+    scene_free(&t);
+}
+
+Test(screen, finished)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 4680);
+    struct record r;
+    record_init(&r, RECORD_END, 4680);
+    snprintf(r.u.end.reason, sizeof r.u.end.reason, "finished");
+    scene_add(&t, &r);
+    t.v.link = LINK_ENDED;
+    snprintf(t.v.link_text, sizeof t.v.link_text, "finished at step 4 680");
+    expect_screen(&t, "finished-80x24", 24, 80);
+    scene_free(&t);
+}
+
+// Smaller than 80 x 24 says so, at any size.
+Test(screen, any_size)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 500);
+    expect_screen(&t, "small-40x10", 10, 40);
+    char *text = scene_text(&t, 10, 40);
+    cr_assert_not_null(strstr(text, "needs 80x24"));
+    free(text);
+    for (int h = 1; h < 60; h += 7)
+        for (int w = 1; w < 220; w += 13)
+            for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+                for (int c = 0; c < CONTEXT_COUNT; c++) {
+                    t.v.context = (enum context)c;
+                    text = scene_text(&t, h, w);
+                    cr_assert(strlen(text) >= (size_t)h);
+                    free(text);
+                }
+    scene_free(&t);
+}
+
+// What a data set or a run is called reaches the screen without its control characters.
+Test(screen, hostile_text)
+{
+    struct test_scene t;
+    scene_init(&t);
+    struct record r;
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.dataset.name, sizeof r.u.run.dataset.name,
+             "images:/\x1b]0;x\x07/\xe7\x8c\xab\xff");
+    r.u.run.steps = 100;
+    scene_add(&t, &r);
+    scene_event(&t, 3, "warning", "trainer", "", "",
+                "\x1b[2J gone \xc2\x9b"
+                "1m");
+    for (int ascii = 0; ascii < 2; ascii++) {
+        t.v.ascii = ascii;
+        char *text = scene_text(&t, 24, 120);
+        for (const char *p = text; *p; p++)
+            cr_assert(*p == '\n' || ((unsigned char)*p >= 0x20 && *p != 0x7f));
+        cr_assert_null(strstr(text, "\xc2\x9b"));
+        cr_assert_not_null(strstr(text, "gone"));
+        cr_assert_eq(strstr(text, "\xe7\x8c\xab") != NULL, !ascii);
+        free(text);
+    }
+    scene_free(&t);
+}
+
+// From a tenth of a step on the header says that the step waits for data.
+Test(screen, waiting_for_data)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 100);
+    char *calm = scene_text(&t, 24, 100);
+    cr_expect_null(strstr(calm, "waiting for data"));
+    struct record r;
+    record_init(&r, RECORD_STEP, 0);
+    for (int64_t step = 100; step < 200; step++) {
+        record_init(&r, RECORD_STEP, step);
+        snprintf(r.u.step.mode, sizeof r.u.step.mode, "multi-epoch");
+        r.u.step.ms[PHASE_DATA] = 60;
+        for (int i = PHASE_DATA + 1; i < PHASE_COUNT; i++)
+            r.u.step.ms[i] = 10;
+        scene_add(&t, &r);
+    }
+    char *slow = scene_text(&t, 24, 100);
+    cr_expect_not_null(strstr(slow, "waiting for data 60 %"), "%s", slow);
+    free(calm);
+    free(slow);
+    scene_free(&t);
+}
+
+// --- the verdict ---
+
+static enum role verdict_with(int metric, double value, int direction, char *text, size_t size)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 400);
+    if (metric >= 0)
+        t.h.last.metric[metric] = value;
+    for (int i = 0; direction && i < t.h.live.d; i++)
+        t.h.live.sigma[i] = i < direction ? 1 : 1e-6;
+    enum role role = verdict(&t.h, text, size);
+    scene_free(&t);
+    return role;
+}
+
+Test(screen, verdicts_state_facts)
+{
+    char text[256];
+    cr_assert_eq(verdict_with(METRIC_SPREAD, 4e-4, 0, text, sizeof text), ROLE_BAD);
+    cr_assert_not_null(strstr(text, "constant"));
+    cr_assert_eq(verdict_with(METRIC_SPREAD, 2e-3, 0, text, sizeof text), ROLE_DIM);
+    cr_assert_eq(verdict_with(METRIC_ZSTD, 0.02, 0, text, sizeof text), ROLE_BAD);
+    cr_assert_eq(verdict_with(METRIC_LOSS, NAN, 0, text, sizeof text), ROLE_BAD);
+    cr_assert_not_null(strstr(text, "not finite"));
+    cr_assert_eq(verdict_with(-1, 0, 3, text, sizeof text), ROLE_WARN);
+    cr_assert_not_null(strstr(text, "partial collapse: 3 of 128 directions"));
+    cr_assert_eq(verdict_with(-1, 0, 100, text, sizeof text), ROLE_DIM);
+    cr_assert_null(strstr(text, "collapse"));
+}

@@ -1,0 +1,336 @@
+// The commands for people who train elsewhere or are done training, each in a child as a shell
+// would start it: metrics, embed, probe, fit.
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/sets/dataset.h"
+#include "metrics/science/metric.h"
+#include "metrics/npy.h"
+#include "tests/kit/runs.h"
+#include "tests/kit/session.h"
+#include "tui/cli/cmd.h"
+
+#define NPY "tests/fixtures/npy/"
+
+static struct lab lab;
+static char *out, *err; // what the last command said
+
+static int ask(int (*command)(int, char **), const char *const *word)
+{
+    char *argv[16], path[2][128];
+    int argc = 0;
+    while (argc < 15 && word[argc]) {
+        argv[argc] = (char *)word[argc];
+        argc++;
+    }
+    argv[argc] = NULL;
+    snprintf(path[0], sizeof path[0], "%s/.stdout", lab.dir);
+    snprintf(path[1], sizeof path[1], "%s/.stderr", lab.dir);
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        for (int i = 0; i < 2; i++) {
+            int fd = open(path[i], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            if (fd < 0 || dup2(fd, i ? STDERR_FILENO : STDOUT_FILENO) < 0)
+                _exit(99);
+            close(fd);
+        }
+        int rc = command(argc, argv);
+        fflush(stdout);
+        _exit(rc);
+    }
+    int rc = lab_wait(pid);
+    free(out);
+    free(err);
+    out = lab_text(path[0]);
+    err = lab_text(path[1]);
+    return rc;
+}
+#define ASK(command, ...) ask(command, (const char *const[]){__VA_ARGS__, NULL})
+
+static void done(void)
+{
+    free(out);
+    free(err);
+    out = err = NULL;
+    lab_close(&lab);
+}
+
+static int lines(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static json_t *answer(const char *text)
+{
+    json_error_t why;
+    json_t *o = json_loads(text, JSON_DISABLE_EOF_CHECK, &why);
+    cr_assert(json_is_object(o), "%s: %s", why.text, text);
+    return o;
+}
+
+static double number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    cr_assert(json_is_number(v), "%s", key);
+    return json_number_value(v);
+}
+
+// ---------------------------------------------------------------- metrics
+
+Test(tools, metrics_help_says_what_each_needs)
+{
+    lab_open(&lab);
+    int rc = ASK(cmd_metrics, "metrics", "--help");
+    cr_expect(rc == 0 && strstr(out, "--threads") && strstr(out, "\n  rankme\n"), "%s", out);
+    cr_expect(strstr(out, "needs a spectrum; lower is healthier (Li, Efros, Pathak") != NULL);
+    cr_expect(strstr(out, "needs a spectrum and the mean of the features;") != NULL);
+    cr_expect(!strstr(out, "uniformity"), "a file has no views");
+    done();
+}
+
+Test(tools, metrics_json)
+{
+    lab_open(&lab);
+    int rc = ASK(cmd_metrics, "metrics", "--json", "--spectrum", NPY "f16-fortran.npy",
+                 NPY "f64-values.npy");
+    cr_assert(rc == 0 && lines(out) == 2 && !*err, "%d %s%s", rc, out, err);
+    json_t *o = answer(out);
+    cr_expect_str_eq(json_string_value(json_object_get(o, "file")), NPY "f16-fortran.npy");
+    cr_expect(number(o, "n") == 97 && number(o, "d") == 24);
+    for (int m = 0; m < METRIC_COUNT; m++)
+        cr_expect((json_object_get(o, metric_table[m].key) != NULL) == (m < METRIC_ZSTD), "%s",
+                  metric_table[m].key);
+    cr_expect(number(o, "auc") > 0.5 && number(o, "auc") < 1);
+    cr_expect_eq(json_array_size(json_object_get(o, "sigma")), 24);
+    json_decref(o);
+    o = answer(strchr(out, '\n') + 1);
+    cr_expect(json_is_null(json_object_get(o, "n")), "singular values have no rows");
+    cr_expect(json_is_null(json_object_get(o, "spread")));
+    cr_expect_float_eq(number(o, "auc"), (4 + 6 + 7 + 7.5) / 7.5 / 4, 1e-12);
+    json_decref(o);
+    done();
+}
+
+Test(tools, metrics_table)
+{
+    lab_open(&lab);
+    int rc = ASK(cmd_metrics, "metrics", "--l2", NPY "f32-c.npy", NPY "f64-cond8.npy");
+    cr_assert(rc == 0 && lines(out) == 3, "%s%s", out, err);
+    cr_expect(strstr(out, "AUC") && strstr(out, "RankMe") && strstr(out, ">1e7"), "%s", out);
+    rc = ASK(cmd_metrics, "metrics", "--plot", "--ascii", NPY "f32-c.npy");
+    cr_assert(rc == 0 && lines(out) > 15, "%s", out);
+    for (const char *c = out; *c; c++)
+        cr_assert((unsigned char)*c < 128, "--ascii is ASCII: %s", out);
+    done();
+}
+
+// One sentence each, exit code 1; the good files among them are measured all the same.
+// On a terminal that would break the lines of a table, a paragraph a file.
+Test(tools, metrics_on_a_narrow_terminal)
+{
+    char *argv[] = {getenv("SSLTOP"), "metrics", NPY "f32-c.npy", NPY "f64-values.npy", NULL};
+    struct session s = {0};
+    cr_assert_not_null(argv[0]);
+    session_start(&s, argv);
+    session_wait(&s, NPY "f64-values.npy: 4 singular values");
+    session_wait(&s, "spread      -");
+    const char *text = session_text(&s);
+    cr_expect(strstr(text, NPY "f32-c.npy: 97 x 24"), "%s", text);
+    cr_expect(strstr(text, "\n  AUC         0.81138      RankMe      13.5         alpha-ReQ   "),
+              "%s", text);
+    session_end(&s);
+}
+
+Test(tools, metrics_of_bad_files)
+{
+    lab_open(&lab);
+    static const struct {
+        const char *file, *because;
+    } bad[] = {
+        {NPY "expected.txt", "is not a .npy file"}, {NPY "objects.npy", "Python objects"},
+        {NPY "cube.npy", "3 dimensions"},           {NPY "empty.npy", "is empty"},
+        {NPY "f32-nan.npy", "row 3, column 5"},     {NPY "ints.npy", "'<i8'"},
+        {NPY "none.npy", "cannot be opened"},       {"tests", "not a regular file"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int rc = ASK(cmd_metrics, "metrics", bad[i].file);
+        cr_expect(rc == 1 && !*out && lines(err) == 1, "%d '%s' '%s'", rc, out, err);
+        cr_expect(strstr(err, bad[i].because) && strstr(err, bad[i].file), "%s", err);
+    }
+    int rc = ASK(cmd_metrics, "metrics", "--json", NPY "cube.npy", NPY "f32-c.npy");
+    cr_expect(rc == 1 && lines(out) == 1 && lines(err) == 1, "%d '%s' '%s'", rc, out, err);
+    cr_expect(ASK(cmd_metrics, "metrics") == 2 && lines(err) == 1);
+    cr_expect(ASK(cmd_metrics, "metrics", "--threads", "0", NPY "f32-c.npy") == 2);
+    cr_expect(ASK(cmd_metrics, "metrics", "--nothing", NPY "f32-c.npy") == 2);
+    done();
+}
+
+// ---------------------------------------------------------------- embed
+
+static void same_labels(const char *path, const struct dataset_split *s)
+{
+    unsigned char head[128];
+    FILE *f = fopen(path, "rb");
+    cr_assert(f != NULL, "%s", path);
+    cr_assert(fread(head, 1, sizeof head, f) == sizeof head);
+    cr_assert(strstr((char *)head + 10, "'<i4'") != NULL);
+    for (int64_t i = 0; i < s->n; i++) {
+        int32_t label;
+        cr_assert(fread(&label, sizeof label, 1, f) == 1);
+        cr_assert_eq(label, s->labels[i], "label %ld", (long)i);
+    }
+    cr_assert(fgetc(f) == EOF);
+    fclose(f);
+}
+
+Test(tools, embed_writes_features_in_order)
+{
+    struct dataset d;
+    struct npy a, b;
+    struct error e = {""};
+    char file[2][128], labels[128], checkpoint[128];
+    static double x[128 * 32], y[128 * 32];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "6", "--name", "a") == 0, "%s", lab_text(lab.out));
+    snprintf(file[0], sizeof file[0], "%s/x.npy", lab.dir);
+    snprintf(file[1], sizeof file[1], "%s/y.npy", lab.dir);
+    snprintf(labels, sizeof labels, "%s/x.labels.npy", lab.dir);
+    snprintf(checkpoint, sizeof checkpoint, "%s/a/ckpt-6.safetensors", lab.dir);
+    int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file[0]);
+    cr_assert(rc == 0 && !*err, "%s", err);
+    rc = ASK(cmd_embed, "embed", checkpoint, "--split=train", "-o", file[1], "--data",
+             "synthetic:128");
+    cr_assert(rc == 0 && !*err, "%s", err);
+    cr_assert(npy_open(file[0], &a, &e) == 0 && npy_open(file[1], &b, &e) == 0, "%s", e.text);
+    cr_assert(a.n == 128 && a.d == 32 && a.type == NPY_F32 && b.n == 128 && b.d == 32);
+    npy_rows(&a, 0, 128, x);
+    npy_rows(&b, 0, 128, y);
+    for (int i = 0; i < 128 * 32; i++)
+        cr_assert(x[i] == y[i] && x[i] >= 0, "number %d", i); // behind a ReLU and a mean
+    npy_close(&a);
+    npy_close(&b);
+    cr_assert(dataset_open("synthetic:128", 1, &d, &e) == 0, "%s", e.text);
+    same_labels(labels, &d.split[SPLIT_TRAIN]);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file[0]);
+    cr_assert(rc == 0 && !*err, "%s", err);
+    same_labels(labels, &d.split[SPLIT_TEST]);
+    dataset_close(&d);
+    done();
+}
+
+// The network and its normalisation are the training's, whatever it looks at: 64 of the 128 images
+// have another mean, and for images of 32 pixels a training would take another stem.
+Test(tools, embed_of_other_data)
+{
+    struct npy a, b;
+    struct error e = {""};
+    char file[2][128];
+    static double x[128 * 32], y[64 * 32];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "6", "--name", "a") == 0, "%s", lab_text(lab.out));
+    for (int i = 0; i < 2; i++) {
+        snprintf(file[i], sizeof file[i], "%s/%d.npy", lab.dir, i);
+        int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file[i],
+                     "--data", i ? "synthetic:64" : "synthetic:128");
+        cr_assert(rc == 0 && !*err, "%s", err);
+    }
+    cr_assert(npy_open(file[0], &a, &e) == 0 && npy_open(file[1], &b, &e) == 0, "%s", e.text);
+    cr_assert(a.n == 128 && a.d == 32 && b.n == 64 && b.d == 32);
+    npy_rows(&a, 0, 128, x);
+    npy_rows(&b, 0, 64, y);
+    for (int i = 0; i < 64 * 32; i++)
+        cr_assert(fabs(x[i] - y[i]) <= 1e-5 * (1 + x[i]), "number %d: %g, %g", i, x[i], y[i]);
+    npy_close(&a);
+    npy_close(&b);
+    cr_assert(RUN(&lab, TINY, "--data", "synthetic:32:64", "--steps", "1", "--eval-images", "8",
+                  "--name", "b") == 0,
+              "%s", lab_text(lab.out));
+    int rc =
+        ASK(cmd_embed, "embed", "b", "--runs", lab.dir, "-o", file[0], "--data", "synthetic:32:32");
+    cr_expect(rc == 0 && !*err, "%s", err);
+    rc = ASK(cmd_embed, "embed", "b", "--runs", lab.dir, "-o", file[0], "--data", "synthetic:32");
+    cr_expect(rc == 1 && strstr(err, "synthetic:32 has images of 1 channel"), "%s", err);
+    done();
+}
+
+Test(tools, embed_refuses)
+{
+    lab_open(&lab);
+    cr_expect(ASK(cmd_embed, "embed", "a", "--runs", lab.dir) == 2 && strstr(err, "-o"), "%s", err);
+    cr_expect(ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", "x.npy") == 1, "%s", err);
+    cr_expect(ASK(cmd_embed, "embed", NPY "f32-c.npy", "-o", "x.npy") == 1 && lines(err) == 1, "%s",
+              err);
+    cr_expect(ASK(cmd_embed, "embed", "a", "--split", "both", "-o", "x.npy") == 2, "%s", err);
+    cr_expect(access("x.npy", F_OK) < 0 && access("x.npy.part", F_OK) < 0);
+    done();
+}
+
+// ---------------------------------------------------------------- probe
+
+static void check_score(const json_t *root, const char *name)
+{
+    const json_t *o = json_object_get(root, name);
+    double top1 = number(o, "top1"), lo = number(o, "lo"), hi = number(o, "hi"),
+           top5 = number(o, "top5");
+    cr_expect(0 <= lo && lo <= top1 && top1 <= hi && hi <= 1 && hi - lo > 0.05, "%s", name);
+    cr_expect(top5 >= top1 && top5 <= 1, "%s", name);
+}
+
+Test(tools, probe_of_a_run)
+{
+    char checkpoint[128];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "8", "--name", "a") == 0, "%s", lab_text(lab.out));
+    int rc = ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--json", "--data", "synthetic:640");
+    cr_assert(rc == 0 && lines(out) == 1, "%s%s", out, err);
+    json_t *o = answer(out);
+    cr_expect(number(o, "n_train") == 640 && number(o, "n_test") == 80 && number(o, "d") == 32 &&
+                  number(o, "step") == 8,
+              "%s", out);
+    check_score(o, "linear");
+    check_score(o, "fast");
+    check_score(o, "knn");
+    check_score(o, "knn_plain");
+    cr_expect(number(json_object_get(o, "linear"), "top1") > 0.3, "%s", out); // chance is 0.1
+    json_decref(o);
+    rc = ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--json", "--data", "synthetic:640",
+             "--images", "200");
+    cr_assert(rc == 0, "%s", err);
+    o = answer(out);
+    cr_expect(number(o, "n_train") == 200 && number(o, "n_test") == 80, "%s", out);
+    check_score(o, "linear");
+    json_decref(o);
+    cr_expect(ASK(cmd_probe, "probe", "a", "--images", "0") == 2 && strstr(err, "--images needs"),
+              "%s", err);
+    snprintf(checkpoint, sizeof checkpoint, "%s/a/ckpt-8.safetensors", lab.dir);
+    rc = ASK(cmd_probe, "probe", checkpoint);
+    cr_assert(rc == 0 && strstr(out, "linear probe") && strstr(out, "top-5") &&
+                  strstr(out, "95 % interval"),
+              "%s%s", out, err);
+    cr_expect(ASK(cmd_probe, "probe", "b", "--runs", lab.dir) == 1 && lines(err) == 1, "%s", err);
+    done();
+}
+
+// ---------------------------------------------------------------- fit
+
+Test(tools, fit_needs_runs)
+{
+    char file[128];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "8", "--name", "a") == 0, "%s", lab_text(lab.out));
+    snprintf(file, sizeof file, "%s/c.json", lab.dir);
+    int rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", file);
+    cr_expect(rc == 1 && strstr(err, "at least 8") && access(file, F_OK) < 0, "%s", err);
+    cr_expect(ASK(cmd_fit, "fit", "a", "--runs", lab.dir) == 2 && strstr(err, "-o"), "%s", err);
+    done();
+}

@@ -1,0 +1,189 @@
+// From options to a network: encoder by its table, heads and loss by the method's row, PyTorch's
+// initial values.
+#include "train/methods/method.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/base/rng.h"
+#include "train/methods/byol.h"
+#include "train/methods/simsiam.h"
+
+static const char *const simsiam_unused[] = {"tau", "tau-schedule", NULL};
+static const char *const byol_unused[] = {"proj-layers", "stop-gradient", NULL};
+
+const struct method_row method_table[] = {
+    {.name = "simsiam",
+     .doc = "SimSiam (Chen & He, CVPR 2021)",
+     .loss_lo = -1,
+     .loss_hi = 1,
+     .defaults = {.lr = 0.5,
+                  .wd = 5e-4,
+                  .fix_pred_lr = 1,
+                  .optimizer = "sgd",
+                  .augment = "simsiam",
+                  .tau = -1},
+     .unused = simsiam_unused,
+     .check = simsiam_check,
+     .heads = simsiam_heads},
+    {.name = "byol",
+     .doc = "BYOL (Grill et al., NeurIPS 2020)",
+     .loss_lo = 0,
+     .loss_hi = 8,
+     .defaults =
+         {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
+     .unused = byol_unused,
+     .check = byol_check,
+     .heads = byol_heads},
+    {.name = NULL},
+};
+
+const struct method_row *method_find(const char *name)
+{
+    for (const struct method_row *m = method_table; m->name; m++)
+        if (!strcmp(m->name, name))
+            return m;
+    return NULL;
+}
+
+void method_loss_range(const char *name, double *lo, double *hi)
+{
+    const struct method_row *m = method_find(name);
+    *lo = m ? m->loss_lo : -INFINITY;
+    *hi = m ? m->loss_hi : INFINITY;
+}
+
+static int unknown_method(const char *name, struct error *e)
+{
+    char names[128] = "";
+    for (const struct method_row *m = method_table; m->name; m++) {
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", m->name);
+    }
+    return error_set(e, "unknown method '%s'; there are %s", name, names);
+}
+
+static void text_auto(char *field, size_t size, const char *value)
+{
+    if (!strcmp(field, "auto")) {
+        memset(field, 0, size); // equal options are equal bytes
+        snprintf(field, size, "%s", value);
+    }
+}
+
+int method_resolve(struct options *o, struct error *e)
+{
+    const struct method_row *m = method_find(o->method);
+    if (!m)
+        return unknown_method(o->method, e);
+    if (m->check && m->check(o, e) < 0)
+        return -1;
+    const struct method_defaults *d = &m->defaults;
+    if (o->lr < 0)
+        o->lr = d->lr;
+    if (o->wd < 0)
+        o->wd = d->wd;
+    if (o->fix_pred_lr < 0)
+        o->fix_pred_lr = d->fix_pred_lr;
+    if (o->tau < 0)
+        o->tau = d->tau;
+    text_auto(o->optimizer, sizeof o->optimizer, d->optimizer);
+    text_auto(o->augment, sizeof o->augment, d->augment);
+    return 0;
+}
+
+void method_title(const struct options *o, char *out, size_t size)
+{
+    const struct method_row *m = method_find(o->method);
+    const char *views =
+        m && strcmp(o->augment, m->defaults.augment) != 0 && strcmp(o->augment, "auto") != 0
+            ? o->augment
+            : "";
+    snprintf(out, size, "%s%s%s%s%s", o->method, o->predictor ? "" : " without predictor",
+             o->stop_gradient ? "" : " without stop-gradient", *views ? " on views " : "", views);
+}
+
+// A stem that halves small images twice leaves nothing to look at: CIFAR's below 64 pixels.
+const char *method_stem(const struct options *o, int height, int width)
+{
+    if (strcmp(o->stem, "auto") != 0)
+        return o->stem;
+    return height >= 64 && width >= 64 ? "imagenet" : "cifar";
+}
+
+int method_build(const struct options *o, int channels, int height, int width, struct net *out,
+                 struct error *e)
+{
+    const struct method_row *m = method_find(o->method);
+    if (!m)
+        return unknown_method(o->method, e);
+    if (resnet_check(o->arch, o->width, e) < 0)
+        return -1;
+    struct resnet_shape encoder = {.prefix = "encoder",
+                                   .arch = o->arch,
+                                   .width = o->width,
+                                   .imagenet_stem =
+                                       !strcmp(method_stem(o, height, width), "imagenet"),
+                                   .zero_residual = o->zero_init};
+    net_init(out, channels, height, width);
+    out->features = resnet_build(out, &encoder);
+    m->heads(out, o, &encoder);
+    if (out->error.text[0]) {
+        error_set(e, "%s", out->error.text);
+        net_free(out);
+        return -1;
+    }
+    return 0;
+}
+
+static double fan_in(const struct param *p)
+{
+    return (double)p->count / (double)p->dim[0];
+}
+
+// torch.nn.init as torchvision's ResNet and nn.Linear use it.
+static void fill(const struct net *net, int index, uint64_t seed, float *v)
+{
+    if (net->param[index].followed >= 0)
+        index = net->param[index].followed;
+    const struct param *p = &net->param[index];
+    enum node_op op = net->node[p->node].op;
+    struct rng r;
+    rng_init(&r, seed, RNG_INIT, (uint64_t)index, 0);
+    if (op == NODE_CONV) {
+        double fan_out = (double)(p->dim[0] * p->dim[2] * p->dim[3]);
+        double std = sqrt(2.0 / fan_out);
+        for (size_t i = 0; i < p->count; i++)
+            v[i] = (float)(std * rng_normal(&r));
+    } else if (op == NODE_LINEAR) {
+        // The bias is bounded by the fan-in of the weight that stands just before it.
+        double bound = 1.0 / sqrt(fan_in(p->kind == PARAM_WEIGHT ? p : p - 1));
+        for (size_t i = 0; i < p->count; i++)
+            v[i] = (float)(bound * (2 * rng_uniform(&r) - 1));
+    } else {
+        int weight = p->kind == PARAM_WEIGHT && !net->node[p->node].zero;
+        float one = weight || p->kind == PARAM_RUNNING_VAR ? 1.0f : 0.0f;
+        for (size_t i = 0; i < p->count; i++)
+            v[i] = one;
+    }
+}
+
+int method_init(const struct net *net, uint64_t seed, struct plan *plan, struct error *e)
+{
+    size_t most = 1;
+    for (int i = 0; i < net->n_param; i++)
+        if (net->param[i].count > most)
+            most = net->param[i].count;
+    float *v = malloc(most * sizeof *v);
+    if (!v)
+        return error_set(e, "out of memory for initial weights");
+    int rc = 0;
+    for (int i = 0; i < net->n_param && rc == 0; i++) {
+        fill(net, i, seed, v);
+        rc = plan_put(plan, net->param[i].name, v, net->param[i].count, e);
+    }
+    free(v);
+    return rc;
+}

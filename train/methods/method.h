@@ -1,0 +1,64 @@
+// Methods and networks as tables: name -> network description (struct net) with heads and loss.
+#ifndef SSLTOP_TRAIN_METHODS_METHOD_H
+#define SSLTOP_TRAIN_METHODS_METHOD_H
+
+#include "gpu/device.h"
+#include "gpu/net.h"
+#include "metrics/base/error.h"
+#include "train/options/options.h"
+#include "train/methods/resnet.h"
+
+struct arch_row {
+    const char *name, *doc;
+    int blocks[4];
+    int inner; // bottleneck blocks: their inner width at width 64; 0: basic blocks
+};
+extern const struct arch_row arch_table[]; // ends with a NULL name
+
+// What an option means that says "auto".
+struct method_defaults {
+    double lr, wd;
+    int fix_pred_lr;
+    const char *optimizer, *augment;
+    double warmup; // epochs, at most a tenth of the run
+    double tau;    // of the moving average; -1: the method has no target network
+};
+
+struct method_row {
+    const char *name, *doc;
+    double loss_lo, loss_hi;
+    struct method_defaults defaults;
+    const char *const *unused; // options that it has no use for; ends with NULL
+    // NULL, or refuse those.
+    int (*check)(const struct options *o, struct error *e);
+    // Append the heads and the loss after net->features; `encoder` is what net holds already.
+    void (*heads)(struct net *net, const struct options *o, const struct resnet_shape *encoder);
+};
+extern const struct method_row method_table[]; // ends with a NULL name
+
+const struct method_row *method_find(const char *name); // or NULL
+
+// What the loss of this method can be; unbounded (infinite) for a name that is not known, such as
+// one from a later version's log.
+void method_loss_range(const char *name, double *lo, double *hi);
+
+// Fill in what says "auto" and depends on the method alone (an option named by the user stays), and
+// refuse names and options that the method does not know. Before method_build.
+int method_resolve(struct options *o, struct error *e);
+
+// The method as a calibration knows it: its name, and what of it was taken away or changed.
+enum { METHOD_TITLE = 96 };
+void method_title(const struct options *o, char *out, size_t size);
+
+// "cifar" or "imagenet": the first layer of a network for images of this size.
+const char *method_stem(const struct options *o, int height, int width);
+
+// The whole network for these options (resolved) and image shape. `o->width` must be set.
+int method_build(const struct options *o, int channels, int height, int width, struct net *out,
+                 struct error *e);
+
+// PyTorch's initial values (convolutions Kaiming normal fan-out, linears U(+-1/sqrt(in)), batch
+// norm 1 and 0) into the plan; a parameter that follows another begins as that one.
+int method_init(const struct net *net, uint64_t seed, struct plan *plan, struct error *e);
+
+#endif

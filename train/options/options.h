@@ -1,0 +1,137 @@
+// The options of `train`: rows of one table that feeds the parser, --help, the configuration file,
+// the manual and shell completion. A new option is a field here and a row in options.c.
+#ifndef SSLTOP_TRAIN_OPTIONS_OPTIONS_H
+#define SSLTOP_TRAIN_OPTIONS_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "metrics/base/error.h"
+
+#define OPTION_TEXT 1024
+
+// Values; 0 or "" where "auto"/"not given" is meant (options_resolve fills what depends on data and
+// device).
+struct options {
+    char data[OPTION_TEXT];     // fashion-mnist
+    char arch[64];              // resnet18
+    char stem[16];              // auto (cifar below 64 pixels, else imagenet), cifar, imagenet
+    int width;                  // 0: by device (16 CPU, 64 GPU)
+    char method[32];            // simsiam
+    char schedule[OPTION_TEXT]; // multi-epoch
+    int64_t epochs;             // 10
+    int batch;                  // 0: by device (128 / 512)
+    double lr, wd, momentum;    // lr, wd -1: by method, as fix_pred_lr
+    int fix_pred_lr;
+    char optimizer[16];    // auto (by method), sgd, lars
+    double warmup;         // epochs; -1: by method
+    double tau;            // of the target network; -1: by method
+    char tau_schedule[16]; // constant, cosine
+    int zero_init;
+    char precision[8]; // auto, f32, bf16
+    char device[32];   // auto
+    uint64_t seed;
+    int threads;   // 0: all this process may use
+    int64_t steps; // T; 0: epochs * floor(N/B)
+    int64_t stop_at;
+    char subset[32];                // "20%" or a number of images; "" all
+    int chunks;                     // 0: default of schedule.h
+    int dim, pred_dim, proj_layers; // 0: by method
+    int predictor, stop_gradient;
+    char augment[32];              // auto: by method
+    int image_size;                // side of views of images of any size; 0: 224
+    char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
+    int64_t eval_every;            // steps; 0: one epoch
+    char probe[8];                 // on, off
+    int64_t probe_images;          // training images of the probe; two fifths as many are scored
+    char calibration[OPTION_TEXT]; // auto, off, or a file
+    int64_t eval_images;           // of the exact spectrum; 0: 16 d
+    int64_t checkpoint_every;      // steps; 0: one epoch
+    int keep;                      // 3
+    char guard[OPTION_TEXT];       // rules, ';' between several
+    int inexact;
+    // Below: what to do, not how to train; never written to config.ini.
+    char init[OPTION_TEXT], resume[OPTION_TEXT], rerun[OPTION_TEXT];
+    int64_t from; // -1: last checkpoint
+    char name[128], runs[OPTION_TEXT], config[OPTION_TEXT], recipe[64];
+    int headless, dry_run, print_config, help;
+};
+
+enum option_type {
+    OPTION_STRING,
+    OPTION_INT,
+    OPTION_INT64,
+    OPTION_UINT64,
+    OPTION_DOUBLE,
+    OPTION_FLAG
+};
+enum option_place {
+    OPTION_CONFIG,
+    OPTION_COMMAND
+}; // belongs into config.ini and the run record, or only to this call
+
+struct option_row {
+    const char *name; // long option without "--", key of the configuration file
+    enum option_type type;
+    enum option_place place;
+    size_t offset, size;  // of the field
+    const char *fallback; // default as text
+    const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
+    double lo, hi;        // for numbers, both allowed
+    const char *word; // numbers and flags: the word for `word_value` ("auto"), which has no other
+                      // spelling; or NULL
+    int word_value;
+    const char *choices; // text: "auto|cifar|imagenet", or NULL for any
+    const char *section; // heading in help and manual: data, network, method, optimiser, schedule,
+                         // run, command
+    const char *doc;     // one or two sentences
+    int (*check)(const char *value, struct error *e); // text: more than the row can say; or NULL
+};
+extern const struct option_row option_table[];
+extern const size_t option_count;
+
+void options_default(struct options *o);
+
+// The row of this name, or NULL.
+const struct option_row *option_find(const char *name);
+
+// argv[1..argc-1] after the command word. --recipe is read first (train/options/recipe.h), then
+// --config FILE, then the command line wins; what only the recipe says gives way to a method that
+// has no use for it. An unknown option is an error that names it and the nearest known one. `given`
+// (option_count bytes, or NULL) says which rows were set. With --help nothing else is looked at.
+int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);
+
+// One option from text (configuration file, recorded config): UTF-8 without control characters.
+int options_set(struct options *o, const char *name, const char *value, struct error *e);
+
+// A configuration file (inih). Sections are for the eye. Rows set are marked in `given` (NULL
+// allowed).
+int options_read_file(struct options *o, const char *path, unsigned char *given, struct error *e);
+
+// The OPTION_CONFIG rows as such a file: what would start this run again. Reads back as the same
+// values; comments say what "auto" means.
+int options_write_file(const struct options *o, FILE *f, struct error *e);
+void options_value(const struct options *o, const struct option_row *row, char *text, size_t size);
+
+// Copy the OPTION_CONFIG rows of `over` that `given` marks (a resumed run: its record, and these on
+// top).
+void options_merge(struct options *o, const struct options *over, const unsigned char *given);
+
+// The OPTION_CONFIG rows as a JSON object of strings (malloc'd), and back. Unknown keys are
+// refused: a run must not be repeated without an option that it had.
+char *options_to_json(const struct options *o);
+int options_from_json(struct options *o, const char *json, struct error *e);
+
+// --subset: number of images of `total` ("" all, "20%" rounded down, or a count), at least 1.
+int options_subset(const struct options *o, int64_t total, int64_t *n, struct error *e);
+// --normalize: 1 and `channels` numbers of each when given, 0 for auto, -1.
+int options_normalize(const struct options *o, int channels, float *mean, float *std,
+                      struct error *e);
+// Say these numbers, to the last bit, where it says auto.
+void options_keep_normalize(struct options *o, int channels, const float *mean, const float *std);
+
+// The table for a person, lines at most `columns` wide.
+void options_help(FILE *f, int columns);
+
+#endif

@@ -1,0 +1,176 @@
+// Options as a configuration file and as a help text.
+#include "train/options/options.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <string.h>
+
+#include "metrics/log/record.h"
+
+// --- configuration file ---
+
+enum { LINE_MAX_BYTES = 4096 }; // a value is shorter than OPTION_TEXT
+
+struct reading {
+    FILE *f;
+    struct options *o;
+    unsigned char *given;
+    struct error *e;
+    int line;   // that was read last
+    int failed; // the sentence is set
+};
+
+static int reading_failed(struct reading *r)
+{
+    r->failed = 1;
+    return 0; // inih's word for an error
+}
+
+// fgets for inih, that counts lines and refuses what fgets would cut.
+static char *read_line(char *text, int size, void *stream)
+{
+    struct reading *r = stream;
+    if (r->failed || !fgets(text, size, r->f))
+        return NULL;
+    r->line++;
+    size_t n = strlen(text);
+    if ((!n || text[n - 1] != '\n') && !feof(r->f)) {
+        error_set(r->e, "the line has a zero byte or is longer than %d bytes", LINE_MAX_BYTES - 3);
+        reading_failed(r);
+        return NULL;
+    }
+    return text;
+}
+
+static int read_value(void *user, const char *section, const char *name, const char *value)
+{
+    struct reading *r = user;
+    char text[LINE_MAX_BYTES];
+    size_t n = strlen(value);
+    if (r->failed || n >= sizeof text)
+        return reading_failed(r);
+    // a value with blanks at its ends is quoted (options_write_file)
+    int quoted = n >= 2 && value[0] == '"' && value[n - 1] == '"';
+    memcpy(text, value + quoted, n - 2 * (size_t)quoted);
+    text[n - 2 * (size_t)quoted] = '\0';
+
+    const struct option_row *row = option_find(name);
+    if (row && (!strcmp(name, "config") || !strcmp(name, "recipe") || !strcmp(name, "help"))) {
+        error_set(r->e, "%s has no place in a configuration file", name);
+        return reading_failed(r);
+    }
+    if (options_set(r->o, name, text, r->e) < 0)
+        return reading_failed(r);
+    if (r->given)
+        r->given[row - option_table] = 1;
+    return 1;
+}
+
+int options_read_file(struct options *o, const char *path, unsigned char *given, struct error *e)
+{
+    struct error why = {""};
+    struct reading r = {.o = o, .given = given, .e = &why};
+    r.f = fopen(path, "re");
+    if (!r.f)
+        return error_set(e, "%s: %s", path, strerror(errno));
+    // Debian's inih is set up at run time. Text after ';' belongs to the value (guard rules),
+    // nothing is continued.
+    ini_max_line = LINE_MAX_BYTES;
+    ini_use_stack = false;
+    ini_allow_inline_comments = false;
+    ini_allow_multiline = false;
+    ini_stop_on_first_error = true;
+    int rc = ini_parse_stream(read_line, &r, read_value, &r);
+    if (ferror(r.f))
+        rc = error_set(e, "%s: %s", path, strerror(errno));
+    else if (r.failed)
+        rc = error_set(e, "%s, line %d: %s", path, r.line, why.text);
+    else if (rc > 0)
+        rc = error_set(e, "%s, line %d: expected NAME = VALUE", path, rc);
+    else if (rc < 0)
+        rc = error_set(e, "%s: out of memory", path);
+    fclose(r.f);
+    return rc;
+}
+
+// What "auto" means, from the row's own words: the sentence that begins with it.
+static void write_auto(const struct option_row *row, FILE *f)
+{
+    const char *from = strstr(row->doc, "auto: ");
+    if (!from)
+        return;
+    const char *end = strstr(from, ". ");
+    fprintf(f, "# %.*s\n", (int)(end ? end + 1 - from : (long)strlen(from)), from);
+}
+
+int options_write_file(const struct options *o, FILE *f, struct error *e)
+{
+    const char *section = "";
+    char text[OPTION_TEXT];
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_row *row = &option_table[i];
+        if (row->place != OPTION_CONFIG)
+            continue;
+        if (strcmp(section, row->section) != 0)
+            fprintf(f, "%s[%s]\n", *section ? "\n" : "", row->section);
+        section = row->section;
+        options_value(o, row, text, sizeof text);
+        if (strcmp(text, "auto") == 0)
+            write_auto(row, f);
+        size_t n = strlen(text);
+        int quoted = n && (text[0] == '"' || text[0] == ' ' || text[n - 1] == ' ');
+        fprintf(f, "%s =%s%s%s%s\n", row->name, n ? " " : "", quoted ? "\"" : "", text,
+                quoted ? "\"" : "");
+    }
+    if (fflush(f) || ferror(f))
+        return error_set(e, "configuration file: %s", strerror(errno));
+    return 0;
+}
+
+// --- help ---
+
+// Words of `text` from column `indent` on, where the line stands already; ends the line.
+static void print_wrapped(FILE *f, const char *text, int indent, int columns)
+{
+    int at = indent;
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+        if (at > indent && at + 1 + n > columns) {
+            fprintf(f, "\n%*s", indent, "");
+            at = indent;
+        }
+        at += fprintf(f, "%s%.*s", at > indent ? " " : "", n, text);
+        text += n;
+        text += strspn(text, " ");
+    }
+    fputc('\n', f);
+}
+
+void options_help(FILE *f, int columns)
+{
+    enum { INDENT = 26 };
+    const char *section = "";
+    struct options o;
+    options_default(&o);
+    if (columns < 50)
+        columns = 50;
+    for (size_t i = 0; i < option_count; i++) {
+        const struct option_row *row = &option_table[i];
+        if (strcmp(section, row->section) != 0)
+            fprintf(f, "%s%s:\n", *section ? "\n" : "", row->section);
+        section = row->section;
+
+        char left[64], value[OPTION_TEXT], text[2 * OPTION_TEXT];
+        int both = row->type == OPTION_FLAG && row->place == OPTION_CONFIG;
+        snprintf(left, sizeof left, "  --%s%s%s%s", both ? "[no-]" : "", row->name,
+                 row->argument ? " " : "", row->argument ? row->argument : "");
+        options_value(&o, row, value, sizeof value);
+        int told = *value && (both || row->type != OPTION_FLAG);
+        snprintf(text, sizeof text, "%s%s%s%s", row->doc, told ? " Default: " : "",
+                 told ? value : "", told ? "." : "");
+        int n = fprintf(f, "%-*s", INDENT, left);
+        if (n > INDENT)
+            fprintf(f, "\n%*s", INDENT, "");
+        print_wrapped(f, text, INDENT, columns);
+    }
+}

@@ -1,0 +1,163 @@
+// The past of a run, read from its log.
+#include "train/run/earlier.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/log/scalars.h"
+
+void earlier_free(struct earlier *p)
+{
+    if (p->has_run)
+        record_free(&p->run);
+    free(p->event);
+    free(p->evaluated);
+    memset(p, 0, sizeof *p);
+}
+
+// Room for one more element of `size` bytes.
+static void *grow(void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return array;
+    size_t more = *cap ? 2 * *cap : 64;
+    void *larger = more > SIZE_MAX / size ? NULL : realloc(array, more * size);
+    if (larger)
+        *cap = more;
+    return larger;
+}
+
+static int keep_event(struct earlier *p, const struct record *r, struct error *e)
+{
+    const struct record_event *event = &r->u.event;
+    if (strcmp(event->what, "warning") == 0)
+        return 0;
+    if (strcmp(event->what, "resume") == 0 && strcmp(event->by, "trainer") == 0) {
+        // The run went on from here; what an earlier life did later may not have happened in this
+        // one.
+        p->last_step = r->step - 1;
+        return 0;
+    }
+    struct earlier_event *more = grow(p->event, p->n, &p->cap, sizeof *more);
+    if (!more)
+        return error_set(e, "out of memory for the events of a run");
+    p->event = more;
+    p->event[p->n++] = (struct earlier_event){r->step, *event};
+    return 0;
+}
+
+static int keep_eval(struct earlier *p, int64_t step, struct error *e)
+{
+    int64_t *more = grow(p->evaluated, p->n_evaluated, &p->cap_evaluated, sizeof *more);
+    if (!more)
+        return error_set(e, "out of memory for the evaluations of a run");
+    p->evaluated = more;
+    p->evaluated[p->n_evaluated++] = step;
+    return 0;
+}
+
+static int keep(void *to, struct record *r, struct error *e)
+{
+    struct earlier *p = to;
+    int ended = 0, rc = 0;
+    switch (r->type) {
+    case RECORD_RUN:
+        if (p->has_run)
+            return SCALARS_NEXT;
+        p->run = *r;
+        p->has_run = 1;
+        return SCALARS_MOVED;
+    case RECORD_STEP:
+        p->last_step = r->step;
+        if (isfinite(r->u.step.t))
+            p->last_t = r->u.step.t;
+        break;
+    case RECORD_EVENT:
+        rc = keep_event(p, r, e);
+        ended = strcmp(r->u.event.what, "warning") == 0; // says nothing about whether it goes on
+        break;
+    case RECORD_EVAL:
+        rc = keep_eval(p, r->step, e);
+        break;
+    case RECORD_END:
+        p->end_step = r->step;
+        snprintf(p->end_reason, sizeof p->end_reason, "%s", r->u.end.reason);
+        ended = 1;
+        break;
+    default:
+        ended = 1;
+    }
+    if (!ended) {
+        p->end_step = -1;
+        p->end_reason[0] = '\0';
+    }
+    return rc;
+}
+
+int earlier_read(const char *dir, struct earlier *out, struct error *e)
+{
+    char path[4200];
+    memset(out, 0, sizeof *out);
+    out->last_step = out->end_step = -1;
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    int rc = scalars_read(path, keep, out, e);
+    if (rc == 0 && (!out->has_run || !out->run.u.run.config))
+        rc = error_set(e, "%s has no run record", path);
+    if (rc < 0)
+        earlier_free(out);
+    return rc;
+}
+
+int earlier_apply(const struct earlier *p, int64_t from, struct schedule *s, struct rates *r,
+                  struct error *e)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        int64_t step = p->event[i].step, at;
+        const struct record_event *v = &p->event[i].event;
+        enum mode mode;
+        int chunks, rc = 0;
+        if (step < from || strcmp(v->by, "plan") == 0)
+            continue;
+        if (strcmp(v->what, "mode") == 0) {
+            rc = mode_parse(v->to, &mode, &chunks, e);
+            if (rc == 0)
+                rc = schedule_append(s, step, mode, chunks, e);
+        } else if (strcmp(v->what, "until") == 0) {
+            rc = until_parse(v->to, &mode, &chunks, &at, e);
+            schedule_truncate(s, step);
+            if (rc == 0)
+                rc = schedule_append(s, at, mode, chunks, e);
+        } else if (strcmp(v->what, "lr") == 0) {
+            char *end;
+            double factor = strtod(v->to, &end);
+            if (end == v->to || *end || !isfinite(factor) || factor < 0)
+                rc = error_set(e, "a recorded learning rate factor can't be read");
+            else
+                rc = rates_set(r, step, factor, e);
+        }
+        if (rc < 0)
+            return error_prefix(e, "event at step %lld", (long long)step);
+    }
+    return 0;
+}
+
+const struct record_event *earlier_find(const struct earlier *p, int64_t step, const char *what,
+                                        const char *by)
+{
+    for (size_t i = p->n; i-- > 0;)
+        if (p->event[i].step == step && strcmp(p->event[i].event.what, what) == 0 &&
+            (!by || strcmp(p->event[i].event.by, by) == 0))
+            return &p->event[i].event;
+    return NULL;
+}
+
+int earlier_evaluated(const struct earlier *p, int64_t step)
+{
+    for (size_t i = 0; i < p->n_evaluated; i++)
+        if (p->evaluated[i] == step)
+            return 1;
+    return 0;
+}

@@ -1,0 +1,302 @@
+// A network from its checkpoint, compiled for evaluation. What the checkpoint records about itself
+// (architecture, precision, layers' algorithms) is obeyed where it can be.
+#include "train/run/embed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/sets/balance.h"
+#include "gpu/device.h"
+#include "train/store/checkpoint.h"
+#include "train/methods/method.h"
+#include "train/options/options.h"
+#include "train/store/rundir.h"
+#include "train/run/trainer.h"
+
+struct embed {
+    struct options o;
+    struct checkpoint checkpoint;
+    struct dataset data;
+    struct device *device;
+    struct net net;
+    struct plan *plan;
+    struct images *images[SPLIT_COUNT];
+    int64_t *index; // a batch
+    int d;
+};
+
+int embed_find(const char *runs, const char *word, char *path, size_t size, struct error *e)
+{
+    struct stat st;
+    char dir[4096], name[64];
+    int64_t *step = NULL;
+    size_t n = 0;
+    if (stat(word, &st) == 0 && S_ISREG(st.st_mode)) {
+        int length = snprintf(path, size, "%s", word);
+        return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", word);
+    }
+    if (run_find(runs, word, 0, dir, sizeof dir, e) < 0 ||
+        rundir_checkpoints(dir, &step, &n, e) < 0)
+        return -1;
+    if (!n) {
+        free(step);
+        return error_set(e, "%.300s has no checkpoint yet", dir);
+    }
+    checkpoint_name(step[n - 1], name, sizeof name);
+    free(step);
+    int length = snprintf(path, size, "%s/%s", dir, name);
+    return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", dir);
+}
+
+// The data, normalised as in the training.
+static int open_data(struct embed *m, const struct embed_options *o, struct error *e)
+{
+    if (o->data && snprintf(m->o.data, sizeof m->o.data, "%s", o->data) >= (int)sizeof m->o.data)
+        return error_set(e, "the name of the data set is too long");
+    if (dataset_open_unmeasured(m->o.data, m->o.seed, m->o.image_size, o->threads, &m->data, e) < 0)
+        return -1;
+    int given = options_normalize(&m->o, m->data.channels, m->data.mean, m->data.std, e);
+    if (given < 0)
+        return error_set(e,
+                         "%.200s has images of %d channel%s: they cannot be normalised by %.100s, "
+                         "as in the training",
+                         m->data.name, m->data.channels, m->data.channels == 1 ? "" : "s",
+                         m->o.normalize);
+    return given ? 0 : dataset_measure(&m->data, e);
+}
+
+static int open_network(struct embed *m, const struct embed_options *o, const char *path,
+                        struct error *e)
+{
+    char notice[160];
+    const char *device = o->device ? o->device : m->o.device;
+    if (device_open(device, o->threads, &m->device, e) < 0)
+        return o->device ? -1 : error_prefix(e, "this was trained on %.20s; say --device", device);
+    if (method_build(&m->o, m->data.channels, m->data.height, m->data.width, &m->net, e) < 0)
+        return -1;
+    if (m->net.features < 0)
+        return error_set(e, "%s has no features", m->o.arch);
+    m->d = m->net.node[m->net.features].c;
+    int same = !o->data && strcmp(device, m->o.device) == 0;
+    struct plan_options compile = {
+        .batch = m->o.batch,
+        .precision = strcmp(m->o.precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32,
+        .algorithms = same ? m->checkpoint.algorithms : NULL,
+    };
+    if (device_compile(m->device, &m->net, &compile, &m->plan, e) < 0)
+        return -1;
+    return checkpoint_init(path, &m->net, m->plan, notice, sizeof notice, e);
+}
+
+static int open_images(struct embed *m, struct error *e)
+{
+    const struct dataset *d = &m->data;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (d->split[s].n > 0 && images_of(m->device, d, (enum split)s, &m->images[s], e) < 0)
+            return -1;
+    m->index = malloc((size_t)m->o.batch * sizeof *m->index);
+    return m->index ? 0 : error_set(e, "out of memory for a batch of %d images", m->o.batch);
+}
+
+int embed_open(const char *checkpoint, const struct embed_options *o, struct embed **out,
+               struct error *e)
+{
+    *out = NULL;
+    struct embed *m = calloc(1, sizeof *m);
+    if (!m)
+        return error_set(e, "out of memory");
+    options_default(&m->o);
+    int rc = checkpoint_read(checkpoint, &m->checkpoint, e);
+    if (rc == 0)
+        rc = options_from_json(&m->o, m->checkpoint.config, e);
+    if (rc == 0)
+        rc = method_resolve(&m->o, e);
+    if (rc == 0 && (m->o.width < 1 || m->o.batch < 1))
+        rc = error_set(e, "%.300s does not say the width and batch of its network", checkpoint);
+    if (rc == 0)
+        rc = open_data(m, o, e);
+    if (rc == 0)
+        rc = open_network(m, o, checkpoint, e);
+    if (rc == 0)
+        rc = open_images(m, e);
+    if (rc == 0)
+        *out = m;
+    else
+        embed_close(m);
+    return rc;
+}
+
+void embed_close(struct embed *m)
+{
+    if (!m)
+        return;
+    plan_free(m->plan);
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        images_free(m->images[s]);
+    if (m->net.node)
+        net_free(&m->net);
+    device_close(m->device);
+    dataset_close(&m->data);
+    checkpoint_free(&m->checkpoint);
+    free(m->index);
+    free(m);
+}
+
+int embed_d(const struct embed *m)
+{
+    return m->d;
+}
+
+int embed_threads(const struct embed *m)
+{
+    return device_info(m->device)->threads;
+}
+
+const struct dataset *embed_data(const struct embed *m)
+{
+    return &m->data;
+}
+
+int64_t embed_step(const struct embed *m)
+{
+    return m->checkpoint.step;
+}
+
+int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, float *out,
+                   struct error *e)
+{
+    if (at < 0 || n < 0 || at > m->data.split[split].n - n)
+        return error_set(e, "there are no images %lld to %lld in a split of %lld", (long long)at,
+                         (long long)(at + n), (long long)m->data.split[split].n);
+    int rc = 0;
+    for (int64_t from = 0; rc == 0 && from < n; from += m->o.batch) {
+        int some = (int)(n - from < m->o.batch ? n - from : m->o.batch);
+        for (int i = 0; i < some; i++)
+            m->index[i] = at + from + i;
+        rc = plan_evaluate(m->plan, m->images[split], m->index, some,
+                           out + (size_t)from * (size_t)m->d, e);
+    }
+    return rc;
+}
+
+// ---------------------------------------------------------------- probes
+
+// Images of a split, in data order, with their features and labels.
+struct sample {
+    int64_t n, *index;
+    int32_t *label;
+    float *x; // n x d
+};
+
+static void sample_free(struct sample *s)
+{
+    free(s->index);
+    free(s->label);
+    free(s->x);
+}
+
+// All that have labels.
+static void sample_all(struct sample *s, int64_t first, int64_t n)
+{
+    s->n = n;
+    for (int64_t i = 0; i < n; i++)
+        s->index[i] = first + i;
+}
+
+// As many of each class, at most `wanted`, of the n labelled ones from `first` on.
+static int sample_balanced(struct sample *s, const struct embed *m, enum split split, int64_t first,
+                           int64_t n, int64_t wanted)
+{
+    int64_t *order = balance_order(n, m->o.seed, split);
+    unsigned char *taken = calloc((size_t)n, 1);
+    struct balance b = {m->data.split[split].labels + first,
+                        calloc((size_t)m->data.classes, sizeof(int64_t))};
+    int ok = order && taken && b.room;
+    if (ok)
+        balance_share(&b, wanted, m->data.classes);
+    for (int64_t i = 0; ok && i < n; i++)
+        taken[order[i]] = (unsigned char)balance_take(&b, order[i]);
+    for (int64_t i = 0; ok && i < n; i++)
+        if (taken[i])
+            s->index[s->n++] = first + i;
+    free(order);
+    free(taken);
+    free(b.room);
+    return ok ? 0 : -1;
+}
+
+// Features and labels of `wanted` images (0: all that have labels).
+static int sample_take(struct sample *s, struct embed *m, enum split split, int64_t wanted,
+                       struct error *e)
+{
+    int64_t first, labelled = dataset_labelled(&m->data, split, &first);
+    size_t n = (size_t)labelled;
+    int some = wanted > 0 && wanted < labelled;
+    s->index = malloc(n * sizeof *s->index);
+    s->label = malloc(n * sizeof *s->label);
+    if (!s->index || !s->label ||
+        (some && sample_balanced(s, m, split, first, labelled, wanted) < 0))
+        return error_set(e, "out of memory for %zu images", n);
+    if (!some)
+        sample_all(s, first, labelled);
+    for (int64_t i = 0; i < s->n; i++)
+        s->label[i] = m->data.split[split].labels[s->index[i]];
+    size_t count, bytes;
+    if (!__builtin_mul_overflow((size_t)s->n, (size_t)m->d, &count) &&
+        !__builtin_mul_overflow(count, sizeof(float), &bytes))
+        s->x = malloc(bytes);
+    if (!s->x)
+        return error_set(e, "out of memory for the features of %lld images", (long long)s->n);
+    return plan_evaluate_all(m->plan, m->images[split], s->index, s->n, m->d, s->x, e);
+}
+
+static int run_probes(struct embed *m, const struct probe_data *p, void (*say)(const char *),
+                      struct embed_scores *out, struct error *e)
+{
+    const struct probe_rule rule[] = {probe_knn_weighted, probe_knn_plain};
+    struct probe_score near[2];
+    int threads = embed_threads(m);
+    if (say)
+        say("fast probe");
+    if (probe_ridge(p, threads, &out->ridge, &out->lambda, e) < 0)
+        return -1;
+    if (say)
+        say("nearest neighbours");
+    if (probe_knn(p, rule, 2, threads, near, e) < 0)
+        return -1;
+    out->near = near[0];
+    out->plain = near[1];
+    if (say)
+        say("linear probe");
+    return probe_linear(p, threads, &out->linear, &out->fit, e);
+}
+
+int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
+                struct embed_scores *out, struct error *e)
+{
+    int64_t first;
+    struct sample train = {0}, test = {0};
+    if (m->data.classes < 2 || dataset_labelled(&m->data, SPLIT_TRAIN, &first) < 1 ||
+        dataset_labelled(&m->data, SPLIT_TEST, &first) < 1)
+        return error_set(e, "%.200s has no labels to probe with", m->data.name);
+    if (say)
+        say("features");
+    int rc = sample_take(&train, m, SPLIT_TRAIN, images, e);
+    if (rc == 0)
+        rc = sample_take(&test, m, SPLIT_TEST, 0, e);
+    struct probe_data p = {
+        .d = m->d,
+        .classes = m->data.classes,
+        .train = {train.n, train.x, train.label},
+        .test = {test.n, test.x, test.label},
+    };
+    out->n_train = train.n;
+    out->n_test = test.n;
+    if (rc == 0)
+        rc = run_probes(m, &p, say, out, e);
+    sample_free(&train);
+    sample_free(&test);
+    return rc;
+}

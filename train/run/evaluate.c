@@ -1,0 +1,205 @@
+// The images of the exact spectrum are spread evenly over the arrival order, so that every chunk of
+// a continual run has its share. Neither they nor those of the probe ever change, so that two
+// evaluations can be compared; an image that serves both goes through the network once.
+#include "train/run/evaluate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/sets/balance.h"
+#include "metrics/science/probe.h"
+
+// ---------------------------------------------------------------- which images
+
+// Training images: of those behind the spectrum first, then others, which are appended to v->index.
+static void choose_train(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all,
+                         unsigned char *seen)
+{
+    for (int64_t i = 0; i < v->n; i++) {
+        seen[v->index[i]] = 1;
+        if (balance_take(b, v->index[i]))
+            v->row[v->n_train++] = i;
+    }
+    for (int64_t i = 0; i < all; i++) {
+        if (seen[order[i]] || !balance_take(b, order[i]))
+            continue;
+        v->row[v->n_train++] = v->n_all;
+        v->index[v->n_all++] = order[i];
+    }
+    for (int64_t i = 0; i < v->n_train; i++)
+        // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.ArraySubscript): n_train were written
+        v->train_label[i] = b->label[v->index[v->row[i]]];
+}
+
+static void choose_test(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all)
+{
+    for (int64_t i = 0; i < all; i++) {
+        if (!balance_take(b, order[i]))
+            continue;
+        v->test_label[v->n_test] = b->label[order[i]];
+        v->test_index[v->n_test++] = order[i];
+    }
+}
+
+static int choose(struct evaluation *v, const struct setup *s, int64_t train, int64_t test,
+                  struct error *e)
+{
+    const struct dataset *data = &s->data;
+    const struct dataset_split *a = &data->split[SPLIT_TRAIN], *b = &data->split[SPLIT_TEST];
+    int64_t *order[SPLIT_COUNT] = {balance_order(a->n, s->o.seed, SPLIT_TRAIN),
+                                   balance_order(b->n, s->o.seed, SPLIT_TEST)};
+    unsigned char *seen = calloc((size_t)a->n, 1);
+    struct balance balance = {a->labels, calloc((size_t)data->classes, sizeof(int64_t))};
+    int ok = order[SPLIT_TRAIN] && order[SPLIT_TEST] && seen && balance.room;
+    if (ok) {
+        balance_share(&balance, train, data->classes);
+        choose_train(v, &balance, order[SPLIT_TRAIN], a->n, seen);
+        balance.label = b->labels;
+        balance_share(&balance, test, data->classes);
+        choose_test(v, &balance, order[SPLIT_TEST], b->n);
+    }
+    free(order[SPLIT_TRAIN]);
+    free(order[SPLIT_TEST]);
+    free(seen);
+    free(balance.room);
+    return ok ? 0 : error_set(e, "out of memory for the images of a probe");
+}
+
+// ---------------------------------------------------------------- the room for them
+
+static int probe_init(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    const struct dataset *data = &s->data;
+    const struct dataset_split *a = &data->split[SPLIT_TRAIN], *b = &data->split[SPLIT_TEST];
+    int64_t train = s->o.probe_images, test = train * 2 / 5;
+    if (strcmp(s->o.probe, "off") == 0 || data->classes < 2 || !a->labels || !b->labels || b->n < 1)
+        return 0;
+    train = train < a->n ? train : a->n;
+    test = test < 1 ? 1 : test < b->n ? test : b->n;
+    size_t n = (size_t)train, m = (size_t)test, d = (size_t)s->d;
+    v->row = malloc(n * sizeof *v->row);
+    v->test_index = malloc(m * sizeof *v->test_index);
+    v->train_x = malloc(n * d * sizeof *v->train_x);
+    v->test_x = malloc(m * d * sizeof *v->test_x);
+    v->train_label = malloc(n * sizeof *v->train_label);
+    v->test_label = malloc(m * sizeof *v->test_label);
+    int64_t *more = realloc(v->index, ((size_t)v->n + n) * sizeof *more);
+    if (more)
+        v->index = more;
+    if (!more || !v->row || !v->test_index || !v->train_x || !v->test_x || !v->train_label ||
+        !v->test_label)
+        return error_set(e, "out of memory for a probe");
+    if (choose(v, s, train, test, e) < 0)
+        return -1;
+    return images_of(s->device, data, SPLIT_TEST, &v->test, e);
+}
+
+int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    memset(v, 0, sizeof *v);
+    v->n = v->n_all = s->o.eval_images;
+    v->index = malloc((size_t)v->n * sizeof *v->index);
+    v->sigma = malloc((size_t)s->d * sizeof *v->sigma);
+    int rc = 0;
+    if (!v->index || !v->sigma)
+        rc = error_set(e, "out of memory for evaluations");
+    for (int64_t i = 0; rc == 0 && i < v->n; i++)
+        v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
+    if (rc == 0)
+        rc = probe_init(v, s, e);
+    if (rc == 0)
+        rc = moments_init(&v->moments, s->d, e);
+    if (rc == 0) {
+        v->features = malloc((size_t)v->n_all * (size_t)s->d * sizeof *v->features);
+        rc = v->features ? 0 : error_set(e, "out of memory for the features of an evaluation");
+    }
+    if (rc < 0)
+        evaluation_free(v);
+    return rc;
+}
+
+void evaluation_free(struct evaluation *v)
+{
+    images_free(v->test);
+    free(v->index);
+    free(v->features);
+    free(v->sigma);
+    free(v->row);
+    free(v->test_index);
+    free(v->train_x);
+    free(v->test_x);
+    free(v->train_label);
+    free(v->test_label);
+    moments_free(&v->moments);
+    memset(v, 0, sizeof *v);
+}
+
+// ---------------------------------------------------------------- measuring
+
+static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *eval,
+                          struct record *spectrum, struct error *e)
+{
+    double n = 0;
+    moments_reset(&v->moments);
+    int rc = plan_evaluate_all(s->plan, s->images, v->index, v->n_all, s->d, v->features, e);
+    if (rc == 0)
+        rc = moments_add(&v->moments, v->features, v->n, (size_t)s->d, e);
+    // A device that computes eigenvalues beside the steps says "not ready" until it is.
+    while (rc == 0 && (rc = device_spectrum(s->device, &v->moments, v->sigma, &n, e)) == 1)
+        rc = 0;
+    if (rc < 0)
+        return -1;
+    struct metric_input in = {
+        .sigma = v->sigma,
+        .d = s->d,
+        .n = n,
+        .mean_norm = moments_mean_norm(&v->moments),
+        .zstd = NAN,
+        .alignment = NAN,
+        .uniformity = NAN,
+        .loss = NAN,
+    };
+    metric_all(&in, eval->u.eval.metric);
+    spectrum->u.spectrum.source = SPECTRUM_EXACT;
+    spectrum->u.spectrum.n = n;
+    spectrum->u.spectrum.d = s->d;
+    spectrum->u.spectrum.sigma = v->sigma;
+    return 0;
+}
+
+static int probe(struct evaluation *v, struct setup *s, struct record_eval *out, struct error *e)
+{
+    size_t d = (size_t)s->d;
+    int threads = device_info(s->device)->threads;
+    struct probe_score ridge, knn;
+    struct probe_data p = {
+        .d = s->d,
+        .classes = s->data.classes,
+        .train = {v->n_train, v->train_x, v->train_label},
+        .test = {v->n_test, v->test_x, v->test_label},
+    };
+    for (int64_t i = 0; i < v->n_train; i++)
+        memcpy(v->train_x + (size_t)i * d, v->features + (size_t)v->row[i] * d,
+               d * sizeof *v->train_x);
+    if (plan_evaluate_all(s->plan, v->test, v->test_index, v->n_test, s->d, v->test_x, e) < 0 ||
+        probe_ridge(&p, threads, &ridge, NULL, e) < 0 ||
+        probe_knn(&p, &probe_knn_weighted, 1, threads, &knn, e) < 0)
+        return -1;
+    out->probe = (double)ridge.correct / (double)ridge.n;
+    out->knn = (double)knn.correct / (double)knn.n;
+    out->n_train = v->n_train;
+    out->n_test = v->n_test;
+    return 0;
+}
+
+int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
+                   struct record *spectrum, struct error *e)
+{
+    record_init(eval, RECORD_EVAL, step);
+    record_init(spectrum, RECORD_SPECTRUM, step);
+    eval->u.eval.n_train = v->n;
+    if (exact_spectrum(v, s, eval, spectrum, e) < 0)
+        return -1;
+    return v->n_train && v->n_test ? probe(v, s, &eval->u.eval, e) : 0;
+}

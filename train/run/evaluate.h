@@ -1,0 +1,41 @@
+// Evaluations while training: un-augmented images, the network in evaluation mode. The exact
+// spectrum needs no labels; where a set has them, a probe measures what the features are worth.
+// Labels are read here and nowhere else in training.
+#ifndef SSLTOP_TRAIN_RUN_EVALUATE_H
+#define SSLTOP_TRAIN_RUN_EVALUATE_H
+
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "metrics/log/record.h"
+#include "metrics/science/spectrum.h"
+#include "train/run/setup.h"
+
+struct evaluation {
+    int64_t n;      // images of the exact spectrum, the same at every evaluation
+    int64_t *index; // n of them, then those that only the probe needs
+    int64_t n_all;
+    float *features; // n_all x d
+    struct moments moments;
+    double *sigma;
+    // The probe; n_train 0: none.
+    struct images *test; // of the test split
+    int64_t n_train, n_test;
+    int64_t *row;        // n_train: where in `features`
+    int64_t *test_index; // n_test
+    float *train_x, *test_x;
+    int32_t *train_label, *test_label;
+};
+
+// --probe and --probe-images say whether and with how many images to probe: as many of each class,
+// chosen by the seed, from all labelled training images (--subset limits training, not the probe),
+// first from those of the spectrum; two fifths as many test images.
+int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e);
+void evaluation_free(struct evaluation *v); // takes a zeroed struct too
+
+// Measure now, before step `step`. Both records are filled (`spectrum` borrows v->sigma: no
+// record_free). Changes nothing that training sees.
+int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
+                   struct record *spectrum, struct error *e);
+
+#endif

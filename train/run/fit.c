@@ -1,0 +1,235 @@
+// Logs to points: exact AUC and measured probe from the evaluations, the loss from the steps before
+// each, by the same code that averages it while training.
+#include "train/run/fit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/log/scalars.h"
+#include "train/methods/method.h"
+#include "train/options/options.h"
+#include "train/run/live_forecast.h"
+
+enum { LEFT_OUT = 10 };                   // the first tenth of a run
+enum { TEST_MOST = 1000000000 };          // more test images than that are a broken record
+static const double ONE_DIRECTION = 1.05; // RankMe of a complete collapse is at most this
+
+struct points {
+    struct forecast_point *point;
+    int64_t n, cap;
+    char **name;
+    int runs;
+    int64_t collapsed;
+    char data[256], arch[64], method[METHOD_TITLE]; // of the first run
+};
+
+static int add(struct points *p, const struct forecast_point *point, struct error *e)
+{
+    if (p->n == p->cap) {
+        int64_t cap = p->cap ? 2 * p->cap : 256;
+        struct forecast_point *more = realloc(p->point, (size_t)cap * sizeof *more);
+        if (!more)
+            return error_set(e, "out of memory for evaluations");
+        p->point = more;
+        p->cap = cap;
+    }
+    p->point[p->n++] = *point;
+    return 0;
+}
+
+// Where a repeated step begins, what an earlier life of the run said of later ones did not happen.
+static void drop_from(struct points *p, int64_t first, const int64_t *step, int64_t from)
+{
+    while (p->n > first && step[p->n - 1 - first] >= from)
+        p->n--;
+}
+
+struct reading {
+    struct points *points; // where they go
+    int has_run;
+    char name[128];
+    int64_t steps;                 // T
+    struct live_forecast forecast; // what the trainer knew at each step
+    int64_t last, first;           // newest step; first point of this run
+    int64_t *step;                 // of its points
+    int64_t cap;
+};
+
+// The first run says what all must be.
+static int same(struct points *p, const struct record_run *r, const struct options *o,
+                struct error *e)
+{
+    char method[sizeof p->method];
+    method_title(o, method, sizeof method);
+    if (!p->data[0]) {
+        snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
+        snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
+        snprintf(p->method, sizeof p->method, "%s", method);
+    }
+    if (strcmp(p->data, r->dataset.name) != 0 || strcmp(p->arch, r->model.arch) != 0 ||
+        strcmp(p->method, method) != 0)
+        return error_set(e,
+                         "it trains %.60s on %.60s by %.60s, the others %.60s on %.60s by %.60s: "
+                         "a forecast is for one of each",
+                         r->model.arch, r->dataset.name, method, p->arch, p->data, p->method);
+    return 0;
+}
+
+static int take_run(struct points *p, struct reading *g, const struct record_run *r,
+                    struct error *e)
+{
+    struct options o;
+    options_default(&o);
+    if (!r->config || options_from_json(&o, r->config, e) < 0)
+        return r->config ? -1 : error_set(e, "its run record has no options");
+    if (r->model.d < 1 || o.batch < 1)
+        return error_set(e, "its run record has no features or no batch");
+    g->has_run = 1;
+    snprintf(g->name, sizeof g->name, "%s", r->name);
+    g->steps = r->steps;
+    live_forecast_init(&g->forecast, r->model.width, r->model.d, 2 * (int64_t)o.batch);
+    return same(p, r, &o, e);
+}
+
+static int take_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
+{
+    const struct record_eval *v = &r->u.eval;
+    const struct live_forecast *o = &g->forecast;
+    drop_from(p, g->first, g->step, r->step);
+    struct forecast_point point = {
+        .run = p->runs,
+        .in = {.auc = v->metric[METRIC_AUC],
+               .loss = live_forecast_loss(o, r->step),
+               .zstd = o->zstd,
+               .width = o->width},
+        .live = r->step > o->warm ? o->live : NAN,
+        .offset = o->offset,
+        .n = v->n_test,
+    };
+    live_forecast_eval(&g->forecast, r->step, v->metric[METRIC_AUC]);
+    if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
+        v->n_test > TEST_MOST || !isfinite(point.in.auc) || !isfinite(point.in.loss) ||
+        !isfinite(point.in.zstd) || r->step < g->steps / LEFT_OUT + (g->steps % LEFT_OUT != 0))
+        return 0;
+    if (v->metric[METRIC_RANKME] <= ONE_DIRECTION) {
+        p->collapsed++;
+        return 0;
+    }
+    point.correct = llround(v->probe * (double)v->n_test);
+    int64_t at = p->n - g->first;
+    if (at == g->cap) {
+        int64_t cap = g->cap ? 2 * g->cap : 64;
+        int64_t *more = realloc(g->step, (size_t)cap * sizeof *more);
+        if (!more)
+            return error_set(e, "out of memory for evaluations");
+        g->step = more;
+        g->cap = cap;
+    }
+    g->step[at] = r->step;
+    return add(p, &point, e);
+}
+
+static int take(void *to, struct record *r, struct error *e)
+{
+    struct reading *g = to;
+    struct points *p = g->points;
+    if (r->type == RECORD_RUN && !g->has_run)
+        return take_run(p, g, &r->u.run, e);
+    if (r->type == RECORD_STEP && r->step >= 0 && g->has_run) {
+        if (r->step <= g->last)
+            drop_from(p, g->first, g->step, r->step + 1);
+        g->last = r->step;
+        live_forecast_step(&g->forecast, r->step, r->u.step.metric);
+    }
+    if (r->type == RECORD_EVAL && r->step >= 0 && g->has_run)
+        return take_eval(p, g, r, e);
+    return 0;
+}
+
+static int read_log(const char *dir, struct reading *g, struct error *e)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    int rc = scalars_read(path, take, g, e);
+    if (rc == 0 && !g->has_run)
+        rc = error_set(e, "its log has no run record");
+    return rc;
+}
+
+static int read_run(const char *dir, struct points *p, struct error *e)
+{
+    struct reading g = {.points = p, .last = -1, .first = p->n};
+    int rc = read_log(dir, &g, e);
+    if (rc == 0 && p->n > g.first) {
+        p->name[p->runs] = strdup(g.name);
+        rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");
+        p->runs += rc == 1;
+    }
+    free(g.step);
+    return rc < 0 ? error_prefix(e, "%.200s", dir) : rc;
+}
+
+// A run that was given twice would be judged by its own double.
+static int check_different(char *const *dir, int n, struct error *e)
+{
+    struct stat *st = calloc((size_t)n + 1, sizeof *st);
+    int rc = st ? 0 : error_set(e, "out of memory for %d runs", n);
+    for (int i = 0; i < n && rc == 0; i++) {
+        if (stat(dir[i], &st[i]) < 0)
+            rc = error_set(e, "%.300s: %s", dir[i], strerror(errno));
+        for (int j = 0; j < i && rc == 0; j++)
+            if (st[j].st_dev == st[i].st_dev && st[j].st_ino == st[i].st_ino)
+                rc = error_set(e, "%.300s is given twice", dir[i]);
+    }
+    free(st);
+    return rc;
+}
+
+int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
+{
+    struct points p = {0};
+    memset(out, 0, sizeof *out);
+    p.name = calloc((size_t)n + 1, sizeof *p.name);
+    int rc =
+        p.name ? check_different(dir, n, e) : error_set(e, "out of memory for the names of runs");
+    for (int i = 0; i < n && rc >= 0; i++) {
+        rc = read_run(dir[i], &p, e);
+        out->skipped += rc == 0;
+    }
+    if (rc >= 0)
+        rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
+    out->forecast.collapsed = p.collapsed;
+    snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);
+    snprintf(out->forecast.arch, sizeof out->forecast.arch, "%s", p.arch);
+    snprintf(out->forecast.method, sizeof out->forecast.method, "%s", p.method);
+    for (int i = 0; i < p.runs; i++)
+        free(p.name[i]);
+    free(p.name);
+    free(p.point);
+    return rc;
+}
+
+int fit_save(const struct forecast *f, const char *path, struct error *e)
+{
+    char *part = NULL;
+    if (asprintf(&part, "%s.part", path) < 0)
+        return error_set(e, "out of memory for a file name");
+    FILE *out = fopen(part, "we");
+    int rc = out ? forecast_write(f, out, e)
+                 : error_set(e, "%.300s cannot be written: %s", part, strerror(errno));
+    if (out && rc == 0 && (fflush(out) != 0 || fsync(fileno(out)) < 0))
+        rc = error_set(e, "%.300s: %s", part, strerror(errno));
+    if (out && fclose(out) != 0 && rc == 0)
+        rc = error_set(e, "%.300s: %s", part, strerror(errno));
+    if (rc == 0 && rename(part, path) < 0)
+        rc = error_set(e, "%.300s: %s", path, strerror(errno));
+    if (rc < 0 && out)
+        unlink(part);
+    free(part);
+    return rc;
+}

@@ -1,0 +1,23 @@
+// A forecast from logs: the evaluations of runs whose probe was measured.
+#ifndef SSLTOP_TRAIN_RUN_FIT_H
+#define SSLTOP_TRAIN_RUN_FIT_H
+
+#include "metrics/base/error.h"
+#include "metrics/science/forecast.h"
+
+struct fit {
+    struct forecast forecast;
+    int unsupported; // forecast_fit's
+    int skipped;     // runs that gave no evaluation: no measured probe after their first tenth
+};
+
+// From the logs of these run folders, each without its first tenth and without evaluations of a
+// complete collapse: there the probe is at chance, which needs no forecast, and one such point
+// would bend the line for all others. All must be of one data set, network and method, and no
+// folder may come twice. As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
+int fit_runs(char *const *dir, int n, struct fit *out, struct error *e);
+
+// Write to path (replaced only when all is written).
+int fit_save(const struct forecast *f, const char *path, struct error *e);
+
+#endif

@@ -1,0 +1,176 @@
+// A live AUC lies below an exact one, because augmented views are more spread. The difference is
+// measured at each evaluation and added to the live value until the next; until a first one has
+// found enough samples to compare with, it is what the calibration's runs had. All state follows
+// from records, so that a resumed run foretells what it would have without the pause.
+#include "train/run/live_forecast.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/log/scalars.h"
+#include "train/options/installed.h"
+
+#define SUFFIX ".json"
+
+void live_forecast_init(struct live_forecast *o, int width, int d, int64_t samples)
+{
+    memset(o, 0, sizeof *o);
+    o->width = width;
+    o->warm = ((int64_t)LIVE_FORECAST_SAMPLES * d + samples - 1) / samples - 1;
+    o->live = o->exact = o->offset = o->zstd = NAN;
+    for (int i = 0; i < LIVE_FORECAST_STEPS; i++)
+        o->ring[i].step = -1;
+}
+
+void live_forecast_free(struct live_forecast *o)
+{
+    forecast_free(&o->calibration);
+    memset(o, 0, sizeof *o);
+}
+
+// ---------------------------------------------------------------- calibrations
+
+static int is_calibration(const struct dirent *d)
+{
+    size_t n = strlen(d->d_name), m = strlen(SUFFIX);
+    return n > m && strcmp(d->d_name + n - m, SUFFIX) == 0;
+}
+
+static int is_for(const struct forecast *f, const char *data, const char *arch, const char *method)
+{
+    return strcmp(f->data, data) == 0 && strcmp(f->arch, arch) == 0 &&
+           strcmp(f->method, method) == 0;
+}
+
+// The first of a folder that is for this run. 1: found.
+static int look_in(struct live_forecast *o, const char *folder, const char *data, const char *arch,
+                   const char *method, char *path, size_t size, struct error *e)
+{
+    struct dirent **entry;
+    int n = scandir(folder, &entry, is_calibration, alphasort);
+    for (int i = 0; i < n; i++) {
+        int length = o->calibrated ? -1 : snprintf(path, size, "%s/%s", folder, entry[i]->d_name);
+        free(entry[i]);
+        if (length < 0 || (size_t)length >= size || forecast_read(path, &o->calibration, e) < 0)
+            continue;
+        o->calibrated = is_for(&o->calibration, data, arch, method);
+        if (!o->calibrated)
+            forecast_free(&o->calibration);
+    }
+    if (n >= 0)
+        free(entry);
+    if (!o->calibrated)
+        path[0] = '\0';
+    return o->calibrated;
+}
+
+int live_forecast_calibrate(struct live_forecast *o, const char *word, const char *data,
+                            const char *arch, const char *method, char *path, size_t size,
+                            struct error *e)
+{
+    char folder[INSTALLED_FOLDERS][INSTALLED_PATH];
+    path[0] = '\0';
+    if (strcmp(word, "off") == 0)
+        return 0;
+    if (strcmp(word, "auto") == 0) {
+        int n = installed_folders("SSLTOP_CALIBRATION", "calibration", folder);
+        for (int i = 0; i < n; i++)
+            if (look_in(o, folder[i], data, arch, method, path, size, e))
+                break;
+        return 0;
+    }
+    if (forecast_read(word, &o->calibration, e) < 0)
+        return -1;
+    const struct forecast *f = &o->calibration;
+    if (!is_for(f, data, arch, method)) {
+        error_set(e, "%.200s is for %.60s on %.60s by %.30s, not for this run", word, f->arch,
+                  f->data, f->method);
+        forecast_free(&o->calibration);
+        return -1;
+    }
+    o->calibrated = 1;
+    snprintf(path, size, "%s", word);
+    return 0;
+}
+
+// ---------------------------------------------------------------- the run
+
+void live_forecast_step(struct live_forecast *o, int64_t step, const double *metric)
+{
+    o->ring[step % LIVE_FORECAST_STEPS].step = step;
+    o->ring[step % LIVE_FORECAST_STEPS].loss = metric[METRIC_LOSS];
+    o->zstd = metric[METRIC_ZSTD];
+    if (isfinite(metric[METRIC_AUC]))
+        o->live = metric[METRIC_AUC];
+}
+
+void live_forecast_eval(struct live_forecast *o, int64_t step, double auc)
+{
+    if (!isfinite(auc))
+        return;
+    o->exact = auc;
+    if (step > o->warm)
+        o->offset = auc - o->live; // NaN where there was no spectrum
+}
+
+double live_forecast_loss(const struct live_forecast *o, int64_t step)
+{
+    double sum = 0;
+    int n = 0;
+    // From the newest back: the order of a sum is part of its value.
+    for (int64_t s = step - 1; s >= 0 && s >= step - LIVE_FORECAST_STEPS; s--)
+        if (o->ring[s % LIVE_FORECAST_STEPS].step == s) {
+            sum += o->ring[s % LIVE_FORECAST_STEPS].loss;
+            n++;
+        }
+    return n ? sum / n : NAN;
+}
+
+void live_forecast_fill(const struct live_forecast *o, struct record_step *out, int64_t step)
+{
+    static const char *const word[] = {[FORECAST_OK] = "",
+                                       [FORECAST_EXTRAPOLATING] = "extrapolating",
+                                       [FORECAST_UNKNOWN] = "waiting"};
+    struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
+    struct forecast_input in = {.auc = o->exact, // as long as there is nothing better, or at all
+                                .loss = live_forecast_loss(o, step + 1),
+                                .zstd = o->zstd,
+                                .width = o->width};
+    if (isfinite(o->exact) && step >= o->warm)
+        in.auc = forecast_stand_in(o->live, o->offset, o->calibration.offset);
+    if (o->calibrated)
+        v = forecast_at(&o->calibration, &in);
+    out->forecast = v.value;
+    out->forecast_lo = v.lo;
+    out->forecast_hi = v.hi;
+    snprintf(out->forecast_state, sizeof out->forecast_state, "%s",
+             o->calibrated ? word[v.state] : "uncalibrated");
+}
+
+// ---------------------------------------------------------------- the log
+
+struct until {
+    struct live_forecast *o;
+    int64_t step;
+};
+
+static int take(void *to, struct record *r, struct error *e)
+{
+    struct until *u = to;
+    if (r->type == RECORD_STEP && r->step >= 0 && r->step < u->step)
+        live_forecast_step(u->o, r->step, r->u.step.metric);
+    else if (r->type == RECORD_EVAL && r->step >= 0 && r->step <= u->step)
+        live_forecast_eval(u->o, r->step, r->u.eval.metric[METRIC_AUC]);
+    return SCALARS_NEXT;
+}
+
+int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step, struct error *e)
+{
+    char path[4200];
+    struct until u = {o, step};
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    return scalars_read(path, take, &u, e);
+}

@@ -1,0 +1,59 @@
+// What the probe of a run is expected to reach, step by step and without labels: a calibration
+// (metrics/science/forecast.h), the AUC of the live spectrum corrected by what the last exact one
+// said, and the loss of the last steps.
+#ifndef SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
+#define SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "metrics/science/forecast.h"
+#include "metrics/log/record.h"
+
+enum { LIVE_FORECAST_STEPS = 100 }; // whose losses are averaged
+
+struct live_forecast {
+    struct forecast calibration;
+    int calibrated;
+    int width;
+    int64_t warm; // from this step on the live spectrum has samples enough to be compared
+    struct {
+        int64_t step; // -1: none
+        double loss;
+    } ring[LIVE_FORECAST_STEPS];
+    double live, exact, offset; // AUC; offset: exact - live at the last evaluation since `warm`
+    double zstd;                // of the newest step
+};
+
+// A spectrum is compared from this many samples per feature on: below, its AUC reads too high.
+enum { LIVE_FORECAST_SAMPLES = 16 };
+
+// `samples` a step (both views), features d. Without a calibration until live_forecast_calibrate.
+void live_forecast_init(struct live_forecast *o, int width, int d, int64_t samples);
+void live_forecast_free(struct live_forecast *o); // takes a zeroed struct too
+
+// Take the calibration that `word` names: a file; or "auto": the first in data/calibration beside
+// the program, ../share/ssltop/calibration beside it and $PREFIX/share/ssltop/calibration (or only
+// in the folder $SSLTOP_CALIBRATION) that is of this data set, network and method. Its path in
+// path[size], "" when there is none. A file that cannot be used is -1; with "auto" it is passed
+// over and the sentence is in `e`.
+int live_forecast_calibrate(struct live_forecast *o, const char *word, const char *data,
+                            const char *arch, const char *method, char *path, size_t size,
+                            struct error *e);
+
+// The run goes on: a step was made (metric[METRIC_COUNT]; AUC NaN: no spectrum), an exact AUC
+// before `step` was measured.
+void live_forecast_step(struct live_forecast *o, int64_t step, const double *metric);
+void live_forecast_eval(struct live_forecast *o, int64_t step, double auc);
+
+// The mean loss of the LIVE_FORECAST_STEPS steps before `step`; NaN when there is none.
+double live_forecast_loss(const struct live_forecast *o, int64_t step);
+
+// Fill the forecast fields of the record of the newest step.
+void live_forecast_fill(const struct live_forecast *o, struct record_step *out, int64_t step);
+
+// Catch up with what the log in run folder `dir` of a resumed run says of the steps before `step`.
+int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step, struct error *e);
+
+#endif

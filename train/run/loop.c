@@ -1,0 +1,339 @@
+// The loop: commands, batch, step, spectrum, records. Before step t come, in this order: what was
+// asked, what the plan says, an evaluation if one is due, a checkpoint if one is due.
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/run/trainer_log.h"
+#include "train/schedule/rate.h"
+#include "train/run/state.h"
+
+enum { HALF_LIFE = 8 };    // of the live spectrum, in samples per feature
+#define EVAL_SHARE    0.05 // of the time
+#define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
+
+// ---------------------------------------------------------------- evaluation
+
+// The next multiple of the interval at which evaluations cost no more than their share.
+static void lengthen(struct trainer *tr, double cost, double now)
+{
+    int64_t made = tr->t - tr->begin;
+    double training = now - tr->begun_training - tr->paused_seconds - tr->eval_seconds;
+    if (made < 1 || tr->eval_seconds < EVAL_PATIENCE ||
+        tr->eval_seconds <= EVAL_SHARE * (training + tr->eval_seconds))
+        return;
+    double a_step = training / (double)made;
+    double wanted = cost * (1 - EVAL_SHARE) / EVAL_SHARE / a_step;
+    int64_t base = tr->setup.o.eval_every;
+    double times = ceil(wanted / (double)base);
+    if (!(times * (double)base > (double)tr->eval_every) || times * (double)base > 1e15)
+        return;
+    char from[32], to[32];
+    snprintf(from, sizeof from, "%" PRId64, tr->eval_every);
+    tr->eval_every = base * (int64_t)times;
+    snprintf(to, sizeof to, "%" PRId64, tr->eval_every);
+    report_event(tr, tr->t, "eval", "trainer", from, to, 0,
+                 "evaluations took %.0f %% of the time: one every %" PRId64 " steps from here on",
+                 100 * tr->eval_seconds / (training + tr->eval_seconds), tr->eval_every);
+}
+
+void loop_evaluate(struct trainer *tr, int periodic)
+{
+    struct record eval, spectrum;
+    struct error why = {{0}};
+    double since = trainer_clock();
+    if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
+        report_warning(tr, "no evaluation: %s", why.text);
+        return;
+    }
+    eval.u.eval.auc_live = tr->forecast.live;
+    publisher_put(tr->publisher, &eval);
+    publisher_put(tr->publisher, &spectrum);
+    live_forecast_eval(&tr->forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
+    tr->last_eval = tr->t;
+    double now = trainer_clock();
+    if (tr->headless) {
+        printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
+        if (isfinite(eval.u.eval.auc_live))
+            printf(" (live %.4f)", eval.u.eval.auc_live);
+        if (isfinite(eval.u.eval.probe))
+            printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
+        putchar('\n');
+        fflush(stdout);
+    }
+    if (!periodic)
+        tr->paused_seconds += is_paused(tr) ? 0 : now - since; // asked for: nobody's share
+    else if (tr->t > tr->begin)                                // the first one warms things up
+        tr->eval_seconds += now - since;
+    else
+        tr->begun_training = now;
+    // A repeated run lengthens when the first one did.
+    if (periodic && tr->start.kind != START_RERUN)
+        lengthen(tr, now - since, now);
+}
+
+static int eval_is_due(const struct trainer *tr)
+{
+    if (tr->last_eval == tr->t)
+        return 0;
+    // A run that begins elsewhere than at step 0 has no other measure of where it begins.
+    int begins_here =
+        tr->t == tr->begin && tr->origin_step == tr->begin && tr->start.kind != START_RESUME;
+    return tr->t % tr->eval_every == 0 || begins_here;
+}
+
+// ---------------------------------------------------------------- checkpoint
+
+// Everything that is said of the steps before a checkpoint is on disk before the checkpoint is
+// there.
+static void sync_log(void *context)
+{
+    struct trainer *tr = context;
+    publisher_sync(tr->publisher, NULL,
+                   NULL); // the writer thread itself tells when the disk is full
+}
+
+static int write_checkpoint(struct trainer *tr, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    char guard[GUARD_STATE], device[sizeof device_info(s->device)->name];
+    guard_export(&s->guard, guard);
+    text_clean(device, sizeof device, device_info(s->device)->name);
+    struct checkpoint c = {
+        .step = tr->t,
+        .steps = s->steps,
+        .plan = plan_text(&s->schedule),
+        .rates = rates_text(&tr->rates),
+        .guard = strdup(guard),
+        .algorithms = strdup(plan_algorithms(s->plan)),
+        .device = strdup(device),
+        .precision = strdup(s->o.precision),
+        .config = options_to_json(&s->o),
+        .threads = device_info(s->device)->threads,
+        .data_crc = s->data_crc,
+    };
+    int rc = 0;
+    if (!c.plan || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision || !c.config)
+        rc = error_set(e, "out of memory for a checkpoint");
+    if (rc == 0)
+        rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
+                              tr->publisher ? sync_log : NULL, tr, e);
+    checkpoint_free(&c);
+    return rc;
+}
+
+int loop_first_checkpoint(struct trainer *tr, struct error *e)
+{
+    int rc = write_checkpoint(tr, e);
+    if (rc == 0)
+        tr->last_checkpoint = tr->t;
+    return rc;
+}
+
+int loop_checkpoint(struct trainer *tr, struct error *e)
+{
+    char file[64];
+    int rc = write_checkpoint(tr, e);
+    if (rc < 0) {
+        report_warning(tr, "no checkpoint: %s", e->text);
+        return rc;
+    }
+    tr->last_checkpoint = tr->t;
+    checkpoint_name(tr->t, file, sizeof file);
+    report_checkpoint(tr, tr->t, file);
+    rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->origin_step);
+    return 0;
+}
+
+static int checkpoint_is_due(const struct trainer *tr)
+{
+    const struct schedule *s = &tr->setup.schedule;
+    if (tr->t == tr->begin || tr->last_checkpoint == tr->t)
+        return 0;
+    for (int i = 1; i < s->n; i++)
+        if (s->entry[i].from == tr->t)
+            return 1;
+    return tr->t % tr->setup.o.checkpoint_every == 0;
+}
+
+// ---------------------------------------------------------------- the step
+
+// Batches for step t and, unless something ends before, t + 1.
+static int load(struct trainer *tr, struct error *e)
+{
+    int64_t last = tr->end - 1;
+    if (tr->pause_at >= 0 && tr->pause_at - 1 < last)
+        last = tr->pause_at - 1;
+    if (last > tr->t + 1)
+        last = tr->t + 1;
+    if (last < tr->t)
+        last = tr->t;
+    for (; tr->t + tr->queued <= last; tr->queued++)
+        if (loader_queue(&tr->loader, &tr->setup, tr->t + tr->queued, e) < 0)
+            return -1;
+    return 0;
+}
+
+static void rates_of_step(const struct trainer *tr, struct update *u, struct step_result *r)
+{
+    const struct setup *s = &tr->setup;
+    rate_update(&s->o, s->epoch, s->steps, tr->t, rates_at(&tr->rates, tr->t), u);
+    r->lr = u->lr[GROUP_MAIN];
+    r->lr_pred = u->lr[GROUP_PREDICTOR];
+}
+
+static int moments_finite(const struct moments *m)
+{
+    size_t d = (size_t)m->d;
+    for (size_t i = 0; i < d; i++)
+        if (!isfinite(m->mean[i]) || !isfinite(m->scatter[i * d + i]))
+            return 0;
+    return 1;
+}
+
+// Live spectrum and metrics of the forward pass that was just made. 1: not finite.
+static int live_spectrum(struct trainer *tr, struct step_result *r, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    double since = trainer_clock();
+    double half_life = (double)HALF_LIFE * s->d;
+    moments_decay(&tr->live, exp2(-2.0 * s->o.batch / half_life));
+    if (plan_moments(s->plan, &tr->live, e) < 0)
+        return -1;
+    int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
+    if (rc < 0) // the features' fault, or the device's
+        return moments_finite(&tr->live) ? -1 : 1;
+    r->has_spectrum = rc == 0;
+    double alignment = NAN, uniformity = NAN;
+    if (r->has_spectrum && plan_output(s->plan, s->net.projected, 0, tr->z[0], NULL) == 0 &&
+        plan_output(s->plan, s->net.projected, 1, tr->z[1], NULL) == 0)
+        alignment_measure(&tr->pairs, (const float *const *)tr->z, &alignment, &uniformity);
+    struct metric_input in = {
+        .sigma = r->has_spectrum ? tr->sigma : NULL,
+        .d = s->d,
+        .n = r->has_spectrum ? r->n : NAN,
+        .mean_norm = moments_mean_norm(&tr->live),
+        .zstd = r->scores.zstd,
+        .alignment = alignment,
+        .uniformity = uniformity,
+        .loss = r->scores.loss,
+    };
+    metric_all(&in, r->metric);
+    r->spectrum_ms = 1e3 * (trainer_clock() - since);
+    return 0;
+}
+
+// Values for the guard: those of the newest spectrum where this step has none.
+static void newest_metrics(struct trainer *tr, const struct step_result *r)
+{
+    for (int i = 0; i < METRIC_COUNT; i++)
+        if (r->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
+            tr->last_metric[i] = r->metric[i];
+}
+
+static int break_off(struct trainer *tr, struct step_result *r, const char *what)
+{
+    char why[120];
+    r->metric[METRIC_LOSS] = r->scores.loss;
+    r->metric[METRIC_ZSTD] = r->scores.zstd;
+    report_step(tr, r);
+    snprintf(why, sizeof why, "the %s of step %" PRId64 " %s not finite", what, tr->t,
+             strcmp(what, "loss") == 0 ? "is" : "are");
+    steer_break(tr, why);
+    return 0;
+}
+
+static int make_step(struct trainer *tr, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    struct step_result r = {.n = NAN, .spectrum_ms = NAN};
+    struct update update;
+
+    for (int i = 0; i < METRIC_COUNT; i++)
+        r.metric[i] = NAN;
+    // A device that works by itself goes through the backward pass while the host looks at what the
+    // forward pass gave; parameters stay as they are until the update.
+    if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)
+        return -1;
+    tr->queued--;
+    if (plan_scores(s->plan, &r.scores, e) < 0)
+        return -1;
+    rates_of_step(tr, &update, &r);
+    if (!isfinite(r.scores.loss))
+        return break_off(tr, &r, "loss");
+    int rc = live_spectrum(tr, &r, e);
+    if (rc > 0)
+        return break_off(tr, &r, "features");
+    if (rc < 0 || plan_update(s->plan, &update, e) < 0)
+        return -1;
+    double tau = rate_tau(&s->o, s->steps, tr->t);
+    if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
+        return -1;
+    report_step(tr, &r);
+    report_broken(tr);
+    newest_metrics(tr, &r);
+    steer_guard(tr, tr->last_metric);
+    tr->t++;
+    return 0;
+}
+
+// ---------------------------------------------------------------- the run
+
+static int loop(struct trainer *tr, struct error *e)
+{
+    struct error why;
+    while (!tr->over && tr->t < tr->end) {
+        commands_handle(tr);
+        if (tr->over)
+            break;
+        int due = eval_is_due(tr); // before a repeated run hears that it was lengthened here
+        steer_announce(tr);
+        if (due && tr->last_eval != tr->t)
+            loop_evaluate(tr, 1);
+        if (checkpoint_is_due(tr))
+            loop_checkpoint(tr, &why);
+        if (make_step(tr, e) < 0)
+            return -1;
+        report_status(tr);
+    }
+    return 0;
+}
+
+// The last evaluation and checkpoint. What the end record says.
+static const char *finish(struct trainer *tr)
+{
+    struct error why = {{0}};
+    int cut = tr->over; // nobody waits for an evaluation then
+    if (tr->broken)
+        return "failed";
+    if (tr->start.kind == START_RERUN && tr->end < tr->setup.steps)
+        cut = !earlier_evaluated(&tr->start.earlier, tr->end);
+    if (!cut && tr->last_eval != tr->t)
+        loop_evaluate(tr, 0);
+    if (tr->last_checkpoint != tr->t && loop_checkpoint(tr, &why) == -2) {
+        snprintf(tr->why, sizeof tr->why, "%.150s", why.text);
+        return "failed";
+    }
+    return tr->t >= tr->setup.steps ? "finished" : "stopped";
+}
+
+int loop_run(struct trainer *tr, struct error *e)
+{
+    int rc = loop(tr, e);
+    if (rc < 0) {
+        report_broken(tr); // perhaps what it ends for
+        snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
+        trainer_log(tr->dir.note_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
+        report_end(tr, "failed");
+        return 1;
+    }
+    const char *reason = finish(tr);
+    int failed = strcmp(reason, "failed") == 0;
+    if (failed)
+        error_set(e, "%s: %s", tr->dir.path, tr->why);
+    report_end(tr, reason);
+    if (tr->signal)
+        return 128 + tr->signal;
+    return failed;
+}

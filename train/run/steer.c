@@ -1,0 +1,226 @@
+// Steering: changes of mode and rate with their events, what the plan or a repeated run brings by
+// itself, and the guard. Every switch is on disk before the step from which it holds.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/run/trainer_log.h"
+#include "train/run/state.h"
+
+int is_paused(const struct trainer *tr)
+{
+    return tr->broken || (tr->pause_at == tr->t && tr->queued == 0);
+}
+
+// Remember that the switch at this step has its event.
+static void mark_announced(struct trainer *tr, int64_t step)
+{
+    tr->announced[tr->n_announced++ % ANNOUNCED] = step;
+}
+
+static int is_announced(const struct trainer *tr, int64_t step)
+{
+    int n = tr->n_announced < ANNOUNCED ? tr->n_announced : ANNOUNCED;
+    for (int i = 0; i < n; i++)
+        if (tr->announced[i] == step)
+            return 1;
+    return tr->start.kind == START_RESUME && earlier_find(&tr->start.earlier, step, "mode", NULL);
+}
+
+void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size)
+{
+    struct schedule_place place;
+    schedule_at(&tr->setup.schedule, step, &place);
+    mode_text(&tr->setup.schedule, place.mode, place.chunks, text, size);
+}
+
+int steer_mode(struct trainer *tr, int64_t step, enum mode mode, int chunks, const char *by,
+               const char *text, struct error *e)
+{
+    char from[64], to[64];
+    steer_name_mode(tr, step, from, sizeof from);
+    mode_text(&tr->setup.schedule, mode, chunks, to, sizeof to);
+    if (schedule_append(&tr->setup.schedule, step, mode, chunks, e) < 0)
+        return -1;
+    rundir_drop_after(tr->dir.path, step);
+    mark_announced(tr, step);
+    return report_event(tr, step, "mode", by, from, to, 1, "%s", text) < 0;
+}
+
+// The shortest decimal that reads back as the same number.
+static void print_number(char *text, size_t size, double v)
+{
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, v);
+        if (strtod(text, NULL) == v)
+            return;
+    }
+}
+
+int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, const char *text,
+               struct error *e)
+{
+    char from[32], to[32];
+    double was = rates_at(&tr->rates, step), is = was * factor;
+    print_number(from, sizeof from, was);
+    print_number(to, sizeof to, is);
+    if (!(is >= 1e-12 && is <= 1e12))
+        return error_set(
+            e, "the learning rates would be multiplied by %g in all: that is beyond sense", is);
+    if (rates_set(&tr->rates, step, is, e) < 0)
+        return -1;
+    rundir_drop_after(tr->dir.path, step);
+    return report_event(tr, step, "lr", by, from, to, 1, "%s", text) < 0;
+}
+
+// ---------------------------------------------------------------- what comes by itself
+
+// Who made the switch at this step: in a repeated run whoever made it then.
+static const char *who(const struct trainer *tr, int64_t step, const char *what, const char **text)
+{
+    const struct record_event *v =
+        tr->start.kind == START_RERUN ? earlier_find(&tr->start.earlier, step, what, NULL) : NULL;
+    *text = v ? v->text : "";
+    return v ? v->by : "plan";
+}
+
+static void announce_mode(struct trainer *tr)
+{
+    const struct schedule *s = &tr->setup.schedule;
+    char from[64], to[64];
+    const char *text;
+    for (int i = 1; i < s->n && s->entry[i].from <= tr->t; i++) {
+        const struct plan_entry *was = &s->entry[i - 1], *is = &s->entry[i];
+        if (is->from != tr->t || is_announced(tr, tr->t))
+            continue;
+        mode_text(s, was->mode, was->chunks, from, sizeof from);
+        mode_text(s, is->mode, is->chunks, to, sizeof to);
+        if (strcmp(from, to) == 0)
+            continue;
+        const char *by = who(tr, tr->t, "mode", &text);
+        report_event(tr, tr->t, "mode", by, from, to, strcmp(by, "plan") != 0, "%s", text);
+        mark_announced(tr, tr->t);
+    }
+}
+
+// A repeated run writes again what was done by hand then.
+static void announce_repeated(struct trainer *tr)
+{
+    const struct earlier *past = &tr->start.earlier;
+    for (size_t i = 0; i < past->n; i++) {
+        const struct record_event *v = &past->event[i].event;
+        if (past->event[i].step != tr->t || strcmp(v->by, "plan") == 0)
+            continue;
+        int again = strcmp(v->what, "lr") == 0 || strcmp(v->what, "until") == 0 ||
+                    strcmp(v->what, "guard") == 0;
+        int does_eval = strcmp(v->what, "eval") == 0,
+            does_checkpoint = strcmp(v->what, "checkpoint") == 0;
+        if (again || does_eval || does_checkpoint)
+            report_event(tr, tr->t, v->what, v->by, v->from, v->to, again, "%s", v->text);
+        if (does_eval && *v->to) { // the interval was lengthened
+            int64_t every = strtoll(v->to, NULL, 10);
+            tr->eval_every = every > 0 ? every : tr->eval_every;
+        } else if (does_eval) {
+            loop_evaluate(tr, 0);
+        }
+        struct error why;
+        if (does_checkpoint && tr->last_checkpoint != tr->t)
+            loop_checkpoint(tr, &why);
+    }
+}
+
+void steer_announce(struct trainer *tr)
+{
+    announce_mode(tr);
+    if (tr->start.kind == START_RERUN)
+        announce_repeated(tr);
+}
+
+// ---------------------------------------------------------------- guard
+
+// A rule's mode holds from the second step on, whether or not the next batch is drawn already: what
+// it does must not depend on whether somebody pauses just then. The rest holds from the next.
+static int64_t guard_from(const struct trainer *tr, const struct guard_rule *r)
+{
+    return tr->t + (r->action == GUARD_MODE ? 2 : 1);
+}
+
+static const char *const guard_what[GUARD_ACTION_COUNT] = {
+    [GUARD_MODE] = "mode", [GUARD_PAUSE] = "pause", [GUARD_STOP] = "stop", [GUARD_LR] = "lr"};
+
+// In a resumed or repeated run the log knows what this rule did at this step: it is in the plan
+// already.
+static int is_past(const struct trainer *tr, const struct guard_rule *r)
+{
+    const struct earlier *past = &tr->start.earlier;
+    if (tr->start.kind != START_RESUME && tr->start.kind != START_RERUN)
+        return 0;
+    return tr->t + 1 <= past->last_step ||
+           earlier_find(past, guard_from(tr, r), guard_what[r->action], "guard");
+}
+
+static void guard_mode(struct trainer *tr, const struct guard_rule *r, int64_t step,
+                       struct error *e)
+{
+    struct schedule_place now;
+    schedule_at(&tr->setup.schedule, step, &now);
+    if (step >= tr->end)
+        error_set(e, "no step is left to switch");
+    else if (now.mode == r->mode)
+        error_set(e, "it is %s already", mode_table[r->mode].name);
+    else
+        steer_mode(tr, step, r->mode, 0, "guard", r->text, e);
+}
+
+static void fire(struct trainer *tr, const struct guard_rule *r)
+{
+    struct error why = {{0}};
+    int64_t step = guard_from(tr, r);
+    switch (r->action) {
+    case GUARD_MODE:
+        guard_mode(tr, r, step, &why);
+        break;
+    case GUARD_LR:
+        steer_rate(tr, step, r->factor, "guard", r->text, &why);
+        break;
+    case GUARD_PAUSE:
+        tr->pause_at = tr->t + 1 + tr->queued;
+        report_event(tr, tr->pause_at, "pause", "guard", "", "", 1, "%s", r->text);
+        break;
+    case GUARD_STOP:
+        tr->over = 1;
+        snprintf(tr->why, sizeof tr->why, "by guard: %.150s", r->text);
+        report_event(tr, step, "stop", "guard", "", "", 1, "%s", r->text);
+        break;
+    case GUARD_ACTION_COUNT:
+        break;
+    }
+    if (why.text[0])
+        report_event(tr, step, "guard", "guard", "", "", 1, "%s: %s", r->text, why.text);
+}
+
+void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT])
+{
+    int fired[GUARD_MAX];
+    int n = guard_step(&tr->setup.guard, metric, fired);
+    for (int i = 0; i < n; i++) {
+        const struct guard_rule *r = &tr->setup.guard.rule[fired[i]];
+        if (!is_past(tr, r))
+            fire(tr, r);
+    }
+}
+
+void steer_break(struct trainer *tr, const char *why)
+{
+    tr->broken = 1;
+    if (tr->last_checkpoint >= 0)
+        snprintf(tr->why, sizeof tr->why,
+                 "%.80s; stop, then branch: --resume %.40s --from %" PRId64 " --name NEW --lr LESS",
+                 why, tr->dir.name, tr->last_checkpoint);
+    else
+        snprintf(tr->why, sizeof tr->why, "%.80s; stop, and begin again with a lower --lr", why);
+    trainer_log(tr->dir.note_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
+    report_event(tr, tr->t, "pause", "trainer", "", "", 0, "%s", tr->why);
+    report_status(tr);
+}

@@ -1,0 +1,355 @@
+// The trainer process from its options to its exit code: refuse, set up, make the folder, train,
+// clean up.
+#include "train/run/trainer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/methods/method.h"
+#include "train/run/trainer_log.h"
+#include "train/run/state.h"
+
+enum { FAILED = 1, REFUSED = 2 };
+
+// ---------------------------------------------------------------- signals
+
+// The writer thread hears of them.
+static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
+enum { ENDING = sizeof ending / sizeof *ending, HANGUP = 1 << 0 };
+
+// SIGHUP ends a headless training, unless nohup says that it does not.
+static int minds_hangup(int headless)
+{
+    struct sigaction now;
+    return headless && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
+}
+
+static int take_signals(const struct trainer *tr, struct error *e)
+{
+    unsigned ignored = minds_hangup(tr->headless) ? 0 : HANGUP;
+    if (signals_take(tr->signals, ending, ENDING, ignored, e) < 0)
+        return -1;
+    // A full disk and a gone reader are errors to be told, not reasons to die.
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    return 0;
+}
+
+// ---------------------------------------------------------------- the start
+
+static void say(void *context, const char *what)
+{
+    const int *ready_fd = context;
+    if (*ready_fd >= 0 && dprintf(*ready_fd, "# %s\n", what) < 0)
+        errno = 0; // nobody waits any more; the training does not depend on it
+}
+
+// What would be trained, for a person.
+static void describe(const struct trainer *tr, FILE *f)
+{
+    const struct setup *s = &tr->setup;
+    const struct device_info *info = device_info(s->device);
+    char name[128], data[sizeof s->data.name];
+    text_clean(name, sizeof name, info->name);
+    text_clean(data, sizeof data, s->data.name);
+    fprintf(f, "%s  %s x%d  %s  %s %s  %d thread%s\n", data, s->o.arch, s->o.width, s->o.method,
+            name, s->o.precision, info->threads, info->threads == 1 ? "" : "s");
+    fprintf(f,
+            "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
+            ", schedule %s, %d chunk%s\n",
+            s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks,
+            s->o.chunks == 1 ? "" : "s");
+    double network = (double)plan_memory(s->plan) / 1e6,
+           rest = (double)device_held(s->device) / 1e6;
+    fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device", net_count(&s->net),
+            s->d, network + rest);
+    if (rest > 0)
+        fprintf(f, " (network %.0f, images and workspace %.0f; the CUDA context takes more)",
+                network, rest);
+    fputc('\n', f);
+}
+
+// The calibration, and what it needs to know of the steps before the first.
+static int prepare_outlook(struct trainer *tr, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    struct options *o = &s->o;
+    char method[METHOD_TITLE];
+    method_title(o, method, sizeof method);
+    live_forecast_init(&tr->forecast, o->width, s->d, 2 * (int64_t)o->batch);
+    if (live_forecast_calibrate(&tr->forecast, o->calibration, s->data.name, o->arch, method,
+                                tr->calibration, sizeof tr->calibration,
+                                &tr->calibration_error) < 0)
+        return error_set(e, "%s", tr->calibration_error.text), REFUSED;
+    // A relative path would mean another file when the run is resumed from elsewhere.
+    char *path =
+        strcmp(o->calibration, tr->calibration) == 0 ? realpath(tr->calibration, NULL) : NULL;
+    if (path && strlen(path) < sizeof o->calibration)
+        snprintf(o->calibration, sizeof o->calibration, "%s", path);
+    free(path);
+    // A branch begins anew, as it does when it is repeated without its parent.
+    if (tr->start.kind == START_RESUME && tr->start.step > 0)
+        return live_forecast_replay(&tr->forecast, tr->start.run, tr->start.step, e) < 0 ? FAILED
+                                                                                         : 0;
+    return 0;
+}
+
+// Network and state where the run begins. Writes nothing.
+static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    int rc = setup_open(s, &tr->start.o, start_algorithms(&tr->start), p, e);
+    if (rc != 0)
+        return rc;
+    p->say(p->context, "preparing the first step");
+    tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
+    if (!tr->sigma)
+        return error_set(e, "out of memory for a spectrum"), FAILED;
+    int dim = s->net.node[s->net.projected].c;
+    for (int v = 0; v < 2; v++)
+        if (!(tr->z[v] = malloc((size_t)s->o.batch * (size_t)dim * sizeof *tr->z[v])))
+            return error_set(e, "out of memory for projections"), FAILED;
+    if (moments_init(&tr->live, s->d, e) < 0 ||
+        alignment_init(&tr->pairs, s->o.batch, dim, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
+        evaluation_init(&tr->evaluation, s, e) < 0 ||
+        start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0)
+        return FAILED;
+    tr->begin = tr->t = tr->start.step;
+    tr->end = tr->start.stop_at && tr->start.stop_at < s->steps ? tr->start.stop_at : s->steps;
+    tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->origin_step = -1;
+    tr->eval_every = s->o.eval_every;
+    return prepare_outlook(tr, e);
+}
+
+// What the log of the run says about this life of it.
+static void take_past(struct trainer *tr)
+{
+    const struct earlier *past = &tr->start.earlier;
+    tr->t_offset = past->last_t;
+    if (*past->run.u.run.parent)
+        tr->origin_step = past->run.u.run.parent_step;
+    if (*tr->start.file)
+        tr->last_checkpoint = tr->begin;
+    for (size_t i = 0; i < past->n; i++) {
+        const struct record_event *v = &past->event[i].event;
+        int64_t every = strtoll(v->to, NULL, 10);
+        if (strcmp(v->what, "eval") == 0 && strcmp(v->by, "trainer") == 0 && every > 0)
+            tr->eval_every = every;
+    }
+}
+
+static int first_record(struct trainer *tr, struct error *e)
+{
+    struct record r;
+    char from[64];
+    int rc;
+    if (tr->start.kind == START_RESUME) {
+        record_init(&r, RECORD_EVENT, tr->begin);
+        snprintf(r.u.event.what, sizeof r.u.event.what, "resume");
+        snprintf(r.u.event.by, sizeof r.u.event.by, "trainer");
+        checkpoint_name(tr->begin, from, sizeof from);
+        snprintf(r.u.event.text, sizeof r.u.event.text, "from %s",
+                 *tr->start.file ? from : "the beginning: there is no checkpoint");
+    } else {
+        report_run(tr, &r);
+        if (!r.u.run.config || !r.u.run.device.algorithms) {
+            record_free(&r);
+            return error_set(e, "out of memory for the run record");
+        }
+    }
+    rc = publisher_sync(tr->publisher, &r, e);
+    record_free(&r);
+    return rc;
+}
+
+// Folder, first checkpoint, log and socket; the folder's name comes last. On failure nothing of
+// them is left.
+static int enter(struct trainer *tr, struct error *e)
+{
+    const struct options *o = &tr->setup.o;
+    int resumed = tr->start.kind == START_RESUME;
+    if (resumed) {
+        rundir_sweep(tr->dir.path);
+        take_past(tr);
+    } else if (rundir_create(&tr->dir, o, o->name, e) < 0) {
+        return -1;
+    }
+    trainer_log(tr->dir.note_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
+                resumed ? "resumed" : "started", tr->begin, tr->setup.steps, (int)getpid());
+    // A run that does not begin with its seed's weights keeps those it begins with.
+    int borrowed = !resumed && (*o->init || *tr->start.file);
+    if (borrowed) {
+        tr->origin_step = tr->begin;
+        if (loop_first_checkpoint(tr, e) < 0)
+            return -1;
+    }
+    struct publisher_options p = {
+        .dir = tr->dir.path,
+        .append = resumed,
+        .signal_fd = tr->signals->fd,
+        .note_fd = tr->dir.note_fd,
+        .echo = tr->headless,
+    };
+    if (publisher_open(&p, &tr->publisher, e) < 0)
+        return -1;
+    if (first_record(tr, e) == 0 && (resumed || rundir_publish(&tr->dir, e) == 0) &&
+        publisher_settle(tr->publisher, tr->dir.path, e) == 0)
+        return 0;
+    if (resumed)
+        publisher_close(tr->publisher, NULL);
+    else
+        publisher_discard(tr->publisher);
+    tr->publisher = NULL;
+    return -1;
+}
+
+// Let go of the terminal: what libraries still want to say goes to trainer.log.
+static void leave_terminal(const struct trainer *tr)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int out = tr->dir.note_fd >= 0 ? tr->dir.note_fd : null;
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    if (out >= 0) {
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
+    }
+    if (null > STDERR_FILENO)
+        close(null);
+}
+
+static void announce_ready(const struct trainer *tr, int ready_fd)
+{
+    if (ready_fd < 0) {
+        describe(tr, stdout);
+        char path[sizeof tr->dir.path];
+        text_clean(path, sizeof path, tr->dir.path);
+        printf("%s\n", path);
+        fflush(stdout);
+        return;
+    }
+    leave_terminal(tr);
+    if (dprintf(ready_fd, "%s\n", tr->dir.path) < 0)
+        trainer_log(tr->dir.note_fd, 0, "the process that started this one is gone");
+    close(ready_fd);
+}
+
+// ---------------------------------------------------------------- the whole
+
+static int train(struct trainer *tr, int ready_fd, struct error *e)
+{
+    struct error late = {{0}};
+    if (enter(tr, e) < 0) {
+        rundir_discard(&tr->dir);
+        return FAILED;
+    }
+    if (*tr->setup.notice)
+        report_warning(tr, "%s", tr->setup.notice);
+    if (*plan_notice(tr->setup.plan))
+        report_warning(tr, "%s", plan_notice(tr->setup.plan));
+    if (*tr->calibration_error.text)
+        report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
+    report_broken(tr);
+    announce_ready(tr, ready_fd);
+    tr->begun = tr->begun_training = trainer_clock();
+    tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
+    tr->rate_step[0] = tr->rate_step[1] = tr->t;
+    report_status(tr);
+    int code = loop_run(tr, e);
+    if (publisher_close(tr->publisher, &late) < 0)
+        trainer_log(tr->dir.note_fd, tr->headless, "%s", late.text);
+    tr->publisher = NULL;
+    return code;
+}
+
+static void release(struct trainer *tr)
+{
+    evaluation_free(&tr->evaluation);
+    live_forecast_free(&tr->forecast);
+    loader_free(&tr->loader);
+    moments_free(&tr->live);
+    free(tr->sigma);
+    alignment_free(&tr->pairs);
+    free(tr->z[0]);
+    free(tr->z[1]);
+    rates_free(&tr->rates);
+    setup_close(&tr->setup);
+    start_free(&tr->start);
+    rundir_close(&tr->dir);
+    free(tr);
+}
+
+// Hold the folder of a run that goes on, before its log is read.
+static int hold(struct trainer *tr, const struct options *o, struct error *e)
+{
+    char path[sizeof tr->dir.path];
+    int asks_only = o->dry_run || o->print_config;
+    if (!*o->resume || *o->name)
+        return asks_only ? 0 : rundir_check(o->runs, o->name, e);
+    if (run_find(o->runs, o->resume, 0, path, sizeof path, e) < 0)
+        return -1;
+    return rundir_open(&tr->dir, path, e);
+}
+
+// The options as a configuration file, without anything that takes time or memory: no data, no
+// device.
+static int print_config(const struct options *given, struct error *e)
+{
+    struct options o = *given;
+    struct error open;
+    if (setup_resolve(&o, e) < 0)
+        return REFUSED;
+    if (setup_names_data(&o, &open) < 0)
+        printf("# %s\n\n", open.text);
+    return options_write_file(&o, stdout, e) < 0 ? FAILED : 0;
+}
+
+static int run(struct trainer *tr, const struct options *o, const unsigned char *given,
+               int ready_fd, struct error *e)
+{
+    const struct progress progress = {say, &ready_fd};
+    if (hold(tr, o, e) < 0)
+        return FAILED;
+    int rc = start_find(&tr->start, o, given, e);
+    if (rc != 0)
+        return rc;
+    if (tr->start.o.print_config)
+        return print_config(&tr->start.o, e);
+    rc = prepare(tr, &progress, e);
+    if (rc != 0)
+        return rc;
+    if (tr->setup.o.dry_run) {
+        describe(tr, stdout);
+        return 0;
+    }
+    int sig = signals_next(tr->signals);
+    if (sig)
+        return error_set(e, "interrupted before it began"), 128 + sig;
+    return train(tr, ready_fd, e);
+}
+
+int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
+{
+    struct signals signals = {0};
+    struct trainer *tr = calloc(1, sizeof *tr);
+    if (!tr)
+        return error_set(e, "out of memory"), FAILED;
+    tr->dir.lock_fd = tr->dir.note_fd = -1;
+    tr->headless = ready_fd < 0;
+    tr->signals = &signals;
+    if (take_signals(tr, e) < 0) {
+        free(tr);
+        return FAILED;
+    }
+    int code = run(tr, o, given, ready_fd, e);
+    release(tr);
+    signals_release(&signals);
+    return code;
+}

@@ -1,0 +1,36 @@
+// Lines of trainer.log. Each is one write, so that threads do not mix theirs.
+#include "train/run/trainer_log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "metrics/base/text.h"
+
+void trainer_log(int fd, int echo, const char *fmt, ...)
+{
+    char line[1024];
+    struct tm tm;
+    time_t now = time(NULL);
+    va_list ap;
+
+    gmtime_r(&now, &tm);
+    size_t at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+    size_t text = at;
+    va_start(ap, fmt);
+    int n = vsnprintf(line + at, sizeof line - at - 1, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    text_clean(line + at, sizeof line - at - 1, line + at); // of files and libraries
+    n = (int)strlen(line + at);
+    at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
+    line[at++] = '\n';
+    // The disk may be full or the reader gone: there is nowhere left to tell it.
+    ssize_t told = fd >= 0 ? write(fd, line, at) : 0;
+    if (echo)
+        told = write(STDERR_FILENO, line + text, at - text);
+    (void)told;
+}

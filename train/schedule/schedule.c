@@ -1,0 +1,445 @@
+// Which images step t sees (Li, Efros, Pathak, ECCV 2022, sec. 5). Everything here is a function of
+// (seed, plan, t): what is kept between calls are permutations that would come out the same again.
+#include "train/schedule/schedule.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/base/rng.h"
+
+typedef __int128 wide; // products of steps, chunks and images
+
+const struct mode_row mode_table[MODE_COUNT] = {
+    [MODE_MULTI_EPOCH] = {"multi-epoch", "All images, each once an epoch."},
+    [MODE_CONTINUAL] = {"continual", "Only the chunk that arrived last, again and again until the "
+                                     "next one comes."},
+    [MODE_CUMULATIVE] = {"cumulative", "Everything that has arrived so far."},
+};
+
+const struct plan_row plan_table[] = {
+    {"hybrid", "continual:40%,multi-epoch",
+     "Continual at first, which prevents collapse, then "
+     "all images."},
+    {NULL, NULL, NULL},
+};
+
+int mode_find(const char *name)
+{
+    for (int m = 0; m < MODE_COUNT; m++)
+        if (!strcmp(mode_table[m].name, name))
+            return m;
+    return -1;
+}
+
+// --- lengths and bounds ---
+
+int64_t schedule_steps(int64_t n, int batch, int64_t epochs)
+{
+    int64_t steps;
+    if (n < 1 || batch < 1 || epochs < 1)
+        return 0;
+    return __builtin_mul_overflow(n / batch, epochs, &steps) ? INT64_MAX : steps;
+}
+
+int schedule_max_chunks(int64_t n, int batch, int64_t steps)
+{
+    if (n < 1 || batch < 1 || steps < 1)
+        return 0;
+    int64_t most = n / batch < steps ? n / batch : steps;
+    return most < INT_MAX ? (int)most : INT_MAX;
+}
+
+int schedule_default_chunks(int64_t n, int batch, int64_t steps)
+{
+    int most = schedule_max_chunks(n, batch, steps);
+    if (most < 1)
+        return 1;
+    int64_t epoch = n / batch;
+    wide epochs = (2 * (wide)steps + epoch) / (2 * (wide)epoch); // rounded
+    if (epochs < 1)
+        return 1;
+    return epochs < most ? (int)epochs : most;
+}
+
+// --- points of a run ---
+
+enum { DECIMALS = 9 };
+#define PERCENT ((wide)100000000000) // 100 % in units of 10^-DECIMALS per cent
+
+// A point in units of T / PERCENT steps, so that percentages compare and round exactly.
+static int parse_point(const char *text, size_t len, int64_t steps, wide *units, struct error *e)
+{
+    int percent = len && text[len - 1] == '%';
+    size_t n = len - (size_t)percent, i = 0;
+    wide value = 0;
+    int decimals = -1; // digits after the point, -1 before it
+    for (; i < n && i < 40; i++) {
+        if (text[i] == '.' && percent && decimals < 0) {
+            decimals = 0;
+            continue;
+        }
+        if (text[i] < '0' || text[i] > '9' || decimals == DECIMALS || value > INT64_MAX / 10)
+            break;
+        value = 10 * value + (text[i] - '0');
+        decimals += decimals >= 0;
+    }
+    if (i < n || !n || (n == 1 && decimals == 0))
+        return error_set(e, "expected a percentage (40%%) or a number");
+    if (percent) {
+        for (int d = decimals < 0 ? 0 : decimals; d < DECIMALS; d++)
+            value *= 10;
+        if (value > PERCENT)
+            return error_set(e, "more than 100 %%");
+        *units = value * steps;
+        return 0;
+    }
+    if (value > steps)
+        return error_set(e, "more than there are (%" PRId64 ")", steps);
+    *units = value * PERCENT;
+    return 0;
+}
+
+int schedule_point(const char *text, int64_t steps, int64_t *out, struct error *e)
+{
+    wide units;
+    if (parse_point(text, strlen(text), steps, &units, e) < 0)
+        return -1;
+    *out = (int64_t)(units / PERCENT);
+    return 0;
+}
+
+// --- the plan ---
+
+// K within its bounds, or a sentence with the largest that works.
+static int check_chunks(const struct schedule_facts *f, int64_t chunks, struct error *e)
+{
+    int most = schedule_max_chunks(f->n, f->batch, f->steps);
+    if (chunks >= 1 && chunks <= most)
+        return 0;
+    return error_set(e,
+                     "%" PRId64 " chunks of %" PRId64 " images in %" PRId64
+                     " steps can't each fill a batch of %d and have a step: at most %d",
+                     chunks, f->n, f->steps, f->batch, most);
+}
+
+static int check_facts(const struct schedule_facts *f, struct error *e)
+{
+    if (f->n < 1 || f->batch < 1 || f->steps < 1)
+        return error_set(e, "a schedule needs at least one image, a batch of one, and one step");
+    if (f->batch > f->n)
+        return error_set(
+            e, "batch %d is larger than the data set (%" PRId64 " images): at most %" PRId64,
+            f->batch, f->n, f->n);
+    return f->chunks ? check_chunks(f, f->chunks, e) : 0;
+}
+
+int schedule_append(struct schedule *s, int64_t from, enum mode mode, int chunks, struct error *e)
+{
+    if (from < 0 || from >= s->facts.steps)
+        return error_set(e, "the run has no step %" PRId64 ": it ends after %" PRId64 " steps",
+                         from, s->facts.steps);
+    if (!chunks)
+        chunks = s->facts.chunks;
+    if (check_chunks(&s->facts, chunks, e) < 0)
+        return -1;
+    int i = s->n; // where it goes: before the first later entry
+    while (i > 0 && s->entry[i - 1].from > from)
+        i--;
+    struct plan_entry new = {.from = from, .mode = mode, .chunks = chunks};
+    if (i > 0 && s->entry[i - 1].from == from) {
+        s->entry[i - 1] = new;
+        return 0;
+    }
+    if (s->n == s->cap) {
+        int cap = s->cap ? s->cap : 4;
+        if (cap > INT_MAX / 2)
+            return error_set(e, "the plan has too many entries");
+        struct plan_entry *grown = realloc(s->entry, 2 * (size_t)cap * sizeof *grown);
+        if (!grown)
+            return error_set(e, "out of memory");
+        s->entry = grown;
+        s->cap = 2 * cap;
+    }
+    memmove(&s->entry[i + 1], &s->entry[i], (size_t)(s->n - i) * sizeof *s->entry);
+    s->entry[i] = new;
+    s->n++;
+    return 0;
+}
+
+void schedule_truncate(struct schedule *s, int64_t from)
+{
+    while (s->n > 1 && s->entry[s->n - 1].from > from) // the first is from step 0
+        s->n--;
+}
+
+// One part of a plan, MODE[@K][:UNTIL], appended at *at; its UNTIL into *at (PERCENT units), or -1
+// if it has none.
+static int parse_part(struct schedule *s, const char *text, size_t len, wide *at, struct error *e)
+{
+    const char *end = text + len;
+    const char *colon = memchr(text, ':', len);
+    const char *sign = memchr(text, '@', colon ? (size_t)(colon - text) : len);
+    const char *mode_end = sign ? sign : colon ? colon : end;
+    char name[32] = "";
+    snprintf(name, sizeof name, "%.*s", (int)(mode_end - text < 31 ? mode_end - text : 31), text);
+    int mode = mode_find(name);
+    if (mode < 0)
+        return error_set(e, "unknown mode; there are multi-epoch, continual and cumulative");
+    int64_t chunks = s->facts.chunks;
+    if (sign) {
+        const char *chunks_end = colon ? colon : end;
+        size_t n = (size_t)(chunks_end - sign) - 1;
+        if (n < 1 || n > 10 || strspn(sign + 1, "0123456789") < n)
+            return error_set(e, "expected a number of chunks after '@'");
+        chunks = strtoll(sign + 1, NULL, 10);
+        if (check_chunks(&s->facts, chunks, e) < 0)
+            return -1;
+    }
+    int64_t from = (int64_t)(*at / PERCENT);
+    wide until = -1;
+    if (colon) {
+        if (parse_point(colon + 1, (size_t)(end - colon) - 1, s->facts.steps, &until, e) < 0)
+            return error_prefix(e, "after ':'");
+        if (until <= *at)
+            return error_set(e, "it must end later than it begins");
+    }
+    *at = until;
+    return from < s->facts.steps ? schedule_append(s, from, (enum mode)mode, (int)chunks, e) : 0;
+}
+
+static int parse_plan(struct schedule *s, const char *text, struct error *e)
+{
+    wide at = 0;
+    for (int first = 1;; first = 0) {
+        text += strspn(text, " ");
+        size_t len = strcspn(text, ","), used = len;
+        while (used && text[used - 1] == ' ')
+            used--;
+        if (at < 0)
+            return error_set(e, "only the last mode may be without ':UNTIL'");
+        if (!first && at >= s->facts.steps * PERCENT)
+            return error_set(e, "nothing can follow a mode that lasts to the end");
+        if (parse_part(s, text, used, &at, e) < 0)
+            return error_prefix(e, "'%.*s'", (int)(used < 40 ? used : 40), text);
+        if (!text[len])
+            break;
+        text += len + 1;
+    }
+    if (at >= 0 && at < s->facts.steps * PERCENT)
+        return error_set(e, "the last mode lasts to the end: leave out its ':UNTIL'");
+    return 0;
+}
+
+int schedule_init(struct schedule *s, const struct schedule_facts *f, const char *text,
+                  struct error *e)
+{
+    memset(s, 0, sizeof *s);
+    if (check_facts(f, e) < 0)
+        return -1;
+    s->facts = *f;
+    if (!f->chunks)
+        s->facts.chunks = schedule_default_chunks(f->n, f->batch, f->steps);
+    for (const struct plan_row *p = plan_table; p->name; p++)
+        if (!strcmp(p->name, text))
+            text = p->plan;
+    if (parse_plan(s, text, e) < 0) {
+        schedule_free(s);
+        return error_prefix(e, "schedule");
+    }
+    return 0;
+}
+
+// --- where a step stands ---
+
+struct pool {
+    enum mode mode;
+    int chunk;
+    int64_t lo, hi;
+    int64_t from, to; // steps in which the entry would have this pool
+};
+
+static struct pool pool_at(const struct schedule_facts *f, const struct plan_entry *entry,
+                           int64_t t)
+{
+    if (entry->mode == MODE_MULTI_EPOCH)
+        return (struct pool){.mode = entry->mode, .chunk = -1, .hi = f->n, .to = f->steps};
+    wide n = f->n, k = entry->chunks, steps = f->steps;
+    wide chunk = t * k / steps;
+    wide lo = entry->mode == MODE_CONTINUAL ? chunk * n / k : 0;
+    return (struct pool){.mode = entry->mode,
+                         .chunk = (int)chunk,
+                         .lo = (int64_t)lo,
+                         .hi = (int64_t)((chunk + 1) * n / k),
+                         .from = (int64_t)((chunk * steps + k - 1) / k),
+                         .to = (int64_t)(((chunk + 1) * steps + k - 1) / k)};
+}
+
+static int same_pool(const struct pool *a, const struct pool *b)
+{
+    return a->mode == b->mode && a->lo == b->lo && a->hi == b->hi;
+}
+
+void schedule_at(const struct schedule *s, int64_t t, struct schedule_place *out)
+{
+    const struct schedule_facts *f = &s->facts;
+    t = t < 0 ? 0 : t >= f->steps ? f->steps - 1 : t;
+    int i = 0;
+    while (i + 1 < s->n && s->entry[i + 1].from <= t)
+        i++;
+    struct pool here = pool_at(f, &s->entry[i], t);
+
+    // A segment goes on over an entry that changes neither mode nor pool.
+    int64_t segment = here.from > s->entry[i].from ? here.from : s->entry[i].from;
+    for (int j = i; j > 0 && segment == s->entry[j].from; j--) {
+        struct pool before = pool_at(f, &s->entry[j - 1], segment - 1);
+        if (!same_pool(&before, &here))
+            break;
+        segment = before.from > s->entry[j - 1].from ? before.from : s->entry[j - 1].from;
+    }
+    int64_t ends = here.to;
+    for (int j = i + 1; j < s->n && s->entry[j].from <= ends; j++) {
+        int64_t from = s->entry[j].from;
+        struct pool after = from < f->steps ? pool_at(f, &s->entry[j], from) : here;
+        if (!same_pool(&after, &here)) {
+            ends = from;
+            break;
+        }
+        ends = after.to;
+    }
+    int64_t size = here.hi - here.lo;
+    *out = (struct schedule_place){.mode = here.mode,
+                                   .chunk = here.chunk,
+                                   .chunks = s->entry[i].chunks,
+                                   .pool_lo = here.lo,
+                                   .pool_hi = here.hi,
+                                   .segment = segment,
+                                   .ends = ends < f->steps ? ends : f->steps};
+    int64_t epoch = size / f->batch; // steps
+    double done = (double)(t - segment);
+    out->passes =
+        here.mode == MODE_MULTI_EPOCH ? done / (double)epoch : done * f->batch / (double)size;
+}
+
+// --- permutations ---
+
+struct permutation {
+    int64_t segment, pass, n; // n 0: none yet
+    int64_t cap;
+    int64_t *index;
+};
+
+// Two, so that the batches around the border of two passes make neither again.
+struct schedule_cache {
+    struct permutation slot[2];
+    int latest;
+};
+
+static void shuffle(struct rng *r, int64_t *index, int64_t n, int64_t first)
+{
+    for (int64_t i = 0; i < n; i++)
+        index[i] = i;
+    for (int64_t i = 0; i < first; i++) {
+        int64_t j = i + (int64_t)rng_below(r, (uint64_t)(n - i));
+        int64_t swap = index[i];
+        index[i] = index[j];
+        index[j] = swap;
+    }
+}
+
+static int64_t *new_index(int64_t n, struct error *e)
+{
+    int64_t *index = calloc((size_t)n, sizeof *index);
+    if (!index)
+        error_set(e, "out of memory for the order of %" PRId64 " images", n);
+    return index;
+}
+
+// Permutation number `pass` of 0..n-1 of the segment that began at step `segment`; kept until the
+// next but one.
+static const int64_t *permutation(struct schedule *s, int64_t segment, int64_t pass, int64_t n,
+                                  struct error *e)
+{
+    if (!s->cache)
+        s->cache = calloc(1, sizeof *s->cache);
+    if (!s->cache) {
+        error_set(e, "out of memory");
+        return NULL;
+    }
+    for (int i = 0; i < 2; i++) {
+        const struct permutation *p = &s->cache->slot[i];
+        if (p->n == n && p->segment == segment && p->pass == pass) {
+            s->cache->latest = i;
+            return p->index;
+        }
+    }
+    struct permutation *p = &s->cache->slot[!s->cache->latest];
+    p->n = 0;
+    if (p->cap < n) {
+        free(p->index);
+        p->cap = 0;
+        p->index = new_index(n, e);
+        if (!p->index)
+            return NULL;
+        p->cap = n;
+    }
+    struct rng r;
+    rng_init(&r, s->facts.seed, RNG_SEGMENT, (uint64_t)segment, (uint32_t)pass);
+    shuffle(&r, p->index, n, n - 1);
+    p->segment = segment;
+    p->pass = pass;
+    p->n = n;
+    s->cache->latest = !s->cache->latest;
+    return p->index;
+}
+
+void schedule_free(struct schedule *s)
+{
+    if (s->cache) {
+        free(s->cache->slot[0].index);
+        free(s->cache->slot[1].index);
+    }
+    free(s->cache);
+    free(s->entry);
+    memset(s, 0, sizeof *s);
+}
+
+int schedule_order(uint64_t seed, int64_t total, int64_t n, int64_t *order, struct error *e)
+{
+    if (n < 0 || n > total)
+        return error_set(e, "%" PRId64 " of %" PRId64 " images", n, total);
+    int64_t *all = n == total ? order : new_index(total, e);
+    if (!all)
+        return -1;
+    struct rng r;
+    rng_init(&r, seed, RNG_ORDER, 0, 0);
+    shuffle(&r, all, total, n); // the first n do not depend on n
+    if (all != order) {
+        memcpy(order, all, (size_t)n * sizeof *order);
+        free(all);
+    }
+    return 0;
+}
+
+int schedule_batch(struct schedule *s, int64_t t, int64_t *position, struct error *e)
+{
+    if (t < 0 || t >= s->facts.steps)
+        return error_set(e, "the run has no step %" PRId64, t);
+    struct schedule_place at;
+    schedule_at(s, t, &at);
+    int64_t size = at.pool_hi - at.pool_lo, batch = s->facts.batch;
+    // Passes are joined end to end; in multi-epoch each is cut to whole batches first.
+    int64_t length = at.mode == MODE_MULTI_EPOCH ? size - size % batch : size;
+    wide begin = (wide)(t - at.segment) * batch;
+    int64_t pass = (int64_t)(begin / length), offset = (int64_t)(begin % length);
+    for (int64_t i = 0; i < batch; pass++, offset = 0) {
+        const int64_t *index = permutation(s, at.segment, pass, size, e);
+        if (!index)
+            return -1;
+        for (; i < batch && offset < length; i++, offset++)
+            position[i] = at.pool_lo + index[offset];
+    }
+    return 0;
+}

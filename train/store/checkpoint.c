@@ -1,0 +1,571 @@
+// Checkpoints. A file has its final name only when it is whole and on disk, so whatever is called
+// ckpt-N can be resumed.
+#include "train/store/checkpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/log/record.h"
+#include "train/store/safetensors.h"
+
+#define MOMENTUM     "optim."
+#define LIVE_MEAN    "optim.live.mean"
+#define LIVE_SCATTER "optim.live.scatter"
+#define LIVE_WEIGHT  "optim.live.weight"
+#define TRACKED      ".num_batches_tracked"
+enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 4, NOT_FINITE = -2 };
+
+void checkpoint_free(struct checkpoint *c)
+{
+    free(c->plan);
+    free(c->rates);
+    free(c->guard);
+    free(c->algorithms);
+    free(c->device);
+    free(c->precision);
+    free(c->config);
+    memset(c, 0, sizeof *c);
+}
+
+void checkpoint_name(int64_t step, char *name, size_t size)
+{
+    snprintf(name, size, "ckpt-%" PRId64 ".safetensors", step);
+}
+
+int64_t checkpoint_step(const char *name)
+{
+    char again[64];
+    if (strncmp(name, "ckpt-", 5) != 0)
+        return -1;
+    errno = 0;
+    long long step = strtoll(name + 5, NULL, 10);
+    if (errno || step < 0)
+        return -1;
+    checkpoint_name(step, again, sizeof again);
+    return strcmp(again, name) == 0 ? step : -1;
+}
+
+// The bias of the projector's last linear layer, which SimSiam freezes at zero and this network
+// does not have: its name and the batch norm that follows. 0 when there is none.
+static int frozen_bias(const struct net *net, char name[128], const struct node **bn)
+{
+    if (net->projected < 0)
+        return 0;
+    const struct node *z = &net->node[net->projected];
+    if (z->op != NODE_BN || z->in[0] < 0)
+        return 0;
+    const struct node *linear = &net->node[z->in[0]];
+    if (linear->op != NODE_LINEAR || linear->bias)
+        return 0;
+    snprintf(name, 128, "%s.bias", linear->name);
+    if (bn)
+        *bn = z;
+    return linear->c;
+}
+
+// ---------------------------------------------------------------- writing
+
+// What the tensor list points to.
+struct contents {
+    struct tensor_source *source;
+    size_t n;
+    int64_t tracked;
+    double weight[2];
+    double *scatter; // whole square, upper triangle zero
+    float *zeros;
+};
+
+static void contents_free(struct contents *c)
+{
+    free(c->source);
+    free(c->scatter);
+    free(c->zeros);
+}
+
+static struct tensor_source *add(struct contents *c, enum dtype dtype, const void *data)
+{
+    struct tensor_source *s = &c->source[c->n++];
+    s->dtype = dtype;
+    s->data = data;
+    return s;
+}
+
+static void add_param(struct contents *c, const struct param *p)
+{
+    for (int momentum = 0; momentum <= param_trained(p); momentum++) {
+        struct tensor_source *s = add(c, DTYPE_F32, NULL);
+        snprintf(s->name, sizeof s->name, "%s%s", momentum ? MOMENTUM : "", p->name);
+        s->ndim = p->ndim;
+        memcpy(s->dim, p->dim, sizeof p->dim);
+    }
+    if (p->kind == PARAM_RUNNING_MEAN) {
+        struct tensor_source *s = add(c, DTYPE_I64, &c->tracked);
+        snprintf(s->name, sizeof s->name, "%.*s" TRACKED, (int)(strrchr(p->name, '.') - p->name),
+                 p->name);
+    }
+}
+
+static void add_live(struct contents *c, const struct moments *live)
+{
+    size_t d = (size_t)live->d;
+    for (size_t i = 0; i < d; i++)
+        memcpy(c->scatter + i * d, live->scatter + i * d, (i + 1) * sizeof(double));
+    c->weight[0] = live->weight;
+    c->weight[1] = live->weight2;
+    struct tensor_source *s = add(c, DTYPE_F64, live->mean);
+    snprintf(s->name, sizeof s->name, LIVE_MEAN);
+    s->ndim = 1;
+    s->dim[0] = live->d;
+    s = add(c, DTYPE_F64, c->scatter);
+    snprintf(s->name, sizeof s->name, LIVE_SCATTER);
+    s->ndim = 2;
+    s->dim[0] = s->dim[1] = live->d;
+    s = add(c, DTYPE_F64, c->weight);
+    snprintf(s->name, sizeof s->name, LIVE_WEIGHT);
+    s->ndim = 1;
+    s->dim[0] = 2;
+}
+
+static int contents_make(struct contents *c, int64_t step, const struct net *net,
+                         const struct moments *live, struct error *e)
+{
+    size_t room = (size_t)net->n_param * TENSORS_PER_PARAM + MORE_TENSORS;
+    char name[128];
+    int frozen = frozen_bias(net, name, NULL);
+
+    memset(c, 0, sizeof *c);
+    c->source = calloc(room, sizeof *c->source);
+    c->scatter = calloc((size_t)live->d * (size_t)live->d, sizeof *c->scatter);
+    c->zeros = calloc((size_t)frozen + 1, sizeof *c->zeros);
+    if (!c->source || !c->scatter || !c->zeros)
+        return error_set(e, "out of memory for a checkpoint");
+    // Both views go through every batch norm, one after the other.
+    c->tracked = 2 * step;
+    for (int i = 0; i < net->n_param; i++)
+        add_param(c, &net->param[i]);
+    if (frozen) {
+        struct tensor_source *s = add(c, DTYPE_F32, c->zeros);
+        snprintf(s->name, sizeof s->name, "%s", name);
+        s->ndim = 1;
+        s->dim[0] = frozen;
+    }
+    add_live(c, live);
+    return 0;
+}
+
+static int fetch(void *context, const struct tensor_source *s, void *out, size_t bytes,
+                 struct error *e)
+{
+    size_t n = bytes / sizeof(float);
+    float *v = out;
+    if (plan_get(context, s->name, v, n, e) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(v[i])) {
+            error_set(e, "%s is not finite", s->name);
+            return NOT_FINITE;
+        }
+    }
+    return 0;
+}
+
+static int write_file(FILE *f, const struct checkpoint *c, const struct contents *t,
+                      struct plan *plan, struct error *e)
+{
+    char step[24], steps[24], threads[16], crc[16];
+    snprintf(step, sizeof step, "%" PRId64, c->step);
+    snprintf(steps, sizeof steps, "%" PRId64, c->steps);
+    snprintf(threads, sizeof threads, "%d", c->threads);
+    snprintf(crc, sizeof crc, "%08" PRIx32, c->data_crc);
+    const struct metadata meta[] = {
+        {"format", "pt"},      {"ssltop", "1"},
+        {"step", step},        {"steps", steps},
+        {"plan", c->plan},     {"rates", c->rates},
+        {"guard", c->guard},   {"algorithms", c->algorithms},
+        {"threads", threads},  {"precision", c->precision},
+        {"config", c->config}, {"data_crc", crc},
+        {"device", c->device},
+    };
+    int rc =
+        safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
+    if (rc < 0)
+        return rc;
+    if (fflush(f) != 0 || fsync(fileno(f)) < 0)
+        return error_set(e, "%s", strerror(errno));
+    return 0;
+}
+
+static void sync_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd); // not every file system can
+        close(fd);
+    }
+}
+
+int checkpoint_write(const char *dir, const struct checkpoint *c, const struct net *net,
+                     struct plan *plan, const struct moments *live, void (*before)(void *),
+                     void *context, struct error *e)
+{
+    char name[64], path[4200], temporary[4208];
+    struct contents t;
+
+    checkpoint_name(c->step, name, sizeof name);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    int rc = contents_make(&t, c->step, net, live, e);
+    unlink(temporary);
+    int fd = rc < 0 ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (rc == 0 && !f) {
+        rc = error_set(e, "%s", strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    }
+    if (rc == 0)
+        rc = write_file(f, c, &t, plan, e);
+    if (f && fclose(f) != 0 && rc == 0)
+        rc = error_set(e, "%s", strerror(errno));
+    contents_free(&t);
+    if (rc == 0 && before)
+        before(context);
+    if (rc == 0 && rename(temporary, path) < 0)
+        rc = error_set(e, "%s", strerror(errno));
+    if (rc < 0) {
+        unlink(temporary);
+        error_prefix(e, "can't write %s", name);
+        return rc;
+    }
+    sync_folder(dir);
+    return 0;
+}
+
+// ---------------------------------------------------------------- reading
+
+static int64_t meta_number(struct safetensors *f, const char *key, int base, int64_t hi)
+{
+    const char *text = safetensors_meta(f, key);
+    char *end;
+    if (!text || !*text)
+        return -1;
+    errno = 0;
+    long long v = strtoll(text, &end, base);
+    return errno || *end || v < 0 || v > hi ? -1 : v;
+}
+
+static char *meta_text(struct safetensors *f, const char *key)
+{
+    const char *text = safetensors_meta(f, key);
+    return strdup(text ? text : "");
+}
+
+int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
+{
+    struct safetensors *f;
+    memset(out, 0, sizeof *out);
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    out->step = meta_number(f, "step", 10, INT64_MAX);
+    out->steps = meta_number(f, "steps", 10, INT64_MAX);
+    int64_t threads = meta_number(f, "threads", 10, INT32_MAX);
+    int64_t crc = meta_number(f, "data_crc", 16, UINT32_MAX);
+    out->threads = (int)threads;
+    out->data_crc = (uint32_t)crc;
+    out->plan = meta_text(f, "plan");
+    out->rates = meta_text(f, "rates");
+    out->guard = meta_text(f, "guard");
+    out->algorithms = meta_text(f, "algorithms");
+    out->device = meta_text(f, "device");
+    out->precision = meta_text(f, "precision");
+    out->config = meta_text(f, "config");
+    safetensors_close(f);
+    int rc = 0;
+    if (!out->plan || !out->rates || !out->guard || !out->algorithms || !out->device ||
+        !out->precision || !out->config)
+        rc = error_set(e, "out of memory");
+    else if (out->step < 0 || out->steps < 1 || threads < 0 || crc < 0 || !*out->plan ||
+             !*out->config)
+        rc =
+            error_set(e, "%s is not a checkpoint of a run: its metadata has no step or plan", path);
+    if (rc < 0)
+        checkpoint_free(out);
+    return rc;
+}
+
+static int same_shape(const struct param *p, const struct tensor *t)
+{
+    if (t->ndim != p->ndim)
+        return 0;
+    for (int i = 0; i < p->ndim; i++)
+        if (t->dim[i] != p->dim[i])
+            return 0;
+    return 1;
+}
+
+static void shape_text(int ndim, const int64_t *dim, char *text, size_t size)
+{
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < ndim && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%" PRId64, i ? ", " : "", dim[i]);
+    if (at < size)
+        snprintf(text + at, size - at, "]");
+}
+
+static int read_finite(struct safetensors *f, const struct tensor *t, float *v, size_t n,
+                       struct error *e)
+{
+    if (safetensors_floats(f, t, v, n, e) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return error_set(e, "tensor %s holds a value that is not finite", t->name);
+    return 0;
+}
+
+// Take the frozen bias into the running mean of the batch norm behind it: BN(x + b) with mean m is
+// BN(x) with m - b.
+static int fold_bias(struct safetensors *f, const struct net *net, const struct param *p, float *v,
+                     struct error *e)
+{
+    char name[128];
+    const struct node *bn;
+    int n = frozen_bias(net, name, &bn);
+    if (!n || p->kind != PARAM_RUNNING_MEAN || &net->node[p->node] != bn)
+        return 0;
+    const struct tensor *t = safetensors_find(f, name);
+    if (!t)
+        return 0;
+    if (t->ndim != 1 || t->dim[0] != n || (size_t)n != p->count)
+        return error_set(e, "tensor %s should have the shape [%d]", name, n);
+    float *b = malloc((size_t)n * sizeof *b);
+    if (!b)
+        return error_set(e, "out of memory");
+    int rc = read_finite(f, t, b, (size_t)n, e);
+    for (int i = 0; rc == 0 && i < n; i++)
+        v[i] -= b[i];
+    free(b);
+    return rc;
+}
+
+static int load_tensor(struct safetensors *f, const struct net *net, const struct param *p,
+                       const struct tensor *t, const char *name, struct plan *plan, float *v,
+                       struct error *e)
+{
+    char want[96], got[200];
+    if (!t)
+        return error_set(e, "tensor %s is missing", name);
+    if (!same_shape(p, t)) {
+        shape_text(p->ndim, p->dim, want, sizeof want);
+        shape_text(t->ndim, t->dim, got, sizeof got);
+        return error_set(e, "tensor %s has the shape %s, the network needs %s", name, got, want);
+    }
+    if (read_finite(f, t, v, p->count, e) < 0 || fold_bias(f, net, p, v, e) < 0)
+        return -1;
+    return plan_put(plan, name, v, p->count, e);
+}
+
+static int load_param(struct safetensors *f, const struct net *net, const struct param *p,
+                      const char *prefix, struct plan *plan, float *v, struct error *e)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s%s", prefix, p->name);
+    return load_tensor(f, net, p, safetensors_find(f, name), name, plan, v, e);
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+// Whether the network has a place for this tensor, or knows why it needs none.
+static int is_known(const struct net *net, const struct tensor *t)
+{
+    char frozen[128] = "";
+    frozen_bias(net, frozen, NULL);
+    return net_param(net, t->name) || strncmp(t->name, MOMENTUM, strlen(MOMENTUM)) == 0 ||
+           ends_with(t->name, TRACKED) || strcmp(t->name, frozen) == 0;
+}
+
+static int refuse_extra(struct safetensors *f, const struct net *net, struct error *e)
+{
+    const char *first = NULL;
+    size_t extra = 0;
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        const struct tensor *t = safetensors_at(f, i);
+        if (is_known(net, t))
+            continue;
+        if (!first)
+            first = t->name;
+        extra++;
+    }
+    if (!extra)
+        return 0;
+    char shown[128];
+    text_clean(shown, sizeof shown, first);
+    if (extra == 1)
+        return error_set(e, "tensor %s has no place in the network", shown);
+    return error_set(e, "tensor %s and %zu others have no place in the network", shown, extra - 1);
+}
+
+static int load_network(struct safetensors *f, const struct net *net, struct plan *plan,
+                        int momentum, struct error *e)
+{
+    size_t most = 1;
+    for (int i = 0; i < net->n_param; i++)
+        if (net->param[i].count > most)
+            most = net->param[i].count;
+    float *v = malloc(most * sizeof *v);
+    if (!v)
+        return error_set(e, "out of memory for parameters");
+    int rc = refuse_extra(f, net, e);
+    for (int i = 0; rc == 0 && i < net->n_param; i++) {
+        const struct param *p = &net->param[i];
+        rc = load_param(f, net, p, "", plan, v, e);
+        if (rc == 0 && momentum && param_trained(p))
+            rc = load_param(f, net, p, MOMENTUM, plan, v, e);
+    }
+    free(v);
+    return rc;
+}
+
+static int load_doubles(struct safetensors *f, const char *name, double *out, size_t n,
+                        struct error *e)
+{
+    const struct tensor *t = safetensors_find(f, name);
+    if (!t)
+        return error_set(e, "tensor %s is missing", name);
+    if (t->dtype != DTYPE_F64)
+        return error_set(e, "tensor %s is not F64", name);
+    if (safetensors_doubles(f, t, out, n, e) < 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(out[i]))
+            return error_set(e, "tensor %s holds a value that is not finite", name);
+    return 0;
+}
+
+static int load_live(struct safetensors *f, struct moments *live, struct error *e)
+{
+    size_t d = (size_t)live->d;
+    double weight[2] = {0, 0};
+    if (load_doubles(f, LIVE_MEAN, live->mean, d, e) < 0 ||
+        load_doubles(f, LIVE_SCATTER, live->scatter, d * d, e) < 0 ||
+        load_doubles(f, LIVE_WEIGHT, weight, 2, e) < 0)
+        return -1;
+    if (weight[0] < 0 || weight[1] < 0)
+        return error_set(e, "tensor " LIVE_WEIGHT " is negative");
+    live->weight = weight[0];
+    live->weight2 = weight[1];
+    return 0;
+}
+
+int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
+                    struct moments *live, struct error *e)
+{
+    struct safetensors *f;
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    int rc = load_network(f, net, plan, 1, e);
+    if (rc == 0)
+        rc = load_live(f, live, e);
+    safetensors_close(f);
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
+}
+
+// ---------------------------------------------------------------- from elsewhere
+
+#define ENCODER "encoder."
+#define TARGET  "target."
+
+// A file of an encoder alone, as torchvision has them: its names lack the prefix, and a classifier
+// may stand where the projector would.
+static int is_bare(struct safetensors *f)
+{
+    return safetensors_find(f, "conv1.weight") && !safetensors_find(f, ENCODER "conv1.weight");
+}
+
+static int is_classifier(const char *name)
+{
+    return strcmp(name, "fc.weight") == 0 || strcmp(name, "fc.bias") == 0;
+}
+
+// Where a parameter stands in the file: under its name; a target network's without its prefix, for
+// it begins as what it follows; in a bare file without the encoder's. NULL: nowhere.
+static const struct tensor *find_initial(struct safetensors *f, const struct param *p, int bare)
+{
+    const char *name = p->name;
+    const struct tensor *t = safetensors_find(f, name);
+    if (!t && strncmp(name, TARGET, strlen(TARGET)) == 0) {
+        name += strlen(TARGET);
+        t = safetensors_find(f, name);
+    }
+    if (!t && bare && strncmp(name, ENCODER, strlen(ENCODER)) == 0)
+        t = safetensors_find(f, name + strlen(ENCODER));
+    return t;
+}
+
+// Extra tensors of a bare file, and whether it has a classifier.
+static int check_bare(struct safetensors *f, const struct net *net, int *classifier,
+                      struct error *e)
+{
+    char name[160], shown[128];
+    *classifier = 0;
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        const struct tensor *t = safetensors_at(f, i);
+        snprintf(name, sizeof name, ENCODER "%.120s", t->name);
+        if (is_classifier(t->name)) {
+            *classifier = 1;
+        } else if (!net_param(net, name) && !ends_with(t->name, TRACKED)) {
+            text_clean(shown, sizeof shown, t->name);
+            return error_set(e, "tensor %s has no place in the network", shown);
+        }
+    }
+    return 0;
+}
+
+static int load_initial(struct safetensors *f, const struct net *net, struct plan *plan,
+                        char *notice, size_t size, struct error *e)
+{
+    int bare = is_bare(f), classifier = 0;
+    size_t most = 1;
+    for (int i = 0; i < net->n_param; i++)
+        if (net->param[i].count > most)
+            most = net->param[i].count;
+    float *v = malloc(most * sizeof *v);
+    if (!v)
+        return error_set(e, "out of memory for parameters");
+    int rc = bare ? check_bare(f, net, &classifier, e) : refuse_extra(f, net, e);
+    for (int i = 0; rc == 0 && i < net->n_param; i++) {
+        const struct param *p = &net->param[i];
+        const struct tensor *t = find_initial(f, p, bare);
+        // A bare file leaves the heads as they are.
+        if (t || !bare || p->node <= net->features)
+            rc = load_tensor(f, net, p, t, p->name, plan, v, e);
+    }
+    free(v);
+    if (rc == 0 && bare)
+        snprintf(notice, size, "the file holds an encoder alone%s: the heads begin at random",
+                 classifier ? " and a classifier, which is left out" : "");
+    return rc;
+}
+
+int checkpoint_init(const char *path, const struct net *net, struct plan *plan, char *notice,
+                    size_t size, struct error *e)
+{
+    struct safetensors *f;
+    notice[0] = '\0';
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    int rc = load_initial(f, net, plan, notice, size, e);
+    safetensors_close(f);
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
+}

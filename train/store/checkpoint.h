@@ -1,0 +1,53 @@
+// The state of a run between two steps, as a safetensors file: parameters and running statistics
+// under PyTorch's names; what a network does not have (momentum, the live spectrum's moments)
+// behind the prefix "optim."; the rest in the metadata.
+#ifndef SSLTOP_TRAIN_STORE_CHECKPOINT_H
+#define SSLTOP_TRAIN_STORE_CHECKPOINT_H
+
+#include <stdint.h>
+
+#include "gpu/device.h"
+#include "gpu/net.h"
+#include "metrics/base/error.h"
+#include "metrics/science/spectrum.h"
+
+// What lies beside the tensors. Texts are owned, UTF-8, "" where there is nothing.
+struct checkpoint {
+    int64_t step;  // steps done
+    int64_t steps; // T
+    char *plan;    // plan_text() of train/course.h
+    char *rates;   // rates_text()
+    char *guard;   // guard_export()
+    char *algorithms, *device, *precision;
+    char *config; // options_to_json()
+    int threads;
+    uint32_t data_crc; // of the training images
+};
+void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
+
+// ckpt-STEP.safetensors
+void checkpoint_name(int64_t step, char *name, size_t size);
+// The step of such a name, or -1.
+int64_t checkpoint_step(const char *name);
+
+// Write dir/ckpt-STEP.safetensors: a temporary name, fsync, `before` (if not NULL: what must be on
+// disk before the file has its name; its failure is not the file's), rename, fsync of the folder.
+// -1, or -2 when a value is not finite: then no file of either name is left that was not there
+// before.
+int checkpoint_write(const char *dir, const struct checkpoint *c, const struct net *net,
+                     struct plan *plan, const struct moments *live, void (*before)(void *),
+                     void *context, struct error *e);
+
+// The metadata alone.
+int checkpoint_read(const char *path, struct checkpoint *out, struct error *e);
+// Everything into plan and moments: bit for bit what was written.
+int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
+                    struct moments *live, struct error *e);
+// Parameters and running statistics only, from any file with PyTorch's names (--init): a whole
+// network, or an encoder alone under torchvision's names, whose classifier is left out; `notice`
+// says so, "" when there is nothing to say. A target network that the file lacks begins as what it
+// follows. Missing, extra and mis-shaped tensors are named.
+int checkpoint_init(const char *path, const struct net *net, struct plan *plan, char *notice,
+                    size_t size, struct error *e);
+
+#endif

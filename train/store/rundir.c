@@ -1,0 +1,380 @@
+// Run folders on disk. The lock is flock's: it goes with the process, however it dies.
+#include "train/store/rundir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/store/checkpoint.h"
+
+enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, NOTE_ROOM = 8192 };
+
+static int join(char *out, size_t size, const char *dir, const char *name, struct error *e)
+{
+    if (snprintf(out, size, "%s/%s", dir, name) >= (int)size)
+        return error_set(e, "%s: the path is too long", dir);
+    return 0;
+}
+
+// ---------------------------------------------------------------- the lock
+
+// Take the lock; "ssltop runs" may look at it for an instant, so a few tries.
+static int take_lock(int fd)
+{
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return -1;
+        poll(NULL, 0, LOCK_WAIT_MS);
+    }
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
+int rundir_alive(const char *path)
+{
+    char lock[4200];
+    snprintf(lock, sizeof lock, "%s/lock", path);
+    int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return 0;
+    int held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+    close(fd);
+    return held;
+}
+
+static int lock_folder(struct rundir *d, struct error *e)
+{
+    char path[4200];
+    if (join(path, sizeof path, d->path, "lock", e) < 0)
+        return -1;
+    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->lock_fd < 0)
+        return error_set(e, "can't write in %s: %s", d->path, strerror(errno));
+    if (take_lock(d->lock_fd) == 0)
+        return 0;
+    if (errno == EWOULDBLOCK)
+        return error_set(
+            e, "%s is locked: another trainer is running it; watch it with ssltop attach %s",
+            d->path, d->name);
+    return error_set(e, "can't lock %s: %s", d->path, strerror(errno));
+}
+
+// ---------------------------------------------------------------- making it
+
+static void open_note(struct rundir *d)
+{
+    char path[4200];
+    if (join(path, sizeof path, d->path, "trainer.log", NULL) < 0)
+        return;
+    d->note_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    // Room for what there will be to say when the disk is full. Not every file system can; then
+    // there is none.
+    if (d->note_fd >= 0) {
+        off_t end = lseek(d->note_fd, 0, SEEK_END);
+        if (end >= 0 && fallocate(d->note_fd, FALLOC_FL_KEEP_SIZE, end, NOTE_ROOM) < 0)
+            errno = 0;
+    }
+}
+
+static int write_config(const struct rundir *d, const struct options *o, struct error *e)
+{
+    char path[4200];
+    if (join(path, sizeof path, d->path, "config.ini", e) < 0)
+        return -1;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!f) {
+        error_set(e, "can't write %s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    int rc = options_write_file(o, f, e);
+    if (rc == 0 && (fflush(f) != 0 || fsync(fd) < 0))
+        rc = error_set(e, "can't write %s: %s", path, strerror(errno));
+    if (fclose(f) != 0 && rc == 0)
+        rc = error_set(e, "can't write %s: %s", path, strerror(errno));
+    return rc;
+}
+
+int rundir_check(const char *runs, const char *name, struct error *e)
+{
+    char path[4200];
+    struct stat st;
+    if (stat(runs, &st) == 0) {
+        if (!S_ISDIR(st.st_mode))
+            return error_set(e, "%s is not a folder: no run can be kept there", runs);
+        if (access(runs, W_OK | X_OK) < 0)
+            return error_set(e, "can't write in %s: %s", runs, strerror(errno));
+    } else if (errno != ENOENT) {
+        return error_set(e, "can't use %s for runs: %s", runs, strerror(errno));
+    }
+    if (!*name)
+        return 0;
+    if (join(path, sizeof path, runs, name, e) < 0)
+        return -1;
+    if (lstat(path, &st) == 0)
+        return error_set(e,
+                         "%s exists already: choose another --name, or go on with it: --resume %s",
+                         path, name);
+    return 0;
+}
+
+// Date, time and data set.
+static void find_name(const struct options *o, int attempt, char *name, size_t size)
+{
+    char stamp[32];
+    struct tm tm;
+    time_t now = time(NULL);
+    size_t set = strcspn(o->data, ":");
+    localtime_r(&now, &tm);
+    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
+    if (attempt)
+        snprintf(name, size, "%s-%.*s-%d", stamp, (int)(set < 64 ? set : 64), o->data, attempt + 1);
+    else
+        snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), o->data);
+}
+
+static void empty_folder(const char *dir)
+{
+    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
+                                       "lock"};
+    char path[4200];
+    rundir_sweep(dir);
+    rundir_drop_after(dir, -1);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (join(path, sizeof path, dir, ours[i], NULL) == 0)
+            unlink(path);
+    rmdir(dir);
+}
+
+// A hidden folder of this name may be left from a trainer that was killed while it started.
+static int make_hidden(struct rundir *d, struct error *e)
+{
+    char hidden[300];
+    snprintf(hidden, sizeof hidden, ".%s.new", d->name);
+    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0)
+        return -1;
+    if (mkdir(d->path, 0700) == 0)
+        return 0;
+    if (errno == EEXIST && !rundir_alive(d->path)) {
+        empty_folder(d->path);
+        if (mkdir(d->path, 0700) == 0)
+            return 0;
+    }
+    if (errno == EEXIST)
+        return error_set(e, "another trainer is just starting %s in %s", d->name, d->runs);
+    return error_set(e, "can't make the run folder %s/%s: %s", d->runs, d->name, strerror(errno));
+}
+
+static int make_folder(struct rundir *d, const struct options *o, const char *name, struct error *e)
+{
+    if (mkdir(o->runs, 0777) == 0)
+        d->made_runs = 1;
+    else if (errno != EEXIST)
+        return error_set(e, "can't make the folder %s: %s", o->runs, strerror(errno));
+    for (int attempt = 0;; attempt++) {
+        if (*name)
+            snprintf(d->name, sizeof d->name, "%s", name);
+        else
+            find_name(o, attempt, d->name, sizeof d->name);
+        if (rundir_check(o->runs, d->name, e) == 0)
+            break;
+        if (*name || attempt == 100)
+            return -1;
+    }
+    if (make_hidden(d, e) < 0)
+        return -1;
+    d->made = 1;
+    return 0;
+}
+
+int rundir_publish(struct rundir *d, struct error *e)
+{
+    char path[sizeof d->path];
+    if (join(path, sizeof path, d->runs, d->name, e) < 0)
+        return -1;
+    int rc = renameat2(AT_FDCWD, d->path, AT_FDCWD, path, RENAME_NOREPLACE);
+    if (rc < 0 && (errno == EINVAL || errno == ENOSYS)) // not every file system can
+        rc = rundir_check(d->runs, d->name, e) < 0 ? -1 : rename(d->path, path);
+    if (rc < 0 && errno == EEXIST)
+        return rundir_check(d->runs, d->name, e);
+    if (rc < 0)
+        return error_set(e, "can't make the run folder %s: %s", path, strerror(errno));
+    memcpy(d->path, path, sizeof d->path);
+    int fd = open(d->runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    return 0;
+}
+
+static void rundir_zero(struct rundir *d)
+{
+    memset(d, 0, sizeof *d);
+    d->lock_fd = d->note_fd = -1;
+}
+
+int rundir_create(struct rundir *d, const struct options *o, const char *name, struct error *e)
+{
+    rundir_zero(d);
+    snprintf(d->runs, sizeof d->runs, "%s", o->runs);
+    if (make_folder(d, o, name, e) < 0 || lock_folder(d, e) < 0 || write_config(d, o, e) < 0) {
+        rundir_discard(d);
+        return -1;
+    }
+    open_note(d);
+    return 0;
+}
+
+int rundir_open(struct rundir *d, const char *path, struct error *e)
+{
+    rundir_zero(d);
+    if (snprintf(d->path, sizeof d->path, "%s", path) >= (int)sizeof d->path)
+        return error_set(e, "the path of the run is too long");
+    size_t n = strlen(d->path);
+    while (n > 1 && d->path[n - 1] == '/')
+        d->path[--n] = '\0';
+    const char *slash = strrchr(d->path, '/');
+    snprintf(d->name, sizeof d->name, "%.255s", slash ? slash + 1 : d->path);
+    if (lock_folder(d, e) < 0) {
+        rundir_close(d);
+        return -1;
+    }
+    open_note(d);
+    return 0;
+}
+
+void rundir_close(struct rundir *d)
+{
+    if (d->note_fd >= 0)
+        close(d->note_fd);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    d->note_fd = d->lock_fd = -1;
+}
+
+void rundir_discard(struct rundir *d)
+{
+    if (d->made)
+        empty_folder(d->path);
+    if (d->made_runs)
+        rmdir(d->runs); // refuses when somebody else put something there meanwhile
+    rundir_close(d);
+    d->made = d->made_runs = 0;
+}
+
+// ---------------------------------------------------------------- checkpoints
+
+static int by_step(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error *e)
+{
+    size_t cap = 0;
+    DIR *d = opendir(path);
+    *step = NULL;
+    *n = 0;
+    if (!d)
+        return error_set(e, "can't read %s: %s", path, strerror(errno));
+    for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        int64_t s = checkpoint_step(entry->d_name);
+        if (s < 0)
+            continue;
+        if (*n == cap) {
+            cap = cap ? 2 * cap : 16;
+            int64_t *more = realloc(*step, cap * sizeof *more);
+            if (!more) {
+                free(*step);
+                closedir(d);
+                *step = NULL;
+                *n = 0;
+                return error_set(e, "out of memory for a list of checkpoints");
+            }
+            *step = more;
+        }
+        (*step)[(*n)++] = s;
+    }
+    closedir(d);
+    if (*n)
+        qsort(*step, *n, sizeof **step, by_step);
+    return 0;
+}
+
+static void remove_checkpoint(const char *dir, int64_t step)
+{
+    char name[64], path[4200];
+    checkpoint_name(step, name, sizeof name);
+    if (join(path, sizeof path, dir, name, NULL) == 0)
+        unlink(path);
+}
+
+static int is_switch(const struct schedule *s, int64_t step)
+{
+    for (int i = 1; i < s->n; i++)
+        if (s->entry[i].from == step)
+            return 1;
+    return 0;
+}
+
+void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t origin)
+{
+    int64_t *step;
+    size_t n;
+    if (rundir_checkpoints(path, &step, &n, NULL) < 0)
+        return;
+    for (size_t i = n; i-- > 0;) {
+        if (step[i] == origin || is_switch(s, step[i]))
+            continue;
+        if (keep > 0)
+            keep--;
+        else
+            remove_checkpoint(path, step[i]);
+    }
+    free(step);
+}
+
+void rundir_drop_after(const char *path, int64_t step)
+{
+    int64_t *all;
+    size_t n;
+    if (rundir_checkpoints(path, &all, &n, NULL) < 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (all[i] > step)
+            remove_checkpoint(path, all[i]);
+    free(all);
+}
+
+void rundir_sweep(const char *path)
+{
+    char file[4200];
+    DIR *d = opendir(path);
+    if (!d)
+        return;
+    for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        size_t n = strlen(entry->d_name);
+        int temporary =
+            n > 4 && strcmp(entry->d_name + n - 4, ".tmp") == 0 &&
+            (strncmp(entry->d_name, "ckpt-", 5) == 0 || strcmp(entry->d_name, "control.tmp") == 0);
+        if (temporary && join(file, sizeof file, path, entry->d_name, NULL) == 0)
+            unlink(file);
+    }
+    closedir(d);
+}

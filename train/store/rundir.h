@@ -1,0 +1,55 @@
+// A run's folder: made, locked, described, cleaned up.
+#ifndef SSLTOP_TRAIN_STORE_RUNDIR_H
+#define SSLTOP_TRAIN_STORE_RUNDIR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "train/options/options.h"
+#include "train/schedule/schedule.h"
+
+struct rundir {
+    char path[4096], name[256];
+    char runs[4096];     // the folder it lies in
+    int lock_fd;         // holds the lock for the process's life
+    int note_fd;         // trainer.log, append; -1: none
+    int made, made_runs; // by rundir_create, for rundir_discard
+};
+
+// Whether runs/NAME can be made, as far as that can be told without making it. `name` "": a name
+// will be found.
+int rundir_check(const char *runs, const char *name, struct error *e);
+
+// Make the folder (0700; `runs` too if need be) under a hidden name, lock it, write config.ini and
+// open trainer.log. `name` "": date, time and data set. A name that exists is refused. On failure
+// nothing is left.
+int rundir_create(struct rundir *d, const struct options *o, const char *name, struct error *e);
+// Give it its name, once it holds what a run needs to be resumed: a kill before leaves nothing that
+// looks like a run.
+int rundir_publish(struct rundir *d, struct error *e);
+
+// Lock an existing run folder and open its trainer.log. A run that another trainer holds is
+// refused.
+int rundir_open(struct rundir *d, const char *path, struct error *e);
+
+// Unlock and close.
+void rundir_close(struct rundir *d);
+// After rundir_create: remove everything again. After rundir_open: the same as rundir_close.
+void rundir_discard(struct rundir *d);
+
+// 1: a trainer holds the lock of this run folder.
+int rundir_alive(const char *path);
+
+// --- its checkpoints ---
+// Steps of ckpt-*.safetensors, ascending, malloc'd into *step.
+int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error *e);
+// Remove all but the newest `keep` and those at mode switches of the plan and at step `origin` (-1:
+// none).
+void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t origin);
+// Remove checkpoints after this step: they are of a future that will not happen.
+void rundir_drop_after(const char *path, int64_t step);
+// Remove what a killed writer left under temporary names.
+void rundir_sweep(const char *path);
+
+#endif

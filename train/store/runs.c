@@ -1,0 +1,179 @@
+// Lists of run folders for the command line. Reads logs as they are: a running, a killed and a
+// damaged one all have something to say.
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "metrics/log/record.h"
+#include "metrics/log/scalars.h"
+#include "train/wire/control.h"
+#include "train/store/rundir.h"
+#include "train/run/trainer.h"
+
+enum { STATUS_MS = 300 };
+
+static int is_run(const char *path)
+{
+    char log[4200];
+    struct stat st;
+    return snprintf(log, sizeof log, "%s/run.jsonl.zst", path) < (int)sizeof log &&
+           stat(log, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void take_run(struct run_info *info, const struct record_run *r)
+{
+    text_clean(info->created, sizeof info->created, r->created);
+    text_clean(info->dataset, sizeof info->dataset, r->dataset.name);
+    text_clean(info->arch, sizeof info->arch, r->model.arch);
+    info->width = r->model.width;
+    info->steps = r->steps;
+}
+
+struct look {
+    struct run_info *info;
+    int all, have_run; // all 0: the first record only
+};
+
+static int take(void *to, struct record *r, struct error *e)
+{
+    struct look *l = to;
+    if (r->type == RECORD_RUN && !l->have_run) {
+        take_run(l->info, &r->u.run);
+        l->have_run = 1;
+        return l->all ? SCALARS_NEXT : SCALARS_STOP;
+    }
+    if (r->type == RECORD_STEP) {
+        l->info->step = r->step;
+        l->info->state[0] = '\0';
+    } else if (r->type == RECORD_END) {
+        text_clean(l->info->state, sizeof l->info->state, r->u.end.reason);
+    }
+    return SCALARS_NEXT;
+}
+
+// From its log: what it is, how far it came, how it ended.
+static void read_log(const char *path, int all, struct run_info *info)
+{
+    char log[4200];
+    struct look l = {info, all, 0};
+    snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
+    scalars_read(log, take, &l, NULL);
+}
+
+// Whether a living trainer is paused: it is asked.
+static int says_paused(const char *path)
+{
+    struct command_call c = {.command = COMMAND_STATUS, .id = 1, .by = "ctl", .factor = 1};
+    struct answer a;
+    int fd = control_connect(path, NULL);
+    if (fd < 0)
+        return 0;
+    int rc = control_call(fd, &c, STATUS_MS, &a, NULL);
+    close(fd);
+    return rc == 0 && a.paused == 1;
+}
+
+static int fill(const char *runs, const char *name, int all, struct run_info *info)
+{
+    memset(info, 0, sizeof *info);
+    info->step = -1;
+    if (snprintf(info->path, sizeof info->path, "%s/%s", runs, name) >= (int)sizeof info->path ||
+        !is_run(info->path))
+        return 0;
+    text_clean(info->name, sizeof info->name, name);
+    read_log(info->path, all, info);
+    info->alive = rundir_alive(info->path);
+    if (info->alive)
+        snprintf(info->state, sizeof info->state, "%s",
+                 all && says_paused(info->path) ? "paused" : "running");
+    else if (!info->state[0])
+        snprintf(info->state, sizeof info->state, "died");
+    return 1;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct run_info *x = a, *y = b;
+    int c = strcmp(y->created, x->created);
+    return c ? c : strcmp(y->name, x->name);
+}
+
+static int list(const char *runs, int all, struct run_info **out, int *n, struct error *e)
+{
+    size_t used = 0, cap = 0;
+    DIR *d = opendir(runs);
+    *out = NULL;
+    *n = 0;
+    if (!d) {
+        if (errno == ENOENT)
+            return 0; // nothing was ever trained here
+        return error_set(e, "can't read %s: %s", runs, strerror(errno));
+    }
+    for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
+        if (entry->d_name[0] == '.')
+            continue;
+        if (used == cap) {
+            cap = cap ? 2 * cap : 16;
+            struct run_info *more =
+                cap > INT_MAX / sizeof *more ? NULL : realloc(*out, cap * sizeof *more);
+            if (!more) {
+                free(*out);
+                *out = NULL;
+                closedir(d);
+                return error_set(e, "out of memory for a list of runs");
+            }
+            *out = more;
+        }
+        used += (size_t)fill(runs, entry->d_name, all, &(*out)[used]);
+    }
+    closedir(d);
+    if (used)
+        qsort(*out, used, sizeof **out, newest_first);
+    *n = (int)used;
+    return 0;
+}
+
+int run_list(const char *runs, struct run_info **out, int *n, struct error *e)
+{
+    return list(runs, 1, out, n, e);
+}
+
+static int find_newest(const char *runs, int want_alive, char *path, size_t size, struct error *e)
+{
+    struct run_info *all;
+    int n, best = -1;
+    if (list(runs, 0, &all, &n, e) < 0)
+        return -1;
+    for (int i = 0; i < n && want_alive && best < 0; i++)
+        if (all[i].alive)
+            best = i;
+    if (best < 0 && n > 0)
+        best = 0;
+    int rc = 0;
+    if (best < 0)
+        rc = error_set(e, "there is no run in %s", runs);
+    else if (snprintf(path, size, "%s", all[best].path) >= (int)size)
+        rc = error_set(e, "the path of the run is too long");
+    free(all);
+    return rc;
+}
+
+int run_find(const char *runs, const char *run, int want_alive, char *path, size_t size,
+             struct error *e)
+{
+    char shown[128];
+    if (!*run)
+        return find_newest(runs, want_alive, path, size, e);
+    if (!strchr(run, '/') && strcmp(run, ".") != 0 && strcmp(run, "..") != 0 &&
+        snprintf(path, size, "%s/%s", runs, run) < (int)size && is_run(path))
+        return 0;
+    if (snprintf(path, size, "%s", run) < (int)size && is_run(path))
+        return 0;
+    text_clean(shown, sizeof shown, run);
+    return error_set(e, "there is no run %s, neither in %s nor as a folder", shown, runs);
+}

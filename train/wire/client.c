@@ -1,0 +1,149 @@
+// The near end of the control socket: find it through the run folder, send a call, wait for its
+// answer.
+#include "train/wire/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/wire/socket.h"
+
+enum { LINE_MAX_BYTES = 1 << 20, PEEK = 4096 };
+
+// The socket's path from the file `control` of the run folder.
+static int read_path(const char *run_dir, char *path, size_t size, struct error *e)
+{
+    char name[4200];
+    if (snprintf(name, sizeof name, "%s/control", run_dir) >= (int)sizeof name)
+        return error_set(e, "the path of the run folder is too long");
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return error_set(e, "no trainer is running %s", run_dir);
+        return error_set(e, "can't read %s: %s", name, strerror(errno));
+    }
+    ssize_t n = read(fd, path, size - 1);
+    close(fd);
+    if (n <= 0)
+        return error_set(e, "%s is empty", name);
+    path[n] = '\0';
+    path[strcspn(path, "\n")] = '\0';
+    return 0;
+}
+
+int control_connect(const char *run_dir, struct error *e)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (read_path(run_dir, a.sun_path, sizeof a.sun_path, e) < 0)
+        return -1;
+    if (a.sun_path[0] != '/')
+        return error_set(e, "%s/control does not name a socket", run_dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set(e, "no socket: %s", strerror(errno));
+    int rc = connect(fd, (struct sockaddr *)&a, sizeof a);
+    if (rc < 0 && (errno == ECONNREFUSED || errno == ENOENT))
+        error_set(e, "no trainer is running %s", run_dir);
+    else if (rc < 0)
+        error_set(e, "can't reach the trainer of %s: %s", run_dir, strerror(errno));
+    else if (!socket_peer_is_mine(fd))
+        rc = error_set(e, "the socket of %s belongs to somebody else", run_dir);
+    if (rc < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static int send_line(int fd, const char *line, size_t n, struct error *e)
+{
+    while (n > 0) {
+        ssize_t k = send(fd, line, n, MSG_NOSIGNAL);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return error_set(e, "the trainer went away: %s", strerror(errno));
+        line += k;
+        n -= (size_t)k;
+    }
+    return 0;
+}
+
+// One line into buf[*used]; only its own bytes are taken from the socket, so that what follows
+// stays for the caller. 1: a line; 0: time is over; -1: the trainer went away or the line has no
+// end.
+static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
+{
+    for (;;) {
+        int64_t left = deadline - now_ms();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int rc = poll(&p, 1, left > 0 ? (int)left : 0);
+        if (rc < 0 && errno == EINTR)
+            continue;
+        if (rc <= 0)
+            return rc;
+        size_t want = LINE_MAX_BYTES - *used < PEEK ? LINE_MAX_BYTES - *used : PEEK;
+        ssize_t n = want ? recv(fd, buf + *used, want, MSG_PEEK) : -1;
+        if (!want)
+            return error_set(e, "the trainer sent a line without an end");
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return error_set(e, "the trainer went away");
+        const char *end = memchr(buf + *used, '\n', (size_t)n);
+        size_t take = end ? (size_t)(end - (buf + *used)) + 1 : (size_t)n;
+        n = recv(fd, buf + *used, take, 0);
+        if (n <= 0)
+            return error_set(e, "the trainer went away");
+        *used += (size_t)n;
+        if (end && (size_t)n == take)
+            return 1;
+    }
+}
+
+int control_call(int fd, const struct command_call *c, int timeout_ms, struct answer *out,
+                 struct error *e)
+{
+    int64_t deadline = now_ms() + timeout_ms;
+    char *line = command_to_json(c);
+    size_t len = line ? strlen(line) : 0;
+    if (!line)
+        return error_set(e, "out of memory");
+    line[len] = '\n'; // where the NUL was
+    int rc = send_line(fd, line, len + 1, e);
+    free(line);
+    if (rc < 0)
+        return -1;
+    char *buf = malloc(LINE_MAX_BYTES);
+    if (!buf)
+        return error_set(e, "out of memory");
+    for (;;) {
+        size_t used = 0;
+        rc = take_line(fd, buf, &used, deadline, e);
+        if (rc == 0)
+            rc = error_set(e, "the trainer did not answer in time");
+        if (rc < 0)
+            break;
+        rc = answer_parse(buf, used - 1, out, e);
+        if (rc == 1 && out->id == c->id) {
+            rc = 0;
+            break;
+        }
+    }
+    free(buf);
+    return rc;
+}

@@ -1,0 +1,235 @@
+// Commands of keys, scripts and signals. Every answer says from which step it holds, or why not.
+// The batch of a step may be with the device already when a command comes, so a mode holds from the
+// first step whose batch is not.
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "train/run/state.h"
+
+// The first step whose batch is not drawn yet.
+static int64_t next_free(const struct trainer *tr)
+{
+    return tr->t + tr->queued;
+}
+
+__attribute__((format(printf, 2, 3))) static void refuse(struct answer *a, const char *fmt, ...)
+{
+    va_list ap;
+    a->ok = 0;
+    va_start(ap, fmt);
+    vsnprintf(a->text, sizeof a->text, fmt, ap);
+    va_end(ap);
+}
+
+__attribute__((format(printf, 3, 4))) static void accept(struct answer *a, int64_t step,
+                                                         const char *fmt, ...)
+{
+    va_list ap;
+    a->ok = 1;
+    a->step = step;
+    va_start(ap, fmt);
+    vsnprintf(a->text, sizeof a->text, fmt, ap);
+    va_end(ap);
+}
+
+static void append_unsynced(struct answer *a)
+{
+    size_t n = strlen(a->text);
+    snprintf(a->text + n, sizeof a->text - n,
+             " (the log can't be written: a kill would forget it)");
+}
+
+static void do_pause(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    if (is_paused(tr)) {
+        refuse(a, "it is paused already, before step %" PRId64, tr->t);
+        return;
+    }
+    tr->pause_at = next_free(tr);
+    report_event(tr, tr->pause_at, "pause", c->by, "", "", 0, "%s", "");
+    accept(a, tr->pause_at, "paused from step %" PRId64, tr->pause_at);
+}
+
+static void do_resume(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    if (tr->pause_at < 0) {
+        refuse(a, "it is not paused");
+        return;
+    }
+    tr->pause_at = -1;
+    report_event(tr, tr->t, "resume", c->by, "", "", 0, "%s", "");
+    accept(a, tr->t, "goes on with step %" PRId64, tr->t);
+}
+
+static void do_step(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    if (!is_paused(tr)) {
+        refuse(a, "it is not paused: pause first");
+        return;
+    }
+    tr->pause_at = tr->t + 1;
+    report_event(tr, tr->t, "step", c->by, "", "", 0, "%s", "");
+    accept(a, tr->t, "makes step %" PRId64, tr->t);
+}
+
+static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
+    loop_evaluate(tr, 0);
+    if (tr->last_eval == tr->t)
+        accept(a, tr->t, "evaluated before step %" PRId64, tr->t);
+    else
+        refuse(a, "the evaluation failed; trainer.log says why");
+}
+
+static void do_checkpoint(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    struct error why = {{0}};
+    char file[64];
+    report_event(tr, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
+    checkpoint_name(tr->t, file, sizeof file);
+    if (loop_checkpoint(tr, &why) == 0)
+        accept(a, tr->t, "%s is written", file);
+    else
+        refuse(a, "%.250s", why.text);
+}
+
+static void do_stop(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    tr->over = 1;
+    if (!tr->broken)
+        snprintf(tr->why, sizeof tr->why, "by %s", c->by);
+    report_event(tr, tr->t, "stop", c->by, "", "", 0, "%s", "");
+    accept(a, tr->t, "stops before step %" PRId64, tr->t);
+}
+
+static void do_mode(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    struct error why = {{0}};
+    int64_t step = next_free(tr);
+    enum mode mode = (enum mode)mode_find(c->mode);
+    struct schedule_place now;
+
+    schedule_at(&tr->setup.schedule, step, &now);
+    if (step < tr->end && now.mode == mode &&
+        (mode == MODE_MULTI_EPOCH ||
+         now.chunks == (c->chunks ? c->chunks : tr->setup.schedule.facts.chunks))) {
+        refuse(a, "it is %s already", c->mode);
+        return;
+    }
+    int rc =
+        step < tr->end
+            ? steer_mode(tr, step, mode, c->chunks, c->by, "", &why)
+            : error_set(&why, "no step is left to switch: the run ends at step %" PRId64, tr->end);
+    if (rc < 0) {
+        refuse(a, "%.250s", why.text);
+        return;
+    }
+    accept(a, step, "%s from step %" PRId64, c->mode, step);
+    if (rc)
+        append_unsynced(a);
+}
+
+static void do_lr(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    struct error why = {{0}};
+    int rc = steer_rate(tr, tr->t, c->factor, c->by, "", &why);
+    if (rc < 0) {
+        refuse(a, "%.250s", why.text);
+        return;
+    }
+    accept(a, tr->t, "learning rates times %g from step %" PRId64, rates_at(&tr->rates, tr->t),
+           tr->t);
+    if (rc)
+        append_unsynced(a);
+}
+
+static void do_until(struct trainer *tr, const struct command_call *c, struct answer *a)
+{
+    struct error why = {{0}};
+    struct schedule *s = &tr->setup.schedule;
+    int64_t next = next_free(tr), at;
+    enum mode mode = (enum mode)mode_find(c->mode);
+    char from[64], to[64];
+
+    int rc = schedule_point(c->at, tr->setup.steps, &at, &why);
+    if (rc == 0 && at < next)
+        rc = error_set(&why, "step %" PRId64 " has passed: the next that can change is %" PRId64,
+                       at, next);
+    // Appended first, because that is what can be refused; then what was planned besides goes.
+    if (rc == 0)
+        rc = schedule_append(s, at, mode, c->chunks, &why);
+    if (rc == 0) {
+        schedule_truncate(s, next);
+        rc = schedule_append(s, at, mode, c->chunks, &why);
+    }
+    if (rc < 0) {
+        refuse(a, "%.250s", why.text);
+        return;
+    }
+    rundir_drop_after(tr->dir.path, next);
+    steer_name_mode(tr, next, from, sizeof from);
+    until_text(s, mode, c->chunks, at, to, sizeof to);
+    rc = report_event(tr, next, "until", c->by, from, to, 1, "%s", "");
+    accept(a, at, "%s until step %" PRId64 ", then %s", from, at, c->mode);
+    if (rc < 0)
+        append_unsynced(a);
+}
+
+static void (*const handler[COMMAND_COUNT])(struct trainer *, const struct command_call *,
+                                            struct answer *) = {
+    [COMMAND_PAUSE] = do_pause,
+    [COMMAND_RESUME] = do_resume,
+    [COMMAND_STEP] = do_step,
+    [COMMAND_EVAL] = do_eval,
+    [COMMAND_CHECKPOINT] = do_checkpoint,
+    [COMMAND_STOP] = do_stop,
+    [COMMAND_MODE] = do_mode,
+    [COMMAND_LR] = do_lr,
+    [COMMAND_UNTIL] = do_until,
+};
+
+static void handle(struct trainer *tr, const struct request *r)
+{
+    struct answer a;
+    answer_init(&a, r->call.id);
+    if (r->signal) {
+        tr->signal = r->signal;
+        tr->over = 1;
+        if (!tr->broken)
+            snprintf(tr->why, sizeof tr->why, "by SIG%s", sigabbrev_np(r->signal));
+        report_event(tr, tr->t, "stop", "signal", "", "", 0, "SIG%s", sigabbrev_np(r->signal));
+        return;
+    }
+    if (tr->broken && r->call.command != COMMAND_STOP)
+        refuse(&a, "%s", tr->why);
+    else if (handler[r->call.command])
+        handler[r->call.command](tr, &r->call, &a);
+    else
+        refuse(&a, "%s is not for the trainer", command_table[r->call.command].name);
+    report_status(tr);
+    publisher_answer(tr->publisher, r, &a);
+}
+
+void commands_handle(struct trainer *tr)
+{
+    struct request r;
+    while (!tr->over && publisher_next(tr->publisher, &r, 0))
+        handle(tr, &r);
+    if (tr->over || !is_paused(tr))
+        return;
+    double since = trainer_clock();
+    report_status(tr);
+    while (!tr->over && is_paused(tr)) {
+        publisher_next(tr->publisher, &r, 1);
+        handle(tr, &r);
+    }
+    double now = trainer_clock();
+    tr->paused_seconds += now - since;
+    // The speed is counted anew.
+    tr->rate_clock[0] = tr->rate_clock[1] = now;
+    tr->rate_step[0] = tr->rate_step[1] = tr->t;
+}

@@ -1,0 +1,309 @@
+// The trainer's side of the writer thread: a ring of lines and answers that never waits, and the
+// requests that came in.
+#include "train/wire/publisher.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/run/trainer_log.h"
+#include "train/wire/socket.h"
+#include "train/wire/writer.h"
+
+static void wake(struct publisher *p)
+{
+    uint64_t one = 1;
+    // The counter can't overflow and the write can't block in any way that matters: it is read on
+    // every wake.
+    ssize_t n = write(p->wake_fd, &one, sizeof one);
+    (void)n;
+}
+
+uint64_t publish_put(struct publisher *p, const struct item *item, int must, int now)
+{
+    uint64_t seq = 0;
+    pthread_mutex_lock(&p->lock);
+    int full =
+        p->used >= (must ? RING : RING - RING_KEPT) || (!must && p->bytes + item->len > RING_BYTES);
+    if (full) {
+        p->lost++;
+    } else {
+        p->ring[p->used++] = *item;
+        p->bytes += item->len;
+        seq = ++p->seq;
+    }
+    if (full || p->idle || now || p->used == RING / 2) {
+        p->idle = 0;
+        wake(p);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (full)
+        free(item->line);
+    return seq;
+}
+
+static int is_rare(const struct record *r)
+{
+    return r->type != RECORD_STEP && r->type != RECORD_SPECTRUM;
+}
+
+// The line of a record, queued. 0: it was lost.
+static uint64_t put_record(struct publisher *p, const struct record *r)
+{
+    struct item item = {0};
+    struct error why = {{0}};
+    if (record_format(r, &item.line, &item.len, &why) < 0) {
+        trainer_log(p->note_fd, p->echo, "a record could not be written: %s", why.text);
+        return 0;
+    }
+    return publish_put(p, &item, is_rare(r), 0);
+}
+
+void publisher_put(struct publisher *p, const struct record *r)
+{
+    put_record(p, r);
+}
+
+int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
+{
+    struct timespec until;
+    uint64_t seq = 0;
+    int rc = 0;
+
+    if (r && !(seq = put_record(p, r)))
+        return error_set(e, "the queue to the disk is full");
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += SYNC_S;
+    pthread_mutex_lock(&p->lock);
+    if (!seq)
+        seq = p->seq;
+    // A barrier with nothing before it has nothing to wait for.
+    if (seq > p->want_seq && seq > p->done_seq) {
+        p->want_seq = seq;
+        p->idle = 0;
+        wake(p);
+    }
+    while (rc == 0 && p->done_seq < seq && p->failed_seq < seq)
+        rc = pthread_cond_timedwait(&p->synced, &p->lock, &until);
+    if (p->done_seq >= seq)
+        rc = 0;
+    else if (p->failed_seq >= seq)
+        rc = error_set(e, "%s", p->why.text);
+    else
+        rc = error_set(e, "the disk did not answer within %d s", SYNC_S);
+    pthread_mutex_unlock(&p->lock);
+    return rc;
+}
+
+int publisher_next(struct publisher *p, struct request *out, int wait)
+{
+    int got = 0;
+    pthread_mutex_lock(&p->lock);
+    while (wait && !p->requests && !p->signal)
+        pthread_cond_wait(&p->asked, &p->lock);
+    if (p->signal) {
+        memset(out, 0, sizeof *out);
+        out->call.command = COMMAND_STOP;
+        snprintf(out->call.by, sizeof out->call.by, "signal");
+        out->signal = p->signal;
+        p->signal = 0;
+        got = 1;
+    } else if (p->requests) {
+        *out = p->request[p->first];
+        p->first = (p->first + 1) % REQUESTS;
+        p->requests--;
+        got = 1;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return got;
+}
+
+void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a)
+{
+    struct item item = {.client = r->client, .answer = *a};
+    if (r->signal)
+        return;
+    item.answer.id = r->call.id;
+    publish_put(p, &item, 1, 1);
+}
+
+void publisher_status(struct publisher *p, const struct publisher_status *s)
+{
+    pthread_mutex_lock(&p->lock);
+    p->status = *s;
+    pthread_mutex_unlock(&p->lock);
+}
+
+// ---------------------------------------------------------------- birth and death
+
+static int write_control(struct publisher *p, struct error *e)
+{
+    char path[4200], temporary[4208];
+    snprintf(path, sizeof path, "%s/control", p->dir);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(e, "can't write %s: %s", path, strerror(errno));
+    int n = dprintf(fd, "%s\n", p->socket_path);
+    int rc = close(fd);
+    if (n < 0 || rc < 0 || rename(temporary, path) < 0) {
+        error_set(e, "can't write %s: %s", path, strerror(errno));
+        unlink(temporary);
+        return -1;
+    }
+    return 0;
+}
+
+static void remove_control(const struct publisher *p)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/control", p->dir);
+    unlink(path);
+    unlink(p->socket_path);
+}
+
+static void release(struct publisher *p)
+{
+    watchers_free(p->watchers);
+    if (p->socket_path[0])
+        remove_control(p);
+    if (p->log)
+        runlog_close(p->log, NULL);
+    for (int i = 0; p->ring && i < p->used; i++)
+        free(p->ring[i].line);
+    if (p->wake_fd >= 0)
+        close(p->wake_fd);
+    pthread_cond_destroy(&p->asked);
+    pthread_cond_destroy(&p->synced);
+    pthread_mutex_destroy(&p->lock);
+    free(p->ring);
+    free(p->taken);
+    free(p->backlog);
+    free(p->dir);
+    free(p);
+}
+
+static int open_log(struct publisher *p, int append, struct error *e)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", p->dir);
+    if (append)
+        return runlog_append(path, &p->log, &p->disk_lines, e);
+    return runlog_create(path, &p->log, e);
+}
+
+static int open_parts(struct publisher *p, const struct publisher_options *o, struct error *e)
+{
+    if (!p->ring || !p->taken || !p->backlog || !p->dir)
+        return error_set(e, "out of memory");
+    if (p->wake_fd < 0)
+        return error_set(e, "no eventfd: %s", strerror(errno));
+    int fd = socket_listen(p->socket_path, sizeof p->socket_path, e);
+    if (fd < 0) {
+        p->socket_path[0] = '\0';
+        return -1;
+    }
+    if (watchers_new(fd, writer_on_call, p, &p->watchers, e) < 0)
+        return -1;
+    return open_log(p, o->append, e);
+}
+
+int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e)
+{
+    struct publisher *p = calloc(1, sizeof *p);
+    pthread_condattr_t attr;
+
+    *out = NULL;
+    if (!p)
+        return error_set(e, "out of memory");
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->asked, &attr);
+    pthread_cond_init(&p->synced, &attr);
+    pthread_condattr_destroy(&attr);
+    p->ring = calloc(RING, sizeof *p->ring);
+    p->taken = calloc(RING, sizeof *p->taken);
+    p->backlog = malloc(BACKLOG_MAX);
+    p->dir = strdup(o->dir);
+    p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->signal_fd = o->signal_fd;
+    p->note_fd = o->note_fd;
+    p->echo = o->echo;
+    if (open_parts(p, o, e) < 0) {
+        release(p);
+        return -1;
+    }
+    int rc = pthread_create(&p->thread, NULL, writer_run, p);
+    if (rc != 0) {
+        error_set(e, "no thread for the log: %s", strerror(rc));
+        release(p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+int publisher_settle(struct publisher *p, const char *dir, struct error *e)
+{
+    char *copy = strdup(dir);
+    if (!copy)
+        return error_set(e, "out of memory");
+    free(p->dir); // the thread does not look at it
+    p->dir = copy;
+    return write_control(p, e);
+}
+
+static void end_thread(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->stop = 1;
+    wake(p);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->thread, NULL);
+}
+
+// Whoever still waits for an answer hears why there will be none.
+static void refuse_rest(struct publisher *p)
+{
+    struct request r;
+    while (publisher_next(p, &r, 0)) {
+        struct answer a;
+        answer_init(&a, r.call.id);
+        snprintf(a.text, sizeof a.text, "the training has ended");
+        publisher_answer(p, &r, &a);
+    }
+}
+
+int publisher_close(struct publisher *p, struct error *e)
+{
+    struct error why = {{0}};
+    refuse_rest(p);
+    end_thread(p);
+    int rc = writer_flush(p, &why);
+    // What the last flush had to say goes out with one more.
+    if (rc == 0 && p->dirty_since)
+        rc = writer_flush(p, &why);
+    int64_t missing = p->lost_total + runlog_dropped(p->log);
+    if (rc < 0)
+        error_set(e, "the end of the log could not be written: %s", why.text);
+    else if (missing)
+        rc = error_set(e, "%lld lines of the log were given up", (long long)missing);
+    release(p);
+    return rc;
+}
+
+void publisher_discard(struct publisher *p)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", p->dir);
+    end_thread(p);
+    release(p);
+    unlink(path);
+}

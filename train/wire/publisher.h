@@ -1,0 +1,61 @@
+// The writer thread: the one owner of log and sockets. The trainer hands it lines through a bounded
+// queue and takes commands from it; neither a slow disk nor a stuck viewer makes the trainer wait.
+#ifndef SSLTOP_TRAIN_WIRE_PUBLISHER_H
+#define SSLTOP_TRAIN_WIRE_PUBLISHER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "metrics/log/record.h"
+#include "train/wire/control.h"
+
+struct publisher;
+
+struct publisher_options {
+    const char *dir; // run folder
+    int append;      // the log exists: go on after its last whole frame
+    int signal_fd;   // each byte read from it is the number of a signal that asks to end; -1: none.
+                     // Stays the caller's
+    int note_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
+    int echo;    // tell it on stderr too
+};
+
+// Open the log and the socket, and start the thread. On failure nothing is left of them (a log that
+// existed stays).
+int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e);
+// The run folder has its name, which may be another than before: write the file `control` there, so
+// that commands can come.
+int publisher_settle(struct publisher *p, const char *dir, struct error *e);
+// Write out what is queued, say goodbye to watchers (at most a second), remove socket and
+// `control`, free. -1: the log is missing lines.
+int publisher_close(struct publisher *p, struct error *e);
+// Close and remove log, socket and `control` again: the start was refused.
+void publisher_discard(struct publisher *p);
+
+// Queue one record for log and watchers. Never waits: when the queue is full the record is dropped
+// and counted.
+void publisher_put(struct publisher *p, const struct record *r);
+// The same, and wait until it and all before it are on disk; r may be NULL. -1 when the disk does
+// not take it now: it stays queued and the reason is in `e`.
+int publisher_sync(struct publisher *p, const struct record *r, struct error *e);
+
+// --- commands ---
+struct request {
+    struct command_call call;
+    uint64_t client;
+    int signal; // not 0: a signal asks; `call` is a stop, there is nobody to answer
+};
+// The next request: 1, or 0 when there is none. `wait`: block until there is one.
+int publisher_next(struct publisher *p, struct request *out, int wait);
+void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a);
+
+// What `status` is answered from, at any moment.
+struct publisher_status {
+    int64_t step;
+    int paused;
+    char text[200];
+};
+void publisher_status(struct publisher *p, const struct publisher_status *s);
+
+#endif

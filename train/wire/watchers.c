@@ -1,0 +1,322 @@
+// Connections of viewers and scripts. Each has a bounded line to speak in and a bounded buffer of
+// what it has not read yet: a stopped viewer fills its buffer and is let go, and the trainer never
+// learns of it.
+#include "train/wire/watchers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "metrics/log/record.h"
+#include "train/wire/socket.h"
+
+enum { SAY_MAX = 4096, OWED_MAX = 8 << 20 };
+
+struct client {
+    int fd; // -1: free
+    uint64_t id;
+    int following;
+    int waiting;  // calls not answered yet
+    int ended;    // it will say no more
+    int skipping; // the rest of a line that was too long
+    size_t said;  // bytes in `say`
+    char *owed;   // to be sent: owed[sent .. used)
+    size_t sent, used, cap;
+    char say[SAY_MAX];
+};
+
+struct watchers {
+    int listen_fd;
+    uint64_t next_id;
+    void (*call)(void *context, uint64_t client, const struct command_call *c);
+    void *context;
+    struct client client[WATCHERS_MAX];
+};
+
+int watchers_new(int listen_fd,
+                 void (*call)(void *context, uint64_t client, const struct command_call *c),
+                 void *context, struct watchers **out, struct error *e)
+{
+    struct watchers *w = calloc(1, sizeof *w);
+    *out = w;
+    if (!w) {
+        close(listen_fd);
+        return error_set(e, "out of memory");
+    }
+    w->listen_fd = listen_fd;
+    w->next_id = 1;
+    w->call = call;
+    w->context = context;
+    for (int i = 0; i < WATCHERS_MAX; i++)
+        w->client[i].fd = -1;
+    return 0;
+}
+
+static void drop(struct client *c)
+{
+    if (c->fd >= 0)
+        close(c->fd);
+    free(c->owed);
+    memset(c, 0, sizeof *c);
+    c->fd = -1;
+}
+
+void watchers_free(struct watchers *w)
+{
+    if (!w)
+        return;
+    for (int i = 0; i < WATCHERS_MAX; i++)
+        drop(&w->client[i]);
+    close(w->listen_fd);
+    free(w);
+}
+
+// Send as much as the socket takes now; drops the client when it is gone or done.
+static void push(struct client *c)
+{
+    while (c->sent < c->used) {
+        ssize_t n = send(c->fd, c->owed + c->sent, c->used - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n < 0) {
+            drop(c);
+            return;
+        }
+        c->sent += (size_t)n;
+    }
+    c->sent = c->used = 0;
+    if (c->ended && !c->waiting && !c->following)
+        drop(c);
+}
+
+// Owe the client n bytes more. A client that owes us too much reading is dropped.
+static void owe(struct client *c, const char *text, size_t n)
+{
+    if (c->fd < 0)
+        return;
+    if (c->sent > 0) {
+        memmove(c->owed, c->owed + c->sent, c->used - c->sent);
+        c->used -= c->sent;
+        c->sent = 0;
+    }
+    if (n > OWED_MAX - c->used) {
+        drop(c);
+        return;
+    }
+    if (c->used + n > c->cap) {
+        size_t cap = c->cap ? c->cap : 4096;
+        while (cap < c->used + n)
+            cap *= 2;
+        char *more = realloc(c->owed, cap);
+        if (!more) {
+            drop(c);
+            return;
+        }
+        c->owed = more;
+        c->cap = cap;
+    }
+    memcpy(c->owed + c->used, text, n);
+    c->used += n;
+}
+
+static struct client *find(struct watchers *w, uint64_t id)
+{
+    for (int i = 0; i < WATCHERS_MAX; i++)
+        if (w->client[i].fd >= 0 && w->client[i].id == id)
+            return &w->client[i];
+    return NULL;
+}
+
+static void owe_answer(struct client *c, const struct answer *a)
+{
+    char *line = answer_to_json(a);
+    if (line) {
+        owe(c, line, strlen(line));
+        owe(c, "\n", 1);
+    }
+    free(line);
+}
+
+void watchers_answer(struct watchers *w, uint64_t client, const struct answer *a)
+{
+    struct client *c = find(w, client);
+    if (!c)
+        return;
+    c->waiting--;
+    owe_answer(c, a);
+    if (c->fd >= 0)
+        push(c);
+}
+
+void watchers_follow(struct watchers *w, uint64_t client, const char *backlog, size_t n)
+{
+    struct client *c = find(w, client);
+    if (!c)
+        return;
+    c->following = 1;
+    if (n)
+        owe(c, backlog, n);
+}
+
+void watchers_broadcast(struct watchers *w, const char *line, size_t n)
+{
+    for (int i = 0; i < WATCHERS_MAX; i++) {
+        struct client *c = &w->client[i];
+        if (c->fd < 0 || !c->following)
+            continue;
+        owe(c, line, n);
+        owe(c, "\n", 1);
+    }
+}
+
+int watchers_following(const struct watchers *w)
+{
+    int n = 0;
+    for (int i = 0; i < WATCHERS_MAX; i++)
+        n += w->client[i].fd >= 0 && w->client[i].following;
+    return n;
+}
+
+void watchers_poll_set(const struct watchers *w, struct pollfd set[WATCHERS_POLL])
+{
+    int room = 0;
+    for (int i = 0; i < WATCHERS_MAX; i++) {
+        const struct client *c = &w->client[i];
+        short events = (short)((c->ended ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
+        set[i + 1] = (struct pollfd){.fd = c->fd, .events = events};
+        room |= c->fd < 0;
+    }
+    // With no room left the others wait in the kernel's queue.
+    set[0] = (struct pollfd){.fd = room ? w->listen_fd : -1, .events = POLLIN};
+}
+
+static void welcome(struct watchers *w)
+{
+    int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return;
+    for (int i = 0; i < WATCHERS_MAX && socket_peer_is_mine(fd); i++) {
+        if (w->client[i].fd >= 0)
+            continue;
+        w->client[i].fd = fd;
+        w->client[i].id = w->next_id++;
+        return;
+    }
+    close(fd);
+}
+
+static void refuse(struct client *c, int64_t id, const struct error *why)
+{
+    struct answer a;
+    answer_init(&a, id);
+    text_clean(a.text, sizeof a.text, why->text);
+    owe_answer(c, &a);
+}
+
+static void hear_line(struct watchers *w, struct client *c, const char *line, size_t n)
+{
+    struct command_call call;
+    struct error why = {{0}};
+    if (command_parse_json(line, n, &call, &why) < 0) {
+        refuse(c, call.id, &why);
+        return;
+    }
+    c->waiting++;
+    w->call(w->context, c->id, &call);
+}
+
+// Split what was said into lines.
+static void hear(struct watchers *w, struct client *c)
+{
+    size_t at = 0;
+    uint64_t id = c->id;
+    for (;;) {
+        char *end = memchr(c->say + at, '\n', c->said - at);
+        if (!end)
+            break;
+        size_t n = (size_t)(end - (c->say + at));
+        if (n > 0 && !c->skipping)
+            hear_line(w, c, c->say + at, n);
+        if (c->id != id) // dropped while it was answered
+            return;
+        c->skipping = 0;
+        at += n + 1;
+    }
+    memmove(c->say, c->say + at, c->said - at);
+    c->said -= at;
+    if (c->said == SAY_MAX) {
+        struct error why;
+        error_set(&why, "a command line has at most %d bytes", SAY_MAX - 1);
+        if (!c->skipping)
+            refuse(c, 0, &why);
+        c->skipping = 1;
+        c->said = 0;
+    }
+}
+
+static void listen_to(struct watchers *w, struct client *c)
+{
+    ssize_t n = recv(c->fd, c->say + c->said, SAY_MAX - c->said, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return;
+    if (n < 0) {
+        drop(c);
+        return;
+    }
+    if (n == 0)
+        c->ended = 1;
+    c->said += (size_t)n;
+    hear(w, c);
+}
+
+void watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL])
+{
+    for (int i = 0; i < WATCHERS_MAX; i++) {
+        struct client *c = &w->client[i];
+        short got = set[i + 1].revents;
+        if (c->fd < 0 || c->fd != set[i + 1].fd)
+            continue;
+        if (got & POLLIN)
+            listen_to(w, c);
+        else if (got & (POLLHUP | POLLERR | POLLNVAL))
+            drop(c);
+        if (c->fd >= 0)
+            push(c);
+    }
+    if (set[0].revents & POLLIN)
+        welcome(w);
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void watchers_drain(struct watchers *w, int timeout_ms)
+{
+    int64_t deadline = now_ms() + timeout_ms;
+    for (;;) {
+        struct pollfd set[WATCHERS_MAX];
+        int owed = 0;
+        for (int i = 0; i < WATCHERS_MAX; i++) {
+            struct client *c = &w->client[i];
+            if (c->fd >= 0)
+                push(c);
+            int wants = c->fd >= 0 && c->sent < c->used;
+            set[i] = (struct pollfd){.fd = wants ? c->fd : -1, .events = POLLOUT};
+            owed += wants;
+        }
+        int64_t left = deadline - now_ms();
+        if (!owed || left <= 0)
+            return;
+        if (poll(set, WATCHERS_MAX, (int)left) < 0 && errno != EINTR)
+            return;
+    }
+}

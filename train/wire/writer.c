@@ -1,0 +1,271 @@
+// The writer thread: records to log and watchers, commands to the trainer. It wakes when there is
+// something to do (a line after silence, a watcher, the second's flush) and sleeps without a
+// timeout when there is nothing, so a paused run costs nothing.
+#include "train/wire/writer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "train/run/trainer_log.h"
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void keep_for_watchers(struct publisher *p, const char *line, size_t n)
+{
+    if (p->backlog_broken || n + 1 > BACKLOG_MAX - p->backlog_len) {
+        p->backlog_broken = 1;
+        p->backlog_len = 0;
+        return;
+    }
+    memcpy(p->backlog + p->backlog_len, line, n);
+    p->backlog[p->backlog_len + n] = '\n';
+    p->backlog_len += n + 1;
+}
+
+// One record line to the log's buffer and to those who watch.
+static void deliver(struct publisher *p, const char *line, size_t n)
+{
+    struct error why = {{0}};
+    if (runlog_write(p->log, line, n, &why) < 0)
+        trainer_log(p->note_fd, p->echo, "a log line was lost: %s", why.text);
+    else if (!p->dirty_since)
+        p->dirty_since = now_ms();
+    keep_for_watchers(p, line, n);
+    watchers_broadcast(p->watchers, line, n);
+}
+
+// A warning of the thread's own, as an event and in trainer.log.
+static void warn(struct publisher *p, const char *text)
+{
+    struct record r;
+    char *line = NULL;
+    size_t n = 0;
+
+    trainer_log(p->note_fd, p->echo, "%s", text);
+    pthread_mutex_lock(&p->lock);
+    int64_t step = p->status.step;
+    pthread_mutex_unlock(&p->lock);
+    record_init(&r, RECORD_EVENT, step);
+    snprintf(r.u.event.what, sizeof r.u.event.what, "warning");
+    snprintf(r.u.event.by, sizeof r.u.event.by, "trainer");
+    text_clean(r.u.event.text, sizeof r.u.event.text, text);
+    if (record_format(&r, &line, &n, NULL) == 0)
+        deliver(p, line, n);
+    free(line);
+    record_free(&r);
+}
+
+int writer_flush(struct publisher *p, struct error *e)
+{
+    struct error why = {{0}};
+    char text[600];
+    int rc = runlog_flush(p->log, 1, &why);
+    if (rc == 0) {
+        p->dirty_since = 0;
+        p->disk_lines = runlog_stored(p->log);
+        p->backlog_len = 0;
+        p->backlog_broken = 0;
+        if (p->troubled) {
+            p->troubled = 0;
+            snprintf(text, sizeof text, "the log is written again; %lld of its lines were given up",
+                     (long long)runlog_dropped(p->log));
+            warn(p, text);
+        }
+        return 0;
+    }
+    p->dirty_since = now_ms(); // the next try is a second away
+    if (!p->troubled) {
+        p->troubled = 1;
+        snprintf(text, sizeof text, "the log can't be written, training goes on: %s", why.text);
+        warn(p, text);
+    }
+    *e = why;
+    return -1;
+}
+
+static void answer_watch(struct publisher *p, const struct item *item)
+{
+    struct answer a = item->answer;
+    struct error why = {{0}};
+    int rc = writer_flush(p, &why);
+    a.ok = 1;
+    a.lines = p->disk_lines;
+    snprintf(a.text, sizeof a.text, "%s",
+             rc == 0 ? "following" : "following; the log can't be written");
+    watchers_answer(p->watchers, item->client, &a);
+    watchers_follow(p->watchers, item->client, p->backlog, p->backlog_len);
+}
+
+static void answer_status(struct publisher *p, uint64_t client, int64_t id)
+{
+    struct answer a;
+    answer_init(&a, id);
+    a.ok = 1;
+    pthread_mutex_lock(&p->lock);
+    a.step = p->status.step;
+    a.paused = p->status.paused;
+    snprintf(a.text, sizeof a.text, "%s", p->status.text);
+    pthread_mutex_unlock(&p->lock);
+    watchers_answer(p->watchers, client, &a);
+}
+
+// A command arrived. What the thread knows it answers; watch takes its place behind the lines that
+// are queued; the rest goes to the trainer.
+void writer_on_call(void *context, uint64_t client, const struct command_call *c)
+{
+    struct publisher *p = context;
+    if (c->command == COMMAND_STATUS) {
+        answer_status(p, client, c->id);
+        return;
+    }
+    if (c->command == COMMAND_WATCH) {
+        struct item item = {.client = client};
+        answer_init(&item.answer, c->id);
+        item.answer.lines = 0; // marks it: see settle()
+        publish_put(p, &item, 1, 1);
+        return;
+    }
+    pthread_mutex_lock(&p->lock);
+    int full = p->requests == REQUESTS;
+    if (!full) {
+        struct request *r = &p->request[(p->first + p->requests++) % REQUESTS];
+        *r = (struct request){.call = *c, .client = client};
+        pthread_cond_signal(&p->asked);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (full) {
+        struct answer a;
+        answer_init(&a, c->id);
+        snprintf(a.text, sizeof a.text, "%d commands are waiting already", REQUESTS);
+        watchers_answer(p->watchers, client, &a);
+    }
+}
+
+static void settle(struct publisher *p, struct item *item)
+{
+    if (item->line)
+        deliver(p, item->line, item->len);
+    else if (item->answer.lines == 0)
+        answer_watch(p, item);
+    else
+        watchers_answer(p->watchers, item->client, &item->answer);
+    free(item->line);
+}
+
+// Take everything that is queued and work it off. Returns how many items.
+static int drain(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    struct item *items = p->ring;
+    int n = p->used;
+    uint64_t last = p->seq;
+    int64_t lost = p->lost;
+    p->ring = p->taken;
+    p->taken = items;
+    p->used = 0;
+    p->bytes = 0;
+    p->lost = 0;
+    p->lost_total += lost;
+    int want = p->want_seq > p->done_seq && p->want_seq > p->failed_seq;
+    pthread_mutex_unlock(&p->lock);
+
+    for (int i = 0; i < n; i++)
+        settle(p, &items[i]);
+    if (lost) {
+        char text[120];
+        snprintf(text, sizeof text, "%lld records are missing here: the disk could not keep up",
+                 (long long)lost);
+        warn(p, text);
+    }
+    if (want) {
+        struct error why = {{0}};
+        int rc = writer_flush(p, &why);
+        pthread_mutex_lock(&p->lock);
+        if (rc == 0) {
+            p->done_seq = last;
+        } else {
+            p->failed_seq = last;
+            p->why = why;
+        }
+        pthread_cond_broadcast(&p->synced);
+        pthread_mutex_unlock(&p->lock);
+    }
+    return n;
+}
+
+// How long the thread may sleep; -1 when only a wake will do. `busy`: lines came in the last round.
+static int sleep_ms(struct publisher *p, int busy)
+{
+    int follow = watchers_following(p->watchers) > 0;
+    int timeout = -1;
+    if (p->dirty_since) {
+        int64_t left = p->dirty_since + FLUSH_MS - now_ms();
+        timeout = left > 0 ? (int)left : 0;
+    }
+    pthread_mutex_lock(&p->lock);
+    if (p->used || p->lost || p->stop || (p->want_seq > p->done_seq && p->want_seq > p->failed_seq))
+        timeout = 0;
+    else if (follow && busy)
+        timeout = timeout < 0 || timeout > GATHER_MS ? GATHER_MS : timeout;
+    // With somebody watching, the next line after silence wakes; without, the flush is soon enough.
+    p->idle = timeout != 0 && (follow ? !busy : !p->dirty_since);
+    pthread_mutex_unlock(&p->lock);
+    return timeout;
+}
+
+static void take_signal(struct publisher *p)
+{
+    unsigned char number;
+    if (read(p->signal_fd, &number, 1) != 1)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->signal = number;
+    pthread_cond_signal(&p->asked);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void *writer_run(void *context)
+{
+    struct publisher *p = context;
+    int busy = 0;
+    for (;;) {
+        struct pollfd set[WATCHERS_POLL + 2];
+        watchers_poll_set(p->watchers, set);
+        set[WATCHERS_POLL] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
+        set[WATCHERS_POLL + 1] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
+        if (poll(set, WATCHERS_POLL + 2, sleep_ms(p, busy)) < 0) {
+            if (errno != EINTR)
+                trainer_log(p->note_fd, p->echo, "poll: %s", strerror(errno));
+            continue;
+        }
+        if (set[WATCHERS_POLL].revents & POLLIN) {
+            uint64_t count;
+            ssize_t n = read(p->wake_fd, &count, sizeof count);
+            (void)n;
+        }
+        if (set[WATCHERS_POLL + 1].revents & POLLIN)
+            take_signal(p);
+        pthread_mutex_lock(&p->lock);
+        int stop = p->stop;
+        pthread_mutex_unlock(&p->lock);
+        busy = drain(p) > 0;
+        watchers_handle(p->watchers, set);
+        if (p->dirty_since && now_ms() >= p->dirty_since + FLUSH_MS) {
+            struct error why;
+            writer_flush(p, &why);
+        }
+        if (stop) // nothing is queued after `stop` was set
+            break;
+    }
+    watchers_drain(p->watchers, 1000);
+    return NULL;
+}

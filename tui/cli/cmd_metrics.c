@@ -1,0 +1,264 @@
+// ssltop metrics: the spectrum of features that anybody saved, and all metrics of it.
+#include <langinfo.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "metrics/features.h"
+#include "metrics/base/text.h"
+#include "tui/cli/cmd.h"
+#include "tui/model/format.h"
+#include "tui/draw/plot.h"
+
+enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, ROWS = 10, DIMS = 6, COLUMN = 11 };
+
+struct wanted {
+    int json, spectrum, l2, plot, ascii, threads;
+    int narrow; // columns of a terminal that a table does not fit into, or 0
+    int headed; // the heads of the table are printed
+    const char *threads_text;
+};
+
+// Metrics that a file of features can give: the others need a network.
+static int is_given(int m)
+{
+    return metric_is_given(m, METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES);
+}
+
+static void list_metrics(void)
+{
+    printf("\nColumns, and keys with --json:\n");
+    for (int m = 0; m < METRIC_COUNT; m++) {
+        const struct metric *row = &metric_table[m];
+        char needs[100];
+        if (is_given(m))
+            printf("  %s\n        %s\n        needs %s%s (%s)\n", row->key, row->doc,
+                   metric_needs(m, needs, sizeof needs),
+                   row->better > 0   ? "; higher is healthier"
+                   : row->better < 0 ? "; lower is healthier"
+                                     : "",
+                   row->source);
+    }
+}
+
+// Of the terminal that this is written to; 0: it is none, or does not say.
+static int columns_of_terminal(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+// ---------------------------------------------------------------- the plot
+
+static int width_of_plot(void)
+{
+    int columns = columns_of_terminal();
+    return columns >= 40 && columns < PLOT_WIDTH ? columns : PLOT_WIDTH;
+}
+
+// Range of sigma / sigma_1 in each column of dots; zeros are gaps.
+static void spans(const struct features_report *r, struct span *col, int columns)
+{
+    for (int x = 0; x < columns; x++) {
+        int64_t from = (int64_t)x * r->d / columns, to = (int64_t)(x + 1) * r->d / columns;
+        col[x] = (struct span){NAN, NAN, NAN};
+        for (int64_t i = from; i < (to > from ? to : from + 1); i++) {
+            float v = (float)(r->sigma[i] / r->sigma[0]);
+            if (!(v > 0))
+                continue;
+            col[x].lo = fminf(col[x].lo, v);
+            col[x].hi = fmaxf(col[x].hi, v);
+            col[x].last = v;
+        }
+    }
+}
+
+static int draw(const struct features_report *r, int ascii, struct error *e)
+{
+    struct canvas c = {0};
+    int w = width_of_plot();
+    struct rect frame = {0, GUTTER, PLOT_HEIGHT, w - GUTTER}, in;
+    int columns = 2 * (frame.w - 2);
+    struct span *col = calloc((size_t)columns, sizeof *col);
+    if (!col || canvas_resize(&c, PLOT_HEIGHT, w, e) < 0) {
+        free(col);
+        return error_set(e, "out of memory for a plot");
+    }
+    in = canvas_frame(&c, frame, ROLE_FRAME);
+    double least = 1;
+    for (int i = 0; i < r->d; i++)
+        if (r->sigma[i] > 1e-9 * r->sigma[0])
+            least = fmin(least, r->sigma[i] / r->sigma[0]);
+    struct axis a = axis_decades(least, 1, PLOT_HEIGHT / 2);
+    spans(r, col, columns);
+    canvas_text(&c, 0, frame.x + 2, frame.w - 4, ROLE_TITLE, " \u03c3/\u03c3\u2081 ");
+    canvas_printf(&c, PLOT_HEIGHT - 1, frame.x + 1, frame.w - 2, ROLE_DIM, "1");
+    struct text last = format_count(r->d);
+    int n = text_columns(last.s);
+    canvas_text(&c, PLOT_HEIGHT - 1, frame.x + frame.w - 1 - n, n, ROLE_DIM, last.s);
+    plot_labels(&c, in, &a, frame.x - 1, GUTTER - 1, 1, ROLE_DIM);
+    plot_curve(&c, in, &a, col, LINE_SOLID, ROLE_LIVE);
+    if (ascii)
+        canvas_ascii(&c);
+    char *text = canvas_to_text(&c);
+    if (text)
+        fputs(text, stdout);
+    free(col);
+    canvas_free(&c);
+    free(text);
+    return text ? 0 : error_set(e, "out of memory for a plot");
+}
+
+// ---------------------------------------------------------------- numbers
+
+static int print_json(const char *path, const struct features_report *r, const struct wanted *w)
+{
+    json_t *o = json_object();
+    char name[PATH_MAX];
+    text_clean(name, sizeof name, path);
+    json_object_set_new(o, "file", json_string(name));
+    json_object_set_new(o, "n", r->n ? json_integer(r->n) : json_null());
+    json_object_set_new(o, "d", json_integer(r->d));
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m))
+            json_object_set_new(o, metric_table[m].key, cmd_number(r->metric[m]));
+    json_object_set_new(o, "mean_norm", cmd_number(r->mean_norm));
+    if (w->spectrum) {
+        json_t *sigma = json_array();
+        for (int i = 0; i < r->d; i++)
+            json_array_append_new(sigma, cmd_number(r->sigma[i]));
+        json_object_set_new(o, "sigma", sigma);
+    }
+    return cmd_print_json(o);
+}
+
+// The number as a person reads it; "-" where there is none.
+static const char *number(int m, double value, char text[COLUMN + 1])
+{
+    if (m == METRIC_COND && value >= METRIC_COND_MAX)
+        snprintf(text, COLUMN + 1, ">1e7");
+    else if (isfinite(value))
+        snprintf(text, COLUMN + 1, "%.5g", value);
+    else
+        snprintf(text, COLUMN + 1, "-");
+    return text;
+}
+
+static const char *rows_of(const struct features_report *r, char text[24])
+{
+    snprintf(text, 24, r->n ? "%lld" : "-", (long long)r->n);
+    return text;
+}
+
+// A line a file.
+static void print_row(const char *name, const struct features_report *r, int heads)
+{
+    char text[24];
+    if (heads) {
+        printf("%*s %*s", ROWS, "n", DIMS, "d");
+        for (int m = 0; m < METRIC_COUNT; m++)
+            if (is_given(m))
+                printf(" %*s", COLUMN, metric_table[m].title);
+        printf("  file\n");
+    }
+    printf("%*s %*d", ROWS, rows_of(r, text), DIMS, r->d);
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m))
+            printf(" %*s", COLUMN, number(m, r->metric[m], text));
+    printf("  %s\n", name);
+}
+
+// A paragraph a file, where the terminal would break the lines of a table.
+static void print_block(const char *name, const struct features_report *r, int columns)
+{
+    enum { CELL = 2 * (COLUMN + 1) + 2 };
+    int across = columns / CELL > 1 ? columns / CELL : 1, k = 0;
+    char text[24];
+    if (r->n)
+        printf("%s: %s x %d\n", name, rows_of(r, text), r->d);
+    else
+        printf("%s: %d singular values\n", name, r->d);
+    for (int m = 0; m < METRIC_COUNT; m++)
+        if (is_given(m)) {
+            int last = ++k % across == 0;
+            printf("  %-*s %-*s%s", COLUMN, metric_table[m].title, last ? 0 : COLUMN,
+                   number(m, r->metric[m], text), last ? "\n" : "");
+        }
+    printf("%s", k % across ? "\n" : "");
+}
+
+// Columns of the terminal where a table of these files is too wide for it; else 0.
+static int narrow_terminal(int files, char **file)
+{
+    int columns = columns_of_terminal(), table = ROWS + 1 + DIMS, longest = 0;
+    for (int m = 0; m < METRIC_COUNT; m++)
+        table += is_given(m) ? 1 + COLUMN : 0;
+    for (int i = 0; i < files; i++) {
+        int n = (int)strnlen(file[i], PATH_MAX);
+        longest = n > longest ? n : longest;
+    }
+    return columns < table + 2 + longest ? columns : 0;
+}
+
+static int one_file(const char *path, struct wanted *w)
+{
+    struct features_report r;
+    struct error e = {""};
+    if (features_measure(path, w->l2, w->threads, &r, &e) < 0)
+        return cmd_complain(CMD_FAILED, &e);
+    int rc = CMD_OK;
+    if (w->json) {
+        rc = print_json(path, &r, w);
+    } else {
+        char name[PATH_MAX];
+        text_clean(name, sizeof name, path);
+        if (w->narrow)
+            print_block(name, &r, w->narrow);
+        else
+            print_row(name, &r, !w->headed++);
+        if (w->plot && r.sigma[0] > 0 && isfinite(r.sigma[0]) && draw(&r, w->ascii, &e) < 0)
+            rc = cmd_complain(CMD_FAILED, &e);
+        for (int i = 0; w->spectrum && i < r.d; i++)
+            printf("%.17g\n", r.sigma[i]);
+    }
+    features_report_free(&r);
+    return rc;
+}
+
+const struct cmd_option cmd_metrics_options[] = {
+    {"json", NULL, "One JSON object a file and line; a value that does not exist is null.",
+     offsetof(struct wanted, json), NULL},
+    {"spectrum", NULL, "Print the singular values too, from the largest down.",
+     offsetof(struct wanted, spectrum), NULL},
+    {"l2", NULL, "Divide each row by its length first.", offsetof(struct wanted, l2), NULL},
+    {"plot", NULL, "Draw the spectrum.", offsetof(struct wanted, plot), NULL},
+    {"ascii", NULL, "Draw with ASCII characters only.", offsetof(struct wanted, ascii), NULL},
+    {"threads", "N", "Threads that compute. The default is all this process may use.",
+     offsetof(struct wanted, threads_text), NULL},
+    {0},
+};
+
+int cmd_metrics(int argc, char **argv)
+{
+    struct wanted w = {0};
+    int rc = cmd_parse(&argc, argv, cmd_metrics_options, &w, 1, INT_MAX - 1);
+    if (rc == CMD_OK) // --help
+        list_metrics();
+    if (rc != CMD_GO_ON)
+        return rc;
+    if ((rc = cmd_threads(w.threads_text, &w.threads)) != CMD_GO_ON)
+        return rc;
+    w.narrow = narrow_terminal(argc - 1, argv + 1);
+    w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    rc = CMD_OK;
+    for (int i = 1; i < argc; i++) {
+        fflush(stdout);
+        if (one_file(argv[i], &w) != CMD_OK)
+            rc = CMD_FAILED;
+    }
+    return rc;
+}

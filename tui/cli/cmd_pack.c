@@ -1,0 +1,159 @@
+// ssltop pack: images:DIR, decoded and made small once, as one file to train from.
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "data/sets/dataset.h"
+#include "data/photos/pack.h"
+#include "metrics/base/text.h"
+#include "tui/cli/cmd.h"
+#include "tui/model/format.h"
+
+enum { SIZE = 256, BAR = 30, LINE_SECONDS = 10 };
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int sig)
+{
+    caught = sig;
+}
+
+struct showing {
+    int terminal;
+    double begun, told;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void print_bar(const struct pack_progress *p)
+{
+    int full = p->n ? (int)(BAR * p->done / p->n) : 0;
+    fputs("\r[", stderr);
+    for (int i = 0; i < BAR; i++)
+        fputc(i < full ? '#' : '.', stderr);
+    fputs("] ", stderr);
+}
+
+// A bar on a terminal, else a line now and then.
+static int tell(void *context, const struct pack_progress *p)
+{
+    struct showing *s = context;
+    double t = now(), seconds = t - s->begun;
+    int64_t made = p->done - p->resumed;
+    if (caught)
+        return 1;
+    if (!s->terminal && t - s->told < LINE_SECONDS)
+        return 0;
+    if (s->terminal && t - s->told < 0.2 && p->done < p->n)
+        return 0;
+    s->told = t;
+    if (s->terminal)
+        print_bar(p);
+    fprintf(stderr, "%s / %s images", format_count(p->done).s, format_count(p->n).s);
+    if (seconds > 0.5 && made > 0) {
+        double left = (double)(p->n - p->done) * seconds / (double)made;
+        fprintf(stderr, "  %.0f img/s  %d:%02d left", (double)made / seconds, (int)(left / 60),
+                (int)left % 60);
+    }
+    if (p->broken)
+        fprintf(stderr, "  %" PRId64 " broken", p->broken);
+    fputs(s->terminal ? "\033[K" : "\n", stderr);
+    return 0;
+}
+
+static int pack(const char *spec, const char *path, int size, int threads, struct error *e)
+{
+    struct dataset d;
+    struct pack_progress made;
+    struct showing showing = {.terminal = isatty(STDERR_FILENO), .begun = now(), .told = now()};
+    struct pack_options o = {
+        .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
+    char shown[300], name[sizeof d.name];
+    // Until the set is open there is nothing that a signal should keep: it ends the process.
+    if (showing.terminal)
+        fputs("reading the data", stderr);
+    int opened = dataset_open_sized(spec, 1, 0, threads, &d, e);
+    if (showing.terminal)
+        fputs("\r\033[K", stderr);
+    if (opened < 0)
+        return CMD_FAILED;
+    showing.begun = now();
+    struct sigaction act = {.sa_handler = note_signal}, before[2];
+    sigaction(SIGINT, &act, &before[0]);
+    sigaction(SIGTERM, &act, &before[1]);
+    int rc = pack_write(&d, &o, &made, e);
+    sigaction(SIGINT, &before[0], NULL);
+    sigaction(SIGTERM, &before[1], NULL);
+    if (showing.terminal)
+        fputc('\n', stderr);
+    cmd_name_broken(&d);
+    text_clean(shown, sizeof shown, path);
+    text_clean(name, sizeof name, d.name);
+    int64_t left_out = made.broken;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        left_out += d.split[s].source ? d.split[s].source->dropped : 0;
+    if (rc == 0)
+        printf("%s: %s images of %s, %s, %" PRId64 " left out\n", shown,
+               format_count(made.done - made.broken).s, name, format_bytes((double)made.bytes).s,
+               left_out);
+    else if (rc > 0)
+        fprintf(stderr, "stopped after %s of %s images; the same command goes on\n",
+                format_count(made.done).s, format_count(made.n).s);
+    dataset_close(&d);
+    return rc < 0 ? CMD_FAILED : rc > 0 ? 128 + caught : CMD_OK;
+}
+
+// A whole number from 1 to `most`, or 0.
+static int number(const char *text, int most)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= most ? (int)n : 0;
+}
+
+struct wanted {
+    const char *out, *size, *threads;
+};
+
+const struct cmd_option cmd_pack_options[] = {
+    {"o", "FILE", "Where the packed images go; --data pack:FILE reads them.",
+     offsetof(struct wanted, out), CMD_A_FILE},
+    {"size", "N",
+     "Their shorter side in pixels (256). Smaller images keep their size. An image takes about 4 "
+     "N N bytes.",
+     offsetof(struct wanted, size), NULL},
+    {"threads", "N", "Threads that decode, up to 256. The default is all cores.",
+     offsetof(struct wanted, threads), NULL},
+    {0},
+};
+
+int cmd_pack(int argc, char **argv)
+{
+    struct error e = {""};
+    struct wanted w = {.size = "256"};
+    int rc = cmd_parse(&argc, argv, cmd_pack_options, &w, 1, 1);
+    if (rc != CMD_GO_ON)
+        return rc;
+    int size = number(w.size, PACK_SIDE_MAX);
+    int threads = w.threads ? number(w.threads, PACK_THREADS_MAX) : 0;
+    if (!w.out)
+        error_set(&e, "pack needs -o FILE");
+    else if (!size)
+        error_set(&e, "--size %.40s: expected 1 to %d", w.size, PACK_SIDE_MAX);
+    else if (w.threads && !threads)
+        error_set(&e, "--threads %.40s: expected 1 to %d", w.threads, PACK_THREADS_MAX);
+    if (e.text[0])
+        return cmd_complain(CMD_USAGE, &e);
+    rc = pack(argv[1], w.out, size, threads, &e);
+    fflush(stdout);
+    return e.text[0] ? cmd_complain(rc, &e) : rc;
+}

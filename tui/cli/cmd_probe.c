@@ -1,0 +1,123 @@
+// ssltop probe: what the features of a checkpoint are worth to a classifier.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/base/text.h"
+#include "train/run/embed.h"
+#include "tui/cli/cmd.h"
+#include "tui/model/format.h"
+
+static void say(const char *what)
+{
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "ssltop: %s ...\n", what);
+}
+
+static json_t *score_json(const struct probe_score *s)
+{
+    struct probe_share p = probe_interval(s->correct, s->n);
+    json_t *o = json_object();
+    json_object_set_new(o, "top1", json_real(p.share));
+    json_object_set_new(o, "lo", json_real(p.lo));
+    json_object_set_new(o, "hi", json_real(p.hi));
+    if (s->top5 >= 0)
+        json_object_set_new(o, "top5", json_real((double)s->top5 / (double)s->n));
+    return o;
+}
+
+static int print_json(const char *path, const struct embed *m, const struct embed_scores *s)
+{
+    char name[4300], data[256];
+    text_clean(name, sizeof name, path);
+    text_clean(data, sizeof data, embed_data(m)->name);
+    json_t *o = json_object(), *linear = score_json(&s->linear), *ridge = score_json(&s->ridge);
+    json_object_set_new(o, "checkpoint", json_string(name));
+    json_object_set_new(o, "step", json_integer(embed_step(m)));
+    json_object_set_new(o, "data", json_string(data));
+    json_object_set_new(o, "d", json_integer(embed_d(m)));
+    json_object_set_new(o, "n_train", json_integer(s->n_train));
+    json_object_set_new(o, "n_test", json_integer(s->n_test));
+    json_object_set_new(linear, "iterations", json_integer(s->fit.iterations));
+    json_object_set_new(linear, "converged", json_boolean(s->fit.converged));
+    json_object_set_new(ridge, "penalty", json_real(s->lambda));
+    json_object_set_new(o, "linear", linear);
+    json_object_set_new(o, "fast", ridge);
+    json_object_set_new(o, "knn", score_json(&s->near));
+    json_object_set_new(o, "knn_plain", score_json(&s->plain));
+    return cmd_print_json(o);
+}
+
+static void print_score(const char *name, const struct probe_score *s, const char *note)
+{
+    struct probe_share p = probe_interval(s->correct, s->n);
+    printf("%-26s %6.2f %%  (%5.2f to %5.2f)", name, 100 * p.share, 100 * p.lo, 100 * p.hi);
+    if (s->top5 >= 0)
+        printf("  %6.2f %%", 100 * (double)s->top5 / (double)s->n);
+    printf("%s\n", note);
+}
+
+static void print_table(const char *path, const struct embed *m, const struct embed_scores *s)
+{
+    char name[4300], data[256];
+    text_clean(name, sizeof name, path);
+    text_clean(data, sizeof data, embed_data(m)->name);
+    printf("%s\n%s: fitted on %s images, %s scored, %d features\n\n", name, data,
+           format_count(s->n_train).s, format_count(s->n_test).s, embed_d(m));
+    printf("%-26s %8s  %-16s%s\n", "", "top-1", "95 % interval",
+           s->linear.top5 >= 0 ? "      top-5" : "");
+    print_score("linear probe", &s->linear,
+                s->fit.converged ? "" : "  (not converged: more may be possible)");
+    print_score("fast probe (ridge)", &s->ridge, "");
+    print_score("nearest 200, weighted", &s->near, "");
+    print_score("nearest 20", &s->plain, "");
+}
+
+struct wanted {
+    int json;
+    const char *runs;
+    const char *threads, *images;
+    struct embed_options embed;
+};
+
+const struct cmd_option cmd_probe_options[] = {
+    {"json", NULL, "One JSON object; accuracies are 0 to 1.", offsetof(struct wanted, json), NULL},
+    {"data", "SET", "The data set. The default is the one that was trained on.",
+     offsetof(struct wanted, embed.data), NULL},
+    {"images", "N",
+     "Training images that the probes are fitted on, as many of each class. The default is all.",
+     offsetof(struct wanted, images), NULL},
+    {"device", "DEVICE", "What computes. The default is what trained.",
+     offsetof(struct wanted, embed.device), NULL},
+    {"threads", "N", "Threads that compute. The default is all this process may use.",
+     offsetof(struct wanted, threads), NULL},
+    CMD_RUNS(struct wanted),
+    {0},
+};
+
+int cmd_probe(int argc, char **argv)
+{
+    struct error e = {""};
+    struct wanted w = {.runs = cmd_runs()};
+    struct embed_scores s;
+    struct embed *m = NULL;
+    char path[4300];
+    int64_t images;
+    int rc = cmd_parse(&argc, argv, cmd_probe_options, &w, 1, 1);
+    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON ||
+        (rc = cmd_count("images", w.images, INT64_MAX, &images)) != CMD_GO_ON)
+        return rc;
+    rc = CMD_OK;
+    if (embed_find(w.runs, argv[1], path, sizeof path, &e) < 0 ||
+        embed_open(path, &w.embed, &m, &e) < 0 || embed_probe(m, images, say, &s, &e) < 0)
+        rc = CMD_FAILED;
+    else if (w.json)
+        rc = print_json(path, m, &s);
+    else
+        print_table(path, m, &s);
+    if (m)
+        cmd_name_broken(embed_data(m));
+    embed_close(m);
+    return cmd_complain(rc, &e);
+}

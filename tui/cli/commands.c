@@ -1,0 +1,452 @@
+// The command table and what each command does with its arguments. Only here and in main is
+// anything printed.
+#include "tui/cli/commands.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "metrics/log/record.h"
+#include "train/wire/control.h"
+#include "train/run/devices.h"
+#include "train/options/options.h"
+#include "train/run/trainer.h"
+#include "tui/cli/cmd.h"
+#include "tui/model/format.h"
+#include "tui/cli/launch.h"
+#include "tui/draw/theme.h"
+#include "tui/cli/viewer.h"
+
+enum { OK = 0, FAILED = 1, USAGE = 2 };
+enum { ANSWER_MS = 120000 }; // an evaluation or a checkpoint may have to end first
+
+static int complain(int code, const struct error *e)
+{
+    char text[sizeof e->text];
+    text_clean(text, sizeof text, e->text);
+    if (text[0])
+        fprintf(stderr, "ssltop: %s\n", text);
+    return code;
+}
+
+static int columns_of_terminal(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 80;
+}
+
+// --- options of the screen and of the small commands ---
+
+struct small { // what the commands without a training understand
+    const char *runs, *theme_name;
+    int ascii, json;
+    const struct theme *theme; // NULL: as the terminal asks
+};
+
+#define SCREEN_OPTIONS                                                                             \
+    {"ascii", NULL, "Draw with ASCII characters only, whatever the locale says.",                  \
+     offsetof(struct small, ascii), NULL},                                                         \
+    {                                                                                              \
+        "theme", "NAME",                                                                           \
+            "Colours: default, mono, colour-blind or light. Without colours, or with NO_COLOR "    \
+            "set: mono.",                                                                          \
+            offsetof(struct small, theme_name), "default|mono|colour-blind|light"                  \
+    }
+
+const struct cmd_option screen_option_table[] = {SCREEN_OPTIONS, {0}};
+static const struct cmd_option attach_options[] = {SCREEN_OPTIONS, CMD_RUNS(struct small), {0}};
+static const struct cmd_option ctl_options[] = {
+    {"json", NULL, "Print the whole answer, as the trainer gives it.", offsetof(struct small, json),
+     NULL},
+    CMD_RUNS(struct small),
+    {0},
+};
+static const struct cmd_option runs_options[] = {
+    {"json", NULL, "One JSON object a run and line.", offsetof(struct small, json), NULL},
+    CMD_RUNS(struct small),
+    {0},
+};
+static const struct cmd_option devices_options[] = {
+    {"json", NULL, "One JSON object a device and line.", offsetof(struct small, json), NULL},
+    {0},
+};
+
+static int find_theme(struct small *s, struct error *e)
+{
+    s->theme = s->theme_name ? theme_find(s->theme_name) : NULL;
+    if (s->theme || !s->theme_name)
+        return 0;
+    return error_set(e, "there is no theme '%.60s': default, mono, colour-blind, light",
+                     s->theme_name);
+}
+
+// Parse the options of a small command and at most `most` words; CMD_GO_ON, else the exit code.
+static int begin(int *argc, char **argv, const struct cmd_option *option, int least, int most,
+                 struct small *s)
+{
+    struct error e = {""};
+    *s = (struct small){.runs = cmd_runs()};
+    int rc = cmd_parse(argc, argv, option, s, least, most);
+    if (rc == CMD_GO_ON && find_theme(s, &e))
+        return complain(USAGE, &e);
+    return rc;
+}
+
+// --- the screen on a run ---
+
+// What a person would type for this run: its name when it lies where runs are looked for, else its
+// path.
+static void name_of(const char *runs, const char *run_dir, char *name, size_t size)
+{
+    const char *base = strrchr(run_dir, '/');
+    size_t n = base ? (size_t)(base - run_dir) : 0;
+    int is_under = base && strlen(runs) == n && strncmp(runs, run_dir, n) == 0;
+    char *a = realpath(runs, NULL), *b = base ? strndup(run_dir, n) : NULL;
+    char *c = b ? realpath(b, NULL) : NULL;
+    const char *usual = getenv("SSLTOP_RUNS");
+    char *d = realpath(usual && *usual ? usual : "./runs", NULL);
+    is_under = (is_under || (a && c && strcmp(a, c) == 0)) && c && d && strcmp(c, d) == 0;
+    snprintf(name, size, "%s", is_under ? base + 1 : run_dir);
+    free(a);
+    free(b);
+    free(c);
+    free(d);
+}
+
+static int watch(const char *runs, const char *run_dir, const struct small *s,
+                 const struct launch *l)
+{
+    struct error e = {""};
+    struct source *source;
+    struct viewer_result result;
+    char name[4096], log[4200];
+    name_of(runs, run_dir, name, sizeof name);
+    snprintf(log, sizeof log, "%s/run.jsonl.zst", run_dir);
+    if (source_live_open(run_dir, &source, &e))
+        return complain(FAILED, &e);
+    struct viewer_options o = {.name = name,
+                               .child = l ? l->pid : 0,
+                               .child_fd = l ? l->fd : -1,
+                               .ascii = s->ascii,
+                               .theme = s->theme,
+                               .log = log};
+    int rc = viewer_run(source, &o, &result, &e);
+    source->klass->free(source);
+    if (rc < 0)
+        return complain(FAILED, &e);
+    const char *const last_words[] = {result.text, result.hint};
+    for (size_t i = 0; i < 2; i++) {
+        char text[sizeof result.text];
+        text_clean(text, sizeof text, last_words[i]);
+        if (text[0])
+            printf("ssltop: %s\n", text);
+    }
+    return rc;
+}
+
+// --- commands ---
+
+static int run_train(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s = {0};
+    struct options *o = calloc(1, sizeof *o);
+    unsigned char *given = calloc(option_count, 1);
+    int rc = USAGE;
+    if (!o || !given) {
+        error_set(&e, "out of memory");
+        rc = FAILED;
+    } else if (cmd_take(&argc, argv, screen_option_table, &s, &e) || find_theme(&s, &e) ||
+               (options_default(o), options_parse(o, argc, argv, given, &e))) {
+        rc = USAGE;
+    } else if (o->help) {
+        printf("usage: ssltop train [options]\n\n");
+        options_help(stdout, columns_of_terminal());
+        printf("\nscreen:\n");
+        for (const struct cmd_option *r = screen_option_table; r->name; r++)
+            printf("  --%s%s%s\n        %s\n", r->name, r->argument ? " " : "",
+                   r->argument ? r->argument : "", r->doc);
+        rc = OK;
+    } else if (o->headless || o->dry_run || o->print_config || !isatty(STDOUT_FILENO) ||
+               !isatty(STDIN_FILENO)) {
+        rc = trainer_main(o, given, -1, &e);
+    } else {
+        struct launch l;
+        rc = launch_trainer(o, given, stderr, &l, &e);
+        if (rc == 0) {
+            rc = watch(o->runs, l.run_dir, &s, &l);
+            close(l.fd);
+        }
+    }
+    free(o);
+    free(given);
+    return complain(rc, &e);
+}
+
+static int run_attach(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    char path[4096];
+    int rc = begin(&argc, argv, attach_options, 0, 1, &s);
+    if (rc >= 0)
+        return rc;
+    if (run_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
+        return complain(FAILED, &e);
+    if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+        error_set(&e, "attach needs a terminal; scripts use: ssltop ctl, ssltop runs --json");
+        return complain(FAILED, &e);
+    }
+    return watch(s.runs, path, &s, NULL);
+}
+
+// The runs of `argv` as names and paths of logs; -1 with a sentence.
+static int find_logs(int n, char **argv, const char *runs, char (*path)[4200], const char **paths,
+                     const char **names, struct error *e)
+{
+    for (int i = 0; i < n; i++) {
+        if (cmd_find_log(runs, argv[i], path[i], sizeof path[i], e))
+            return -1;
+        paths[i] = path[i];
+        names[i] = argv[i];
+    }
+    return 0;
+}
+
+// The newest run by the name of its folder.
+static int find_newest_log(const char *runs, char path[4200], const char **paths,
+                           const char **names, struct error *e)
+{
+    static char name[256];
+    if (cmd_find_log(runs, "", path, 4200, e))
+        return -1;
+    const char *end = strrchr(path, '/'), *from = end;
+    while (from > path && from[-1] != '/')
+        from--;
+    snprintf(name, sizeof name, "%.*s", (int)(end - from), from);
+    paths[0] = path;
+    names[0] = name;
+    return 0;
+}
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static int run_replay(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    static char path[PLAYBACK_RUNS][4200];
+    const char *paths[PLAYBACK_RUNS], *names[PLAYBACK_RUNS];
+    struct playback *play = NULL;
+    struct viewer_result result;
+    int rc = begin(&argc, argv, attach_options, 0, PLAYBACK_RUNS, &s);
+    if (rc != CMD_GO_ON)
+        return rc;
+    int n = argc > 1 ? argc - 1 : 1;
+    if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
+                 : find_newest_log(s.runs, path[0], paths, names, &e))
+        return complain(FAILED, &e);
+    if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+        error_set(&e, "replay needs a terminal; for other tools: ssltop export");
+        return complain(FAILED, &e);
+    }
+    if (playback_open(paths, names, n, seconds_now(), &play, &e))
+        return complain(FAILED, &e);
+    struct viewer_options o = {
+        .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = s.theme, .play = play};
+    rc = viewer_run(NULL, &o, &result, &e);
+    playback_free(play);
+    if (rc < 0)
+        return complain(FAILED, &e);
+    char hint[sizeof result.hint];
+    text_clean(hint, sizeof hint, result.hint);
+    if (hint[0])
+        fprintf(stderr, "ssltop: %s\n", hint);
+    return rc;
+}
+
+static int run_ctl(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    struct command_call call = {0};
+    struct answer answer;
+    char path[4096], text[512] = "";
+    int rc = begin(&argc, argv, ctl_options, 2, 12, &s);
+    if (rc >= 0)
+        return rc;
+    for (int i = 2; i < argc; i++) {
+        size_t n = strlen(text);
+        if (snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", argv[i]) >=
+            (int)(sizeof text - n)) {
+            error_set(&e, "the command is too long");
+            return complain(USAGE, &e);
+        }
+    }
+    if (command_parse_text(text, &call, &e))
+        return complain(USAGE, &e);
+    if (call.command == COMMAND_WATCH) {
+        error_set(&e, "watch is for programs: connect to the socket, or use ssltop attach");
+        return complain(USAGE, &e);
+    }
+    snprintf(call.by, sizeof call.by, "ctl");
+    call.id = 1;
+    if (run_find(s.runs, argv[1], 1, path, sizeof path, &e))
+        return complain(FAILED, &e);
+    int fd = control_connect(path, &e);
+    if (fd < 0)
+        return complain(FAILED, &e);
+    rc = control_call(fd, &call, ANSWER_MS, &answer, &e);
+    close(fd);
+    if (rc < 0)
+        return complain(FAILED, &e);
+    if (s.json) {
+        char *line = answer_to_json(&answer);
+        if (line)
+            puts(line);
+        free(line);
+    } else {
+        char clean[sizeof answer.text];
+        text_clean(clean, sizeof clean, answer.text);
+        fprintf(answer.ok ? stdout : stderr, "%s%s\n", answer.ok ? "" : "ssltop: ", clean);
+    }
+    return answer.ok ? OK : FAILED;
+}
+
+static int print_run(const struct run_info *r, int json)
+{
+    char name[256], dataset[256], arch[64], path[sizeof r->path];
+    text_clean(name, sizeof name, r->name);
+    text_clean(dataset, sizeof dataset, r->dataset);
+    text_clean(arch, sizeof arch, r->arch);
+    text_clean(path, sizeof path, r->path);
+    if (!json)
+        return printf("%-32s %-9s %10s / %-10s  %s  %s x%d\n", name, r->state,
+                      format_count(r->step + 1).s, format_count(r->steps).s, dataset, arch,
+                      r->width);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:b, s:s}", "name", name,
+                          "path", path, "created", r->created, "dataset", dataset, "arch", arch,
+                          "width", r->width, "step", (json_int_t)r->step, "steps",
+                          (json_int_t)r->steps, "alive", r->alive, "state", r->state);
+    int rc = o && json_dumpf(o, stdout, JSON_COMPACT) == 0 ? putchar('\n') : -1;
+    json_decref(o);
+    return rc;
+}
+
+static int run_runs(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    struct run_info *runs = NULL;
+    int n = 0, rc = begin(&argc, argv, runs_options, 0, 0, &s);
+    if (rc >= 0)
+        return rc;
+    if (run_list(s.runs, &runs, &n, &e))
+        return complain(FAILED, &e);
+    rc = OK;
+    for (int i = 0; i < n && rc == OK; i++)
+        if (print_run(&runs[i], s.json) < 0)
+            rc = FAILED;
+    if (!n && !s.json && isatty(STDOUT_FILENO)) {
+        char folder[512];
+        text_clean(folder, sizeof folder, s.runs);
+        printf("no runs in %s\n", folder);
+    }
+    free(runs);
+    return rc;
+}
+
+static int run_devices(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s;
+    int rc = begin(&argc, argv, devices_options, 0, 0, &s);
+    if (rc >= 0)
+        return rc;
+    return complain(devices_print(stdout, s.json, &e) ? FAILED : OK, &e);
+}
+
+static int run_help(int argc, char **argv)
+{
+    printf("ssltop: watch a self-supervised training, and whether it collapses, live in a "
+           "terminal\n\n");
+    for (const struct command_line_row *c = command_line_table; c->name; c++)
+        printf("  ssltop %s %-*s %s\n", c->name, (int)(26 - strlen(c->name)), c->usage, c->doc);
+    printf("\nWithout a command: train. ssltop COMMAND --help says more, man ssltop all.\n");
+    return OK;
+}
+
+const struct command_line_row command_line_table[] = {
+    {"train", "[options]", "train and watch", run_train, NULL, NULL},
+    {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach,
+     attach_options, CMD_A_RUN},
+    {"replay", "[RUN|FILE ...]",
+     "the same screen from a log (of the newest run by default): play, stop, seek; the curves of "
+     "several over each other",
+     run_replay, attach_options, CMD_A_RUN},
+    {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, ctl_options,
+     CMD_A_RUN " " CMD_A_CALL},
+    {"metrics", "FILE.npy ... [options]",
+     "spectrum and all metrics of saved features (rows x features)", cmd_metrics,
+     cmd_metrics_options, CMD_A_FILE},
+    {"embed", "CKPT|RUN --data SET -o FILE.npy [options]",
+     "features of a data set, and their labels", cmd_embed, cmd_embed_options,
+     CMD_A_RUN "|" CMD_A_FILE},
+    {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe,
+     cmd_probe_options, CMD_A_RUN "|" CMD_A_FILE},
+    {"fit", "RUN ... -o FILE.json [options]",
+     "fit a forecast from runs with measured probe accuracy", cmd_fit, cmd_fit_options, CMD_A_RUN},
+    {"pack", "images:DIR -o FILE [options]",
+     "decode and shrink a folder of images once, into a file to train from", cmd_pack,
+     cmd_pack_options, NULL},
+    {"export", "RUN|FILE [options]", "what a run recorded as a table or a figure", cmd_export,
+     cmd_export_options, CMD_A_RUN "|" CMD_A_FILE},
+    {"log", "check|repair RUN|FILE [options]",
+     "say what a log holds and whether it is whole; make a whole one of what is left", cmd_log,
+     cmd_log_options, "check|repair " CMD_A_RUN "|" CMD_A_FILE},
+    {"runs", "[--json]", "list the runs", run_runs, runs_options, NULL},
+    {"devices", "[--json]", "list what can compute here", run_devices, devices_options, NULL},
+    {"completion", "bash|zsh|fish", "print what this shell needs to complete words of ssltop",
+     cmd_completion, NULL, "bash|zsh|fish"},
+    {"help", "", "this list", run_help, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL, NULL},
+};
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+        printf("ssltop %s\n", SSLTOP_VERSION);
+        return OK;
+    }
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return run_help(argc, argv);
+    if (argc < 2 || argv[1][0] == '-')
+        return run_train(argc, argv);
+    for (const struct command_line_row *c = command_line_table; c->name; c++)
+        if (strcmp(c->name, argv[1]) == 0)
+            return c->run(argc - 1, argv + 1);
+    struct error e;
+    error_set(&e, "there is no command '%.60s'; see ssltop --help", argv[1]);
+    return complain(USAGE, &e);
+}
+
+int commands_main(int argc, char **argv)
+{
+    int rc = dispatch(argc, argv);
+    if (fflush(stdout) || ferror(stdout)) {
+        struct error e;
+        error_set(&e, "can't write to standard output: %s", strerror(errno));
+        return complain(rc ? rc : FAILED, &e);
+    }
+    return rc;
+}

@@ -1,0 +1,552 @@
+// A figure of a run as an SVG that stands alone: four panels (spectrum, AUC, probe accuracy, loss),
+// round axes, mode bands behind what runs over steps. All coordinates are whole tenths of a pixel.
+// Colours: Okabe and Ito's, which the colour-blind can tell apart; nothing is told by colour alone.
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/log/runlog_map.h"
+#include "train/schedule/schedule.h"
+#include "tui/cli/export.h"
+#include "tui/model/format.h"
+#include "tui/feed/history.h"
+#include "tui/draw/plot.h"
+
+enum {
+    WIDTH = 7600,
+    HEIGHT = 5900,
+    PANEL_W = 2900,
+    PANEL_H = 1900,
+    LEFT = 650,
+    TOP = 860,
+    ACROSS = 3650, // from panel to panel
+    DOWN = 2650,
+    LABELS = 5,
+    TITLE = 230, // above a panel: its title, and below that what is what
+    LEGEND = 80,
+    SAMPLE = 180, // of a line in a legend
+    LETTER = 49,  // of a legend, about
+    POINTS = 600  // of a curve over steps: half a pixel each
+};
+
+// Below that a singular value is the noise of double precision (metrics/science/spectrum.h).
+#define FLOOR 1e-7
+
+struct figure {
+    FILE *f;
+    const struct history *h;
+    int64_t from, to; // steps at the ends of the axes
+};
+
+struct panel {
+    int x, y; // left upper corner
+    struct axis axis;
+    double x_lo, x_hi;
+};
+
+struct series_look {
+    const char *colour, *dash; // dash NULL: solid
+};
+static const struct series_look look_now = {"#0072B2", NULL}, look_start = {"#D55E00", "60 40"},
+                                look_live = {"#666666", "15 25"};
+
+// --- text and numbers ---
+
+static void put(struct figure *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct figure *g, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(g->f, fmt, args);
+    va_end(args);
+}
+
+// Text of a log: clean UTF-8, with what XML takes for markup or refuses made harmless.
+static void put_escaped(struct figure *g, const char *s)
+{
+    for (; *s; s++) {
+        if (*s == '&')
+            put(g, "&amp;");
+        else if (*s == '<')
+            put(g, "&lt;");
+        else if (*s == '>')
+            put(g, "&gt;");
+        else if (*s == '"')
+            put(g, "&quot;");
+        else if (!strncmp(s, "\xef\xbf\xbe", 3) || !strncmp(s, "\xef\xbf\xbf", 3))
+            s += 2;
+        else
+            fputc(*s, g->f);
+    }
+}
+
+static void text(struct figure *g, int x, int y, const char *anchor, const char *style,
+                 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+static void text(struct figure *g, int x, int y, const char *anchor, const char *style,
+                 const char *fmt, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    put(g, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\"%s>", x, y, anchor, style);
+    put_escaped(g, line);
+    put(g, "</text>\n");
+}
+
+// --- a panel ---
+
+static int place_x(const struct panel *p, double v)
+{
+    return p->x + (int)lround((v - p->x_lo) / (p->x_hi - p->x_lo) * PANEL_W);
+}
+
+static int place_y(const struct panel *p, double v)
+{
+    return p->y + PANEL_H - (int)lround(axis_place(&p->axis, v) * PANEL_H);
+}
+
+static void tick_y(struct figure *g, const struct panel *p, double v, const char *label)
+{
+    int y = place_y(p, v);
+    put(g, "<path d=\"M%d %dh-40\"/>\n", p->x, y);
+    text(g, p->x - 70, y + 35, "end", "", "%s", label);
+}
+
+static void ticks_y(struct figure *g, const struct panel *p)
+{
+    const struct axis *a = &p->axis;
+    char label[48];
+    if (a->log) {
+        int top = (int)lround(log10(a->hi)), bottom = (int)lround(log10(a->lo));
+        for (int d = top; d >= bottom; d -= (int)a->step) {
+            snprintf(label, sizeof label, "1e%d", d);
+            tick_y(g, p, pow(10, d), d ? label : "1");
+        }
+        return;
+    }
+    int n = (int)lround((a->hi - a->lo) / a->step);
+    for (int i = 0; i <= n; i++) {
+        double v = a->lo + i * a->step;
+        snprintf(label, sizeof label, "%.6g", fabs(v) < a->step / 2 ? 0 : v);
+        if (v <= a->hi + a->step / 1000)
+            tick_y(g, p, v, label);
+    }
+}
+
+// Round numbers between the ends, which stay where the data end.
+static void ticks_x(struct figure *g, const struct panel *p)
+{
+    struct axis a = axis_linear(p->x_lo, p->x_hi, 1, 0, INFINITY, LABELS);
+    double step = fmax(1, a.step);
+    for (double v = ceil(p->x_lo / step) * step; v <= p->x_hi; v += step) {
+        put(g, "<path d=\"M%d %dv40\"/>\n", place_x(p, v), p->y + PANEL_H);
+        text(g, place_x(p, v), p->y + PANEL_H + 150, "middle", "", "%s",
+             format_count((int64_t)v).s);
+    }
+}
+
+static void frame(struct figure *g, const struct panel *p, const char *title, const char *x_title)
+{
+    put(g, "<g stroke=\"none\">\n");
+    text(g, p->x, p->y - TITLE, "start", " font-weight=\"bold\"", "%s", title);
+    text(g, p->x + PANEL_W / 2, p->y + PANEL_H + 300, "middle", "", "%s", x_title);
+    put(g,
+        "</g>\n<g stroke=\"#000\" stroke-width=\"8\" fill=\"none\">\n"
+        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
+        p->x, p->y, PANEL_W, PANEL_H);
+    put(g, "</g>\n<g class=\"axis\">\n");
+    ticks_y(g, p);
+    ticks_x(g, p);
+    put(g, "</g>\n");
+}
+
+static void begin_curve(struct figure *g, const struct series_look *look)
+{
+    put(g, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"14\"%s%s%s d=\"", look->colour,
+        look->dash ? " stroke-dasharray=\"" : "", look->dash ? look->dash : "",
+        look->dash ? "\"" : "");
+}
+
+static void diamond(struct figure *g, int x, int y, const char *colour)
+{
+    put(g,
+        "<path fill=\"#fff\" stroke=\"%s\" stroke-width=\"12\" d=\"M%d %dl38 38l-38 "
+        "38l-38-38z\"/>\n",
+        colour, x, y - 38);
+}
+
+// --- what is what: samples with names above a panel, one beside the other ---
+
+static void name_sample(struct figure *g, const struct panel *p, int *x, int sample,
+                        const char *name)
+{
+    text(g, *x + sample + 50, p->y - LEGEND, "start", " style=\"font-size:95px\"", "%s", name);
+    *x += sample + 50 + LETTER * text_columns(name) + 90;
+}
+
+static void legend_line(struct figure *g, const struct panel *p, int *x,
+                        const struct series_look *look, const char *name)
+{
+    begin_curve(g, look);
+    put(g, "M%d %dh%d\"/>\n", *x, p->y - LEGEND - 35, SAMPLE);
+    name_sample(g, p, x, SAMPLE, name);
+}
+
+static void legend_band(struct figure *g, const struct panel *p, int *x, const char *name)
+{
+    put(g,
+        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"80\" fill=\"%s\" "
+        "fill-opacity=\"0.25\"/>\n",
+        *x, p->y - LEGEND - 75, SAMPLE, look_now.colour);
+    name_sample(g, p, x, SAMPLE, name);
+}
+
+static void legend_measured(struct figure *g, const struct panel *p, int *x, const char *name)
+{
+    diamond(g, *x + 38, p->y - LEGEND - 35, look_start.colour);
+    name_sample(g, p, x, 76, name);
+}
+
+// --- over steps ---
+
+static struct panel over_steps(const struct figure *g, int x, int y, struct axis axis)
+{
+    return (struct panel){x, y, axis, (double)g->from, (double)g->to};
+}
+
+static const char *mode_colour(const char *mode)
+{
+    static const char *const colour[] = {"#e8f1f8", "#fdebd8", "#e6f4ec"};
+    for (int i = 0; i < MODE_COUNT; i++)
+        if (strcmp(mode_table[i].name, mode) == 0)
+            return colour[i % 3];
+    return "#f0f0f0";
+}
+
+// The modes as bands behind the curves, with their names where there is room.
+static void bands(struct figure *g, const struct panel *p)
+{
+    const struct history *h = g->h;
+    for (int i = 0; i < h->n_mode; i++) {
+        int64_t from = h->mode[i].step, to = i + 1 < h->n_mode ? h->mode[i + 1].step : g->to;
+        if (from < g->from || i == 0)
+            from = g->from;
+        if (to > g->to)
+            to = g->to;
+        if (from >= to)
+            continue;
+        int x = place_x(p, (double)from), w = place_x(p, (double)to) - x;
+        put(g, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x, p->y, w,
+            PANEL_H, mode_colour(h->mode[i].mode));
+        if (i)
+            put(g,
+                "<path d=\"M%d %dv%d\" stroke=\"#999\" stroke-width=\"6\" "
+                "stroke-dasharray=\"30 30\"/>\n",
+                x, p->y, PANEL_H);
+        if (w > 55 * (int)strlen(h->mode[i].mode))
+            text(g, x + 40, p->y + 120, "start", " fill=\"#666\"", "%s", h->mode[i].mode);
+    }
+}
+
+// Step range of point i, and where it stands.
+static int points_of(const struct figure *g)
+{
+    int64_t steps = g->to - g->from;
+    return steps < POINTS ? (int)steps : POINTS;
+}
+
+static struct span span_at(const struct figure *g, int series, int i, int n, double *step)
+{
+    int64_t steps = g->to - g->from, from = g->from + steps * i / n,
+            to = g->from + steps * (i + 1) / n;
+    *step = n < POINTS ? (double)from : (double)(from + to) / 2;
+    return series_range(&g->h->series[series], from, to);
+}
+
+// All values from the least to the largest that share a point, so that no spike is lost. A value
+// that is missing is a gap; one alone between gaps is a dot (of a line with round ends).
+static void curve(struct figure *g, const struct panel *p, int series,
+                  const struct series_look *look)
+{
+    int n = points_of(g), pen = 0;
+    begin_curve(g, look);
+    for (int i = 0; i < n; i++) {
+        double step;
+        struct span s = span_at(g, series, i, n, &step);
+        if (isnan(s.lo)) {
+            pen = 0;
+            continue;
+        }
+        int x = place_x(p, step), lo = place_y(p, s.lo), hi = place_y(p, s.hi),
+            last = place_y(p, s.last);
+        put(g, "%c%d %d", pen ? 'L' : 'M', x, lo);
+        if (!pen)
+            put(g, "h0");
+        if (hi != lo)
+            put(g, "V%d", hi);
+        if (last != hi)
+            put(g, "V%d", last);
+        pen = 1;
+    }
+    put(g, "\"/>\n");
+}
+
+// The area between two series, a polygon for each stretch without gaps.
+static void area(struct figure *g, const struct panel *p, int low, int high, const char *colour)
+{
+    int n = points_of(g);
+    put(g, "<path stroke=\"none\" fill=\"%s\" fill-opacity=\"0.25\" d=\"", colour);
+    for (int i = 0; i < n;) {
+        double step;
+        int end = i;
+        while (end < n && !isnan(span_at(g, low, end, n, &step).lo) &&
+               !isnan(span_at(g, high, end, n, &step).hi)) {
+            double v = span_at(g, high, end, n, &step).hi;
+            put(g, "%c%d %d", end == i ? 'M' : 'L', place_x(p, step), place_y(p, v));
+            end++;
+        }
+        for (int k = end; k-- > i;) {
+            double v = span_at(g, low, k, n, &step).lo;
+            put(g, "L%d %d", place_x(p, step), place_y(p, v));
+        }
+        if (end > i)
+            put(g, "z");
+        i = end + 1;
+    }
+    put(g, "\"/>\n");
+}
+
+static void widen(struct span *s, double v)
+{
+    if (!isfinite(v))
+        return;
+    s->lo = fminf(s->lo, (float)v);
+    s->hi = fmaxf(s->hi, (float)v);
+}
+
+static int in_range(const struct figure *g, int64_t step)
+{
+    return step >= g->from && step <= g->to;
+}
+
+static void draw_auc(struct figure *g)
+{
+    const struct history *h = g->h;
+    struct span s = series_range(&h->series[METRIC_AUC], g->from, g->to);
+    for (int i = 0; i < h->n_eval; i++)
+        if (in_range(g, h->eval[i].step))
+            widen(&s, h->eval[i].metric[METRIC_AUC]);
+    struct panel p = over_steps(g, LEFT + ACROSS, TOP, axis_linear(s.lo, s.hi, 0.05, 0, 1, LABELS));
+    bands(g, &p);
+    curve(g, &p, METRIC_AUC, &look_now);
+    for (int i = 0; i < h->n_eval; i++)
+        if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].metric[METRIC_AUC]))
+            diamond(g, place_x(&p, (double)h->eval[i].step),
+                    place_y(&p, h->eval[i].metric[METRIC_AUC]), look_start.colour);
+    frame(g, &p, "collapse: AUC of the spectrum", "step");
+    int x = p.x;
+    legend_line(g, &p, &x, &look_now, "live");
+    legend_measured(g, &p, &x, "exact");
+}
+
+static void draw_accuracy(struct figure *g)
+{
+    const struct history *h = g->h;
+    struct span s = series_range(&h->series[SERIES_FORECAST_LO], g->from, g->to),
+                top = series_range(&h->series[SERIES_FORECAST_HI], g->from, g->to);
+    widen(&s, top.hi);
+    for (int i = 0; i < h->n_eval; i++)
+        if (in_range(g, h->eval[i].step))
+            widen(&s, 100 * h->eval[i].probe);
+    struct panel p = over_steps(
+        g, LEFT, TOP + DOWN,
+        axis_linear(isnan(s.lo) ? 0 : s.lo, isnan(s.hi) ? 100 : s.hi, 5, 0, 100, LABELS));
+    bands(g, &p);
+    area(g, &p, SERIES_FORECAST_LO, SERIES_FORECAST_HI, look_now.colour);
+    curve(g, &p, SERIES_FORECAST, &look_now);
+    for (int i = 0; i < h->n_eval; i++)
+        if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].probe))
+            diamond(g, place_x(&p, (double)h->eval[i].step), place_y(&p, 100 * h->eval[i].probe),
+                    look_start.colour);
+    frame(g, &p, "accuracy of a linear probe, %", "step");
+    int x = p.x;
+    legend_line(g, &p, &x, &look_now, "forecast");
+    legend_band(g, &p, &x, "95 % interval");
+    legend_measured(g, &p, &x, "measured (fast probe)");
+    if (isnan(s.lo))
+        text(g, p.x + PANEL_W / 2, p.y + PANEL_H / 2, "middle", " fill=\"#666\"",
+             "neither forecast nor measured");
+}
+
+static void draw_loss(struct figure *g)
+{
+    struct span s = series_range(&g->h->series[METRIC_LOSS], g->from, g->to);
+    struct limits l = history_limits(g->h, METRIC_LOSS);
+    struct panel p =
+        over_steps(g, LEFT + ACROSS, TOP + DOWN, axis_linear(s.lo, s.hi, 0.01, l.lo, l.hi, LABELS));
+    bands(g, &p);
+    curve(g, &p, METRIC_LOSS, &look_now);
+    frame(g, &p, "loss", "step");
+}
+
+// --- the spectrum ---
+
+static int has(const struct history_spectrum *s)
+{
+    return s->d > 0 && s->sigma && s->sigma[0] > 0;
+}
+
+// Zeros end a curve: there is no place for them on a logarithmic axis.
+static void spectrum(struct figure *g, const struct panel *p, const struct history_spectrum *s,
+                     const struct series_look *look)
+{
+    int pen = 0;
+    begin_curve(g, look);
+    for (int i = 0; i < s->d; i++) {
+        double v = s->sigma[i] / s->sigma[0];
+        if (!(v > 0)) {
+            pen = 0;
+            continue;
+        }
+        put(g, "%c%d %d%s", pen ? 'L' : 'M', place_x(p, i + 1), place_y(p, v), pen ? "" : "h0");
+        pen = 1;
+    }
+    put(g, "\"/>\n");
+}
+
+static void draw_spectrum(struct figure *g)
+{
+    const struct history *h = g->h;
+    const struct {
+        const struct history_spectrum *s;
+        const struct series_look *look;
+        const char *what;
+        int shown;
+    } curve_of[] = {
+        {&h->live, &look_live, "live", has(&h->live)},
+        {&h->first_exact, &look_start, "exact", has(&h->first_exact)},
+        {&h->exact, &look_now, "exact", has(&h->exact) && h->exact.step > h->first_exact.step},
+    };
+    double least = 1;
+    int d = 2;
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; curve_of[k].shown && i < curve_of[k].s->d; i++) {
+            double v = curve_of[k].s->sigma[i] / curve_of[k].s->sigma[0];
+            least = v > FLOOR && v < least ? v : least;
+            d = curve_of[k].s->d > d ? curve_of[k].s->d : d;
+        }
+    struct panel p = {LEFT, TOP, axis_decades(least, 1, LABELS), 1, d};
+    for (int k = 0; k < 3; k++)
+        if (curve_of[k].shown)
+            spectrum(g, &p, curve_of[k].s, curve_of[k].look);
+    frame(g, &p, "singular values \u03c3/\u03c3\u2081 of the features", "index");
+    for (int k = 0, x = p.x; k < 3; k++) {
+        char name[64];
+        if (!curve_of[k].shown)
+            continue;
+        snprintf(name, sizeof name, g->to > 999999 ? "%s @%s" : "%s, step %s", curve_of[k].what,
+                 format_count(curve_of[k].s->step).s);
+        legend_line(g, &p, &x, curve_of[k].look, name);
+    }
+}
+
+// --- the figure ---
+
+static void draw(struct figure *g)
+{
+    const struct history *h = g->h;
+    put(g,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+        "viewBox=\"0 0 %d %d\">\n<title>",
+        WIDTH / 10, HEIGHT / 10, WIDTH, HEIGHT);
+    put_escaped(g, h->run.name);
+    put(g,
+        "</title>\n<style>text{font-family:Helvetica,Arial,sans-serif;font-size:105px;fill:#000}"
+        ".axis path{stroke:#000;stroke-width:8;fill:none}</style>\n"
+        "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
+        "<g stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
+        WIDTH, HEIGHT);
+    text(g, LEFT, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
+         h->run.name);
+    text(g, LEFT, 410, "start", "", "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s",
+         h->run.dataset.name, h->run.model.arch, h->run.model.width, h->method,
+         format_count(h->run.model.params).s, h->run.device.name);
+    draw_spectrum(g);
+    draw_auc(g);
+    draw_accuracy(g);
+    draw_loss(g);
+    put(g, "</g>\n</svg>\n");
+}
+
+// --- records of the range to a history ---
+
+static int take(struct history *h, const char *line, size_t n, struct export_range range,
+                struct error *e)
+{
+    struct record r;
+    int rc = 0;
+    if (record_parse(line, n, &r, NULL) == 0 && r.type != RECORD_UNKNOWN &&
+        (r.type == RECORD_RUN || (r.step >= range.from && r.step <= range.to)))
+        rc = history_add(h, &r, e);
+    record_free(&r);
+    return rc;
+}
+
+static int take_text(struct history *h, const char *text_, size_t n, struct export_range range,
+                     struct error *e)
+{
+    for (size_t at = 0; at < n;) {
+        const char *newline = memchr(text_ + at, '\n', n - at);
+        size_t len = newline ? (size_t)(newline - text_) - at : n - at;
+        if (len && take(h, text_ + at, len, range, e))
+            return -1;
+        at += len + 1;
+    }
+    return 0;
+}
+
+// Of the live spectra, which are most of a log, only the last of the range is looked at.
+static int gather(struct runlog_map *m, struct export_range range, struct history *h,
+                  struct error *e)
+{
+    const char *p;
+    size_t n;
+    for (size_t i = 0; i < runlog_map_count(m); i++) {
+        if (runlog_map_frame(m, i)->kind == RUNLOG_LIVE)
+            continue;
+        int rc = runlog_map_read(m, i, &p, &n, e);
+        if (rc < 0 || (rc && take_text(h, p, n, range, e)))
+            return -1;
+    }
+    int rc = runlog_map_spectrum(m, range.to, SPECTRUM_LIVE, &p, &n, e);
+    return rc < 0 || (rc && take(h, p, n, range, e)) ? -1 : 0;
+}
+
+int export_svg(const char *path, struct export_range range, FILE *f, char **lost, struct error *e)
+{
+    struct runlog_map *m;
+    struct history h;
+    *lost = NULL;
+    if (runlog_map_open(path, &m, e))
+        return -1;
+    int rc = history_init(&h, e);
+    if (rc == 0) {
+        rc = gather(m, range, &h, e);
+        const char *why = runlog_map_lost(m);
+        *lost = why ? strdup(why) : NULL;
+        if (rc == 0 && !h.have_run)
+            rc = error_set(e, "%s: nothing in it can be read", path);
+        if (rc == 0 && h.last_step < 0)
+            rc = error_set(e, "%s has no steps there to draw", path);
+        struct figure g = {f, &h, range.from, h.last_step + 1};
+        if (rc == 0)
+            draw(&g);
+        history_free(&h);
+    }
+    runlog_map_free(m);
+    return rc;
+}

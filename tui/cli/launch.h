@@ -1,0 +1,25 @@
+// A trainer as a child in a session of its own, so that neither the terminal nor the viewer can
+// take it along.
+#ifndef SSLTOP_TUI_CLI_LAUNCH_H
+#define SSLTOP_TUI_CLI_LAUNCH_H
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "metrics/base/error.h"
+#include "train/options/options.h"
+
+struct launch {
+    pid_t pid;
+    int fd; // the child's last words may come here ("!..."), non-blocking; the caller closes it
+    char run_dir[4096];
+};
+
+// Fork, train in the child, wait until its run folder stands. Before any device is opened: libgomp
+// does not survive a fork. What it is doing meanwhile goes to `progress` (NULL: nowhere). 0; or the
+// exit code of a trainer that could not begin, with its sentence in `e`; SIGINT and SIGTERM while
+// waiting end the child too (130, 143).
+int launch_trainer(const struct options *o, const unsigned char *given, FILE *progress,
+                   struct launch *out, struct error *e);
+
+#endif

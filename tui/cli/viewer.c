@@ -1,0 +1,416 @@
+// The one poll loop: keys and signals at once, data twice a second. Nothing in it waits for the
+// trainer.
+#include "tui/cli/viewer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "metrics/base/signals.h"
+#include "tui/hands/actions.h"
+#include "tui/model/format.h"
+#include "tui/feed/log_lookup.h"
+#include "tui/hands/settings.h"
+#include "tui/hands/terminal.h"
+#include "tui/draw/timeplot.h"
+#include "tui/model/view.h"
+
+static const double redraw_every = 0.5; // seconds
+static const double play_every = 0.1;   // while a replay plays or reads its logs
+
+struct viewer {
+    const struct viewer_options *o;
+    struct source *source;
+    struct history h;
+    struct course c;
+    struct view_state v;
+    struct canvas canvas;
+    struct ui ui;
+    struct signals signals;
+    pid_t child;      // not yet reaped
+    int child_status; // of waitpid, once known
+    int child_gone;
+    char shown_name[256]; // of the run, clean
+    char child_text[600]; // what it said at its end
+    int leave;            // exit code + 1, 0: stay
+    int stopping;         // leave once the trainer has stopped
+    int was_live;
+    char settings[4096];       // their file, "" none
+    struct view_state begun;   // how it looked at first
+    const struct theme *liked; // of the settings
+    struct log_lookup *recall; // of the log, once it was needed
+    struct log_lookup_kept read, marked, switched;
+    double drawn;
+    int dirty; // records since it was drawn
+};
+
+static double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+// --- what comes in ---
+
+static int on_record(void *to, const struct record *r, struct error *e)
+{
+    struct viewer *w = to;
+    if (history_add(&w->h, r, e))
+        return -1;
+    course_add(&w->c, &w->h, r);
+    if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
+        w->v.asked_pause = -1;
+    w->v.heard = clock_now();
+    w->dirty = 1;
+    return 0;
+}
+
+static int wants_spectrum(void *to, int64_t step)
+{
+    const struct viewer *w = to;
+    return spectra_wants(&w->h.live_rows, step);
+}
+
+static void on_answer(void *to, const struct answer *a)
+{
+    struct viewer *w = to;
+    action_answer(&w->ui, a);
+    if (!a->ok)
+        w->stopping = 0;
+    w->dirty = 1;
+}
+
+static int send_command(void *to, const struct command_call *call, struct error *e)
+{
+    struct viewer *w = to;
+    return w->source && w->source->klass->send ? w->source->klass->send(w->source, call, e)
+                                               : error_set(e, "a log cannot be steered");
+}
+
+// A sentence that the child wrote when it failed.
+static void read_child_text(struct viewer *w)
+{
+    char text[512];
+    ssize_t n = w->o->child_fd >= 0 ? read(w->o->child_fd, text, sizeof text - 1) : 0;
+    if (n <= 1)
+        return;
+    text[n] = 0;
+    text[strcspn(text, "\n")] = 0;
+    if (text[0] == '!')
+        text_clean(w->child_text, sizeof w->child_text, text + 1);
+}
+
+static void reap(struct viewer *w)
+{
+    if (w->child <= 0 || waitpid(w->child, &w->child_status, WNOHANG) != w->child)
+        return;
+    w->child = 0;
+    w->child_gone = 1;
+    w->dirty = 1;
+    read_child_text(w);
+}
+
+static void take_signals(struct viewer *w)
+{
+    int sig;
+    while ((sig = signals_next(&w->signals)) != 0) {
+        if (sig == SIGCHLD)
+            reap(w);
+        else if (sig != SIGWINCH)
+            w->leave = 128 + sig + 1;
+        w->drawn = 0;
+    }
+}
+
+// What became of the trainer, in words.
+static void describe_end(struct viewer *w)
+{
+    const struct history *h = &w->h;
+    char how[700];
+    struct view_state *v = &w->v;
+    int by_signal = w->child_gone && WIFSIGNALED(w->child_status);
+    int failed = w->child_gone && WIFEXITED(w->child_status) && WEXITSTATUS(w->child_status) == 1;
+    if (h->ended && !by_signal) {
+        v->link = LINK_ENDED;
+        snprintf(how, sizeof how, "%s%s%s at step %s", h->end_reason, h->end_text[0] ? ": " : "",
+                 h->end_text, format_count(h->last_step + 1).s);
+    } else if (by_signal) {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "trainer died (signal %d, %s) at step %s",
+                 WTERMSIG(w->child_status), strsignal(WTERMSIG(w->child_status)),
+                 format_count(h->last_step + 1).s);
+    } else if (failed || (w->child_gone && w->child_text[0])) {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "trainer failed: %s",
+                 w->child_text[0] ? w->child_text : "see trainer.log");
+    } else {
+        v->link = LINK_LOST;
+        snprintf(how, sizeof how, "no trainer runs and the log has no end: it died at step %s",
+                 format_count(h->last_step + 1).s);
+    }
+    int can_resume = !(h->ended && strcmp(h->end_reason, "finished") == 0);
+    snprintf(v->link_text, sizeof v->link_text, "%.639s", how);
+    v->link_hint[0] = 0;
+    if (can_resume)
+        snprintf(v->link_hint, sizeof v->link_hint, "resume with: ssltop train --resume %.270s",
+                 w->shown_name);
+}
+
+static const char *lost(const struct viewer *w)
+{
+    return w->o->play ? playback_lost(w->o->play) : w->source->klass->lost(w->source);
+}
+
+static void look_at_replay(struct viewer *w)
+{
+    const char *what = lost(w);
+    w->v.link = LINK_REPLAY;
+    text_clean(w->v.lost, sizeof w->v.lost, what ? what : "");
+    w->v.link_hint[0] = 0;
+    if (what)
+        snprintf(w->v.link_hint, sizeof w->v.link_hint,
+                 "the log is damaged, what is whole of it is shown: %s", w->v.lost);
+    w->v.machine.rss = w->v.rss = NAN;
+    playback_tick(w->o->play, &w->v, clock_now());
+    w->ui.h = playback_history(w->o->play);
+    w->ui.c = playback_course(w->o->play);
+}
+
+static void look_at_link(struct viewer *w)
+{
+    struct view_state *v = &w->v;
+    if (w->o->play) {
+        look_at_replay(w);
+        return;
+    }
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a replay there is a source
+    enum source_state state = w->source->klass->state(w->source);
+    v->can_steer = state == SOURCE_LIVE;
+    if (state == SOURCE_LIVE) {
+        v->link = LINK_LIVE;
+        v->link_text[0] = 0;
+        w->was_live = 1;
+    } else if (state == SOURCE_ALONE && w->child == 0) {
+        describe_end(w);
+        v->asked_pause = -1;
+        if (w->stopping)
+            w->leave = 1;
+    } else if (state == SOURCE_READING && !w->was_live && v->link != LINK_ENDED &&
+               v->link != LINK_LOST) {
+        v->link = LINK_READING;
+    }
+    const char *what = lost(w);
+    text_clean(v->lost, sizeof v->lost, what ? what : "");
+    if (v->link == LINK_LIVE)
+        machine_read(&v->machine, w->source->klass->pid(w->source), clock_now(),
+                     0.8 * redraw_every);
+    else
+        v->machine.rss = NAN;
+    v->rss = v->machine.at > 0 ? v->machine.rss : NAN;
+}
+
+// --- keys and drawing ---
+
+// A live spectrum of the log; NULL: it has none, or not yet.
+static const struct history_spectrum *look_up(struct viewer *w, struct log_lookup_kept *k,
+                                              int64_t step)
+{
+    if (step < 0 || step >= w->h.last_step || !w->o->log)
+        return NULL;
+    if (!w->recall && log_lookup_open(w->o->log, &w->recall, NULL))
+        return NULL;
+    return log_lookup_keep(w->recall, k, step, SPECTRUM_LIVE, NULL) ? NULL : &k->p;
+}
+
+static void draw(struct viewer *w, int again)
+{
+    int h, width;
+    terminal_size(&h, &width);
+    look_at_link(w);
+    w->v.now = clock_now();
+    w->drawn = w->v.now;
+    w->dirty = 0;
+    if (canvas_resize(&w->canvas, h, width, NULL))
+        return;
+    struct scene scene = {.h = &w->h, .c = &w->c, .v = &w->v};
+    if (w->o->play) {
+        playback_scene(w->o->play, &w->v, &scene);
+    } else {
+        scene.read = look_up(w, &w->read, w->v.cursor);
+        scene.marked = look_up(w, &w->marked, w->v.mark);
+        scene.switched = look_up(w, &w->switched, time_switch(&scene));
+    }
+    screen_draw(&w->canvas, &scene);
+    terminal_show(&w->canvas, again);
+}
+
+static void take_keys(struct viewer *w)
+{
+    int64_t key;
+    int any = 0, again = 0;
+    while (!w->leave && (key = terminal_key()) != 0) {
+        if (key < 0) { // the terminal is gone
+            w->leave = 128 + SIGHUP + 1;
+            return;
+        }
+        if (w->o->play) // keys that move the cursor work on where it is now
+            look_at_replay(w);
+        terminal_pointer(&w->v.pointer_y, &w->v.pointer_x);
+        const struct theme *theme = w->v.theme;
+        unsigned flags = action_key(&w->ui, (uint32_t)key);
+        if (w->v.theme != theme)
+            terminal_theme(w->v.theme);
+        any = 1;
+        if (flags & UI_LEAVE)
+            w->leave = 1;
+        if (flags & UI_STOP)
+            w->stopping = 1;
+        if (flags & UI_SUSPEND)
+            terminal_suspend();
+        again |= (flags & (UI_REPAINT | UI_SUSPEND)) != 0;
+    }
+    if (any && !w->leave)
+        draw(w, again);
+}
+
+static int loop(struct viewer *w, struct error *e)
+{
+    const struct sink sink = {w, on_record, on_answer, wants_spectrum};
+    const struct source_class *k = w->source ? w->source->klass : NULL;
+    struct playback *play = w->o->play;
+    draw(w, 0);
+    while (!w->leave) {
+        struct pollfd p[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                              {.fd = w->signals.fd, .events = POLLIN}};
+        int is_moving = w->v.replay.playing || w->v.replay.reading;
+        double every = is_moving ? play_every : redraw_every;
+        double left = w->drawn + every - clock_now();
+        int timeout = left > 0 ? (int)(left * 1000) + 1 : 0;
+        int n = 2 + (k ? k->poll(w->source, &p[2], &timeout) : 0);
+        if (play)
+            playback_poll(play, &timeout);
+        if (poll(p, (nfds_t)n, timeout) < 0 && errno != EINTR)
+            return error_set(e, "poll: %s", strerror(errno));
+        if (p[1].revents)
+            take_signals(w);
+        if (k && k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))
+            return -1;
+        if (play && playback_pump(play, clock_now(), e) < 0)
+            return -1;
+        look_at_link(w);
+        if (p[0].revents)
+            take_keys(w);
+        if (!w->leave && clock_now() >= w->drawn + every)
+            draw(w, 0);
+    }
+    return 0;
+}
+
+static void say_goodbye(struct viewer *w, struct viewer_result *out)
+{
+    const struct view_state *v = &w->v;
+    const char *gone = lost(w);
+    if (v->link == LINK_REPLAY) {
+        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+        return;
+    }
+    if (v->link == LINK_ENDED || v->link == LINK_LOST) {
+        snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link_text,
+                 gone ? "; " : "", gone ? gone : "");
+        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+    } else {
+        snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
+                 format_count(w->h.last_step + 1).s);
+        snprintf(out->hint, sizeof out->hint, "look again with: ssltop attach %s", w->shown_name);
+    }
+}
+
+// What the person likes; an option goes before it.
+static void read_settings(struct viewer *w)
+{
+    struct error e = {""};
+    w->v.theme = theme_table;
+    if (settings_path(w->settings, sizeof w->settings))
+        w->settings[0] = 0;
+    else if (settings_read(w->settings, &w->v, &e)) {
+        snprintf(w->v.message, sizeof w->v.message, "%.300s", e.text);
+        w->v.message_role = ROLE_BAD;
+        w->v.message_at = clock_now();
+    }
+    w->liked = w->v.theme;
+    w->v.theme = w->o->theme ? w->o->theme : w->v.theme;
+    w->begun = w->v;
+}
+
+// Written when something was changed by hand. That it can't be is no reason for words: the screen
+// is left, and nothing else is lost.
+static void keep_settings(struct viewer *w)
+{
+    if (!w->settings[0] || !settings_differ(&w->begun, &w->v))
+        return;
+    if (w->v.theme == w->begun.theme)
+        w->v.theme = w->liked;
+    settings_write(w->settings, &w->v, NULL);
+}
+
+int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
+               struct error *e)
+{
+    struct viewer *w = calloc(1, sizeof *w);
+    static const int signals[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
+    int rc = -1;
+    out->text[0] = out->hint[0] = 0;
+    if (!w)
+        return error_set(e, "out of memory");
+    w->o = o;
+    w->source = source;
+    w->child = o->child;
+    w->v.asked_pause = -1;
+    w->v.cursor = w->v.centre = w->v.mark = w->v.event = -1;
+    w->v.heard = w->v.rss = NAN;
+    log_lookup_kept_init(&w->read);
+    log_lookup_kept_init(&w->marked);
+    log_lookup_kept_init(&w->switched);
+    read_settings(w);
+    w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
+    text_clean(w->shown_name, sizeof w->shown_name, o->name);
+    snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
+    w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w, o->play};
+    if (history_init(&w->h, e))
+        goto done;
+    if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
+        goto done;
+    reap(w); // it may have died before SIGCHLD was told
+    rc = terminal_open(w->v.theme, e);
+    if (rc == 0) {
+        terminal_mouse(!w->v.no_mouse);
+        rc = loop(w, e);
+        terminal_close();
+        keep_settings(w);
+        say_goodbye(w, out);
+        if (rc == 0)
+            rc = w->leave - 1;
+        if (rc == 0 && (w->v.link == LINK_LOST ||
+                        (w->v.link == LINK_ENDED && strcmp(w->h.end_reason, "failed") == 0)))
+            rc = 1;
+    }
+    signals_release(&w->signals);
+done:
+    history_free(&w->h);
+    course_free(&w->c);
+    canvas_free(&w->canvas);
+    log_lookup_kept_free(&w->read);
+    log_lookup_kept_free(&w->marked);
+    log_lookup_kept_free(&w->switched);
+    log_lookup_free(w->recall);
+    free(w);
+    return rc;
+}

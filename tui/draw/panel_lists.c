@@ -1,0 +1,166 @@
+// Lists: every metric as numbers, and the events.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tui/model/format.h"
+#include "tui/draw/panel.h"
+#include "tui/draw/timeplot.h"
+
+const int panel_list[] = {METRIC_AUC,         METRIC_RANKME,    METRIC_ALPHA,      METRIC_PR,
+                          METRIC_STABLE_RANK, METRIC_NUM_RANK,  METRIC_COND,       METRIC_SPREAD,
+                          METRIC_ZSTD,        METRIC_ALIGNMENT, METRIC_UNIFORMITY, METRIC_LOSS,
+                          SERIES_LR,          SERIES_IMAGES_S};
+const int panel_list_n = sizeof panel_list / sizeof *panel_list;
+_Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
+               "every metric can be chosen");
+
+// The last evaluation by the step that the screen speaks of; NULL: none.
+static const struct history_eval *eval_at(const struct scene *s)
+{
+    int64_t step = time_step(s) + (s->v->cursor < 0);
+    for (int i = s->h->n_eval - 1; i >= 0; i--)
+        if (s->h->eval[i].step <= step)
+            return &s->h->eval[i];
+    return NULL;
+}
+
+static void row_text(int series, const char **title, const char **unit)
+{
+    *title = series == SERIES_LR ? "lr" : "throughput";
+    *unit = series == SERIES_LR ? "" : "img/s";
+    if (series < METRIC_COUNT) {
+        *title = metric_table[series].title;
+        *unit = metric_table[series].unit;
+    }
+}
+
+void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int choose)
+{
+    enum { COLUMN = 8 };
+    static const char *const heads[] = {"live", "exact", "start"};
+    const struct history *h = s->h;
+    const struct history_eval *exact = eval_at(s), *start = h->n_eval ? &h->eval[0] : NULL;
+    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = panel_box(c, r, choose ? "metrics" : "numbers", "");
+    int x = in.x + in.w - 3 * COLUMN, y = in.y;
+    for (int i = 0; i < 3; i++)
+        canvas_printf(c, r.y, x + i * COLUMN + COLUMN - (int)strlen(heads[i]) - 2, 7, ROLE_TITLE,
+                      " %s ", heads[i]);
+    // Those of the step and not of a spectrum have a panel of their own beside the short list.
+    int first = choose && s->v->metric >= in.h ? s->v->metric - in.h + 1 : 0;
+    if (choose)
+        panel_zone(s, in, ZONE_METRICS, first, 0);
+    for (int row = first; row < panel_list_n && y < in.y + in.h; row++) {
+        int m = panel_list[row], is_metric = m < METRIC_COUNT;
+        if (!choose && (!is_metric || metric_is_given(m, METRIC_NEEDS_SCORES)))
+            continue;
+        const char *title, *unit;
+        row_text(m, &title, &unit);
+        int selected = choose && row == s->v->metric;
+        double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
+                          start && is_metric ? start->metric[m] : NAN};
+        if (selected)
+            canvas_fill(c, (struct rect){y, in.x, 1, in.w}, ' ', ROLE_SELECTED);
+        canvas_printf(c, y, in.x + 1, x - in.x - 1, selected ? ROLE_SELECTED : ROLE_TEXT, "%s%s%s",
+                      title, *unit ? " " : "", unit);
+        for (int i = 0; i < 3; i++) {
+            struct text t = format_value(value[i], 4);
+            int n = text_columns(t.s);
+            canvas_text(c, y, x + (i + 1) * COLUMN - n - 1, n,
+                        selected ? ROLE_SELECTED
+                        : i      ? ROLE_TEXT
+                                 : ROLE_VALUE,
+                        t.s);
+        }
+        y++;
+    }
+    if (!choose || panel_list[s->v->metric] >= METRIC_COUNT)
+        return;
+    const struct metric *m = &metric_table[panel_list[s->v->metric]];
+    int room = in.y + in.h - y - 1;
+    if (room > 1)
+        y += 1 + canvas_wrap(c, y + 1, in.x + 1, in.w - 2, room, ROLE_DIM, m->doc);
+    room = in.y + in.h - y;
+    if (room > 0)
+        canvas_printf(c, y, in.x + 1, in.w - 2, ROLE_DIM, "%s%s",
+                      m->better > 0   ? "higher is healthier; "
+                      : m->better < 0 ? "lower is healthier; "
+                                      : "",
+                      m->source);
+}
+
+// --- events ---
+
+// What a search found in a line is marked.
+static void mark_match(struct canvas *c, int y, int x, int max, const char *text, const char *what)
+{
+    const char *found = *what ? strcasestr(text, what) : NULL;
+    char before[512];
+    if (!found || (size_t)(found - text) >= sizeof before)
+        return;
+    memcpy(before, text, (size_t)(found - text));
+    before[found - text] = 0;
+    int at = text_columns(before), n = text_columns(what);
+    for (int i = 0; i < n && at + i < max; i++) {
+        const struct cell *p = canvas_at(c, y, x + at + i);
+        if (p && p->ch)
+            canvas_put(c, y, x + at + i, p->ch, ROLE_MATCH);
+    }
+}
+
+static void draw_event(struct canvas *c, int y, struct rect in, const struct scene *s,
+                       const struct history_event *v, int selected)
+{
+    static const uint32_t sign[] = {
+        [HISTORY_REMARK] = ' ', [HISTORY_STEERING] = 0x25B6, [HISTORY_MEASURED] = 0x25C6};
+    enum role role = selected ? ROLE_SELECTED : v->warning ? ROLE_WARN : ROLE_TEXT;
+    enum role dim = selected ? ROLE_SELECTED : ROLE_DIM;
+    if (selected)
+        canvas_fill(c, (struct rect){y, in.x, 1, in.w}, ' ', ROLE_SELECTED);
+    struct text step = format_count(v->step);
+    int w = text_columns(step.s), x = in.x + 12;
+    canvas_text(c, y, in.x + 10 - (w < 10 ? w : 10), 10, dim, step.s);
+    if (in.w >= 100) { // when it was, since the run began
+        struct text t = format_duration(
+            series_range(&time_whole(s)->series[SERIES_TIME], v->step - 1, v->step + 1).last);
+        canvas_text(c, y, x + 10 - text_columns(t.s), 10, dim, t.s);
+        x += 12;
+    }
+    canvas_put(c, y, x, v->warning ? '!' : sign[v->kind], role);
+    canvas_text(c, y, x + 2, in.x + in.w - x - 3, role, v->text);
+    mark_match(c, y, x + 2, in.x + in.w - x - 3, v->text,
+               s->v->context == CONTEXT_SEARCH ? s->v->line : s->v->search);
+}
+
+void panel_events(struct canvas *c, struct rect r, const struct scene *s, int choose)
+{
+    const struct history *h = s->h;
+    struct view_state *v = s->v;
+    int n = h->n_event;
+    struct rect in = canvas_frame(c, r, ROLE_FRAME);
+    int most = n > in.h ? n - in.h : 0;
+    int picked = v->event >= 0 && v->event < n ? n - 1 - (int)v->event : 0; // lines from the newest
+    if (choose && picked < v->scroll)
+        v->scroll = picked;
+    if (choose && picked >= v->scroll + in.h)
+        v->scroll = picked - in.h + 1;
+    v->scroll = v->scroll > most ? most : v->scroll < 0 ? 0 : v->scroll;
+    v->page = in.h;
+    char right[200] = "";
+    if (n > in.h)
+        snprintf(right, sizeof right, "%s\u2013%s of %s, newest first",
+                 format_count(v->scroll + 1).s, format_count(v->scroll + in.h).s,
+                 format_count(n).s);
+    panel_zone(s, r, ZONE_PANEL, VIEW_EVENTS, 0);
+    panel_box(c, r, "events", right);
+    panel_zone(s, in, ZONE_EVENTS, n - 1 - v->scroll, choose);
+    for (int i = 0; i < in.h; i++) {
+        const struct history_event *e = history_event(h, v->scroll + i);
+        if (!e)
+            break;
+        draw_event(c, in.y + i, in, s, e, choose && v->scroll + i == picked);
+    }
+    if (!n)
+        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 2, ROLE_DIM, "nothing happened yet");
+}

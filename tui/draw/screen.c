@@ -1,0 +1,153 @@
+// The whole screen from its parts, and the table of views: header, a view, status line, function
+// bar, and what lies over them.
+#include <math.h>
+#include <stdio.h>
+
+#include "tui/model/format.h"
+#include "tui/draw/timeplot.h"
+#include "tui/model/view.h"
+
+enum { LEAST_WIDTH = 80, LEAST_HEIGHT = 24, HEADER = 3 };
+
+const struct view view_table[VIEW_COUNT] = {
+    [VIEW_OVERVIEW] = {"overview", "spectrum, AUC, probe or numbers, loss and events",
+                       view_overview},
+    [VIEW_SPECTRUM] = {"spectrum",
+                       "the spectrum now, at the start, at the last switch and at the mark; its "
+                       "cumulative sum with AUC as its area; all of them over time as a waterfall",
+                       view_spectrum},
+    [VIEW_COLLAPSE] = {"collapse",
+                       "any metric over steps, and probe accuracy: forecast and measured",
+                       view_collapse},
+    [VIEW_EVENTS] = {"events", "everything that happened, to search and to jump to", view_events},
+    [VIEW_DEVICE] = {"device", "images a second, time of a step, load and memory of the machine",
+                     view_device},
+};
+const int view_count = VIEW_COUNT;
+
+static int is_over(const struct view_state *v)
+{
+    return v->link == LINK_ENDED || v->link == LINK_LOST;
+}
+
+// Lines between panels and function bar.
+static int status_lines(const struct view_state *v)
+{
+    return (is_over(v) || v->link == LINK_REPLAY) && v->link_hint[0] ? 2 : 1;
+}
+
+// What the cursor reads.
+static void readout(const struct scene *s, char *text, size_t size)
+{
+    static const int shown[] = {METRIC_AUC, METRIC_RANKME, METRIC_SPREAD, METRIC_ZSTD, METRIC_LOSS};
+    int64_t step = time_step(s);
+    int mode = course_mode(s->c, time_whole(s), step);
+    size_t n = (size_t)snprintf(text, size, "step %s", format_count(step).s);
+    if (mode >= 0 && n < size)
+        n += (size_t)snprintf(text + n, size - n, "  %s", mode_table[mode].name);
+    if (isfinite(time_value(s, SERIES_TIME)) && n < size)
+        n += (size_t)snprintf(text + n, size - n, "  after %s",
+                              format_duration(time_value(s, SERIES_TIME)).s);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
+                              format_value(time_value(s, shown[i]), 4).s);
+}
+
+static enum role status(const struct scene *s, char *text, size_t size)
+{
+    const struct view_state *v = s->v;
+    double shown = v->message_role == ROLE_BAD ? 30 : 10, silent = v->now - v->heard;
+    if (v->message[0] && v->now - v->message_at < shown) {
+        snprintf(text, size, "%s", v->message);
+        return v->message_role;
+    }
+    if (v->cursor >= 0 && s->h->last_step >= 0) {
+        readout(s, text, size);
+        return ROLE_VALUE;
+    }
+    if (is_over(v)) {
+        snprintf(text, size, "%s%s%s", v->link_text, v->lost[0] ? "; the log is damaged: " : "",
+                 v->lost);
+        return v->link == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
+    }
+    if (v->lost[0] && v->link != LINK_LIVE && v->link != LINK_REPLAY) {
+        snprintf(text, size, "the log is damaged: %s", v->lost);
+        return ROLE_WARN;
+    }
+    if (v->link == LINK_READING && s->h->last_step < 0) {
+        snprintf(text, size, "waiting for data: reading the log");
+        return ROLE_DIM;
+    }
+    if (v->link == LINK_LIVE && s->h->last_step < 0) {
+        snprintf(text, size,
+                 s->h->have_run ? "preparing: the first step has not ended yet"
+                                : "waiting for data");
+        return ROLE_DIM;
+    }
+    if (v->link == LINK_LIVE && !s->h->paused && silent > 5) {
+        snprintf(text, size, "nothing heard for %s", format_duration(silent).s);
+        return ROLE_WARN;
+    }
+    return verdict(s->h, text, size);
+}
+
+static void draw_status(struct canvas *c, const struct scene *s)
+{
+    char text[1000];
+    enum role role = status(s, text, sizeof text);
+    int lines = status_lines(s->v);
+    canvas_text(c, c->h - 1 - lines, 1, c->w - 2, role, text);
+    if (lines > 1)
+        canvas_text(c, c->h - 2, 1, c->w - 2, ROLE_VALUE, s->v->link_hint);
+}
+
+// Too small for panels: the numbers that matter, a line each.
+static void draw_small(struct canvas *c, const struct scene *s)
+{
+    const struct history *h = s->h;
+    char text[256];
+    int y = 0;
+    canvas_printf(c, y++, 0, c->w, ROLE_WARN, "%dx%d: needs %dx%d", c->w, c->h, LEAST_WIDTH,
+                  LEAST_HEIGHT);
+    if (h->last_step >= 0) {
+        canvas_printf(c, y++, 0, c->w, ROLE_TEXT, "step %s/%s%s", format_count(h->last_step + 1).s,
+                      format_count(h->run.steps).s, h->paused ? " paused" : "");
+        canvas_printf(c, y++, 0, c->w, ROLE_TEXT, "AUC %s loss %s",
+                      format_fixed(h->last.metric[METRIC_AUC], 3).s,
+                      format_fixed(h->last.metric[METRIC_LOSS], 3).s);
+    }
+    enum role role = ROLE_BAD;
+    snprintf(text, sizeof text, "%.250s", s->v->link_text);
+    if (s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY)
+        role = verdict(h, text, sizeof text);
+    canvas_text(c, y++, 0, c->w, role, text);
+    if (s->v->message[0])
+        canvas_text(c, y, 0, c->w, s->v->message_role, s->v->message);
+    if (s->v->context == CONTEXT_QUIT)
+        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY, "s stop  l leave running  Esc stay");
+    else
+        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY,
+                    s->v->replay.on ? "Space play  q quit" : "d detach  q quit");
+}
+
+void screen_draw(struct canvas *c, const struct scene *s)
+{
+    canvas_clear(c);
+    s->v->per = s->v->span = 0;
+    s->v->n_zone = 0;
+    if (c->w < LEAST_WIDTH || c->h < LEAST_HEIGHT) {
+        draw_small(c, s);
+    } else {
+        header_draw(c, s);
+        struct rect r = {HEADER, 0, c->h - HEADER - 1 - status_lines(s->v), c->w};
+        if (s->n_peer > 1 && s->v->view == VIEW_OVERVIEW)
+            view_compare(c, r, s);
+        else
+            view_table[s->v->view].draw(c, r, s);
+        draw_status(c, s);
+        function_bar_draw(c, c->h - 1, s);
+        overlay_draw(c, s);
+    }
+    if (s->v->ascii)
+        canvas_ascii(c);
+}

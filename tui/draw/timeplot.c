@@ -1,0 +1,222 @@
+// Plots over steps.
+#include "tui/draw/timeplot.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tui/model/format.h"
+#include "tui/draw/panel.h"
+
+enum { BAND_FROM = 9 }; // lines of a plot that has one for the modes
+
+const struct history *time_whole(const struct scene *s)
+{
+    return s->all ? s->all : s->h;
+}
+
+int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struct scene *s,
+              int right_gutter)
+{
+    *t = (struct time_plot){.c = c,
+                            .s = s,
+                            .h = time_whole(s),
+                            .area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER - right_gutter}};
+    if (t->area.w < 4 || t->area.h < 2)
+        return -1;
+    t->has_band = t->area.h >= BAND_FROM;
+    t->area.y += t->has_band;
+    t->area.h -= t->has_band;
+    if (t->h->last_step < 0) {
+        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
+        return -1;
+    }
+    // Boxes of one width show the same steps, whether or not there are labels at the right too.
+    int shared = 2 * (in.w - 2 * GUTTER);
+    t->win = window_of(s->v, t->h->last_step, shared < 8 ? 2 * t->area.w : shared);
+    t->win.columns = 2 * t->area.w;
+    t->col = calloc((size_t)t->win.columns, sizeof *t->col);
+    if (!t->col)
+        return -1;
+    if (t->win.per < s->v->per || s->v->per < 1) {
+        s->v->per = t->win.per;
+        s->v->span = t->win.per * t->win.columns;
+    }
+    panel_zone(s, t->area, ZONE_TIME, t->win.from, t->win.per);
+    plot_step_labels(c, t->area, t->win.from, t->win.per, ROLE_DIM);
+    return 0;
+}
+
+void time_close(struct time_plot *t)
+{
+    free(t->col);
+    t->col = NULL;
+}
+
+static struct span read_columns(struct time_plot *t, const struct series *p)
+{
+    struct span all = {NAN, NAN, NAN};
+    for (int x = 0; x < t->win.columns; x++) {
+        int64_t from = t->win.from + x * t->win.per;
+        t->col[x] = series_range(p, from, from + t->win.per);
+        all.lo = fminf(all.lo, t->col[x].lo);
+        all.hi = fmaxf(all.hi, t->col[x].hi);
+    }
+    return all;
+}
+
+struct span time_read(struct time_plot *t, int series)
+{
+    return read_columns(t, &t->h->series[series]);
+}
+
+struct axis time_axis(const struct time_plot *t, struct span range, double span, double least,
+                      double most)
+{
+    static const double rounding = 1e-6;
+    if ((double)range.lo < least - rounding * (1 + fabs(least)))
+        least = -INFINITY;
+    if ((double)range.hi > most + rounding * (1 + fabs(most)))
+        most = INFINITY;
+    return axis_linear(range.lo, range.hi, span, least, most, t->area.h > 3 ? t->area.h / 2 : 2);
+}
+
+static int column_of(const struct time_plot *t, int64_t step)
+{
+    return window_column(&t->win, step, t->h->last_step);
+}
+
+// Modes as a line above the plot: heavy where they were, light where they are planned, each with
+// its name if that fits.
+static void draw_band(const struct time_plot *t)
+{
+    int y = t->area.y - 1, begin = 0, held = -2;
+    int64_t all = t->h->run.steps;
+    for (int x = 0; x <= t->area.w; x++) {
+        int64_t step = t->win.from + (int64_t)(2 * x) * t->win.per;
+        int mode =
+            x < t->area.w && (all <= 0 || step < all) ? course_mode(t->s->c, t->h, step) : -3;
+        if (mode != held) {
+            const char *name = held >= 0 ? mode_table[held].name : "";
+            int n = (int)strlen(name), room = x - begin;
+            if (held >= 0 && room >= 3)
+                canvas_text(t->c, y, t->area.x + begin + 1, room - 2, mode_role(held),
+                            room >= n + 2 ? name : (const char[]){mode_letter(held), 0});
+            begin = x;
+            held = mode;
+        }
+        if (mode >= 0)
+            canvas_put(t->c, y, t->area.x + x, step <= t->h->last_step ? 0x2501 : 0x2500,
+                       mode_role(mode));
+    }
+}
+
+// The role of what happened at a step.
+static enum role role_at(const struct time_plot *t, int64_t step, enum role role)
+{
+    return t->s->all && step > t->s->h->last_step ? ROLE_DIM : role;
+}
+
+void time_marks(const struct time_plot *t)
+{
+    const struct history *h = t->h;
+    if (t->has_band)
+        draw_band(t);
+    for (int i = 1; i < h->n_mode; i++)
+        plot_mark(t->c, t->area, column_of(t, h->mode[i].step), 0x250A,
+                  t->has_band ? 0x250A : mode_letter(mode_find(h->mode[i].mode)),
+                  role_at(t, h->mode[i].step, ROLE_MARK));
+    if (t->s->v->mark >= 0)
+        plot_mark(t->c, t->area, column_of(t, t->s->v->mark), 0x250A, 0x2020, ROLE_CURSOR);
+    int64_t step;
+    int mode;
+    if (!course_next(t->s->c, h->last_step, &step, &mode))
+        return;
+    int64_t column = (step - t->win.from) / t->win.per;
+    if (column < t->win.columns)
+        plot_mark(t->c, t->area, (int)column, 0x2506, t->has_band ? 0x2506 : mode_letter(mode),
+                  ROLE_DIM);
+}
+
+void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,
+                enum role role)
+{
+    if (t->s->all) {
+        read_columns(t, &t->s->all->series[series]);
+        plot_curve(t->c, t->area, a, t->col, line, ROLE_DIM);
+    }
+    read_columns(t, &t->s->h->series[series]);
+    plot_curve(t->c, t->area, a, t->col, line, role);
+}
+
+void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
+               enum role role)
+{
+    plot_sign(t->c, t->area, a, column_of(t, step), v, ch, role_at(t, step, role));
+}
+
+static int is_label(const struct canvas *c, int y, int x)
+{
+    const struct cell *p = canvas_at(c, y, x);
+    return p && p->ch != 0x2500;
+}
+
+void time_cursor(const struct time_plot *t)
+{
+    if (t->s->v->cursor < 0)
+        return;
+    int column = column_of(t, t->s->v->cursor);
+    if (column < 0)
+        return;
+    plot_cursor(t->c, t->area, column, ROLE_CURSOR);
+    struct text step = format_count(t->s->v->cursor);
+    int n = text_columns(step.s), x = t->area.x + column / 2 - n / 2, y = t->area.y + t->area.h;
+    x = x + n > t->area.x + t->area.w ? t->area.x + t->area.w - n : x;
+    x = x < t->area.x ? t->area.x : x;
+    // Labels of the axis that it touches go as a whole.
+    for (int left = x - 1; left > t->area.x - 1 && is_label(t->c, y, left); left--)
+        canvas_put(t->c, y, left, 0x2500, ROLE_FRAME);
+    for (int right = x; right < t->area.x + t->area.w && is_label(t->c, y, right); right++)
+        canvas_put(t->c, y, right, 0x2500, ROLE_FRAME);
+    for (int right = x + n - 1; right < t->area.x + t->area.w && is_label(t->c, y, right); right++)
+        canvas_put(t->c, y, right, 0x2500, ROLE_FRAME);
+    canvas_text(t->c, y, x, n, ROLE_SELECTED, step.s);
+}
+
+int64_t time_step(const struct scene *s)
+{
+    int64_t at = s->v->cursor;
+    return at >= 0 && at < s->h->last_step ? at : s->h->last_step;
+}
+
+int64_t time_switch(const struct scene *s)
+{
+    int64_t step = time_step(s);
+    for (int i = s->h->n_mode - 1; i > 0; i--)
+        if (s->h->mode[i].step <= step)
+            return s->h->mode[i].step;
+    return -1;
+}
+
+double time_value(const struct scene *s, int series)
+{
+    int64_t at = time_step(s);
+    return at < 0 ? NAN : series_range(&s->h->series[series], at, at + 1).last;
+}
+
+void time_band(struct time_plot *t, const struct axis *a, int lo, int hi, enum role role)
+{
+    struct span *upper = calloc((size_t)t->win.columns, sizeof *upper);
+    if (!upper)
+        return;
+    read_columns(t, &t->s->h->series[hi]);
+    memcpy(upper, t->col, (size_t)t->win.columns * sizeof *upper);
+    read_columns(t, &t->s->h->series[lo]);
+    plot_band(t->c, t->area, a, t->col, upper, role);
+    free(upper);
+}
+
+int time_shown(const struct time_plot *t, int64_t step)
+{
+    return column_of(t, step) >= 0;
+}

@@ -1,0 +1,85 @@
+// Counts and series cut short: nothing of a history is kept by step but what can be cut.
+#include "tui/feed/history_at.h"
+
+#include <math.h>
+#include <string.h>
+
+// The same series without the points behind `step`. Its upper levels still hold them where a group
+// straddles the cut, but series_range looks only at groups that lie before the end.
+static struct series series_past(const struct series *s, int64_t step)
+{
+    struct series out = *s;
+    size_t n = step < 0 || !s->width ? 0 : (size_t)(step / s->width) + 1;
+    if (n < out.n)
+        out.n = n;
+    return out;
+}
+
+static double value(const struct history *h, int series, int64_t step)
+{
+    return series_range(&h->series[series], step, step + 1).last;
+}
+
+static void past_step(struct history *h, int64_t step)
+{
+    struct record_step *r = &h->last;
+    memset(r, 0, sizeof *r);
+    for (int i = 0; i < METRIC_COUNT; i++)
+        r->metric[i] = value(h, i, step);
+    for (int i = 0; i < PHASE_COUNT; i++)
+        r->ms[i] = value(h, SERIES_PHASE + i, step);
+    r->t = value(h, SERIES_TIME, step);
+    r->lr = value(h, SERIES_LR, step);
+    r->lr_pred = NAN;
+    r->images_s = value(h, SERIES_IMAGES_S, step);
+    r->forecast = value(h, SERIES_FORECAST, step) / 100;
+    r->forecast_lo = value(h, SERIES_FORECAST_LO, step) / 100;
+    r->forecast_hi = value(h, SERIES_FORECAST_HI, step) / 100;
+    double chunk = value(h, SERIES_CHUNK, step);
+    r->chunk = isnan(chunk) ? -1 : (int)chunk;
+    if (h->n_mode)
+        memcpy(r->mode, h->mode[h->n_mode - 1].mode, sizeof r->mode);
+}
+
+// The last step up to this one with a live AUC; -1: none.
+static int64_t last_spectrum(const struct history *h, int64_t step)
+{
+    const struct series *s = &h->series[METRIC_AUC];
+    if (isnan(series_range(s, 0, step + 1).last))
+        return -1;
+    while (isnan(series_range(s, step, step + 1).last))
+        step--;
+    return step;
+}
+
+static void forget_later(struct history_spectrum *p, int64_t step)
+{
+    if (p->step > step)
+        p->step = -1;
+}
+
+void history_at(const struct history *h, int64_t step, struct history *out)
+{
+    *out = *h;
+    if (step >= h->last_step)
+        return;
+    for (int i = 0; i < SERIES_COUNT; i++)
+        out->series[i] = series_past(&h->series[i], step);
+    while (out->n_mode && out->mode[out->n_mode - 1].step > step)
+        out->n_mode--;
+    while (out->n_eval && out->eval[out->n_eval - 1].step > step)
+        out->n_eval--;
+    while (out->n_event && out->event[out->n_event - 1].step > step)
+        out->n_event--;
+    forget_later(&out->first_live, step);
+    forget_later(&out->live, step);
+    forget_later(&out->first_exact, step);
+    forget_later(&out->exact, step);
+    out->last_step = step < 0 ? -1 : step;
+    out->steps = out->last_step + 1;
+    out->paused = out->ended = 0;
+    out->end_reason[0] = out->end_text[0] = 0;
+    past_step(out, step);
+    out->rate = out->last.images_s;
+    out->spectrum_step = last_spectrum(out, step);
+}

@@ -1,0 +1,62 @@
+// Keys as rows of one table: it feeds dispatch, the function bar, the help screen and the manual. A
+// handler changes the view state or sends a command, and returns what must happen next; it never
+// draws and never waits.
+#ifndef SSLTOP_TUI_HANDS_ACTIONS_H
+#define SSLTOP_TUI_HANDS_ACTIONS_H
+
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "train/wire/control.h"
+#include "tui/hands/keys.h"
+#include "tui/feed/playback.h"
+#include "tui/model/view.h"
+
+// What a handler asks for.
+enum {
+    UI_LEAVE = 1,   // end the viewer, whatever the trainer does
+    UI_STOP = 2,    // leave once the trainer has stopped
+    UI_SUSPEND = 4, // give the terminal back to the shell (Ctrl-Z)
+    UI_REPAINT = 8  // draw every cell again
+};
+
+// What the handlers work on.
+struct ui {
+    struct view_state *v;
+    const struct history *h;
+    const struct course *c;
+    // Send a command to the trainer; its answer comes later. NULL: cannot be steered.
+    int (*send)(void *to, const struct command_call *call, struct error *e);
+    void *to;
+    struct playback *play; // the replay, NULL: none
+};
+
+struct action {
+    enum context context;
+    uint32_t key[3];   // 0 where fewer
+    const char *keys;  // as a person reads them
+    const char *label; // in the function bar; NULL: not there
+    int rank;          // in the function bar: the highest go first when it is narrow
+    const char *doc;   // help and manual
+    unsigned (*run)(struct ui *u, int argument);
+    int argument;
+};
+extern const struct action action_table[]; // ends with NULL keys
+
+extern const char
+    *const context_title[CONTEXT_COUNT]; // "while the mode menu is open", for help and manual
+
+// Whether a key of the main context means this action now: a replay has some of its own.
+int action_holds(const struct action *a, const struct view_state *v);
+
+// Give a key to whoever has the keys now. Unknown keys do nothing (printable ones go into an open
+// command line).
+unsigned action_key(struct ui *u, uint32_t key);
+
+// The answer to a command that was sent.
+void action_answer(struct ui *u, const struct answer *a);
+
+// The label of an action now ("Pause" or "Resume", "Play").
+const char *action_label(const struct action *a, const struct scene *s);
+
+#endif

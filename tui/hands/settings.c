@@ -1,0 +1,147 @@
+// An ini file of words.
+#include "tui/hands/settings.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIELD(f) offsetof(struct view_state, f)
+
+const struct setting setting_table[] = {
+    {"theme", NULL, 0, "the colour scheme, as --theme"},
+    {"ascii", "auto|on", FIELD(ascii_always),
+     "ASCII characters only: where they must be, or always"},
+    {"mouse", "on|off", FIELD(no_mouse),
+     "let the mouse choose panels, steps and keys; off leaves it to the terminal, to select text"},
+    {"axis", "log|linear", FIELD(linear), "of the spectrum"},
+    {"values", "relative|absolute", FIELD(absolute),
+     "of the spectrum: to its largest, or as they are"},
+    {"waterfall", "off|on", FIELD(waterfall), "spectra over time fill the view of the spectrum"},
+    {NULL, NULL, 0, NULL},
+};
+
+static int *field_of(struct view_state *v, const struct setting *s)
+{
+    return (int *)(void *)((char *)v + s->offset);
+}
+
+static int value_of(const struct view_state *v, const struct setting *s)
+{
+    return *(const int *)(const void *)((const char *)v + s->offset);
+}
+
+// The i-th word of the choices, its length in *n.
+static const char *choice(const char *choices, int i, int *n)
+{
+    while (i-- > 0)
+        choices += strcspn(choices, "|") + 1;
+    *n = (int)strcspn(choices, "|");
+    return choices;
+}
+
+static int count(const char *choices)
+{
+    int n = 1;
+    for (; *choices; choices++)
+        n += *choices == '|';
+    return n;
+}
+
+int settings_path(char *path, size_t size)
+{
+    const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    int n = -1;
+    if (base && *base == '/')
+        n = snprintf(path, size, "%s/ssltop/ssltop.ini", base);
+    else if (home && *home == '/')
+        n = snprintf(path, size, "%s/.config/ssltop/ssltop.ini", home);
+    return n > 0 && (size_t)n < size ? 0 : -1;
+}
+
+static int take(void *to, const char *section, const char *name, const char *value)
+{
+    struct view_state *v = to;
+    for (const struct setting *s = setting_table; s->name; s++) {
+        if (strcmp(s->name, name) != 0)
+            continue;
+        if (!s->choices) {
+            v->theme = theme_find(value) ? theme_find(value) : v->theme;
+            return theme_find(value) != NULL;
+        }
+        for (int i = 0, n; i < count(s->choices); i++) {
+            const char *word = choice(s->choices, i, &n);
+            if ((int)strlen(value) == n && strncmp(word, value, (size_t)n) == 0) {
+                *field_of(v, s) = i;
+                return 1;
+            }
+        }
+        return 0;
+    }
+    return 1; // of a later version
+}
+
+int settings_read(const char *path, struct view_state *v, struct error *e)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? 0
+                   : error_set(e, "can't read %s: %s", path, strerror(errno));
+    int line = ini_parse_file(f, take, v);
+    fclose(f);
+    return line ? error_set(e, "%s, line %d: not understood", path, line) : 0;
+}
+
+// The folders above a file.
+static int make_folders(const char *path)
+{
+    char part[4096];
+    for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
+        if (mkdir(part, 0700) && errno != EEXIST)
+            return -1;
+    }
+    return 0;
+}
+
+int settings_write(const char *path, const struct view_state *v, struct error *e)
+{
+    char tmp[4200];
+    snprintf(tmp, sizeof tmp, "%s.%d", path, (int)getpid());
+    if (strlen(path) >= 4096 || make_folders(path))
+        return error_set(e, "can't make the folder of %.300s: %s", path, strerror(errno));
+    FILE *f = fopen(tmp, "we");
+    if (!f)
+        return error_set(e, "can't write %.300s: %s", tmp, strerror(errno));
+    fprintf(f, "; how ssltop's screen looks: written when it is left\n[screen]\n");
+    for (const struct setting *s = setting_table; s->name; s++) {
+        int n;
+        if (!s->choices) {
+            fprintf(f, "%s = %s\n", s->name, v->theme ? v->theme->name : theme_table[0].name);
+            continue;
+        }
+        const char *word = choice(s->choices, value_of(v, s), &n);
+        fprintf(f, "%s = %.*s\n", s->name, n, word);
+    }
+    int bad = ferror(f);
+    bad |= fclose(f);
+    if (bad || rename(tmp, path)) {
+        error_set(e, "can't write %.300s: %s", path, strerror(errno));
+        unlink(tmp);
+        return -1;
+    }
+    return 0;
+}
+
+int settings_differ(const struct view_state *a, const struct view_state *b)
+{
+    for (const struct setting *s = setting_table; s->name; s++)
+        if (s->choices ? value_of(a, s) != value_of(b, s) : a->theme != b->theme)
+            return 1;
+    return 0;
+}

@@ -1,0 +1,27 @@
+// What a person chose for the screen, kept in $XDG_CONFIG_HOME/ssltop/ssltop.ini (else under
+// ~/.config). Rows of one table, which the manual prints too.
+#ifndef SSLTOP_TUI_HANDS_SETTINGS_H
+#define SSLTOP_TUI_HANDS_SETTINGS_H
+
+#include "metrics/base/error.h"
+#include "tui/model/view.h"
+
+struct setting {
+    const char *name;
+    const char *choices; // words separated by '|', the first is the default; NULL: colour schemes
+    size_t offset;       // of the int in struct view_state
+    const char *doc;
+};
+extern const struct setting setting_table[]; // ends with a NULL name
+
+// The path of the file: 0, or -1 where there is no home.
+int settings_path(char *path, size_t size);
+// Read the file into `v`; what it does not say stays. A missing file is fine. -1 with a sentence
+// for a line that is not understood: what stands before and after it still counts.
+int settings_read(const char *path, struct view_state *v, struct error *e);
+// Write it (folders made, replaced as a whole).
+int settings_write(const char *path, const struct view_state *v, struct error *e);
+// Do these differ in anything that is kept?
+int settings_differ(const struct view_state *a, const struct view_state *b);
+
+#endif

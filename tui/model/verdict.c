@@ -1,0 +1,61 @@
+// What the numbers say, in words: constant, collapsed in part, or how many directions carry the
+// spectrum. It calls nothing healthy: AUC has no scale and a z-std near 1 says nothing of a partial
+// collapse, so only facts are stated.
+#include <math.h>
+#include <stdio.h>
+
+#include "tui/model/format.h"
+#include "tui/model/view.h"
+
+static const double constant_spread = 1e-3, collapsed_zstd = 0.1, carried = 0.9, partial = 0.1;
+
+// How many of the directions carry 90 % of the sum of the spectrum.
+static int directions(const struct history_spectrum *s)
+{
+    double sum = 0, part = 0;
+    for (int i = 0; i < s->d; i++)
+        sum += s->sigma[i];
+    int k = 0;
+    while (k < s->d && part < carried * sum)
+        part += s->sigma[k++];
+    return k;
+}
+
+enum role verdict(const struct history *h, char *text, size_t size)
+{
+    const double *m = h->last.metric;
+    if (h->last_step < 0) {
+        snprintf(text, size, "waiting for the first step");
+        return ROLE_DIM;
+    }
+    if (!isfinite(m[METRIC_LOSS])) {
+        snprintf(text, size, "the loss is not finite");
+        return ROLE_BAD;
+    }
+    if (m[METRIC_SPREAD] < constant_spread) {
+        snprintf(text, size,
+                 "constant: spread %s, below 1e-3: every image gets nearly the same feature",
+                 format_value(m[METRIC_SPREAD], 3).s);
+        return ROLE_BAD;
+    }
+    if (m[METRIC_ZSTD] < collapsed_zstd) {
+        snprintf(text, size,
+                 "collapse: z-std %s: projections of different images are nearly the same",
+                 format_value(m[METRIC_ZSTD], 3).s);
+        return ROLE_BAD;
+    }
+    if (h->live.step < 0) {
+        snprintf(text, size, "no spectrum yet");
+        return ROLE_DIM;
+    }
+    int k = directions(&h->live);
+    char start[96] = "";
+    if (h->n_eval && h->eval[0].step < h->last_step && isfinite(h->eval[0].metric[METRIC_AUC]))
+        snprintf(start, sizeof start, ", exact at start %s",
+                 format_fixed(h->eval[0].metric[METRIC_AUC], 3).s);
+    int is_partial = k <= partial * h->live.d;
+    snprintf(text, size, "%s%d of %d directions carry 90 %% of \u03a3\u03c3 (AUC live %s%s)",
+             is_partial ? "partial collapse: " : "", k, h->live.d, format_fixed(m[METRIC_AUC], 3).s,
+             start);
+    return is_partial ? ROLE_WARN : ROLE_DIM;
+}
