@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "metrics/base/clock.h"
 
 enum { OK = 0, TOO_SMALL = 7 }; // NVML_SUCCESS, NVML_ERROR_INSUFFICIENT_SIZE
 enum { TEMPERATURE_GPU = 0, CLOCK_SM = 1, CLOCK_MEMORY = 2 };
@@ -207,10 +208,8 @@ static void *watch(void *argument)
     struct nvml *n = argument;
     pthread_mutex_lock(&n->lock);
     while (!n->stop) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += PERIOD;
-        while (!n->stop && pthread_cond_timedwait(&n->wake, &n->lock, &until) != ETIMEDOUT)
+        double until = clock_seconds() + PERIOD;
+        while (!n->stop && clock_wait(&n->wake, &n->lock, until) != ETIMEDOUT)
             ;
         if (n->stop)
             break;
@@ -225,15 +224,7 @@ static void *watch(void *argument)
 
 static int start(struct nvml *n)
 {
-    pthread_condattr_t steady; // a clock that nobody sets
-    if (pthread_condattr_init(&steady))
-        return -1;
-    int rc =
-        pthread_condattr_setclock(&steady, CLOCK_MONOTONIC) || pthread_cond_init(&n->wake, &steady)
-            ? -1
-            : 0;
-    pthread_condattr_destroy(&steady);
-    if (rc < 0)
+    if (pthread_cond_init(&n->wake, NULL))
         return -1;
     pthread_mutex_init(&n->lock, NULL);
     if (pthread_create(&n->thread, NULL, watch, n) == 0)

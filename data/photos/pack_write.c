@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -21,6 +20,7 @@
 #include "data/photos/pack_image.h"
 #include "data/parallel.h"
 #include "data/photos/part.h"
+#include "metrics/base/clock.h"
 
 enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
@@ -258,16 +258,12 @@ static int take_up(struct packing *p, struct error *e)
 static int write_images(struct packing *p, struct error *e)
 {
     int64_t n = p->head.planned[SPLIT_TRAIN] + p->head.planned[SPLIT_TEST];
-    struct timespec until;
     int rc = 0;
     for (int64_t k = p->written; k < n && rc == 0;) {
         struct place *at = &p->place[k % p->places], got = {0};
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += TELL_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
+        double until = clock_seconds() + 1e-3 * TELL_MS;
         pthread_mutex_lock(&p->lock);
-        while (!at->ready && pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
+        while (!at->ready && clock_wait(&p->changed, &p->lock, until) == 0)
             ;
         if (at->ready) {
             got = *at;

@@ -6,20 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gpu/cpu/feed.h"
 #include "gpu/cpu/ops.h"
 #include "gpu/cpu/params.h"
 #include "gpu/cpu/plan.h"
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
+#include "metrics/base/clock.h"
 
 // --- device ---
 static void processor_name(char *name, size_t size)
@@ -166,10 +159,10 @@ static int fresh(struct cpu_plan *p, struct error *e)
 static int cpu_forward(struct plan *plan, struct error *e)
 {
     struct cpu_plan *p = (struct cpu_plan *)plan;
-    double t0 = now_ms();
+    double t0 = clock_seconds();
     if (feed_take(p, e) < 0)
         return -1;
-    double t1 = now_ms();
+    double t1 = clock_seconds();
     if (fresh(p, e) < 0)
         return -1;
     for (int v = 0; v < VIEWS; v++)
@@ -177,8 +170,8 @@ static int cpu_forward(struct plan *plan, struct error *e)
             return -1;
     if (cpu_run(p, &p->loss, e) < 0)
         return -1;
-    plan->times.data = t1 - t0;
-    plan->times.forward = now_ms() - t1;
+    plan->times.data = 1e3 * (t1 - t0);
+    plan->times.forward = 1e3 * (clock_seconds() - t1);
     return 0;
 }
 
@@ -198,7 +191,7 @@ static int seed(struct cpu_plan *p, int view, const float *dy, struct error *e)
 static int cpu_backward(struct plan *plan, const float *const dy[2], struct error *e)
 {
     struct cpu_plan *p = (struct cpu_plan *)plan;
-    double t0 = now_ms();
+    double t0 = clock_seconds();
     if (!dy != (p->net.loss >= 0))
         return error_set(e, dy ? "the network has a loss" : "the network has no loss");
     for (int v = 0; v < VIEWS; v++) {
@@ -207,25 +200,25 @@ static int cpu_backward(struct plan *plan, const float *const dy[2], struct erro
         if (cpu_run(p, &p->backward[v], e) < 0)
             return -1;
     }
-    plan->times.backward = now_ms() - t0;
+    plan->times.backward = 1e3 * (clock_seconds() - t0);
     return 0;
 }
 
 static int cpu_update(struct plan *plan, const struct update *u, struct error *e)
 {
-    double t0 = now_ms();
+    double t0 = clock_seconds();
     if (params_update((struct cpu_plan *)plan, u, e) < 0)
         return -1;
-    plan->times.update = now_ms() - t0;
+    plan->times.update = 1e3 * (clock_seconds() - t0);
     return 0;
 }
 
 static int cpu_ema(struct plan *plan, double tau, struct error *e)
 {
-    double t0 = now_ms();
+    double t0 = clock_seconds();
     if (params_ema((struct cpu_plan *)plan, tau, e) < 0)
         return -1;
-    plan->times.update += now_ms() - t0;
+    plan->times.update += 1e3 * (clock_seconds() - t0);
     return 0;
 }
 

@@ -4,9 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "gpu/views/pixel_pool.h"
+#include "metrics/base/clock.h"
 
 enum { POLITE = 5, VIEWS = 2, CHANNELS = 3, THREADS_MAX = 256 };
 
@@ -135,23 +135,16 @@ int staged_load(struct plan *p, struct images *images, const int64_t *index,
     return 0;
 }
 
-static double milliseconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
 int staged_deliver(struct plan *p, struct error *e)
 {
     struct staged *s = (struct staged *)p->feeding;
     if (!s || s->loaded == s->taken)
         return 0;
-    double since = milliseconds();
+    double since = clock_seconds();
     int slot = (int)(s->taken++ % PIXEL_POOL_DEPTH);
     if (pixel_pool_wait(s->pool, e) < 0)
         return -1;
-    s->waited = milliseconds() - since;
+    s->waited = 1e3 * (clock_seconds() - since);
     const struct augment_view *const view[VIEWS] = {s->view[slot][0], s->view[slot][1]};
     for (int i = 0; i < s->batch; i++)
         s->index[i] = (int64_t)slot * s->batch + i;

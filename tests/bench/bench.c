@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gpu/device.h"
+#include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 #include "train/methods/method.h"
 
@@ -63,13 +64,13 @@ static int measure(struct device *d, struct plan *p, int features, const float *
     int rc = t && ts && sigma ? moments_init(&m, features, e) : error_set(e, "out of memory");
     for (int i = -WARM_UP; i < steps && rc == 0; i++) {
         rc = give_input(p, x, e);
-        double start = now();
+        double start = clock_seconds();
         rc = rc < 0 ? rc : one_step(p, e);
-        double middle = now();
+        double middle = clock_seconds();
         rc = rc < 0 ? rc : live_spectrum(d, p, &m, sigma, e);
         if (i >= 0) {
             t[i] = middle - start;
-            ts[i] = now() - middle;
+            ts[i] = clock_seconds() - middle;
         }
     }
     rc = rc < 0 ? rc : plan_scores(p, &s, e);

@@ -12,6 +12,7 @@
 
 #include "data/augment.h"
 #include "gpu/device.h"
+#include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 #include "train/methods/method.h"
 #include "train/schedule/rate.h"
@@ -164,11 +165,11 @@ static int step(struct bench *b, int with_spectrum, struct error *e)
 // Seconds of so many steps.
 static double steps(struct bench *b, int n, int with_spectrum, struct error *e)
 {
-    double since = now();
+    double since = clock_seconds();
     for (int i = 0; i < n; i++)
         if (step(b, with_spectrum, e) < 0)
             return -1;
-    return now() - since;
+    return clock_seconds() - since;
 }
 
 static int ascending(const void *a, const void *b)

@@ -9,6 +9,7 @@
 #include "data/augment.h"
 #include "data/sets/dataset.h"
 #include "gpu/views/pixels.h"
+#include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 
 enum { SIDE = 224, WARM_UP = 10, IMAGE = 3 * SIDE * SIDE };
@@ -57,11 +58,12 @@ static int run(const char *spec, int images, struct error *e)
         rc = pixel_scratch_new(&shape, &s, e);
     for (int i = -WARM_UP; i < images && rc == 0; i++) {
         if (i == 0)
-            begun = now();
+            begun = clock_seconds();
         rc = one(&d, r, s, i + WARM_UP, (i + WARM_UP) % source->n, out, e);
     }
     if (rc == 0)
-        printf("who=%.*s images_s=%.2f\n", (int)strcspn(spec, ":"), spec, images / (now() - begun));
+        printf("who=%.*s images_s=%.2f\n", (int)strcspn(spec, ":"), spec,
+               images / (clock_seconds() - begun));
     pictures_reader_free(r);
     pixel_scratch_free(s);
     dataset_close(&d);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/log/record.h"
 #include "metrics/log/runlog.h"
 #include "metrics/log/runlog_map.h"
@@ -158,7 +159,7 @@ static void tell(const char *what, double v, const char *unit, double target)
 // All but the live spectra into a history, as the screen does it; seconds.
 static double curves(const char *path, struct error *e)
 {
-    double from = now();
+    double from = clock_seconds();
     struct runlog_reader *log;
     struct history h;
     const char *line;
@@ -173,7 +174,7 @@ static double curves(const char *path, struct error *e)
         record_free(&r);
     }
     runlog_reader_free(log);
-    double took = now() - from;
+    double took = clock_seconds() - from;
     tell("  in memory then, MB", (double)peak_kb() * 1024 / 1e6, "", 300);
     history_free(&h);
     return took;
@@ -187,11 +188,11 @@ static void seek(struct runlog_map *m, int64_t steps, struct error *e)
         size_t n;
         struct record r;
         int64_t step = (int64_t)(uniform() * (double)steps);
-        double from = now();
+        double from = clock_seconds();
         if (runlog_map_spectrum(m, step, SPECTRUM_LIVE, &line, &n, e) != 1 ||
             record_parse(line, n, &r, e) || r.step != step)
             die(e);
-        double took = now() - from;
+        double took = clock_seconds() - from;
         record_free(&r);
         sum += took;
         most = fmax(most, took);
@@ -202,10 +203,10 @@ static void seek(struct runlog_map *m, int64_t steps, struct error *e)
 
 static double open_map(const char *path, struct runlog_map **m, struct error *e)
 {
-    double from = now();
+    double from = clock_seconds();
     if (runlog_map_open(path, m, e))
         die(e);
-    return now() - from;
+    return clock_seconds() - from;
 }
 
 // A replay as the viewer does it: the first picture, full curves, any place; each drawn at 200
@@ -217,34 +218,34 @@ static void replay(const char *path, int64_t steps, struct error *e)
     struct view_state v = {.cursor = -1, .centre = -1, .mark = -1, .event = -1, .asked_pause = -1};
     struct scene s = {0};
     struct canvas c = {0};
-    double from = now(), first = NAN, most = 0;
+    double from = clock_seconds(), first = NAN, most = 0;
     v.link = LINK_REPLAY;
     v.rss = NAN;
     if (playback_open(&path, &name, 1, from, &p, e) || canvas_resize(&c, 60, 200, e))
         die(e);
     do {
-        if (playback_pump(p, now(), e) < 0)
+        if (playback_pump(p, clock_seconds(), e) < 0)
             die(e);
-        playback_tick(p, &v, now());
+        playback_tick(p, &v, clock_seconds());
         if (isnan(first) || !v.replay.reading) {
             playback_scene(p, &v, &s);
             screen_draw(&c, &s);
-            first = isnan(first) ? now() - from : first;
+            first = isnan(first) ? clock_seconds() - from : first;
         }
     } while (v.replay.reading);
     tell("replay: first picture", first, "s", 0.3);
-    tell("  full curves, drawn", now() - from, "s", 1.5);
+    tell("  full curves, drawn", clock_seconds() - from, "s", 1.5);
     for (int timeout = 0; timeout == 0; timeout = 1000, playback_poll(p, &timeout))
-        if (playback_pump(p, now(), e) < 0)
+        if (playback_pump(p, clock_seconds(), e) < 0)
             die(e);
-    tell("  spectra over time too", now() - from, "s", INFINITY);
+    tell("  spectra over time too", clock_seconds() - from, "s", INFINITY);
     for (int i = 0; i < 200; i++) {
         v.cursor = (int64_t)(uniform() * (double)steps);
-        from = now();
+        from = clock_seconds();
         playback_tick(p, &v, from);
         playback_scene(p, &v, &s);
         screen_draw(&c, &s);
-        most = fmax(most, now() - from);
+        most = fmax(most, clock_seconds() - from);
     }
     tell("  the slowest of 200 seeks, drawn", 1e3 * most, "ms", 50);
     tell("  memory at the most, MB", (double)peak_kb() * 1024 / 1e6, "", 300);
@@ -273,9 +274,9 @@ int main(int argc, char **argv)
         snprintf(what, sizeof what, "bytes a step, %d step%s a flush", flush, flush > 1 ? "s" : "");
         tell(what, (double)make(path, some, flush, &e) / (double)some, "", INFINITY);
     }
-    double from = now();
+    double from = clock_seconds();
     int64_t bytes = make(path, steps, 20, &e);
-    double took = now() - from;
+    double took = clock_seconds() - from;
     tell("bytes a step, 20 steps a flush", (double)bytes / (double)steps, "", 1800);
     tell("  written, microseconds a step", 1e6 * took / (double)steps, "", INFINITY);
     struct runlog_map *m;

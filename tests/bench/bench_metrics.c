@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "gpu/device.h"
+#include "metrics/base/clock.h"
 #include "metrics/features.h"
 #include "tests/kit/measure.h"
 
@@ -81,7 +82,7 @@ static int plain_share(int fd, const struct npy *a, int me, int threads, double 
 static int plain(const char *path, int threads, struct error *e)
 {
     struct npy a;
-    double sum = 0, start = now();
+    double sum = 0, start = clock_seconds();
     int failed = 0, fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || npy_open(path, &a, e) < 0)
         return error_set(e, "%s cannot be opened", path);
@@ -89,7 +90,7 @@ static int plain(const char *path, int threads, struct error *e)
 #pragma omp parallel for num_threads(threads) schedule(static, 1) reduction(+ : sum, failed)
     for (int t = 0; t < threads; t++)
         failed += plain_share(fd, &a, t, threads, &sum) < 0;
-    printf("who=plain seconds=%.4f sum=%g\n", now() - start, sum);
+    printf("who=plain seconds=%.4f sum=%g\n", clock_seconds() - start, sum);
     npy_close(&a);
     close(fd);
     return failed ? error_set(e, "%s cannot be read", path) : 0;
@@ -98,11 +99,11 @@ static int plain(const char *path, int threads, struct error *e)
 static int ours(const char *path, int threads, struct error *e)
 {
     struct features_report r;
-    double start = now();
+    double start = clock_seconds();
     if (features_measure(path, 0, threads, &r, e) < 0)
         return -1;
     // What is mapped and still resident counts too: an upper bound of what is beyond the mapping.
-    printf("who=ours seconds=%.4f peak_kb=%ld auc=%.6f\n", now() - start, peak_kb(),
+    printf("who=ours seconds=%.4f peak_kb=%ld auc=%.6f\n", clock_seconds() - start, peak_kb(),
            r.metric[METRIC_AUC]);
     features_report_free(&r);
     return 0;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <utmp.h>
 
+#include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 #include "tui/hands/actions.h"
 #include "tui/hands/terminal.h"
@@ -130,16 +131,16 @@ static int draw_frames(int out, int view)
     for (int i = 0; i < FRAMES; i++) {
         int y, x;
         terminal_size(&y, &x);
-        v.now = v.heard = now();
+        v.now = v.heard = clock_seconds();
         for (int k = 0; k < STEPS_A_FRAME; k++)
             add_step(&h, h.last_step + 1);
         add_spectrum(&h, h.last_step);
-        double a = now();
+        double a = clock_seconds();
         screen_draw(&c, &scene);
-        double b = now();
+        double b = clock_seconds();
         terminal_show(&c, 0);
         draw[i] = (b - a) * 1e3;
-        show[i] = (now() - b) * 1e3;
+        show[i] = (clock_seconds() - b) * 1e3;
     }
     f.draw = median(draw, FRAMES);
     f.show = median(show, FRAMES);
@@ -166,9 +167,9 @@ static long drain(int fd, double seconds)
 {
     char chunk[65536];
     long sum = 0;
-    double end = now() + seconds;
+    double end = clock_seconds() + seconds;
     for (;;) {
-        double left = end - now();
+        double left = end - clock_seconds();
         struct pollfd p = {.fd = fd, .events = POLLIN};
         if (left < 0 || poll(&p, 1, (int)(left * 1e3) + 1) <= 0)
             return sum;
@@ -233,10 +234,10 @@ static double processor_time(pid_t pid)
 static double key_time(int master, const char *key)
 {
     struct pollfd p = {.fd = master, .events = POLLIN};
-    double a = now();
+    double a = clock_seconds();
     if (write(master, key, 1) != 1 || poll(&p, 1, 2000) != 1)
         return NAN;
-    double ms = (now() - a) * 1e3;
+    double ms = (clock_seconds() - a) * 1e3;
     drain(master, 0.02);
     return ms;
 }
@@ -252,16 +253,16 @@ static int live(double seconds, char **argv)
         _exit(127);
     }
     drain(master, 3);
-    double cpu = processor_time(pid), begin = now(), most = 0;
+    double cpu = processor_time(pid), begin = clock_seconds(), most = 0;
     long bytes = 0;
-    while (now() - begin < seconds) {
+    while (clock_seconds() - begin < seconds) {
         long one = drain(master, 1);
         if (one < 0)
             break;
         bytes += one;
         most = fmax(most, (double)one / 1e3);
     }
-    double passed = now() - begin;
+    double passed = clock_seconds() - begin;
     cpu = (processor_time(pid) - cpu) / passed * 100;
     double ms[KEYS];
     for (int i = 0; i < KEYS; i++) {

@@ -5,15 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-// Seconds since some fixed moment.
-static inline double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 // Peak resident set of this process in kB, 0 if unknown. (getrusage's would be that of the program
 // that started this one, if it had more.)

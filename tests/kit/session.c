@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <utmp.h>
 
+#include "metrics/base/clock.h"
 #include "tui/cli/commands.h"
 
 // Of LeakSanitizer, in a build that has it.
@@ -83,13 +84,6 @@ void session_start(struct session *s, char **argv)
     session_run(s, 24, 80, run_command, argv);
 }
 
-time_t session_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
-
 // Bytes for the terminal: 1 = some, 0 = none within the time, -1 = the program closed it.
 int session_feed(struct session *s, int timeout_ms)
 {
@@ -144,9 +138,9 @@ const char *session_text(struct session *s)
 
 void session_wait(struct session *s, const char *what)
 {
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     while (!strstr(session_text(s), what)) {
-        cr_assert_lt(session_now(), end, "'%s' never came; the screen is\n%s", what,
+        cr_assert_lt(clock_seconds(), end, "'%s' never came; the screen is\n%s", what,
                      session_text(s));
         cr_assert_geq(session_feed(s, 200), 0,
                       "the program ended while '%s' was waited for; the screen is\n%s", what,
@@ -173,9 +167,9 @@ void session_resize(struct session *s, int h, int w)
 int session_finish(struct session *s, int check_terminal)
 {
     int status = 0;
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     while (waitpid(s->pid, &status, WNOHANG) != s->pid) {
-        cr_assert_lt(session_now(), end, "the program did not end; the screen is\n%s",
+        cr_assert_lt(clock_seconds(), end, "the program did not end; the screen is\n%s",
                      session_text(s));
         if (session_feed(s, 50) < 0)
             poll(NULL, 0, 10);

@@ -28,7 +28,6 @@ struct session {
 // config, else it is zeroed.
 void session_start(struct session *s, char **argv);
 void session_run(struct session *s, int h, int w, int (*program)(void *of), void *of);
-time_t session_now(void);
 // Bytes for the terminal: 1 = some, 0 = none within the time, -1 = the program closed it.
 int session_feed(struct session *s, int timeout_ms);
 // What the terminal shows, blanks as blanks.

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/run/trainer.h"
 
 static int remove_one(const char *path, const struct stat *st, int type_flag, struct FTW *at)
@@ -71,9 +72,9 @@ void watched_state(const struct watched *r, const char *state)
 
 void watched_death(pid_t pid)
 {
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     while (kill(pid, 0) == 0) {
-        cr_assert_lt(session_now(), end, "the trainer did not end");
+        cr_assert_lt(clock_seconds(), end, "the trainer did not end");
         poll(NULL, 0, 20);
     }
 }
@@ -91,9 +92,9 @@ void watched_end(struct watched *r, pid_t trainer)
 void watched_progress(const struct watched *r)
 {
     int64_t step = watched_ask(r, COMMAND_STATUS).step;
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     while (watched_ask(r, COMMAND_STATUS).step <= step + 1) {
-        cr_assert_lt(session_now(), end, "the training stands still");
+        cr_assert_lt(clock_seconds(), end, "the training stands still");
         poll(NULL, 0, 20);
     }
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <poll.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/base/rng.h"
 #include "tests/kit/runs.h"
 #include "train/store/checkpoint.h"
@@ -46,13 +47,6 @@ static void check_checkpoints(const struct lab *lab, const char *name)
     closedir(d);
 }
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
 // Killed after its end record, it has nothing left to do and says so.
 static int is_over(const struct lab *lab, int code)
 {
@@ -77,9 +71,9 @@ static void kill_and_resume(uint64_t seed)
         "25"
     pid_t pid = START(&lab, WHOLE, "--name", "whole");
     lab_ready(&lab, "whole", pid);
-    double since = now_ms();
+    double since = clock_seconds();
     cr_assert(lab_wait(pid) == 0, "%s", lab_text(lab.out));
-    double length = now_ms() - since;
+    double length = 1e3 * (clock_seconds() - since);
     for (int i = 0; i < KILLS; i++) {
         char name[32];
         snprintf(name, sizeof name, "killed%d", i);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "tests/kit/room.h"
 #include "tests/kit/scene.h"
 #include "tests/kit/session.h"
@@ -116,13 +117,13 @@ static void expect_terminal(const struct scene *scene, const char *term, const i
     cr_assert_eq(canvas_resize(&c, h, w, NULL), 0);
     screen_draw(&c, scene);
     session_run(&s, h, w, draw_once, &j);
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     for (int bad = 1; bad;) {
         int at = 0;
         while (at < h * w && same(&s, at / w, at % w, &c.cell[at], shown, colours))
             at++;
         bad = at < h * w;
-        cr_assert(!bad || session_now() < end, "%s, %s, view %d, line %d, column %d: %s", term,
+        cr_assert(!bad || clock_seconds() < end, "%s, %s, view %d, line %d, column %d: %s", term,
                   shown->name, scene->v->view, at / w, at % w, session_text(&s));
         cr_assert(!bad || session_feed(&s, 1000) >= 0, "the program ended");
     }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "tests/kit/scene.h"
 #include "tests/kit/session.h"
 #include "tests/kit/watched.h"
@@ -50,9 +51,9 @@ static void expect_repaint_changes_nothing(struct session *s, int n)
     strcpy(before, session_text(s));
     vterm_screen_reset(s->screen, 1);
     session_type(s, "\f");
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     while (strcmp(before, session_text(s)) != 0) {
-        cr_assert_lt(session_now(), end, "was\n%s\nis\n%s", before, s->text);
+        cr_assert_lt(clock_seconds(), end, "was\n%s\nis\n%s", before, s->text);
         cr_assert_geq(session_feed(s, 200), 0);
     }
 }
@@ -198,10 +199,10 @@ Test(viewer_log, mouse)
     session_wait(&s, "now @");
     session_type(&s, "\033[<0;2;24M\033[<0;2;24m"); // Help of the function bar
     session_wait(&s, "this help;");
-    time_t end = session_now() + DEADLINE;
+    double end = clock_seconds() + DEADLINE;
     session_type(&s, "\033[<65;40;9M\033[<65;40;9M");
     while (strstr(session_text(&s), "this help;")) {
-        cr_assert_lt(session_now(), end, "the wheel does not scroll");
+        cr_assert_lt(clock_seconds(), end, "the wheel does not scroll");
         cr_assert_geq(session_feed(&s, 200), 0);
     }
     session_type(&s, "\033[<64;40;9M\033[<64;40;9M");

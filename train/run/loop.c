@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/clock.h"
 #include "train/run/trainer_log.h"
 #include "train/schedule/rate.h"
 #include "train/run/state.h"
@@ -42,7 +43,7 @@ void loop_evaluate(struct trainer *tr, int periodic)
 {
     struct record eval, spectrum;
     struct error why = {{0}};
-    double since = trainer_clock();
+    double since = clock_seconds();
     if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
         report_warning(tr, "no evaluation: %s", why.text);
         return;
@@ -52,7 +53,7 @@ void loop_evaluate(struct trainer *tr, int periodic)
     publisher_put(tr->publisher, &spectrum);
     live_forecast_eval(&tr->forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
     tr->last_eval = tr->t;
-    double now = trainer_clock();
+    double now = clock_seconds();
     if (tr->headless) {
         printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
         if (isfinite(eval.u.eval.auc_live))
@@ -196,7 +197,7 @@ static int moments_finite(const struct moments *m)
 static int live_spectrum(struct trainer *tr, struct step_result *r, struct error *e)
 {
     struct setup *s = &tr->setup;
-    double since = trainer_clock();
+    double since = clock_seconds();
     double half_life = (double)HALF_LIFE * s->d;
     moments_decay(&tr->live, exp2(-2.0 * s->o.batch / half_life));
     if (plan_moments(s->plan, &tr->live, e) < 0)
@@ -220,7 +221,7 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
         .loss = r->scores.loss,
     };
     metric_all(&in, r->metric);
-    r->spectrum_ms = 1e3 * (trainer_clock() - since);
+    r->spectrum_ms = 1e3 * (clock_seconds() - since);
     return 0;
 }
 

@@ -7,34 +7,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/run/trainer_log.h"
 #include "train/run/state.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
 
-double trainer_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void report_run(struct trainer *tr, struct record *out)
 {
     const struct setup *s = &tr->setup;
     const struct device_info *info = device_info(s->device);
-    time_t now = time(NULL);
-    struct tm tm;
+    char now[CLOCK_TEXT];
 
     record_init(out, RECORD_RUN, -1);
     struct record_run *r = &out->u.run;
     r->version = 1;
     snprintf(r->name, sizeof r->name, "%.127s", tr->dir.name);
-    gmtime_r(&now, &tm);
-    strftime(r->created, sizeof r->created, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    clock_utc(now);
+    snprintf(r->created, sizeof r->created, "%s", now);
     r->config = options_to_json(&s->o);
     text_clean(r->dataset.name, sizeof r->dataset.name, s->data.name);
     r->dataset.n = s->n;
@@ -136,7 +128,7 @@ void report_step(struct trainer *tr, const struct step_result *r)
     struct record record;
     struct schedule_place place;
     struct plan_times times;
-    double now = trainer_clock();
+    double now = clock_seconds();
 
     schedule_at(&tr->setup.schedule, tr->t, &place);
     plan_times(tr->setup.plan, &times);

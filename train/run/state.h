@@ -66,8 +66,6 @@ struct trainer {
     double printed; // clock of the last line, headless
 };
 
-double trainer_clock(void); // seconds, monotonic
-
 // --- report.c: records ---
 struct step_result {
     struct plan_scores scores;

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/methods/method.h"
 #include "train/run/trainer_log.h"
 #include "train/run/state.h"
@@ -258,7 +259,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
     report_broken(tr);
     announce_ready(tr, ready_fd);
-    tr->begun = tr->begun_training = trainer_clock();
+    tr->begun = tr->begun_training = clock_seconds();
     tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
     tr->rate_step[0] = tr->rate_step[1] = tr->t;
     report_status(tr);

@@ -4,20 +4,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/base/text.h"
 
 void trainer_log(int fd, int echo, const char *fmt, ...)
 {
     char line[1024];
-    struct tm tm;
-    time_t now = time(NULL);
     va_list ap;
 
-    gmtime_r(&now, &tm);
-    size_t at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+    clock_utc(line);
+    size_t at = strlen(line);
+    line[at++] = ' ';
     size_t text = at;
     va_start(ap, fmt);
     int n = vsnprintf(line + at, sizeof line - at - 1, fmt, ap);

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/store/checkpoint.h"
 
 enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, NOTE_ROOM = 8192 };
@@ -135,12 +135,9 @@ int rundir_check(const char *runs, const char *name, struct error *e)
 // Date, time and data set.
 static void find_name(const struct options *o, int attempt, char *name, size_t size)
 {
-    char stamp[32];
-    struct tm tm;
-    time_t now = time(NULL);
+    char stamp[CLOCK_TEXT];
     size_t set = strcspn(o->data, ":");
-    localtime_r(&now, &tm);
-    strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", &tm);
+    clock_stamp(stamp);
     if (attempt)
         snprintf(name, size, "%s-%.*s-%d", stamp, (int)(set < 64 ? set : 64), o->data, attempt + 1);
     else

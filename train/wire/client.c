@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/wire/socket.h"
 
 enum { LINE_MAX_BYTES = 1 << 20, PEEK = 4096 };
@@ -62,13 +62,6 @@ int control_connect(const char *run_dir, struct error *e)
     return fd;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int send_line(int fd, const char *line, size_t n, struct error *e)
 {
     while (n > 0) {
@@ -89,7 +82,7 @@ static int send_line(int fd, const char *line, size_t n, struct error *e)
 static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
 {
     for (;;) {
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - clock_ms();
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int rc = poll(&p, 1, left > 0 ? (int)left : 0);
         if (rc < 0 && errno == EINTR)
@@ -118,7 +111,7 @@ static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct e
 int control_call(int fd, const struct command_call *c, int timeout_ms, struct answer *out,
                  struct error *e)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     char *line = command_to_json(c);
     size_t len = line ? strlen(line) : 0;
     if (!line)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/clock.h"
+
 #include "train/run/state.h"
 
 // The first step whose batch is not drawn yet.
@@ -221,13 +223,13 @@ void commands_handle(struct trainer *tr)
         handle(tr, &r);
     if (tr->over || !is_paused(tr))
         return;
-    double since = trainer_clock();
+    double since = clock_seconds();
     report_status(tr);
     while (!tr->over && is_paused(tr)) {
         publisher_next(tr->publisher, &r, 1);
         handle(tr, &r);
     }
-    double now = trainer_clock();
+    double now = clock_seconds();
     tr->paused_seconds += now - since;
     // The speed is counted anew.
     tr->rate_clock[0] = tr->rate_clock[1] = now;

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/run/trainer_log.h"
 #include "train/wire/socket.h"
 #include "train/wire/writer.h"
@@ -71,14 +71,12 @@ void publisher_put(struct publisher *p, const struct record *r)
 
 int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
 {
-    struct timespec until;
     uint64_t seq = 0;
     int rc = 0;
 
     if (r && !(seq = put_record(p, r)))
         return error_set(e, "the queue to the disk is full");
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += SYNC_S;
+    double until = clock_seconds() + SYNC_S;
     pthread_mutex_lock(&p->lock);
     if (!seq)
         seq = p->seq;
@@ -89,7 +87,7 @@ int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
         wake(p);
     }
     while (rc == 0 && p->done_seq < seq && p->failed_seq < seq)
-        rc = pthread_cond_timedwait(&p->synced, &p->lock, &until);
+        rc = clock_wait(&p->synced, &p->lock, until);
     if (p->done_seq >= seq)
         rc = 0;
     else if (p->failed_seq >= seq)
@@ -217,17 +215,13 @@ static int open_parts(struct publisher *p, const struct publisher_options *o, st
 int publisher_open(const struct publisher_options *o, struct publisher **out, struct error *e)
 {
     struct publisher *p = calloc(1, sizeof *p);
-    pthread_condattr_t attr;
 
     *out = NULL;
     if (!p)
         return error_set(e, "out of memory");
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->asked, &attr);
-    pthread_cond_init(&p->synced, &attr);
-    pthread_condattr_destroy(&attr);
+    pthread_cond_init(&p->asked, NULL);
+    pthread_cond_init(&p->synced, NULL);
     p->ring = calloc(RING, sizeof *p->ring);
     p->taken = calloc(RING, sizeof *p->taken);
     p->backlog = malloc(BACKLOG_MAX);

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/log/record.h"
 #include "train/wire/socket.h"
 
@@ -292,16 +292,9 @@ void watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL])
         welcome(w);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void watchers_drain(struct watchers *w, int timeout_ms)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     for (;;) {
         struct pollfd set[WATCHERS_MAX];
         int owed = 0;
@@ -313,7 +306,7 @@ void watchers_drain(struct watchers *w, int timeout_ms)
             set[i] = (struct pollfd){.fd = wants ? c->fd : -1, .events = POLLOUT};
             owed += wants;
         }
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - clock_ms();
         if (!owed || left <= 0)
             return;
         if (poll(set, WATCHERS_MAX, (int)left) < 0 && errno != EINTR)

@@ -7,17 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "train/run/trainer_log.h"
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void keep_for_watchers(struct publisher *p, const char *line, size_t n)
 {
@@ -38,7 +31,7 @@ static void deliver(struct publisher *p, const char *line, size_t n)
     if (runlog_write(p->log, line, n, &why) < 0)
         trainer_log(p->note_fd, p->echo, "a log line was lost: %s", why.text);
     else if (!p->dirty_since)
-        p->dirty_since = now_ms();
+        p->dirty_since = clock_ms();
     keep_for_watchers(p, line, n);
     watchers_broadcast(p->watchers, line, n);
 }
@@ -82,7 +75,7 @@ int writer_flush(struct publisher *p, struct error *e)
         }
         return 0;
     }
-    p->dirty_since = now_ms(); // the next try is a second away
+    p->dirty_since = clock_ms(); // the next try is a second away
     if (!p->troubled) {
         p->troubled = 1;
         snprintf(text, sizeof text, "the log can't be written, training goes on: %s", why.text);
@@ -208,7 +201,7 @@ static int sleep_ms(struct publisher *p, int busy)
     int follow = watchers_following(p->watchers) > 0;
     int timeout = -1;
     if (p->dirty_since) {
-        int64_t left = p->dirty_since + FLUSH_MS - now_ms();
+        int64_t left = p->dirty_since + FLUSH_MS - clock_ms();
         timeout = left > 0 ? (int)left : 0;
     }
     pthread_mutex_lock(&p->lock);
@@ -259,7 +252,7 @@ void *writer_run(void *context)
         pthread_mutex_unlock(&p->lock);
         busy = drain(p) > 0;
         watchers_handle(p->watchers, set);
-        if (p->dirty_since && now_ms() >= p->dirty_since + FLUSH_MS) {
+        if (p->dirty_since && clock_ms() >= p->dirty_since + FLUSH_MS) {
             struct error why;
             writer_flush(p, &why);
         }

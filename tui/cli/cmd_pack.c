@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "data/sets/dataset.h"
 #include "data/photos/pack.h"
+#include "metrics/base/clock.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
@@ -27,13 +27,6 @@ struct showing {
     double begun, told;
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void print_bar(const struct pack_progress *p)
 {
     int full = p->n ? (int)(BAR * p->done / p->n) : 0;
@@ -47,7 +40,7 @@ static void print_bar(const struct pack_progress *p)
 static int tell(void *context, const struct pack_progress *p)
 {
     struct showing *s = context;
-    double t = now(), seconds = t - s->begun;
+    double t = clock_seconds(), seconds = t - s->begun;
     int64_t made = p->done - p->resumed;
     if (caught)
         return 1;
@@ -74,7 +67,8 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
 {
     struct dataset d;
     struct pack_progress made;
-    struct showing showing = {.terminal = isatty(STDERR_FILENO), .begun = now(), .told = now()};
+    struct showing showing = {
+        .terminal = isatty(STDERR_FILENO), .begun = clock_seconds(), .told = clock_seconds()};
     struct pack_options o = {
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
@@ -86,7 +80,7 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
         fputs("\r\033[K", stderr);
     if (opened < 0)
         return CMD_FAILED;
-    showing.begun = now();
+    showing.begun = clock_seconds();
     struct sigaction act = {.sa_handler = note_signal}, before[2];
     sigaction(SIGINT, &act, &before[0]);
     sigaction(SIGTERM, &act, &before[1]);

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/log/record.h"
 #include "train/wire/control.h"
 #include "train/run/devices.h"
@@ -234,13 +234,6 @@ static int find_newest_log(const char *runs, char path[4200], const char **paths
     return 0;
 }
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static int run_replay(int argc, char **argv)
 {
     struct error e = {""};
@@ -260,7 +253,7 @@ static int run_replay(int argc, char **argv)
         error_set(&e, "replay needs a terminal; for other tools: ssltop export");
         return complain(FAILED, &e);
     }
-    if (playback_open(paths, names, n, seconds_now(), &play, &e))
+    if (playback_open(paths, names, n, clock_seconds(), &play, &e))
         return complain(FAILED, &e);
     struct viewer_options o = {
         .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = s.theme, .play = play};

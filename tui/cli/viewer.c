@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/base/signals.h"
 #include "tui/hands/actions.h"
 #include "tui/model/format.h"
@@ -51,13 +51,6 @@ struct viewer {
     int dirty; // records since it was drawn
 };
 
-static double clock_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 // --- what comes in ---
 
 static int on_record(void *to, const struct record *r, struct error *e)
@@ -68,7 +61,7 @@ static int on_record(void *to, const struct record *r, struct error *e)
     course_add(&w->c, &w->h, r);
     if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
         w->v.asked_pause = -1;
-    w->v.heard = clock_now();
+    w->v.heard = clock_seconds();
     w->dirty = 1;
     return 0;
 }
@@ -179,7 +172,7 @@ static void look_at_replay(struct viewer *w)
         snprintf(w->v.link_hint, sizeof w->v.link_hint,
                  "the log is damaged, what is whole of it is shown: %s", w->v.lost);
     w->v.machine.rss = w->v.rss = NAN;
-    playback_tick(w->o->play, &w->v, clock_now());
+    playback_tick(w->o->play, &w->v, clock_seconds());
     w->ui.h = playback_history(w->o->play);
     w->ui.c = playback_course(w->o->play);
 }
@@ -210,7 +203,7 @@ static void look_at_link(struct viewer *w)
     const char *what = lost(w);
     text_clean(v->lost, sizeof v->lost, what ? what : "");
     if (v->link == LINK_LIVE)
-        machine_read(&v->machine, w->source->klass->pid(w->source), clock_now(),
+        machine_read(&v->machine, w->source->klass->pid(w->source), clock_seconds(),
                      0.8 * redraw_every);
     else
         v->machine.rss = NAN;
@@ -235,7 +228,7 @@ static void draw(struct viewer *w, int again)
     int h, width;
     terminal_size(&h, &width);
     look_at_link(w);
-    w->v.now = clock_now();
+    w->v.now = clock_seconds();
     w->drawn = w->v.now;
     w->dirty = 0;
     if (canvas_resize(&w->canvas, h, width, NULL))
@@ -292,7 +285,7 @@ static int loop(struct viewer *w, struct error *e)
                               {.fd = w->signals.fd, .events = POLLIN}};
         int is_moving = w->v.replay.playing || w->v.replay.reading;
         double every = is_moving ? play_every : redraw_every;
-        double left = w->drawn + every - clock_now();
+        double left = w->drawn + every - clock_seconds();
         int timeout = left > 0 ? (int)(left * 1000) + 1 : 0;
         int n = 2 + (k ? k->poll(w->source, &p[2], &timeout) : 0);
         if (play)
@@ -303,12 +296,12 @@ static int loop(struct viewer *w, struct error *e)
             take_signals(w);
         if (k && k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))
             return -1;
-        if (play && playback_pump(play, clock_now(), e) < 0)
+        if (play && playback_pump(play, clock_seconds(), e) < 0)
             return -1;
         look_at_link(w);
         if (p[0].revents)
             take_keys(w);
-        if (!w->leave && clock_now() >= w->drawn + every)
+        if (!w->leave && clock_seconds() >= w->drawn + every)
             draw(w, 0);
     }
     return 0;
@@ -343,7 +336,7 @@ static void read_settings(struct viewer *w)
     else if (settings_read(w->settings, &w->v, &e)) {
         snprintf(w->v.message, sizeof w->v.message, "%.300s", e.text);
         w->v.message_role = ROLE_BAD;
-        w->v.message_at = clock_now();
+        w->v.message_at = clock_seconds();
     }
     w->liked = w->v.theme;
     w->v.theme = w->o->theme ? w->o->theme : w->v.theme;

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog_map.h"
 
@@ -31,13 +31,6 @@ struct replay {
     int at_end;          // of the scalars
     int64_t next_look;   // ms
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int has_scalars(const struct runlog_frame *f)
 {
@@ -130,7 +123,7 @@ static int follow(struct replay *s, struct walk *w, int (*wants)(const struct ru
         w->at += n + (newline != NULL);
         if (n && give_line(s, w, sink, line, n, e))
             return -1;
-        if (lines % 16 == 0 && now_ms() >= until)
+        if (lines % 16 == 0 && clock_ms() >= until)
             return 1;
     }
 }
@@ -152,7 +145,7 @@ static int replay_poll(struct source *base, struct pollfd *p, int *timeout_ms)
     struct replay *s = (struct replay *)base;
     int idle =
         s->at_end && s->spectra.at == s->spectra.n && s->spectra.next == runlog_map_count(s->map);
-    int64_t left = idle ? s->next_look - now_ms() : 0;
+    int64_t left = idle ? s->next_look - clock_ms() : 0;
     if (left < *timeout_ms)
         *timeout_ms = left > 0 ? (int)left : 0;
     return 0;
@@ -161,7 +154,7 @@ static int replay_poll(struct source *base, struct pollfd *p, int *timeout_ms)
 static int replay_pump(struct source *base, short revents, const struct sink *sink, struct error *e)
 {
     struct replay *s = (struct replay *)base;
-    int64_t now = now_ms(), until = now + SLICE_MS;
+    int64_t now = clock_ms(), until = now + SLICE_MS;
     if (s->at_end && now >= s->next_look) {
         int64_t came = runlog_map_update(s->map, e);
         if (came < 0)

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog.h"
 #include "tui/feed/spectra_sample.h"
@@ -61,13 +61,6 @@ struct live {
                         // last is looked at
     int spectra;        // parsed so far
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static int append(struct buffer *b, const char *data, size_t n)
 {
@@ -224,7 +217,7 @@ static int read_log(struct live *s, int64_t limit, int64_t until, const struct s
             return rc;
         if (!seen_before(s, line, n) && take_line(s, line, n, sink, e))
             return -1;
-        if (done % 16 == 0 && now_ms() >= until)
+        if (done % 16 == 0 && clock_ms() >= until)
             return 1;
     }
     return 0;
@@ -244,7 +237,7 @@ static int read_first(struct live *s, int64_t until, const struct sink *sink, st
         rc = spectra_sample_open(path, SAMPLES, &s->sampler, e);
     }
     while (rc == 0 && (rc = spectra_sample_next(s->sampler, &line, &n, e)) == 1)
-        rc = give(line, n, sink, e) ? -1 : now_ms() >= until;
+        rc = give(line, n, sink, e) ? -1 : clock_ms() >= until;
     if (rc == 0) {
         s->began = 1;
         s->spectra = 1;
@@ -322,7 +315,7 @@ static int take_input(struct live *s, int64_t until, const struct sink *sink, st
 {
     size_t at = 0;
     int rc = 0;
-    while (rc == 0 && s->stage != STAGE_CATCHING_UP && now_ms() < until) {
+    while (rc == 0 && s->stage != STAGE_CATCHING_UP && clock_ms() < until) {
         char *end = s->in.n > at ? memchr(s->in.data + at, '\n', s->in.n - at) : NULL;
         if (!end)
             break;
@@ -362,7 +355,7 @@ static int live_poll(struct source *base, struct pollfd *p, int *timeout_ms)
         (s->fd >= 0 && has_line(s)))
         wait = 0;
     else if (s->stage == STAGE_WAITING)
-        wait = s->next_try > now_ms() ? (int)(s->next_try - now_ms()) : 0;
+        wait = s->next_try > clock_ms() ? (int)(s->next_try - clock_ms()) : 0;
     if (wait < *timeout_ms)
         *timeout_ms = wait;
     if (s->fd < 0)
@@ -380,14 +373,14 @@ static void look_for_trainer(struct live *s)
         s->stage = STAGE_ASKING;
     } else {
         s->stage = STAGE_WAITING;
-        s->next_try = now_ms() + RETRY_MS;
+        s->next_try = clock_ms() + RETRY_MS;
     }
 }
 
 static int live_pump(struct source *base, short revents, const struct sink *sink, struct error *e)
 {
     struct live *s = (struct live *)base;
-    int64_t until = now_ms() + SLICE_MS;
+    int64_t until = clock_ms() + SLICE_MS;
     int rc = 0;
     if (s->fd >= 0 && (push_out(s) || (revents & (POLLIN | POLLHUP | POLLERR)))) {
         int open = fill_in(s, e);
@@ -400,7 +393,7 @@ static int live_pump(struct source *base, short revents, const struct sink *sink
             s->draining = 0;
         }
     }
-    if (rc == 0 && s->stage == STAGE_WAITING && now_ms() >= s->next_try)
+    if (rc == 0 && s->stage == STAGE_WAITING && clock_ms() >= s->next_try)
         s->stage = STAGE_LOG;
     if (rc == 0 && s->stage == STAGE_LOG) {
         rc = s->began ? read_log(s, -1, until, sink, e) : read_first(s, until, sink, e);

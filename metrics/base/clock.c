@@ -1,0 +1,38 @@
+// Durations never come from the wall's clock, which people and daemons set.
+#include "metrics/base/clock.h"
+
+#include <math.h>
+#include <time.h>
+
+double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int64_t clock_ms(void)
+{
+    return (int64_t)(1e3 * clock_seconds());
+}
+
+int clock_wait(pthread_cond_t *c, pthread_mutex_t *held, double until)
+{
+    double whole = floor(until);
+    struct timespec t = {(time_t)whole, (long)(1e9 * (until - whole))};
+    return pthread_cond_clockwait(c, held, CLOCK_MONOTONIC, &t);
+}
+
+void clock_utc(char text[CLOCK_TEXT])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(text, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+}
+
+void clock_stamp(char text[CLOCK_TEXT])
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(text, CLOCK_TEXT, "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+}
