@@ -1,5 +1,5 @@
-// A packed file as a source: a picture is a place in the mapped file. Nothing in it is believed
-// until it was compared with the size of the file.
+// A packed file as a source: a picture is a place in the file. Nothing in it is believed until it
+// was compared with the size of the file.
 #include "data/photos/pack.h"
 
 #include <errno.h>
@@ -14,13 +14,12 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "data/photos/mapped.h"
-
 enum { SIDE = 224 };
 
 struct pack_source {
     struct pictures base;
-    struct mapped file;
+    int fd;
+    char *path; // for messages
     uint64_t *at;
     struct pictures_size *size;
     int32_t *label;
@@ -92,7 +91,7 @@ static int read_rows(struct pack_reader *r, int64_t i, const struct box *crop, i
         r->room = bytes;
     }
     size_t first = (size_t)top * row, n = (size_t)(bottom - top) * row;
-    return mapped_copy(&s->file, s->at[i] + first, r->pixel + first, n, e);
+    return read_at(s->fd, s->path, s->at[i] + first, r->pixel + first, n, e);
 }
 
 static int read_one(struct pictures_reader *reader, int64_t i, const struct box *crop, int crops,
@@ -122,7 +121,9 @@ static void free_source(struct pictures *base)
 {
     struct pack_source *s = (struct pack_source *)base;
     pictures_release(base);
-    mapped_close(&s->file);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->path);
     free(s->at);
     free(s->size);
     free(s->label);
@@ -192,10 +193,12 @@ static int open_split(int fd, const struct pack_head *h, const uint8_t *index, e
     s->at = malloc(n * sizeof *s->at);
     s->size = malloc(n * sizeof *s->size);
     s->label = malloc(n * sizeof *s->label);
-    int rc = mapped_open(&s->file, fd, (size_t)h->index_at, path, e); // images lie before the index
-    if (rc == 0)
-        rc = pictures_init(&s->base, e);
-    if (rc == 0 && (!s->at || !s->size || !s->label))
+    s->path = strdup(path);
+    s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); // each split closes its own
+    int rc = pictures_init(&s->base, e);
+    if (rc == 0 && s->fd < 0)
+        rc = error_set(e, "cannot open %.300s twice: %s", path, strerror(errno));
+    if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
         rc = error_set(e, "out of memory for %zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {

@@ -1,5 +1,5 @@
-// Images that were decoded and made small once, in one file that is mapped into memory: what an
-// epoch over JPEG files costs most is paid before. Written by `ssltop pack`, read as a data set.
+// Images that were decoded and made small once, in one file: what an epoch over JPEG files costs
+// most is paid before. Written by `ssltop pack`, read as a data set.
 //
 // The file, all numbers little-endian: struct pack_head; then for each image in order a struct
 // pack_record and its pixels (height x width x 3 bytes, RGB); then struct pack_entry for every
