@@ -4,7 +4,7 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 VERSION    := 0.1.0
 # Everything that building, running and testing need, by purpose. `make deps` installs what is missing.
-DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev liblapacke-dev libzstd-dev zlib1g-dev \
+DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
 DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
@@ -29,7 +29,7 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-
 CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(WERROR) -fno-math-errno -ffp-contract=off
 CPPFLAGS += -I. -D_GNU_SOURCE -DSSLTOP_VERSION='"$(VERSION)"' -DSSLTOP_PREFIX='"$(PREFIX)"'
 OMP     ?= -fopenmp
-LIBS     = $(shell pkg-config --libs $(PKGS)) -llapacke -ldnnl -lm -lpthread -ldl
+LIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lm -lpthread -ldl
 
 # A floor is a folder and its folders are rooms. gpu/cuda is an object of its own, built where a toolkit is.
 FLOORS := metrics data gpu train tui
@@ -152,7 +152,7 @@ PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
 PLAYED_INC := -I. -D_GNU_SOURCE $(CUDA_INC) -DSSLTOP_PREFIX='"$(PREFIX)"'
 PLAYED_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -fPIC -fvisibility=hidden \
               -ffp-contract=off $(PLAYED_INC) -DCUDA_SHIM='"tests/cuda/shim.h"' -MMD -MP
-PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -llapack -lpthread -lm -ldl \
+PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -lpthread -lm -ldl \
               -Wl,-Bsymbolic -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 define played_mode
 $(B)/played/$(1)/%.o: %.c Makefile
