@@ -13,6 +13,7 @@
 
 #include "tests/kit/runs.h"
 #include "train/run/trainer.h"
+#include "train/store/safetensors.h"
 
 static int count(const json_t *log, const char *prefix, const char *suffix)
 {
@@ -311,8 +312,8 @@ Test(trainer, pauses_where_the_loss_is_not_finite)
 {
     struct lab lab;
     lab_open(&lab);
-    pid_t pid =
-        START(&lab, TINY, "--steps", "100", "--lr", "1000000", "--wd", "1000", "--name", "n");
+    pid_t pid = START(&lab, TINY, "--steps", "100", "--lr", "1000000", "--wd", "1000", "--name",
+                      "n", "--on-nan", "pause");
     lab_ready(&lab, "n", pid);
     lab_until_paused(&lab, "n");
     struct answer a = lab_say(&lab, "n", "status");
@@ -330,6 +331,97 @@ Test(trainer, pauses_where_the_loss_is_not_finite)
     char *text = lab_text(log);
     cr_assert(strstr(text, "not finite") != NULL);
     free(text);
+    lab_close(&lab);
+}
+
+// Nobody watches a headless training: it ends, with what was good before.
+Test(trainer, ends_where_the_loss_is_not_finite)
+{
+    struct lab lab;
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "100", "--lr", "1000000", "--wd", "1000", "--name", "n",
+                  "--checkpoint-every", "1") == 1);
+    says(&lab, "not finite; branch: --resume n --from ");
+    says(&lab, "failed at step");
+    cr_assert(lab_exists(&lab, "n/ckpt-1.safetensors"));
+    cr_assert(lab_event(&lab, "n", "stop", "trainer") >= 1);
+    cr_assert(lab_event(&lab, "n", "pause", "trainer") == -1);
+    cr_assert(RUN(&lab, "--resume", "n", "--from", "1", "--name", "b", "--lr", "0", "--wd", "0",
+                  "--stop-at", "2") == 0,
+              "%s", lab_text(lab.out));
+    lab_close(&lab);
+}
+
+// A copy of the parameters in `from` with one tensor a thousand million million million times as
+// large.
+static void enlarge(const char *from, const char *to, const char *name)
+{
+    struct safetensors *f;
+    struct error e = {{0}};
+    cr_assert(safetensors_open(from, &f, &e) == 0, "%s", e.text);
+    size_t n = 0, all = safetensors_count(f);
+    struct tensor_source *s = calloc(all, sizeof *s);
+    for (size_t i = 0; i < all; i++) {
+        const struct tensor *t = safetensors_at(f, i);
+        if (t->dtype != DTYPE_F32 || strncmp(t->name, "optim.", 6) == 0)
+            continue;
+        float *v = malloc(t->count * sizeof *v);
+        cr_assert(safetensors_floats(f, t, v, t->count, &e) == 0, "%s", e.text);
+        for (size_t k = 0; k < t->count; k++)
+            v[k] *= strcmp(t->name, name) == 0 ? 1e21f : 1;
+        s[n] = (struct tensor_source){.dtype = t->dtype, .ndim = t->ndim, .data = v};
+        snprintf(s[n].name, sizeof s[n].name, "%s", t->name);
+        memcpy(s[n++].dim, t->dim, sizeof t->dim);
+    }
+    FILE *out = fopen(to, "w");
+    cr_assert(safetensors_write(out, s, n, NULL, 0, NULL, NULL, &e) == 0, "%s", e.text);
+    cr_assert(fclose(out) == 0);
+    while (n-- > 0)
+        free((void *)s[n].data);
+    free(s);
+    safetensors_close(f);
+}
+
+// The variance of large features is no float while the loss is sound still.
+Test(trainer, ends_where_a_checkpoint_is_not_finite)
+{
+    static const char *const on_nan[] = {"stop", "pause"};
+    struct lab lab;
+    char from[128], to[128];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "1", "--name", "a") == 0);
+    snprintf(from, sizeof from, "%s/a/ckpt-1.safetensors", lab.dir);
+    snprintf(to, sizeof to, "%s/large", lab.dir);
+    enlarge(from, to, "encoder.fc.0.weight");
+    for (int i = 0; i < 2; i++) {
+        const char *name = on_nan[i];
+        pid_t pid = START(&lab, TINY, "--steps", "100", "--init", to, "--checkpoint-every", "1",
+                          "--name", name, "--on-nan", name);
+        if (i == 1) {
+            lab_ready(&lab, name, pid);
+            lab_until_paused(&lab, name);
+            cr_assert(lab_say(&lab, name, "stop").ok);
+        }
+        cr_assert(lab_wait(pid) == 1);
+        says(&lab, "the state before step 1 is not finite; ");
+        says(&lab, "--from 0");
+        cr_assert(lab_event(&lab, name, name, "trainer") == 1);
+    }
+    lab_close(&lab);
+}
+
+// 143 says that there is a checkpoint.
+Test(trainer, ends_by_a_signal_without_a_checkpoint_fails)
+{
+    struct lab lab;
+    lab_open(&lab);
+    pid_t pid = lab_start(&lab, 16384,
+                          (const char *const[]){TINY, "--steps", "1000000", "--name", "s", NULL});
+    lab_ready(&lab, "s", pid);
+    lab_until_step(&lab, "s", 2);
+    cr_assert(kill(pid, SIGTERM) == 0);
+    cr_assert(lab_wait(pid) == 1);
+    says(&lab, "no last checkpoint: can't write ckpt-");
     lab_close(&lab);
 }
 
@@ -417,8 +509,8 @@ Test(trainer, goes_on_when_the_disk_is_full)
     lab_open(&lab);
     pid_t pid = lab_start(&lab, 16384,
                           (const char *const[]){TINY, "--steps", "120", "--name", "full", NULL});
-    cr_assert(lab_wait(pid) == 0, "%s", lab_text(lab.out));
-    says(&lab, "finished at step 120");
+    cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
+    says(&lab, "failed at step 120, no last checkpoint: can't write ckpt-120.safetensors");
     says(&lab, "no checkpoint: can't write ckpt-120.safetensors");
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors"));
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors.tmp"));

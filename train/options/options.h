@@ -55,6 +55,7 @@ struct options {
     char init[OPTION_TEXT], resume[OPTION_TEXT], rerun[OPTION_TEXT];
     int64_t from; // -1: last checkpoint
     char name[128], runs[OPTION_TEXT], config[OPTION_TEXT], recipe[64];
+    char on_nan[8]; // auto, stop, pause
     int headless, dry_run, print_config, help;
 };
 

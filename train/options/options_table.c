@@ -187,6 +187,9 @@ const struct option_row option_table[] = {
             "and the command line win. All but the last leave --data for you to say."},
     {FLAG("headless", OPTION_COMMAND, headless, "command"), .fallback = "off",
      .doc = "Train in this process, without a screen, and print a line a second."},
+    {TEXT("on-nan", OPTION_COMMAND, on_nan, "command"), .argument = "WHAT", .fallback = "auto", .choices = "auto|stop|pause",
+     .doc = "At a loss, features or weights that are not finite: stop with status 1, or pause until somebody says stop. "
+            "auto: stop with --headless, where nobody watches, else pause. The last checkpoint before is kept."},
     {FLAG("dry-run", OPTION_COMMAND, dry_run, "command"), .fallback = "off",
      .doc = "Check everything, say what would be trained, and end."},
     {FLAG("print-config", OPTION_COMMAND, print_config, "command"), .fallback = "off",

@@ -138,6 +138,11 @@ int loop_checkpoint(struct trainer *tr, struct error *e)
     int rc = write_checkpoint(tr, e);
     if (rc < 0) {
         report_warning(tr, "no checkpoint: %s", e->text);
+        if (rc == -2 && !tr->broken) {
+            char why[80];
+            snprintf(why, sizeof why, "the state before step %" PRId64 " is not finite", tr->t);
+            steer_break(tr, why);
+        }
         return rc;
     }
     tr->last_checkpoint = tr->t;
@@ -294,6 +299,8 @@ static int loop(struct trainer *tr, struct error *e)
             loop_evaluate(tr, 1);
         if (checkpoint_is_due(tr))
             loop_checkpoint(tr, &why);
+        if (tr->broken)
+            continue;
         if (make_step(tr, e) < 0)
             return -1;
         report_status(tr);
@@ -312,8 +319,9 @@ static const char *finish(struct trainer *tr)
         cut = !earlier_evaluated(&tr->start.earlier, tr->end);
     if (!cut && tr->last_eval != tr->t)
         loop_evaluate(tr, 0);
-    if (tr->last_checkpoint != tr->t && loop_checkpoint(tr, &why) == -2) {
-        snprintf(tr->why, sizeof tr->why, "%.150s", why.text);
+    if (tr->last_checkpoint != tr->t && loop_checkpoint(tr, &why) < 0) {
+        if (!tr->broken)
+            snprintf(tr->why, sizeof tr->why, "no last checkpoint: %.150s", why.text);
         return "failed";
     }
     return tr->t >= tr->setup.steps ? "finished" : "stopped";
@@ -334,7 +342,7 @@ int loop_run(struct trainer *tr, struct error *e)
     if (failed)
         error_set(e, "%s: %s", tr->dir.path, tr->why);
     report_end(tr, reason);
-    if (tr->signal)
-        return 128 + tr->signal;
-    return failed;
+    if (failed) // a signal's status says that there is a checkpoint
+        return 1;
+    return tr->signal ? 128 + tr->signal : 0;
 }

@@ -95,6 +95,7 @@ static void take_command(struct start *a, const struct options *o)
 {
     memcpy(a->o.runs, o->runs, sizeof a->o.runs);
     memcpy(a->o.name, o->name, sizeof a->o.name);
+    memcpy(a->o.on_nan, o->on_nan, sizeof a->o.on_nan);
     a->o.headless = o->headless;
     a->o.dry_run = o->dry_run;
     a->o.print_config = o->print_config;

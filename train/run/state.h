@@ -106,12 +106,12 @@ int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, 
 void steer_announce(struct trainer *tr);
 // Rules over the metrics of step t, which has just been made.
 void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT]);
-// Stop going on at step t for good: a person must decide.
+// There is no way on from step t: stop, or pause until a person says stop, as --on-nan has it.
 void steer_break(struct trainer *tr, const char *why);
 
 // --- loop.c ---
 // Evaluate and write a checkpoint before step t. The checkpoint: 0, -1 with the reason (told
-// already), -2 not finite.
+// already), -2 not finite: then the run is broken.
 void loop_evaluate(struct trainer *tr, int periodic);
 int loop_checkpoint(struct trainer *tr, struct error *e);
 // The state that a borrowed beginning has, written before there is a log.

@@ -213,14 +213,20 @@ void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT])
 
 void steer_break(struct trainer *tr, const char *why)
 {
+    // Nobody watches a headless training: it would pause until the time of its job is over.
+    const char *on_nan = tr->setup.o.on_nan;
+    int stops = tr->over || tr->t >= tr->end || strcmp(on_nan, "stop") == 0 ||
+                (tr->headless && strcmp(on_nan, "pause") != 0);
     tr->broken = 1;
+    tr->over |= stops;
     if (tr->last_checkpoint >= 0)
         snprintf(tr->why, sizeof tr->why,
-                 "%.80s; stop, then branch: --resume %.40s --from %" PRId64 " --name NEW --lr LESS",
-                 why, tr->dir.name, tr->last_checkpoint);
+                 "%.80s; %sbranch: --resume %.40s --from %" PRId64 " --name NEW --lr LESS", why,
+                 stops ? "" : "stop, then ", tr->dir.name, tr->last_checkpoint);
     else
-        snprintf(tr->why, sizeof tr->why, "%.80s; stop, and begin again with a lower --lr", why);
+        snprintf(tr->why, sizeof tr->why, "%.80s; %sbegin again with a lower --lr", why,
+                 stops ? "" : "stop, and ");
     trainer_log(tr->dir.note_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
-    report_event(tr, tr->t, "pause", "trainer", "", "", 0, "%s", tr->why);
+    report_event(tr, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
     report_status(tr);
 }

@@ -264,9 +264,14 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
     tr->rate_step[0] = tr->rate_step[1] = tr->t;
     report_status(tr);
     int code = loop_run(tr, e);
-    if (publisher_close(tr->publisher, &late) < 0)
+    int rc = publisher_close(tr->publisher, &late);
+    if (rc != 0)
         trainer_log(tr->dir.note_fd, tr->headless, "%s", late.text);
     tr->publisher = NULL;
+    if (rc < 0 && code != FAILED) {
+        *e = late;
+        code = FAILED;
+    }
     return code;
 }
 

@@ -288,9 +288,9 @@ int publisher_close(struct publisher *p, struct error *e)
     if (rc < 0)
         error_set(e, "the end of the log could not be written: %s", why.text);
     else if (missing)
-        rc = error_set(e, "%lld lines of the log were given up", (long long)missing);
+        error_set(e, "%lld lines of the log were given up", (long long)missing);
     release(p);
-    return rc;
+    return rc < 0 ? -1 : missing > 0;
 }
 
 void publisher_discard(struct publisher *p)

@@ -28,7 +28,7 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
 // that commands can come.
 int publisher_settle(struct publisher *p, const char *dir, struct error *e);
 // Write out what is queued, say goodbye to watchers (at most a second), remove socket and
-// `control`, free. -1: the log is missing lines.
+// `control`, free. 1: lines of the log were given up earlier; -1: its end is not written.
 int publisher_close(struct publisher *p, struct error *e);
 // Close and remove log, socket and `control` again: the start was refused.
 void publisher_discard(struct publisher *p);
