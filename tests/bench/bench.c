@@ -101,7 +101,7 @@ static int run(int width, const char *precision, int steps, int threads, int bat
     struct net net = {0};
     struct device *d = NULL;
     struct plan *p = NULL;
-    struct timings t;
+    struct timings t = {0};
     struct plan_options po = {.batch = batch};
     float *x[2] = {noise(0, (size_t)batch * SIDE * SIDE), noise(1, (size_t)batch * SIDE * SIDE)};
     int bf16 = !strcmp(precision, "bf16");

@@ -1,0 +1,56 @@
+// An output: a file that appears under its name when it is whole, and the one place where the
+// program writes one. What is written goes into a file without a name beside it, or PATH.part where
+// the file system has no such; until it is finished the old file stays as it is, and a failure
+// leaves nothing behind.
+//
+//     struct file out;
+//     if (file_create(&out, path, FILE_DURABLE, e) < 0)
+//         return -1;
+//     int rc = write_something(out.stream, e);
+//     return file_finish(&out, rc, e);
+//
+// A link is followed and stays. A device, a pipe with a name and "-" (standard output) are written
+// as they are, at once; a folder is refused, and a socket. A file that is replaced keeps its mode,
+// and must be one that may be written. The program has to ignore SIGXFSZ.
+#ifndef SSLTOP_METRICS_BASE_FILE_H
+#define SSLTOP_METRICS_BASE_FILE_H
+
+#include <stdio.h>
+
+#include "metrics/base/error.h"
+
+enum {
+    FILE_DURABLE = 1, // on the disk when it is finished, with its name
+    FILE_PRIVATE = 2, // a new one is its owner's only
+    FILE_NEW = 4,     // never over what is there, whenever that came
+    FILE_RESUME = 8,  // in PATH.part, with what is in there, which one process at a time works on;
+                      // a failure leaves it for the next
+};
+
+struct file {
+    FILE *stream; // to be written; with FILE_RESUME its descriptor may be read and written
+    // private
+    char *path, *part; // where the links lead; NULL: without a name, or written as it is
+    unsigned flags;
+    int as_it_is;
+};
+
+int file_create(struct file *f, const char *path, unsigned flags, struct error *e);
+
+// All that was written so far is on the disk. For who has to do something before the file has its
+// name.
+int file_sync(struct file *f, struct error *e);
+
+// Ends it in any case. rc 0: give it its name; otherwise what was written goes. rc, or -1: what was
+// written is not there (disk full, file too large, ...).
+int file_finish(struct file *f, int rc, struct error *e);
+
+// -1: `out` and `in` are one file, however they are spelled. For a command to ask before
+// file_create, once for everything that it reads. "-" is standard output, or input.
+int file_distinct(const char *out, const char *in, struct error *e);
+
+// Whether what is written goes to standard output: what else is to be said belongs to standard
+// error then.
+int file_is_standard(const char *path);
+
+#endif

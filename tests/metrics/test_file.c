@@ -1,0 +1,314 @@
+// Outputs: whole or not there, whatever stands under the name and whatever goes wrong.
+#include "metrics/base/file.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char home[64];
+
+static void enter(void)
+{
+    strcpy(home, "/tmp/ssltop-file-XXXXXX");
+    cr_assert(mkdtemp(home) && chdir(home) == 0);
+    umask(022);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+// How many names there are.
+static int names(const char *folder)
+{
+    int n = 0;
+    DIR *d = opendir(folder);
+    cr_assert(d != NULL);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+static void leave(void)
+{
+    cr_assert(chdir("/") == 0);
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf %s", home);
+    cr_assert(system(command) == 0);
+}
+
+static void put(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void has(const char *path, const char *text)
+{
+    char got[256] = "";
+    FILE *f = fopen(path, "r");
+    cr_assert(f != NULL, "%s", path);
+    got[fread(got, 1, sizeof got - 1, f)] = '\0';
+    fclose(f);
+    cr_assert_str_eq(got, text, "%s", path);
+}
+
+static mode_t mode(const char *path)
+{
+    struct stat st;
+    cr_assert(lstat(path, &st) == 0, "%s", path);
+    return st.st_mode;
+}
+
+// Written whole, or begun and given up.
+static int write_text(const char *path, unsigned flags, const char *text, int rc)
+{
+    struct error e = {""};
+    struct file f;
+    if (file_create(&f, path, flags, &e) < 0)
+        return -1;
+    cr_assert(fputs(text, f.stream) >= 0);
+    rc = file_finish(&f, rc, &e);
+    cr_assert(rc == 0 || e.text[0] || rc == -7);
+    return rc;
+}
+
+// What a refusal says.
+static void refuses(const char *path, unsigned flags, const char *why)
+{
+    struct error e = {""};
+    struct file f;
+    cr_assert(file_create(&f, path, flags, &e) == -1, "%s", path);
+    cr_assert(strstr(e.text, why) != NULL, "%s", e.text);
+}
+
+Test(file, whole_or_not_there, .init = enter, .fini = leave)
+{
+    static const unsigned flags[] = {0, FILE_DURABLE, FILE_PRIVATE, FILE_DURABLE | FILE_PRIVATE};
+    for (int i = 0; i < 16; i++) {
+        int there = i & 1, fails = i >> 1 & 1;
+        struct error e = {""};
+        struct file f;
+        unlink("x");
+        if (there)
+            put("x", "old");
+        cr_assert(file_create(&f, "x", flags[i >> 2], &e) == 0, "%s", e.text);
+        cr_assert(fputs("new", f.stream) >= 0 && file_sync(&f, &e) == 0);
+        if (there)
+            has("x", "old");
+        cr_assert_eq(access("x", F_OK), there ? 0 : -1, "nobody finds half a file");
+        cr_assert_eq(file_finish(&f, fails ? -7 : 0, &e), fails ? -7 : 0);
+        cr_assert_eq(names("."), there || !fails, "nothing stays behind");
+        if (there || !fails)
+            has("x", fails ? "old" : "new");
+    }
+}
+
+Test(file, modes, .init = enter, .fini = leave)
+{
+    cr_assert(write_text("new", 0, "1", 0) == 0 && write_text("own", FILE_PRIVATE, "1", 0) == 0);
+    cr_assert_eq(mode("new") & 07777, 0644);
+    cr_assert_eq(mode("own") & 07777, 0600);
+    static const mode_t kept[] = {0600, 0640, 0664, 0755, 0222};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        cr_assert(chmod("new", kept[i]) == 0 && write_text("new", 0, "2", 0) == 0);
+        cr_assert_eq(mode("new") & 07777, kept[i]);
+    }
+    chmod("new", 0444);
+    if (geteuid())
+        refuses("new", 0, strerror(EACCES));
+    else
+        cr_assert(write_text("new", 0, "3", 0) == 0);
+}
+
+Test(file, links_are_followed_and_stay, .init = enter, .fini = leave)
+{
+    cr_assert(mkdir("a", 0755) == 0 && mkdir("b", 0755) == 0);
+    put("b/real", "old");
+    cr_assert(symlink("../b/real", "a/near") == 0 && symlink("a/near", "far") == 0);
+    cr_assert(symlink("b/later", "dangling") == 0 && symlink("loop", "loop") == 0);
+    cr_assert(write_text("far", FILE_DURABLE, "new", 0) == 0);
+    cr_assert(S_ISLNK(mode("far")) && S_ISLNK(mode("a/near")));
+    has("b/real", "new");
+    cr_assert(write_text("dangling", 0, "here", 0) == 0 && S_ISLNK(mode("dangling")));
+    has("b/later", "here");
+    refuses("loop", 0, strerror(ELOOP));
+    refuses("dangling", FILE_NEW, "exists");
+    cr_assert_eq(names("a"), 1);
+    cr_assert_eq(names("b"), 2);
+}
+
+Test(file, what_is_no_file_is_written_as_it_is, .init = enter, .fini = leave)
+{
+    char got[16] = "";
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "socket"};
+    cr_assert(mkfifo("pipe", 0600) == 0);
+    int reader = open("pipe", O_RDONLY | O_NONBLOCK);
+    cr_assert(write_text("pipe", FILE_DURABLE, "through", 0) == 0 && S_ISFIFO(mode("pipe")));
+    cr_assert(read(reader, got, sizeof got) == 7 && !strcmp(got, "through"));
+    cr_assert(symlink("pipe", "link") == 0 && write_text("link", 0, "again", 0) == 0);
+    cr_assert(S_ISLNK(mode("link")) && S_ISFIFO(mode("pipe")));
+    refuses("pipe", FILE_NEW, "exists");
+    close(reader);
+    int s = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert(bind(s, (struct sockaddr *)&a, sizeof a) == 0);
+    refuses("socket", 0, "can't write socket");
+    refuses(".", 0, "is a folder");
+    refuses("no/such", 0, strerror(ENOENT));
+    close(s);
+    cr_assert_eq(names("."), 3);
+}
+
+// Nodes of our own where that is allowed: a test must not cost the machine its own.
+Test(file, a_device_stays_a_device, .init = enter, .fini = leave)
+{
+    if (mknod("null", S_IFCHR | 0666, makedev(1, 3)) ||
+        mknod("full", S_IFCHR | 0666, makedev(1, 7)))
+        cr_skip_test("no devices can be made here");
+    int fd = open("null", O_WRONLY);
+    if (fd < 0)
+        cr_skip_test("devices can't be opened here");
+    close(fd);
+    struct error e = {""};
+    struct file f;
+    cr_assert(write_text("null", FILE_DURABLE, "gone", 0) == 0 && S_ISCHR(mode("null")));
+    cr_assert(file_create(&f, "full", FILE_DURABLE, &e) == 0);
+    fputs("too much", f.stream);
+    cr_assert(file_finish(&f, 0, &e) == -1 && strstr(e.text, strerror(ENOSPC)), "%s", e.text);
+    cr_assert(S_ISCHR(mode("full")));
+    cr_assert_eq(names("."), 2);
+}
+
+// With a file size limit, however late it strikes.
+Test(file, a_file_too_large_is_said_and_leaves_nothing, .init = enter, .fini = leave)
+{
+    struct rlimit small = {100000, RLIM_INFINITY};
+    put("x", "old");
+    cr_assert(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    for (int size = 99000; size < 110000; size += 997) {
+        struct error e = {""};
+        struct file f;
+        cr_assert(file_create(&f, "x", 0, &e) == 0);
+        for (int i = 0; i < size; i++)
+            fputc('x', f.stream);
+        int rc = file_finish(&f, 0, &e);
+        cr_assert_eq(rc, size > 100000 ? -1 : 0);
+        cr_assert(rc == 0 || strstr(e.text, strerror(EFBIG)), "%s", e.text);
+        cr_assert_eq(names("."), 1);
+    }
+}
+
+// An earlier failure counts, even where the last bytes found room.
+Test(file, a_failure_on_the_way_is_not_forgotten, .init = enter, .fini = leave)
+{
+    struct rlimit none = {0, RLIM_INFINITY}, any = {RLIM_INFINITY, RLIM_INFINITY};
+    struct error e = {""};
+    struct file f;
+    cr_assert(file_create(&f, "x", 0, &e) == 0 && setrlimit(RLIMIT_FSIZE, &none) == 0);
+    cr_assert(fputs("lost", f.stream) >= 0 && fflush(f.stream) != 0);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &any) == 0);
+    cr_assert(file_finish(&f, 0, &e) == -1 && e.text[0]);
+    cr_assert_eq(names("."), 0);
+}
+
+Test(file, new_is_never_over_what_is_there, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f;
+    put("x", "theirs");
+    refuses("x", FILE_NEW, "exists");
+    for (unsigned more = 0; more <= FILE_RESUME; more += FILE_RESUME) {
+        cr_assert(file_create(&f, "y", FILE_NEW | more, &e) == 0);
+        fputs("ours", f.stream);
+        put("y", "theirs");
+        cr_assert(file_finish(&f, 0, &e) == -1 && strstr(e.text, strerror(EEXIST)), "%s", e.text);
+        has("y", "theirs");
+        unlink("y");
+        cr_assert(write_text("y", FILE_NEW | more, "", 0) == 0);
+        unlink("y");
+    }
+    cr_assert_eq(names("."), 1);
+}
+
+Test(file, one_at_a_time_works_on_what_is_resumed, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f;
+    cr_assert_eq(write_text("x", FILE_RESUME, "half", -7), -7);
+    has("x.part", "half");
+    cr_assert(file_create(&f, "x", FILE_RESUME, &e) == 0);
+    refuses("x", FILE_RESUME, "is being written by another process");
+    cr_assert(fseek(f.stream, 0, SEEK_END) == 0 && fputs(", whole", f.stream) >= 0);
+    cr_assert(file_finish(&f, 0, &e) == 0, "%s", e.text);
+    has("x", "half, whole");
+    cr_assert(symlink("x", "y.part") == 0 && mkfifo("z.part", 0600) == 0);
+    refuses("y", FILE_RESUME, "can't write y.part");
+    refuses("z", FILE_RESUME, "not a file");
+    has("x", "half, whole");
+    cr_assert_eq(names("."), 3);
+}
+
+// Also where the name has no room for anything added to it.
+Test(file, long_names, .init = enter, .fini = leave)
+{
+    char name[NAME_MAX + 2];
+    memset(name, 'n', sizeof name);
+    name[NAME_MAX] = '\0';
+    cr_assert(write_text(name, 0, "1", 0) == 0 && write_text(name, 0, "2", 0) == 0);
+    has(name, "2");
+    name[NAME_MAX] = 'n';
+    name[NAME_MAX + 1] = '\0';
+    refuses(name, 0, strerror(ENAMETOOLONG));
+    cr_assert_eq(names("."), 1);
+}
+
+// What others wrote there before and after stays.
+Test(file, standard_output, .init = enter, .fini = leave)
+{
+    static const char *const name[] = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"};
+    cr_assert(symlink("/dev/stdout", "link") == 0);
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        put("out", "before ");
+        pid_t pid = fork();
+        if (pid == 0) {
+            int fd = open("out", O_WRONLY | O_APPEND);
+            dup2(fd, STDOUT_FILENO);
+            printf("printed ");
+            int rc = write_text(name[i], FILE_DURABLE, "written ", 0);
+            printf("after");
+            _exit(fflush(stdout) == 0 && rc == 0 ? 0 : 1);
+        }
+        int status;
+        cr_assert(waitpid(pid, &status, 0) == pid && status == 0, "%s", name[i]);
+        has("out", "before printed written after");
+    }
+    cr_assert(file_is_standard("-") && !file_is_standard("./-") &&
+              !file_is_standard("/dev/stderr"));
+    cr_assert_eq(names("."), 2);
+}
+
+Test(file, an_output_is_none_of_the_inputs, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    put("in", "1");
+    put("other", "1");
+    cr_assert(link("in", "hard") == 0 && symlink("in", "soft") == 0);
+    static const char *const same[] = {"in", "./in", "hard", "soft"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        for (size_t k = 0; k < sizeof same / sizeof *same; k++)
+            cr_assert_eq(file_distinct(same[i], same[k], &e), -1, "%s %s", same[i], same[k]);
+    cr_assert(strstr(e.text, "is what is read") != NULL);
+    cr_assert(file_distinct("other", "in", &e) == 0 && file_distinct("new", "in", &e) == 0);
+    cr_assert(file_distinct("in", "new", &e) == 0 &&
+              file_distinct("/dev/null", "/dev/null", &e) == 0);
+}
