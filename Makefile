@@ -7,7 +7,7 @@ VERSION    := 0.1.0
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_CHECK := libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
+DEPS_CHECK := patch libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
@@ -138,51 +138,7 @@ $(B)/man/fill: $(PARTS) $(MOBJ) $(B)/man/fill.o
 man: $(B)/man/fill ## bring the tables of the manual up to date
 	$(Q)$< man/ssltop.1 man/ssltop-log.5
 
-# --- the CUDA device's sources compiled for the host, with a stand-in for the card (tests/cuda/): plain; check (every
-# access of a kernel is judged); asan; and check with one planted bug each, for the test of the tests ---
-PLAYED_OPT_plain := -O2
-PLAYED_OPT_check := -O1 -DEMU_SHADOW
-PLAYED_OPT_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-PLAYED_CU_plain  := -O2
-PLAYED_CU_check  := -O1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0
-PLAYED_CU_asan   := $(PLAYED_OPT_asan)
-PLAYED_C   := $(CUDA_SRC:%.c=%.o)
-PLAYED_CC  := $(patsubst %.cc,%.o,$(sort $(wildcard tests/cuda/*.cc)))
-PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
-PLAYED_INC := -I. -D_GNU_SOURCE $(CUDA_INC) -DSSLTOP_PREFIX='"$(PREFIX)"'
-PLAYED_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -fPIC -fvisibility=hidden \
-              -ffp-contract=off $(PLAYED_INC) -DCUDA_SHIM='"tests/cuda/shim.h"' -MMD -MP
-PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -lpthread -lm -ldl \
-              -Wl,-Bsymbolic -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
-define played_mode
-$(B)/played/$(1)/%.o: %.c Makefile
-	@mkdir -p $$(@D)
-	$(Q)$(CC) $(CFLAGS) $(PLAYED_INC) $$(PLAYED_OPT_$(1)) -fPIC -fvisibility=hidden -MMD -MP -c -o $$@ $$<
-$(B)/played/$(1)/%.cu.o: %.cu Makefile
-	@mkdir -p $$(@D)
-	$(Q)$$(PLAYED_CXX) $$(PLAYED_CU_$(1)) -x c++ -c -o $$@ $$<
-$(B)/played/$(1)/%.o: %.cc Makefile
-	@mkdir -p $$(@D)
-	$(Q)$$(PLAYED_CXX) $$(PLAYED_OPT_$(1)) -c -o $$@ $$<
-$(B)/played/$(1)/ssltop-cuda.so: $(PLAYED_ALL:%=$(B)/played/$(1)/%)
-	@echo "  PLAY  $$@"
-	$(Q)g++ -shared $$(PLAYED_OPT_$(1)) -o $$@ $$^ $$(PLAYED_LD)
--include $$(wildcard $(PLAYED_ALL:%.o=$(B)/played/$(1)/%.d))
-endef
-$(foreach m,plain check asan,$(eval $(call played_mode,$(m))))
-# Which file a planted bug sits in.
-PLAYED_BUGS := 1:gpu/cuda/loss.cu 2:gpu/cuda/norm.cu 3:gpu/cuda/norm.cu 4:gpu/cuda/pointwise.cu 5:gpu/cuda/augment.cu \
-               6:gpu/cuda/run.c 7:gpu/cuda/run.c 8:gpu/cuda/run.c 9:gpu/cuda/update.cu
-define played_bug
-$(B)/played/bug$(1)/ssltop-cuda.so: $(2) $(PLAYED_ALL:%=$(B)/played/check/%) Makefile
-	@mkdir -p $$(@D)
-	@echo "  PLAY  $$@"
-	$(Q)$(if $(filter %.cu,$(2)),$$(PLAYED_CXX) $$(PLAYED_CU_check) -x c++,$(CC) $(CFLAGS) $(PLAYED_INC) $$(PLAYED_OPT_check) \
-	  -fPIC -fvisibility=hidden) -DCUDA_BUG=$(1) -c -o $$(@D)/bug.o $(2)
-	$(Q)g++ -shared -o $$@ $$(@D)/bug.o $$(filter-out $(B)/played/check/$(basename $(2)).%o,$(PLAYED_ALL:%=$(B)/played/check/%)) $$(PLAYED_LD)
-endef
-$(foreach b,$(PLAYED_BUGS),$(eval $(call played_bug,$(word 1,$(subst :, ,$(b))),$(word 2,$(subst :, ,$(b))))))
-PLAYED_SO := $(foreach m,plain check asan $(foreach b,$(PLAYED_BUGS),bug$(word 1,$(subst :, ,$(b)))),$(B)/played/$(m)/ssltop-cuda.so)
+include tests/cuda/emulator.mk
 
 # --- packages: `make deps` installs all; run and check install only what they need ---
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)

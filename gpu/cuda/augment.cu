@@ -144,9 +144,7 @@ DEVICE void blur(const struct cuda_augment *a, float *x, float *half, float sigm
             sum += kernel[radius + k] * row[reflect(i % w + k, w)];
         half[i] = __fdividef(sum, total);
     }
-#if CUDA_BUG != 5 // a missing barrier between two passes over memory of the card
     __syncthreads();
-#endif
     for (int i = t; i < a->c * n; i += THREADS) {
         const float *plane = half + i / n * n + i % w;
         float sum = 0;

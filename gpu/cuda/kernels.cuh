@@ -20,11 +20,6 @@
 // One block a multiprocessor is enough to ask for: asked for nothing, ptxas would rather spill.
 #define KERNEL(threads) static __global__ void __launch_bounds__(threads, 1)
 
-// A planted bug, for the test of the tests: 0 in every build but that one.
-#ifndef CUDA_BUG
-#define CUDA_BUG 0
-#endif
-
 typedef __nv_bfloat16 bf16;
 
 DEVICE float load1(const float *p)
@@ -126,9 +121,7 @@ template <typename S> DEVICE S block_sum(S v, S *room)
     int t = (int)threadIdx.x, warps = ((int)blockDim.x + 31) / 32;
     for (int o = 16; o; o >>= 1)
         v += __shfl_down_sync(0xffffffffu, v, o);
-#if CUDA_BUG != 1 // a missing barrier: `room` is still read by the sum before
     __syncthreads();
-#endif
     if ((t & 31) == 0)
         room[t >> 5] = v;
     __syncthreads();

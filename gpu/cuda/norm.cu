@@ -50,9 +50,7 @@ template <int V> DEVICE void sum_rows(float (&s)[V], float (&q)[V], float *room)
         mine[V + i] = q[i];
     }
     for (int half = ty / 2; half; half /= 2) {
-#if CUDA_BUG != 2 // a missing barrier in a tree of sums
         __syncthreads();
-#endif
         if (y < half)
             for (int i = 0; i < 2 * V; i++)
                 mine[i] += mine[(size_t)half * tx * 2 * V + i];
@@ -84,11 +82,7 @@ norm_sums(const T *x, int rows, int c, int groups, float *partial)
         const T *p = x + (size_t)blockIdx.z * rows * c + ch;
         float ref[V], v[V];
         load(ref, p);
-#if CUDA_BUG == 3 // off by one: a row too many
-        int end = rows + 1;
-#else
         int end = rows;
-#endif
         for (int r = (int)(blockIdx.y * blockDim.y + threadIdx.y); r < end;
              r += (int)(gridDim.y * blockDim.y)) {
             load(v, p + (size_t)r * c);

@@ -31,11 +31,7 @@ template <typename T> KERNEL(THREADS) relu_backward(T *dx, const T *dy, const T 
 
 template <typename T> KERNEL(THREADS) add(T *y, const T *a, const T *b, size_t n)
 {
-#if CUDA_BUG == 4 // off by one past the end
-    for (size_t i = first_item(); i <= n; i += item_step())
-#else
     for (size_t i = first_item(); i < n; i += item_step())
-#endif
         store1(y + i, load1(a + i) + load1(b + i));
 }
 

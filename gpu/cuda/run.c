@@ -7,11 +7,6 @@
 #include "gpu/cuda/cuda.h"
 #include "gpu/cuda/join.h"
 
-// A planted bug, for the test of the tests: 0 in every build but that one.
-#ifndef CUDA_BUG
-#define CUDA_BUG 0
-#endif
-
 // Marks of a step, for the times of plan_times.
 enum {
     MARK_WANT,
@@ -102,10 +97,6 @@ static int launch(struct cuda_plan *p, struct recorded *r,
     if (!r->exec && !r->refused && r->runs > 0)
         r->refused = record(p, r, run) < 0;
     r->runs++;
-#if CUDA_BUG == 8 // an error that nobody looks at
-    if (r->exec)
-        return (void)cudaGraphLaunch(r->exec, p->device->main), 0;
-#endif
     if (r->exec)
         return cuda_ok(cudaGraphLaunch(r->exec, p->device->main), "step", e);
     return run(p, e);
@@ -154,12 +145,10 @@ int cuda_settle(struct plan *plan, struct error *e)
     if (!p->unsettled)
         return 0;
     p->unsettled = 0;
-#if CUDA_BUG != 6 // numbers read before the card has written them
     if (cuda_ok(cudaEventSynchronize(p->scored), "loss", e) < 0) {
         plan->scores = (struct plan_scores){NAN, NAN};
         return -1;
     }
-#endif
     if (p->net.loss >= 0)
         plan->scores = (struct plan_scores){p->scores[0], p->scores[1]};
     read_times(p);
@@ -251,10 +240,8 @@ int cuda_moments(struct plan *plan, struct moments *m, struct error *e)
     size_t wide = (size_t)c;
     const double one = 1, zero = 0;
     double *mean = p->moments, *scatter = p->moments + wide;
-#if CUDA_BUG != 7 // a missing event between two streams
     if (cuda_ok(cudaStreamWaitEvent(d->side, p->forwarded, 0), "features", e) < 0)
         return -1;
-#endif
     if (cuda_ok(cuda_centre(p->mean, p->centred, p->features, n, c, d->side), "features", e) < 0 ||
         // Rows are columns to cuBLAS: its upper triangle is our lower one.
         cuda_blas_ok(cublasDsyrk(d->side_blas, CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_N, c, n, &one,

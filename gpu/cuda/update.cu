@@ -73,11 +73,7 @@ lars(const struct cuda_chunk *chunk, const struct cuda_rates *rates, const doubl
     SHARED(double, room, WARPS);
     const struct cuda_chunk *c = chunk + blockIdx.x;
     double a = 0, b = 0, q = 1;
-#if CUDA_BUG == 9 // a piece of the tensor is left out
-    int count = c->count - 1;
-#else
     int count = c->count;
-#endif
     for (int i = (int)threadIdx.x; i < count; i += THREADS) {
         a += norms[2 * (size_t)(c->first + i)];
         b += norms[2 * (size_t)(c->first + i) + 1];
