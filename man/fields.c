@@ -165,7 +165,7 @@ void man_print_records(FILE *f, void (*say)(FILE *f, const char *text))
         [FIELD_DOUBLE] = "number",   [FIELD_INT] = "integer",    [FIELD_INT64] = "integer",
         [FIELD_TEXT] = "text",       [FIELD_OWNED] = "text",     [FIELD_OBJECT] = "object",
         [FIELD_METRICS] = "numbers", [FIELD_PHASES] = "numbers", [FIELD_SHAPE] = "array",
-        [FIELD_SOURCE] = "text",     [FIELD_SIGMA] = "array"};
+        [FIELD_MODE] = "text",       [FIELD_SOURCE] = "text",    [FIELD_SIGMA] = "array"};
     for (int t = RECORD_RUN; t <= RECORD_END; t++) {
         const struct record_kind *type = &record_kind_table[t];
         fprintf(f, ".Ss %s\n", type->name);

@@ -15,7 +15,7 @@
 #include "train/schedule/guard.h"
 #include "train/methods/method.h"
 #include "train/options/options.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 #include "tui/hands/actions.h"
 #include "tui/cli/commands.h"
 #include "tui/hands/settings.h"
@@ -155,9 +155,9 @@ static void print_modes(FILE *f)
     begin_list(f);
     for (int i = 0; i < MODE_COUNT; i++)
         item(f, mode_table[i].name, NULL, mode_table[i].doc);
-    for (const struct plan_row *row = plan_table; row->name; row++) {
+    for (const struct schedule_text_row *row = schedule_text_table; row->name; row++) {
         item(f, row->name, NULL, row->doc);
-        fprintf(f, "The same as\n.Cm %s .\n", row->plan);
+        fprintf(f, "The same as\n.Cm %s .\n", row->schedule);
     }
     end_list(f);
 }

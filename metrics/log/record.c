@@ -37,6 +37,8 @@ void record_init(struct record *r, enum record_type type, int64_t step)
             *(int *)at = (int)f->missing;
         else if (f->kind == FIELD_INT64)
             *(int64_t *)at = f->missing;
+        else if (f->kind == FIELD_MODE)
+            *(enum mode *)at = MODE_NONE;
     }
 }
 
@@ -257,6 +259,8 @@ static int exists(const struct record_field *f, const void *at)
         return integer(f, at) != f->missing;
     case FIELD_TEXT:
         return *(const char *)at != '\0';
+    case FIELD_MODE:
+        return *(const enum mode *)at != MODE_NONE;
     case FIELD_OWNED:
     case FIELD_OBJECT:
         return *(char *const *)at != NULL;
@@ -278,6 +282,9 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         break;
     case FIELD_TEXT:
         put_string(l, at, f->size);
+        break;
+    case FIELD_MODE:
+        put_string(l, mode_name(*(const enum mode *)at), SIZE_MAX);
         break;
     case FIELD_OWNED:
         put_string(l, *(char *const *)at, SIZE_MAX);

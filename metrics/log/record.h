@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/log/mode.h"
 #include "metrics/science/metric.h"
 #include "metrics/base/text.h"
 
@@ -63,7 +64,7 @@ struct record_run {
 
 struct record_step {
     double t; // seconds since the run began, pauses and evaluations included
-    char mode[16];
+    enum mode mode;
     int chunk; // -1 where the mode has none
     double lr, lr_pred;
     double metric[METRIC_COUNT]; // from the live spectrum; loss and zstd among them

@@ -135,6 +135,8 @@ int record_cell(const struct record *r, int column, char **text)
         return integer(text, *(const int64_t *)at, f->missing);
     case FIELD_TEXT:
         return words(text, at); // a record's texts end within their fields
+    case FIELD_MODE:
+        return words(text, mode_name(*(const enum mode *)at));
     case FIELD_OWNED:
     case FIELD_OBJECT:
         return words(text, *(char *const *)at);

@@ -37,7 +37,7 @@ static const struct record_field run_field[] = {
 
 static const struct record_field step_field[] = {
     {NULL, "t", FIELD_DOUBLE, AT(step.t), 0, 0},
-    {NULL, "mode", FIELD_TEXT, AT(step.mode), 0, 0},
+    {NULL, "mode", FIELD_MODE, AT(step.mode), 0, 0},
     {NULL, "chunk", FIELD_INT, AT(step.chunk), -1, 0},
     {NULL, "lr", FIELD_DOUBLE, AT(step.lr), 0, 0},
     {NULL, "lr_pred", FIELD_DOUBLE, AT(step.lr_pred), 0, 0},

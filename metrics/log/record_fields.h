@@ -17,6 +17,7 @@ enum field_kind {
     FIELD_OBJECT,  // char *, malloc'd text of a JSON object; missing: NULL
     FIELD_METRICS, // double[METRIC_COUNT], each under its key in metric_table
     FIELD_PHASES,  // double[PHASE_COUNT], each under its key in record_phase_key
+    FIELD_MODE,    // enum mode by name; missing or unknown: MODE_NONE, ""
     FIELD_SHAPE,   // int[3] as an array: channels, height, width
     FIELD_SOURCE,  // enum spectrum_source by name
     FIELD_SIGMA    // struct record_spectrum's d and sigma as an array

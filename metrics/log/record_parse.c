@@ -90,6 +90,9 @@ static int get_value(const struct record_field *f, const json_t *from, const jso
         if (json_is_string(v))
             text_copy(at, f->size, json_string_value(v), json_string_length(v));
         break;
+    case FIELD_MODE:
+        *(enum mode *)at = mode_find(json_string_value(v), json_string_length(v));
+        break;
     case FIELD_OWNED:
         if (json_is_string(v) && !(*(char **)at = strdup(json_string_value(v))))
             return -1;

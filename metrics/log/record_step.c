@@ -185,6 +185,9 @@ static int set(struct record *r, const struct place *p, const struct value *v)
     case FIELD_TEXT:
         text_copy(at, f->size, v->kind == 's' ? v->text : "", v->kind == 's' ? v->n : 0);
         return 1;
+    case FIELD_MODE:
+        *(enum mode *)at = v->kind == 's' ? mode_find(v->text, v->n) : MODE_NONE;
+        return 1;
     default:
         return 0;
     }

@@ -15,7 +15,7 @@
 #include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 #include "train/methods/method.h"
-#include "train/schedule/rate.h"
+#include "train/schedule/rates.h"
 
 enum { CHANNELS = 3, IMAGES = 4096, WARM_UP = 20, ROUNDS = 5, KINDS = 32, REPEATS = 20 };
 
@@ -150,7 +150,7 @@ static int step(struct bench *b, int with_spectrum, struct error *e)
 {
     struct update u;
     struct plan_scores s;
-    rate_update(&b->o, 1000, 100000, b->step, 1, &u);
+    rates_update(&b->o, 1000, 100000, b->step, 1, &u);
     if (load(b, ++b->step, e) < 0 || plan_forward(b->plan, e) < 0 || plan_backward(b->plan, e) < 0)
         return -1;
     if (plan_scores(b->plan, &s, e) < 0)

@@ -91,7 +91,7 @@ static void write_step(struct runlog_writer *w, int64_t step, struct error *e)
     struct record r;
     record_init(&r, RECORD_STEP, step);
     r.u.step.t = (double)step * 0.0312 + uniform() * 1e-3;
-    snprintf(r.u.step.mode, sizeof r.u.step.mode, "multi-epoch");
+    r.u.step.mode = MODE_MULTI_EPOCH;
     r.u.step.lr = 0.05 * (1 + cos((double)step * 3.14e-5));
     r.u.step.lr_pred = 0.1;
     for (int m = 0; m < METRIC_COUNT; m++)

@@ -50,7 +50,8 @@ static void add_step(struct history *h, int64_t step)
     struct record r;
     double wave = sin((double)step / 300) + sin((double)step * 1.7);
     record_init(&r, RECORD_STEP, step);
-    snprintf(r.u.step.mode, sizeof r.u.step.mode, step / 20000 % 2 ? "multi-epoch" : "continual");
+    snprintf(r.u.step.mode, sizeof r.u.step.mode,
+             step / 20000 % 2 ? MODE_MULTI_EPOCH : MODE_CONTINUAL);
     r.u.step.t = 0.05 * (double)step;
     r.u.step.lr = 0.1;
     r.u.step.images_s = 5000 + 100 * wave;
@@ -114,10 +115,10 @@ struct figures {
 static int draw_frames(int out, int view)
 {
     static struct history h;
-    static struct course course;
+    static struct schedule_view schedule;
     static struct view_state v;
     struct canvas c = {0};
-    struct scene scene = {.h = &h, .c = &course, .v = &v};
+    struct scene scene = {.h = &h, .schedule = &schedule, .v = &v};
     struct figures f;
     v.cursor = v.centre = v.mark = v.event = v.asked_pause = -1;
     v.rss = 1e9;

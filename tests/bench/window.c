@@ -13,7 +13,7 @@
 #include "metrics/science/metric.h"
 #include "train/run/evaluate.h"
 #include "train/run/loader.h"
-#include "train/schedule/rate.h"
+#include "train/schedule/rates.h"
 #include "train/run/setup.h"
 
 enum { WINDOWS = 5 };
@@ -57,7 +57,7 @@ static double exact(struct study *w, int64_t step, struct error *e)
 static int one_step(struct study *w, int64_t t, struct error *e)
 {
     struct update u;
-    rate_update(&w->s.o, w->s.epoch, w->s.steps, t, 1, &u);
+    rates_update(&w->s.o, w->s.epoch, w->s.steps, t, 1, &u);
     if (loader_queue(&w->l, &w->s, t, e) < 0 || plan_forward(w->s.plan, e) < 0)
         return -1;
     for (int k = 0; k < WINDOWS; k++) {

@@ -54,8 +54,7 @@ void room_tick(struct room *m, double seconds)
     m->now += seconds;
     m->v.now = m->now;
     playback_tick(m->play, &m->v, m->now);
-    m->ui = (struct ui){&m->v,  playback_history(m->play), playback_course(m->play), on_send, m,
-                        m->play};
+    m->ui = (struct ui){&m->v, playback_history(m->play), on_send, m, m->play};
 }
 
 static void read_all(struct room *m)

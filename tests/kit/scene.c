@@ -20,13 +20,13 @@ void scene_init(struct test_scene *t)
     t->v.can_steer = 1;
     t->v.now = t->v.heard = 1000;
     snprintf(t->v.name, sizeof t->v.name, "study-1");
-    t->s = (struct scene){.h = &t->h, .c = &t->c, .v = &t->v};
+    t->s = (struct scene){.h = &t->h, .schedule = &t->schedule, .v = &t->v};
 }
 
 void scene_free(struct test_scene *t)
 {
     history_free(&t->h);
-    course_free(&t->c);
+    schedule_view_free(&t->schedule);
 }
 
 static void write_line(struct runlog_writer *log, const struct record *r)
@@ -45,7 +45,7 @@ void scene_add(struct test_scene *t, const struct record *r)
     if (t->log)
         write_line(t->log, r);
     cr_assert_eq(history_add(&t->h, r, NULL), 0);
-    course_add(&t->c, &t->h, r);
+    schedule_view_add(&t->schedule, &t->h, r);
 }
 
 void scene_event(struct test_scene *t, int64_t step, const char *what, const char *by,
@@ -159,7 +159,7 @@ static void add_step(struct test_scene *t, int64_t step)
     record_init(&r, RECORD_STEP, step);
     struct record_step *u = &r.u.step;
     int continual = step < 860 || step >= 1100;
-    snprintf(u->mode, sizeof u->mode, "%s", continual ? "continual" : "multi-epoch");
+    u->mode = continual ? MODE_CONTINUAL : MODE_MULTI_EPOCH;
     u->chunk = continual ? (int)(step * 20 / T) : -1;
     u->t = 0.1 * (double)step;
     u->lr = 0.5 * (1 - (double)step / T);

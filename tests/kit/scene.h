@@ -8,7 +8,7 @@
 
 struct test_scene {
     struct history h;
-    struct course c;
+    struct schedule_view schedule;
     struct view_state v;
     struct scene s;
     int probes;                // records carry forecast and measured probe accuracy

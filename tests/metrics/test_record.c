@@ -179,7 +179,7 @@ Test(record, every_double_round_trips)
         record_init(&r, RECORD_STEP, (int64_t)(next(&state) >> 1));
         struct record_step *s = &r.u.step;
         s->t = any_double(&state);
-        strcpy(s->mode, "continual");
+        s->mode = MODE_CONTINUAL;
         s->chunk = (int)(next(&state) % 1000) - 1;
         s->lr = any_double(&state);
         s->lr_pred = any_double(&state);
@@ -201,7 +201,7 @@ Test(record, every_double_round_trips)
         same_all(s->metric, b->metric, METRIC_COUNT);
         same_all(s->ms, b->ms, PHASE_COUNT);
         cr_assert_eq(b->chunk, s->chunk);
-        cr_assert_str_eq(b->mode, "continual");
+        cr_assert_eq(b->mode, MODE_CONTINUAL);
         record_free(&back);
     }
 }
@@ -392,7 +392,7 @@ Test(record, lines_from_elsewhere)
     struct record r;
     parse("{\"type\":\"step\"}", &r);
     cr_assert(r.type == RECORD_STEP && r.step == -1 && isnan(r.u.step.t) && r.u.step.chunk == -1);
-    cr_assert(!r.u.step.mode[0] && isnan(r.u.step.ms[PHASE_DATA]) &&
+    cr_assert(r.u.step.mode == MODE_NONE && isnan(r.u.step.ms[PHASE_DATA]) &&
               isnan(r.u.step.metric[METRIC_AUC]));
     parse(" { \"ms\" : 3, \"auc\":\"1\", \"loss\":[], \"mode\":7, \"chunk\":1.5, \"step\":12.0, "
           "\"new\":{\"a\":[]},"
@@ -464,7 +464,7 @@ Test(record, mutated_lines)
     struct record r;
     size_t len;
     record_init(&r, RECORD_STEP, 77);
-    strcpy(r.u.step.mode, "cumulative");
+    r.u.step.mode = MODE_CUMULATIVE;
     for (int i = 0; i < METRIC_COUNT; i++)
         r.u.step.metric[i] = 1.0 / (i + 3);
     char *line = format(&r, &len);
@@ -568,7 +568,7 @@ Test(record, quick_and_slow_parse_the_same)
     size_t n;
     record_init(&r, RECORD_STEP, 12345);
     r.u.step.t = 1.0 / 3;
-    snprintf(r.u.step.mode, sizeof r.u.step.mode, "continual");
+    r.u.step.mode = MODE_CONTINUAL;
     r.u.step.chunk = 7;
     for (int i = 0; i < METRIC_COUNT; i++)
         r.u.step.metric[i] = i % 4 ? sin(i) * pow(10, 3 * i - 12) : NAN;

@@ -12,7 +12,7 @@
 #include "metrics/science/spectrum.h"
 #include "train/run/evaluate.h"
 #include "train/run/loader.h"
-#include "train/schedule/rate.h"
+#include "train/schedule/rates.h"
 #include "train/run/setup.h"
 
 // The rate is that of ten epochs: it hardly falls over these steps. At a rate like this the exact
@@ -36,7 +36,7 @@ static int step(struct setup *s, struct loader *l, struct moments *live, int64_t
                 struct plan_scores *scores, struct error *e)
 {
     struct update u;
-    rate_update(&s->o, s->epoch, s->steps, t, 1, &u);
+    rates_update(&s->o, s->epoch, s->steps, t, 1, &u);
     if (loader_queue(l, s, t, e) < 0 || plan_forward(s->plan, e) < 0 ||
         plan_scores(s->plan, scores, e) < 0)
         return -1;

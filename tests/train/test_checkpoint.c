@@ -94,7 +94,7 @@ static struct checkpoint describe(int64_t step)
     return (struct checkpoint){
         .step = step,
         .steps = 100,
-        .plan = "0:continual@20,40:multi-epoch@20",
+        .schedule = "0:continual@20,40:multi-epoch@20",
         .rates = "12:0.5",
         .guard = "3,5!",
         .algorithms = "a.b.c",
@@ -130,7 +130,7 @@ Test(checkpoint, brings_back_every_bit)
     cr_assert(before[0] == '!', "it was told before the name");
     cr_assert(checkpoint_read(path, &d, &b.e) == 0, "%s", b.e.text);
     cr_assert(d.step == 41 && d.steps == 100 && d.threads == 3 && d.data_crc == 0xdeadbeef);
-    cr_assert_str_eq(d.plan, c.plan);
+    cr_assert_str_eq(d.schedule, c.schedule);
     cr_assert_str_eq(d.rates, c.rates);
     cr_assert_str_eq(d.guard, c.guard);
     cr_assert_str_eq(d.algorithms, c.algorithms);

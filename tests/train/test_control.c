@@ -10,18 +10,19 @@ Test(control, typed)
     static const struct {
         const char *text;
         enum command command;
-        const char *mode, *at;
+        enum mode mode;
+        const char *at;
         int chunks;
         double factor;
     } good[] = {
-        {"pause", COMMAND_PAUSE, "", "", 0, 1},
-        {"  step \n", COMMAND_STEP, "", "", 0, 1},
-        {"mode continual", COMMAND_MODE, "continual", "", 0, 1},
-        {"mode cumulative@12", COMMAND_MODE, "cumulative", "", 12, 1},
-        {"lr 0.5x", COMMAND_LR, "", "", 0, 0.5},
-        {"lr 2", COMMAND_LR, "", "", 0, 2},
-        {"until 40% then multi-epoch", COMMAND_UNTIL, "multi-epoch", "40%", 0, 1},
-        {"until 1872 then continual@3", COMMAND_UNTIL, "continual", "1872", 3, 1},
+        {"pause", COMMAND_PAUSE, MODE_NONE, "", 0, 1},
+        {"  step \n", COMMAND_STEP, MODE_NONE, "", 0, 1},
+        {"mode continual", COMMAND_MODE, MODE_CONTINUAL, "", 0, 1},
+        {"mode cumulative@12", COMMAND_MODE, MODE_CUMULATIVE, "", 12, 1},
+        {"lr 0.5x", COMMAND_LR, MODE_NONE, "", 0, 0.5},
+        {"lr 2", COMMAND_LR, MODE_NONE, "", 0, 2},
+        {"until 40% then multi-epoch", COMMAND_UNTIL, MODE_MULTI_EPOCH, "40%", 0, 1},
+        {"until 1872 then continual@3", COMMAND_UNTIL, MODE_CONTINUAL, "1872", 3, 1},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct command_call c;
@@ -29,7 +30,7 @@ Test(control, typed)
         cr_assert(command_parse_text(good[i].text, &c, &e) == 0, "%s: %s", good[i].text, e.text);
         cr_assert(c.command == good[i].command && c.chunks == good[i].chunks, "%s", good[i].text);
         cr_assert(c.factor == good[i].factor);
-        cr_assert_str_eq(c.mode, good[i].mode);
+        cr_assert_eq(c.mode, good[i].mode);
         cr_assert_str_eq(c.at, good[i].at);
         // Through JSON and back it is the same call.
         struct command_call d;
@@ -37,7 +38,7 @@ Test(control, typed)
         cr_assert(line && !strchr(line, '\n'));
         cr_assert(command_parse_json(line, strlen(line), &d, &e) == 0, "%s: %s", line, e.text);
         cr_assert(d.command == c.command && d.chunks == c.chunks && d.factor == c.factor);
-        cr_assert_str_eq(d.mode, c.mode);
+        cr_assert_eq(d.mode, c.mode);
         cr_assert_str_eq(d.at, c.at);
         cr_assert_str_eq(d.by, c.by);
         free(line);
@@ -100,7 +101,7 @@ Test(control, json)
     cr_assert(command_parse_json(line, strlen(line), &c, &e) == 0, "%s", e.text);
     cr_assert(c.id == 7 && c.command == COMMAND_MODE && c.chunks == 5);
     cr_assert_str_eq(c.by, "key");
-    cr_assert_str_eq(c.mode, "continual");
+    cr_assert_eq(c.mode, MODE_CONTINUAL);
     static const char until[] = "{\"cmd\":\"until\",\"at\":12,\"mode\":\"continual\"}";
     cr_assert(command_parse_json(until, strlen(until), &c, &e) == 0, "%s", e.text);
     cr_assert_str_eq(c.at, "12");

@@ -208,7 +208,7 @@ Test(interchange, pytorch_loads_our_checkpoint)
     train_a_little(&s);
     ok(&s, plan_moments(s.plan, &live, &s.e));
     cr_assert(mkdtemp(dir), "no temporary folder");
-    c.plan = c.rates = c.guard = c.algorithms = c.device = c.precision = c.config = text;
+    c.schedule = c.rates = c.guard = c.algorithms = c.device = c.precision = c.config = text;
     ok(&s, checkpoint_write(dir, &c, &s.net, s.plan, &live, NULL, NULL, &s.e));
     checkpoint_name(2, file, sizeof file);
     snprintf(checkpoint, sizeof checkpoint, "%s/%s", dir, file);

@@ -10,7 +10,7 @@
 #include "data/augment.h"
 #include "gpu/device.h"
 #include "train/methods/method.h"
-#include "train/schedule/rate.h"
+#include "train/schedule/rates.h"
 
 static void set(struct options *o, const char *name, const char *value)
 {
@@ -344,7 +344,7 @@ Test(method, residual_branches_may_begin_as_nothing)
 static struct update at(const struct options *o, int64_t epoch, int64_t steps, int64_t t)
 {
     struct update u;
-    rate_update(o, epoch, steps, t, 1, &u);
+    rates_update(o, epoch, steps, t, 1, &u);
     return u;
 }
 
@@ -357,10 +357,10 @@ Test(rate, simsiam_falls_along_a_cosine_and_spares_the_predictor)
         cr_assert(u.lr[GROUP_MAIN] == 0.125 * 0.5 * (1 + cos(M_PI * (double)t / 1000.0)));
         cr_assert(u.lr[GROUP_PREDICTOR] == 0.125);
         cr_assert(u.kind == UPDATE_SGD && u.momentum == 0.9 && u.weight_decay == 5e-4);
-        cr_assert(rate_tau(&o, 1000, t) == -1);
+        cr_assert(rates_tau(&o, 1000, t) == -1);
     }
     struct update u;
-    rate_update(&o, 100, 1000, 0, 0.5, &u);
+    rates_update(&o, 100, 1000, 0, 0.5, &u);
     cr_assert(u.lr[GROUP_MAIN] == 0.0625);
     o.fix_pred_lr = 0;
     u = at(&o, 100, 1000, 700);
@@ -372,7 +372,7 @@ Test(rate, byol_warms_up)
     struct options o = resolved("byol", 8);
     o.batch = 256;
     // 10 epochs of 1000 steps in a run of 100 epochs
-    cr_assert(rate_warmup(&o, 1000, 100000) == 10000);
+    cr_assert(rates_warmup(&o, 1000, 100000) == 10000);
     cr_assert(at(&o, 1000, 100000, 0).lr[GROUP_MAIN] == 0);
     cr_assert(fabs(at(&o, 1000, 100000, 2500).lr[GROUP_MAIN] - 0.15) < 1e-12);
     cr_assert(at(&o, 1000, 100000, 10000).lr[GROUP_MAIN] == 0.6);
@@ -380,9 +380,9 @@ Test(rate, byol_warms_up)
     cr_assert(at(&o, 1000, 100000, 99999).lr[GROUP_MAIN] < 1e-8);
     cr_assert(at(&o, 1000, 100000, 5).kind == UPDATE_LARS);
     // A short run has a short warm-up, unless the user said how long.
-    cr_assert(rate_warmup(&o, 100, 300) == 30);
+    cr_assert(rates_warmup(&o, 100, 300) == 30);
     o.warmup = 2;
-    cr_assert(rate_warmup(&o, 100, 300) == 200);
+    cr_assert(rates_warmup(&o, 100, 300) == 200);
     o.warmup = 5; // longer than the run
     for (int64_t t = 0; t < 300; t++)
         cr_assert(at(&o, 100, 300, t).lr[GROUP_MAIN] == 0.6 * (double)t / 500);
@@ -391,12 +391,12 @@ Test(rate, byol_warms_up)
 Test(rate, tau_may_rise_to_one)
 {
     struct options o = resolved("byol", 8);
-    cr_assert(rate_tau(&o, 100, 0) == 0.99 && rate_tau(&o, 100, 99) == 0.99);
+    cr_assert(rates_tau(&o, 100, 0) == 0.99 && rates_tau(&o, 100, 99) == 0.99);
     set(&o, "tau-schedule", "cosine");
-    cr_assert(fabs(rate_tau(&o, 100, 49) - 0.995) < 1e-12);
-    cr_assert(rate_tau(&o, 100, 99) == 1);
+    cr_assert(fabs(rates_tau(&o, 100, 49) - 0.995) < 1e-12);
+    cr_assert(rates_tau(&o, 100, 99) == 1);
     for (int64_t t = 1; t < 100; t++)
-        cr_assert(rate_tau(&o, 100, t) > rate_tau(&o, 100, t - 1));
+        cr_assert(rates_tau(&o, 100, t) > rates_tau(&o, 100, t - 1));
 }
 
 // --- augmentation ---

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "metrics/base/rng.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 
 enum { MANY = 400, N_MAX = 160, B_MAX = 16, ENTRIES = 6 };
 
 // A random run: facts that can work, and a plan given entry by entry.
 struct run {
     struct schedule_facts facts;
-    struct plan_entry entry[ENTRIES];
+    struct schedule_entry entry[ENTRIES];
     int n;
     char words[256]; // for a failure message
 };
@@ -39,12 +39,12 @@ static struct run random_run(struct rng *r, int entries)
         snprintf(run.words, sizeof run.words, "N %" PRId64 " B %d T %" PRId64 " K %d seed %" PRIu64,
                  f->n, f->batch, f->steps, f->chunks, f->seed);
     for (int64_t from = 0; run.n < entries && from < f->steps; run.n++) {
-        struct plan_entry *entry = &run.entry[run.n];
+        struct schedule_entry *entry = &run.entry[run.n];
         entry->from = from;
         entry->mode = (enum mode)rng_below(r, MODE_COUNT);
         entry->chunks = rng_below(r, 2) ? f->chunks : (int)between(r, 1, most);
         at += snprintf(run.words + at, sizeof run.words - (size_t)at, ", %s@%d from %" PRId64,
-                       mode_table[entry->mode].name, entry->chunks, from);
+                       mode_name(entry->mode), entry->chunks, from);
         from += between(r, 1, 1 + f->steps / 2);
     }
     return run;
@@ -59,13 +59,18 @@ static struct run random_single(struct rng *r, enum mode mode)
     return run;
 }
 
+static int append(struct schedule *s, int64_t from, enum mode mode, int chunks, struct error *e)
+{
+    return schedule_switch(s, &(struct schedule_switch){from, mode, chunks, -1}, e);
+}
+
 static struct schedule open_run(const struct run *run)
 {
     struct schedule s;
     struct error e = {""};
-    int rc = schedule_init(&s, &run->facts, "multi-epoch", &e);
+    int rc = schedule_init(&s, &run->facts, &e);
     for (int i = 0; !rc && i < run->n; i++)
-        rc = schedule_append(&s, run->entry[i].from, run->entry[i].mode, run->entry[i].chunks, &e);
+        rc = append(&s, run->entry[i].from, run->entry[i].mode, run->entry[i].chunks, &e);
     cr_assert(rc == 0, "%s: %s", run->words, e.text);
     return s;
 }
@@ -106,7 +111,7 @@ static void oracle(const struct run *run, int64_t *batch, int64_t *segments)
     int mode = -1;
     int64_t lo = -1, hi = -1;
     for (int64_t t = 0; t < f->steps; t++) {
-        const struct plan_entry *entry = NULL;
+        const struct schedule_entry *entry = NULL;
         for (int i = 0; i < run->n; i++)
             if (run->entry[i].from <= t)
                 entry = &run->entry[i];
@@ -336,7 +341,7 @@ Test(schedule, a_switch_changes_its_step_and_none_before)
         int64_t *before = all_batches(&s);
         struct schedule_place old, new;
         schedule_at(&s, from, &old);
-        cr_assert(schedule_append(&s, from, mode, 0, NULL) == 0);
+        cr_assert(append(&s, from, mode, 0, NULL) == 0);
         schedule_at(&s, from, &new);
         cr_assert(new.mode == mode &&new.chunks == run.facts.chunks, "%s", run.words);
         int64_t *after = all_batches(&s);
@@ -371,24 +376,24 @@ Test(schedule, refuses_facts_that_cannot_work_and_says_what_would)
         struct run run = random_run(&r, 1);
         struct schedule_facts f = run.facts;
         f.chunks = schedule_max_chunks(f.n, f.batch, f.steps);
-        cr_assert(schedule_init(&s, &f, "continual", &e) == 0, "%s: %s", run.words, e.text);
+        cr_assert(schedule_text_parse(&s, &f, "continual", &e) == 0, "%s: %s", run.words, e.text);
         schedule_free(&s);
         char most[32];
         snprintf(most, sizeof most, "at most %d", f.chunks);
         f.chunks += (int)between(&r, 1, 1000);
-        cr_assert(schedule_init(&s, &f, "continual", &e) == -1, "%s", run.words);
+        cr_assert(schedule_text_parse(&s, &f, "continual", &e) == -1, "%s", run.words);
         const char *said = strstr(e.text, most);
         cr_assert(said && !said[strlen(most)], "%s: %s", run.words, e.text);
         f.chunks = -1;
-        cr_assert(schedule_init(&s, &f, "continual", &e) == -1, "%s", run.words);
+        cr_assert(schedule_text_parse(&s, &f, "continual", &e) == -1, "%s", run.words);
         f.chunks = 1;
         f.batch = (int)f.n + 1;
-        cr_assert(schedule_init(&s, &f, "continual", &e) == -1, "%s", run.words);
+        cr_assert(schedule_text_parse(&s, &f, "continual", &e) == -1, "%s", run.words);
         cr_assert(strstr(e.text, "batch"), "%s", e.text);
     }
     for (int i = 0; i < 3; i++) {
         struct schedule_facts f = {.n = i != 0, .batch = i != 1, .steps = i != 2, .chunks = 1};
-        cr_assert(schedule_init(&s, &f, "continual", &e) == -1);
+        cr_assert(schedule_text_parse(&s, &f, "continual", &e) == -1);
     }
 }
 
@@ -397,8 +402,8 @@ Test(schedule, an_entry_that_changes_nothing_starts_nothing)
     static const struct schedule_facts facts = {
         .seed = 1, .n = 1000, .batch = 10, .steps = 300, .chunks = 5};
     struct schedule s, plain;
-    cr_assert(schedule_init(&s, &facts, "multi-epoch:57,multi-epoch@7", NULL) == 0);
-    cr_assert(schedule_init(&plain, &facts, "multi-epoch", NULL) == 0);
+    cr_assert(schedule_text_parse(&s, &facts, "multi-epoch:57,multi-epoch@7", NULL) == 0);
+    cr_assert(schedule_text_parse(&plain, &facts, "multi-epoch", NULL) == 0);
     int64_t *a = all_batches(&s), *b = all_batches(&plain);
     cr_assert(memcmp(a, b, 3000 * sizeof *a) == 0);
     struct schedule_place at;
@@ -410,7 +415,7 @@ Test(schedule, an_entry_that_changes_nothing_starts_nothing)
     schedule_free(&s);
 
     // the same chunk goes on over an entry in the middle of it, another K is another pool
-    cr_assert(schedule_init(&s, &facts, "continual:70,continual:80,continual@6", NULL) == 0);
+    cr_assert(schedule_text_parse(&s, &facts, "continual:70,continual:80,continual@6", NULL) == 0);
     schedule_at(&s, 75, &at);
     cr_assert(at.segment == 60 && at.ends == 80 && at.chunk == 1 && at.pool_lo == 200);
     cr_assert(at.passes == 0.75);
@@ -447,7 +452,7 @@ Test(schedule, batches_of_recorded_runs_stay)
 {
     struct schedule s;
     struct schedule_facts f = {.seed = 1, .n = 997, .batch = 32, .steps = 200, .chunks = 6};
-    cr_assert(schedule_init(&s, &f, "continual:25%,cumulative@9:70%,multi-epoch", NULL) == 0);
+    cr_assert(schedule_text_parse(&s, &f, "continual:25%,cumulative@9:70%,multi-epoch", NULL) == 0);
     int64_t *batch = all_batches(&s), order[997];
     cr_assert(schedule_order(1, 997, 997, order, NULL) == 0);
     uint64_t hash = 14695981039346656037u; // FNV-1a

@@ -89,7 +89,7 @@ static void put_steps(struct runlog_writer *w, int from, int to, int life)
             put_spectrum(w, i, SPECTRUM_EXACT);
         }
         record_init(&r, RECORD_STEP, i);
-        snprintf(r.u.step.mode, sizeof r.u.step.mode, "%s", i < 20 ? "continual" : "multi-epoch");
+        r.u.step.mode = i < 20 ? MODE_CONTINUAL : MODE_MULTI_EPOCH;
         r.u.step.t = 0.1 * i;
         if (i % 5)
             r.u.step.metric[METRIC_AUC] = 0.5 + 0.01 * i + 0.001 * life;

@@ -134,11 +134,11 @@ Test(history, spectra_worth_keeping)
     scene_free(&t);
 }
 
-static void add_step(struct test_scene *t, int64_t step, const char *mode, double loss)
+static void add_step(struct test_scene *t, int64_t step, enum mode mode, double loss)
 {
     struct record r;
     record_init(&r, RECORD_STEP, step);
-    snprintf(r.u.step.mode, sizeof r.u.step.mode, "%s", mode);
+    r.u.step.mode = mode;
     r.u.step.metric[METRIC_LOSS] = loss;
     scene_add(t, &r);
 }
@@ -150,11 +150,11 @@ Test(history, resumed_run)
     struct test_scene t;
     scene_init(&t);
     for (int i = 0; i < 100; i++)
-        add_step(&t, i, i < 60 ? "multi-epoch" : "continual", -0.1);
+        add_step(&t, i, i < 60 ? MODE_MULTI_EPOCH : MODE_CONTINUAL, -0.1);
     cr_assert_eq(t.h.n_mode, 2);
     scene_event(&t, 50, "resume", "trainer", "", "", "from ckpt-50.safetensors");
     for (int i = 50; i < 70; i++)
-        add_step(&t, i, "multi-epoch", -0.2);
+        add_step(&t, i, MODE_MULTI_EPOCH, -0.2);
     cr_assert_eq(t.h.n_mode, 1, "the switch at 60 did not happen this time");
     cr_assert_eq(t.h.last_step, 69);
     cr_assert_eq(series_range(&t.h.series[METRIC_LOSS], 50, 51).last, -0.2f);
@@ -186,7 +186,7 @@ Test(history, resumed_events)
     struct record r;
     scene_init(&t);
     for (int i = 0; i < 100; i++)
-        add_step(&t, i, "multi-epoch", -0.1);
+        add_step(&t, i, MODE_MULTI_EPOCH, -0.1);
     add_measured(&t, 50, 0.71);
     add_measured(&t, 80, 0.72);
     record_init(&r, RECORD_CHECKPOINT, 50);
@@ -221,7 +221,7 @@ Test(history, pause_and_end)
 {
     struct test_scene t;
     scene_init(&t);
-    add_step(&t, 0, "multi-epoch", -0.1);
+    add_step(&t, 0, MODE_MULTI_EPOCH, -0.1);
     scene_event(&t, 1, "pause", "key", "", "", "");
     cr_assert(t.h.paused);
     scene_event(&t, 1, "resume", "ctl", "", "", "");
@@ -231,7 +231,7 @@ Test(history, pause_and_end)
     snprintf(r.u.end.reason, sizeof r.u.end.reason, "stopped");
     scene_add(&t, &r);
     cr_assert(t.h.ended);
-    add_step(&t, 1, "multi-epoch", -0.1);
+    add_step(&t, 1, MODE_MULTI_EPOCH, -0.1);
     cr_assert(!t.h.ended, "it was resumed");
     scene_free(&t);
 }
@@ -245,7 +245,7 @@ Test(history, bounded_lists_keep_first_and_newest)
         record_init(&r, RECORD_EVAL, i);
         r.u.eval.metric[METRIC_AUC] = 0.7;
         scene_add(&t, &r);
-        add_step(&t, i, i % 2 ? "continual" : "cumulative", -0.5);
+        add_step(&t, i, i % 2 ? MODE_CONTINUAL : MODE_CUMULATIVE, -0.5);
     }
     cr_assert(t.h.n_eval <= HISTORY_EVALS && t.h.n_mode <= HISTORY_SWITCHES);
     cr_assert_eq(t.h.eval[0].step, 0);
@@ -266,59 +266,59 @@ Test(history, eta)
     scene_free(&t);
 }
 
-// --- the course ---
+// --- the schedule ---
 
-Test(course, past_is_what_happened_future_is_the_plan)
+Test(schedule_view, past_is_what_happened_future_is_the_plan)
 {
     struct test_scene t;
     int64_t step;
-    int mode;
+    enum mode mode;
     scene_init(&t);
     scene_train(&t, 1284);
-    cr_assert(t.c.known);
-    cr_assert_eq(course_mode(&t.c, &t.h, 859), MODE_CONTINUAL);
-    cr_assert_eq(course_mode(&t.c, &t.h, 860), MODE_MULTI_EPOCH);
-    cr_assert_eq(course_mode(&t.c, &t.h, 1200), MODE_CONTINUAL);
-    cr_assert_eq(course_mode(&t.c, &t.h, 1871), MODE_CONTINUAL);
-    cr_assert_eq(course_mode(&t.c, &t.h, 1872), MODE_MULTI_EPOCH);
-    cr_assert_eq(course_next(&t.c, 1283, &step, &mode), 1);
+    cr_assert(t.schedule.known);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 859), MODE_CONTINUAL);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 860), MODE_MULTI_EPOCH);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 1200), MODE_CONTINUAL);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 1871), MODE_CONTINUAL);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 1872), MODE_MULTI_EPOCH);
+    cr_assert_eq(schedule_view_next(&t.schedule, 1283, &step, &mode), 1);
     cr_assert_eq(step, 1872);
     cr_assert_eq(mode, MODE_MULTI_EPOCH);
-    cr_assert_eq(course_next(&t.c, 1872, &step, &mode), 0);
+    cr_assert_eq(schedule_view_next(&t.schedule, 1872, &step, &mode), 0);
     scene_free(&t);
 }
 
-Test(course, until_replaces_what_was_planned)
+Test(schedule_view, until_replaces_what_was_planned)
 {
     struct test_scene t;
     int64_t step;
-    int mode;
+    enum mode mode;
     scene_init(&t);
     scene_train(&t, 100);
     scene_event(&t, 100, "until", "key", "", "cumulative@10 at 3000", "");
-    cr_assert_eq(course_next(&t.c, 99, &step, &mode), 1);
+    cr_assert_eq(schedule_view_next(&t.schedule, 99, &step, &mode), 1);
     cr_assert_eq(step, 3000);
     cr_assert_eq(mode, MODE_CUMULATIVE);
-    cr_assert_eq(course_mode(&t.c, &t.h, 2000), MODE_CONTINUAL);
-    cr_assert_eq(course_mode(&t.c, &t.h, 4000), MODE_CUMULATIVE);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 2000), MODE_CONTINUAL);
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 4000), MODE_CUMULATIVE);
     scene_event(&t, 100, "mode", "plan", "continual", "multi-epoch", "");
-    cr_assert_eq(course_mode(&t.c, &t.h, 200), MODE_CONTINUAL,
+    cr_assert_eq(schedule_view_mode(&t.schedule, &t.h, 200), MODE_CONTINUAL,
                  "what the plan says is in it already");
     scene_free(&t);
 }
 
-Test(course, borders_are_where_chunks_begin)
+Test(schedule_view, borders_are_where_chunks_begin)
 {
     struct test_scene t;
     struct schedule_place a, b;
     scene_init(&t);
     scene_train(&t, 1);
     for (int64_t at = 0; at < 4680;) {
-        int64_t border = course_border(&t.c, 20, at);
+        int64_t border = schedule_view_border(&t.schedule, 20, at);
         cr_assert(border > at);
         if (border < 1872) { // continual by plan
-            schedule_at(&t.c.plan, border - 1, &a);
-            schedule_at(&t.c.plan, border, &b);
+            schedule_at(&t.schedule.run, border - 1, &a);
+            schedule_at(&t.schedule.run, border, &b);
             cr_assert_eq(b.chunk, a.chunk + 1);
         }
         at = border;
@@ -350,7 +350,7 @@ Test(history, the_past_is_what_was_known_then)
         if (past.n_event)
             cr_assert_str_eq(history_event(&past, 0)->text, past.event[past.n_event - 1].text);
         cr_assert_eq(past.spectrum_step, h->spectrum_step);
-        cr_assert_str_eq(past.last.mode, h->last.mode);
+        cr_assert_eq(past.last.mode, h->last.mode);
         cr_assert_eq(past.last.chunk, h->last.chunk);
         for (int k = 0; k < SERIES_COUNT; k++)
             for (int64_t from = -3; from < 1400; from += 97) {

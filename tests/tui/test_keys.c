@@ -61,9 +61,9 @@ Test(keys, mode_menu)
     action_key(&d.ui, KEYS_ENTER);
     cr_assert_eq(d.t.v.context, CONTEXT_MAIN);
     cr_assert_eq(d.sent.last.command, COMMAND_MODE);
-    cr_assert_str_eq(d.sent.last.mode, "cumulative");
+    cr_assert_eq(d.sent.last.mode, MODE_CUMULATIVE);
     desk_type(&d, "m1");
-    cr_assert_str_eq(d.sent.last.mode, "multi-epoch");
+    cr_assert_eq(d.sent.last.mode, MODE_MULTI_EPOCH);
     desk_type(&d, "m");
     action_key(&d.ui, KEYS_ESCAPE);
     cr_assert_eq(d.t.v.context, CONTEXT_MAIN);
@@ -76,11 +76,11 @@ Test(keys, menu_says_what_each_mode_would_do)
     struct desk d;
     char text[128];
     desk_open(&d, 50);
-    course_what_if(&d.t.c, MODE_MULTI_EPOCH, 2340, text, sizeof text);
+    schedule_view_what_if(&d.t.schedule, MODE_MULTI_EPOCH, 2340, text, sizeof text);
     cr_assert_str_eq(text, "60 000 images, 5.0 passes left");
-    course_what_if(&d.t.c, MODE_CONTINUAL, 2340, text, sizeof text);
+    schedule_view_what_if(&d.t.schedule, MODE_CONTINUAL, 2340, text, sizeof text);
     cr_assert_str_eq(text, "chunk 11/20, 3 000 images, 10.0 passes left");
-    course_what_if(&d.t.c, MODE_CUMULATIVE, 2340, text, sizeof text);
+    schedule_view_what_if(&d.t.schedule, MODE_CUMULATIVE, 2340, text, sizeof text);
     cr_assert_str_eq(text, "chunk 11/20, 33 000 images, 0.9 passes left");
     scene_free(&d.t);
 }

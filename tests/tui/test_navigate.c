@@ -27,7 +27,7 @@ static void arrive(struct place *p)
     memset(p, 0, sizeof *p);
     scene_init(&p->t);
     scene_train(&p->t, 1284);
-    p->ui = (struct ui){&p->t.v, &p->t.h, &p->t.c, NULL, NULL, NULL};
+    p->ui = (struct ui){&p->t.v, &p->t.h, NULL, NULL, NULL};
     draw(p);
 }
 

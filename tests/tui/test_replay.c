@@ -47,7 +47,7 @@ Test(replay, a_place_is_as_it_was)
                       (long long)places[i]);
         }
         cr_assert_str_eq(s.h->last.forecast_state, then.h.last.forecast_state);
-        cr_assert_str_eq(s.h->last.mode, then.h.last.mode);
+        cr_assert_eq(s.h->last.mode, then.h.last.mode);
         cr_assert_eq(s.h->live.step, then.h.live.step);
         cr_assert_eq(s.h->live.d, then.h.live.d);
         for (int k = 0; k < s.h->live.d; k++)
@@ -58,8 +58,9 @@ Test(replay, a_place_is_as_it_was)
         cr_assert_eq(s.h->first_exact.step, then.h.first_exact.step);
         cr_assert_eq(s.h->first_live.step, then.h.first_live.step);
         for (int64_t t = 0; t < 4680; t += 90)
-            cr_assert_eq(course_mode(s.c, s.h, t), course_mode(&then.c, &then.h, t),
-                         "mode of %lld as of %lld", (long long)t, (long long)places[i]);
+            cr_assert_eq(schedule_view_mode(s.schedule, s.h, t),
+                         schedule_view_mode(&then.schedule, &then.h, t), "mode of %lld as of %lld",
+                         (long long)t, (long long)places[i]);
         cr_assert_eq(verdict(s.h, a, sizeof a), verdict(&then.h, b, sizeof b));
         cr_assert_str_eq(a, b);
         scene_free(&then);
@@ -321,7 +322,7 @@ Test(replay, a_growing_log)
         for (int64_t step = 100 + 10 * round; step < 110 + 10 * round; step++) {
             record_init(&r, RECORD_STEP, step);
             r.u.step.t = 0.1 * (double)step;
-            snprintf(r.u.step.mode, sizeof r.u.step.mode, "continual");
+            r.u.step.mode = MODE_CONTINUAL;
             scene_add(&t, &r);
         }
         for (int i = 0; i < 50 && playback_history(m.play)->last_step < 109 + 10 * round; i++) {
@@ -414,7 +415,7 @@ Test(replay, a_resumed_run)
     for (int64_t step = 60; step < 80; step++) {
         record_init(&r, RECORD_STEP, step);
         r.u.step.metric[METRIC_LOSS] = -0.25;
-        snprintf(r.u.step.mode, sizeof r.u.step.mode, "cumulative");
+        r.u.step.mode = MODE_CUMULATIVE;
         scene_add(&t, &r);
     }
     runlog_close(t.log, NULL);
@@ -423,10 +424,10 @@ Test(replay, a_resumed_run)
     m.v.cursor = 65;
     struct scene s = room_scene(&m);
     cr_assert_eq(s.h->last.metric[METRIC_LOSS], -0.25);
-    cr_assert_str_eq(s.h->last.mode, "cumulative");
+    cr_assert_eq(s.h->last.mode, MODE_CUMULATIVE);
     m.v.cursor = 59;
     s = room_scene(&m);
-    cr_assert_str_eq(s.h->last.mode, "continual");
+    cr_assert_eq(s.h->last.mode, MODE_CONTINUAL);
     scene_free(&t);
     room_free(&m);
 }

@@ -322,7 +322,7 @@ Test(screen, waiting_for_data)
     record_init(&r, RECORD_STEP, 0);
     for (int64_t step = 100; step < 200; step++) {
         record_init(&r, RECORD_STEP, step);
-        snprintf(r.u.step.mode, sizeof r.u.step.mode, "multi-epoch");
+        r.u.step.mode = MODE_MULTI_EPOCH;
         r.u.step.ms[PHASE_DATA] = 60;
         for (int i = PHASE_DATA + 1; i < PHASE_COUNT; i++)
             r.u.step.ms[i] = 10;

@@ -284,7 +284,7 @@ Test(source, a_killed_and_resumed_run)
 Test(source, commands_and_answers)
 {
     struct stage s;
-    struct command_call call = {.command = COMMAND_MODE, .mode = "continual", .by = "key"}, came;
+    struct command_call call = {.command = COMMAND_MODE, .mode = MODE_CONTINUAL, .by = "key"}, came;
     struct answer a;
     open_stage(&s);
     listen_now(&s);
@@ -296,7 +296,7 @@ Test(source, commands_and_answers)
     pump(&s);
     take_call(&s, &came);
     cr_assert_eq(came.command, COMMAND_MODE);
-    cr_assert_str_eq(came.mode, "continual");
+    cr_assert_eq(came.mode, MODE_CONTINUAL);
     cr_assert_str_eq(came.by, "key");
     answer_init(&a, came.id);
     a.ok = 1;

@@ -11,7 +11,7 @@
 
 #include "metrics/log/record.h"
 #include "train/options/recipe.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 
 enum { OPTION_ROWS = 256 }; // more than there are
 
@@ -460,7 +460,7 @@ int options_subset(const struct options *o, int64_t total, int64_t *n, struct er
         *n = total;
         return 0;
     }
-    if (schedule_point(o->subset, total, n, e) < 0)
+    if (schedule_text_point(o->subset, total, n, e) < 0)
         return error_prefix(e, "--subset '%s' of %" PRId64 " images", o->subset, total);
     if (*n < 1)
         return error_set(e, "--subset %s of %" PRId64 " images leaves none", o->subset, total);

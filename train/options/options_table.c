@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "train/options/recipe.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 
 // What is the same for all rows of a kind; a row adds what it has besides with designated
 // initialisers.
@@ -26,7 +26,7 @@
 static int check_subset(const char *value, struct error *e)
 {
     int64_t n;
-    return !*value ? 0 : schedule_point(value, (int64_t)MANY, &n, e);
+    return !*value ? 0 : schedule_text_point(value, (int64_t)MANY, &n, e);
 }
 
 static int check_normalize(const char *value, struct error *e)

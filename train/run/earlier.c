@@ -1,4 +1,4 @@
-// The past of a run, read from its log.
+// What an earlier life of a run did, read from its log.
 #include "train/run/earlier.h"
 
 #include <errno.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "metrics/log/scalars.h"
+#include "train/schedule/schedule_text.h"
 
 void earlier_free(struct earlier *p)
 {
@@ -115,30 +116,15 @@ int earlier_apply(const struct earlier *p, int64_t from, struct schedule *s, str
                   struct error *e)
 {
     for (size_t i = 0; i < p->n; i++) {
-        int64_t step = p->event[i].step, at;
+        int64_t step = p->event[i].step;
         const struct record_event *v = &p->event[i].event;
-        enum mode mode;
-        int chunks, rc = 0;
-        if (step < from || strcmp(v->by, "plan") == 0)
+        struct schedule_switch w;
+        if (step < from)
             continue;
-        if (strcmp(v->what, "mode") == 0) {
-            rc = mode_parse(v->to, &mode, &chunks, e);
-            if (rc == 0)
-                rc = schedule_append(s, step, mode, chunks, e);
-        } else if (strcmp(v->what, "until") == 0) {
-            rc = until_parse(v->to, &mode, &chunks, &at, e);
-            schedule_truncate(s, step);
-            if (rc == 0)
-                rc = schedule_append(s, at, mode, chunks, e);
-        } else if (strcmp(v->what, "lr") == 0) {
-            char *end;
-            double factor = strtod(v->to, &end);
-            if (end == v->to || *end || !isfinite(factor) || factor < 0)
-                rc = error_set(e, "a recorded learning rate factor can't be read");
-            else
-                rc = rates_set(r, step, factor, e);
-        }
-        if (rc < 0)
+        int rc = schedule_text_event(v, step, &w, e);
+        if (rc > 0)
+            rc = schedule_switch(s, &w, e);
+        if (rc < 0 || rates_event(r, v, step, e) < 0)
             return error_prefix(e, "event at step %lld", (long long)step);
     }
     return 0;

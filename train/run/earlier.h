@@ -6,7 +6,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/log/record.h"
-#include "train/schedule/route.h"
+#include "train/schedule/rates.h"
 #include "train/schedule/schedule.h"
 
 struct earlier_event {
@@ -33,7 +33,7 @@ int earlier_read(const char *dir, struct earlier *out, struct error *e);
 void earlier_free(struct earlier *p); // takes a zeroed struct too
 
 // Apply every switch and rate change that a key, a script or a guard made and that holds from step
-// `from` or later. What the plan itself did is in the plan already.
+// `from` or later. What was planned is in the schedule already.
 int earlier_apply(const struct earlier *p, int64_t from, struct schedule *s, struct rates *r,
                   struct error *e);
 

@@ -7,7 +7,7 @@
 
 #include "metrics/base/clock.h"
 #include "train/run/trainer_log.h"
-#include "train/schedule/rate.h"
+#include "train/schedule/schedule_text.h"
 #include "train/run/state.h"
 
 enum { HALF_LIFE = 8 };    // of the live spectrum, in samples per feature
@@ -104,7 +104,7 @@ static int write_checkpoint(struct trainer *tr, struct error *e)
     struct checkpoint c = {
         .step = tr->t,
         .steps = s->steps,
-        .plan = plan_text(&s->schedule),
+        .schedule = schedule_text_write(&s->schedule),
         .rates = rates_text(&tr->rates),
         .guard = strdup(guard),
         .algorithms = strdup(plan_algorithms(s->plan)),
@@ -115,7 +115,8 @@ static int write_checkpoint(struct trainer *tr, struct error *e)
         .data_crc = s->data_crc,
     };
     int rc = 0;
-    if (!c.plan || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision || !c.config)
+    if (!c.schedule || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision ||
+        !c.config)
         rc = error_set(e, "out of memory for a checkpoint");
     if (rc == 0)
         rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
@@ -184,7 +185,7 @@ static int load(struct trainer *tr, struct error *e)
 static void rates_of_step(const struct trainer *tr, struct update *u, struct step_result *r)
 {
     const struct setup *s = &tr->setup;
-    rate_update(&s->o, s->epoch, s->steps, tr->t, rates_at(&tr->rates, tr->t), u);
+    rates_update(&s->o, s->epoch, s->steps, tr->t, rates_at(&tr->rates, tr->t), u);
     r->lr = u->lr[GROUP_MAIN];
     r->lr_pred = u->lr[GROUP_PREDICTOR];
 }
@@ -273,7 +274,7 @@ static int make_step(struct trainer *tr, struct error *e)
         return break_off(tr, &r, "features");
     if (rc < 0 || plan_update(s->plan, &update, e) < 0)
         return -1;
-    double tau = rate_tau(&s->o, s->steps, tr->t);
+    double tau = rates_tau(&s->o, s->steps, tr->t);
     if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
         return -1;
     report_step(tr, &r);

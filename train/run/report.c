@@ -86,8 +86,8 @@ static void print_step(struct trainer *tr, const struct record_step *r, double n
         return;
     tr->printed = now;
     print_duration(eta, sizeof eta, (double)(tr->end - done) * tr->setup.o.batch / r->images_s);
-    printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, tr->setup.steps, r->mode,
-           r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
+    printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, tr->setup.steps,
+           mode_name(r->mode), r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
     if (!r->forecast_state[0])
         printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
     double sum = 0;
@@ -135,7 +135,7 @@ void report_step(struct trainer *tr, const struct step_result *r)
     record_init(&record, RECORD_STEP, tr->t);
     struct record_step *s = &record.u.step;
     s->t = tr->t_offset + now - tr->begun;
-    snprintf(s->mode, sizeof s->mode, "%s", mode_table[place.mode].name);
+    s->mode = place.mode;
     s->chunk = place.chunk;
     s->lr = r->lr;
     s->lr_pred = r->lr_pred;
@@ -267,7 +267,7 @@ void report_status(struct trainer *tr)
     struct schedule_place place;
     schedule_at(&tr->setup.schedule, tr->t, &place);
     snprintf(s.text, sizeof s.text, "%s before step %" PRId64 " of %" PRId64 ", %s%s%.100s",
-             s.paused ? "paused" : "running", tr->t, tr->setup.steps, mode_table[place.mode].name,
+             s.paused ? "paused" : "running", tr->t, tr->setup.steps, mode_name(place.mode),
              tr->broken ? "; " : "", tr->broken ? tr->why : "");
     publisher_status(tr->publisher, &s);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "train/methods/method.h"
+#include "train/schedule/schedule_text.h"
 
 enum { REFUSED = 2, FAILED = 1 };
 
@@ -159,7 +160,7 @@ static int make_schedule(struct setup *s, struct error *e)
         return error_set(e, "%lld epochs are too many steps to count", (long long)o->epochs);
     struct schedule_facts facts = {
         .seed = o->seed, .n = s->n, .batch = o->batch, .steps = s->steps, .chunks = o->chunks};
-    if (schedule_init(&s->schedule, &facts, o->schedule, e) < 0)
+    if (schedule_text_parse(&s->schedule, &facts, o->schedule, e) < 0)
         return -1;
     o->chunks = s->schedule.facts.chunks;
     if (!o->eval_every)

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/store/rundir.h"
 #include "train/run/trainer.h"
+#include "train/schedule/schedule_text.h"
+#include "train/store/rundir.h"
 
 enum { FAILED = 1, REFUSED = 2 };
 
@@ -18,8 +19,8 @@ static const char *const free_rows[] = {"stop-at", "keep", "inexact"};
 // What a checkpoint's tensors depend on.
 static const char *const network_rows[] = {"arch", "stem",     "width",       "method",
                                            "dim",  "pred-dim", "proj-layers", "predictor"};
-// What a plan is read from.
-static const char *const plan_rows[] = {"schedule", "chunks"};
+// What a schedule is read from.
+static const char *const schedule_rows[] = {"schedule", "chunks"};
 // What the choices made by timing depend on.
 static const char *const timed_rows[] = {"data", "batch", "device", "threads", "precision"};
 // What another machine may change when --inexact allows it.
@@ -312,25 +313,23 @@ static int same_data(const struct start *a, const struct setup *s, struct error 
                      s->o.data, a->run);
 }
 
-// The plan of a branch: the parent's up to the step, then what this call says.
-static int splice(const struct start *a, struct setup *s, int keeps_plan, struct error *e)
+// The schedule of a branch: the parent's up to the step, then what this call says.
+static int splice(const struct start *a, struct setup *s, struct error *e)
 {
     struct schedule own = s->schedule; // as parsed from the options
     struct schedule old;
-    if (keeps_plan)
-        return plan_parse(&s->schedule, a->checkpoint.plan, e);
-    if (schedule_init(&old, &own.facts, "multi-epoch", e) < 0)
+    if (schedule_init(&old, &own.facts, e) < 0)
         return -1;
-    int rc = plan_parse(&old, a->checkpoint.plan, e);
-    if (rc == 0) {
-        struct schedule_place now;
-        schedule_at(&own, a->step, &now);
-        schedule_truncate(&old, a->step);
-        rc = schedule_append(&old, a->step, now.mode, now.chunks, e);
-        for (int i = 0; rc == 0 && i < own.n; i++)
-            if (own.entry[i].from > a->step)
-                rc = schedule_append(&old, own.entry[i].from, own.entry[i].mode,
-                                     own.entry[i].chunks, e);
+    int rc = schedule_text_read(&old, a->checkpoint.schedule, e);
+    struct schedule_place now;
+    schedule_at(&own, a->step, &now);
+    struct schedule_switch w = {a->step, now.mode, now.chunks, .clears = a->step};
+    if (rc == 0)
+        rc = schedule_switch(&old, &w, e);
+    for (int i = 0; rc == 0 && i < own.n; i++) {
+        w = (struct schedule_switch){own.entry[i].from, own.entry[i].mode, own.entry[i].chunks, -1};
+        if (w.from > a->step)
+            rc = schedule_switch(&old, &w, e);
     }
     if (rc < 0) {
         schedule_free(&old);
@@ -341,12 +340,13 @@ static int splice(const struct start *a, struct setup *s, int keeps_plan, struct
     return 0;
 }
 
-static int restore_plan(const struct start *a, struct setup *s, struct rates *rates,
-                        struct error *e)
+static int restore_schedule(const struct start *a, struct setup *s, struct rates *rates,
+                            struct error *e)
 {
     if (*a->file) {
-        int rc = a->kind == START_BRANCH ? splice(a, s, unchanged(a, LIST(plan_rows)), e)
-                                         : plan_parse(&s->schedule, a->checkpoint.plan, e);
+        int is_new = a->kind == START_BRANCH && !unchanged(a, LIST(schedule_rows));
+        int rc =
+            is_new ? splice(a, s, e) : schedule_text_read(&s->schedule, a->checkpoint.schedule, e);
         if (rc < 0 || rates_parse(rates, a->checkpoint.rates, e) < 0)
             return -1;
         // A branch may have other rules than its parent; then they start anew.
@@ -365,7 +365,7 @@ int start_restore(const struct start *a, struct setup *s, struct rates *rates, s
         return *a->o.init
                    ? checkpoint_init(a->o.init, &s->net, s->plan, s->notice, sizeof s->notice, e)
                    : 0;
-    if (same_machine(a, s, e) < 0 || same_data(a, s, e) < 0 || restore_plan(a, s, rates, e) < 0)
+    if (same_machine(a, s, e) < 0 || same_data(a, s, e) < 0 || restore_schedule(a, s, rates, e) < 0)
         return -1;
     if (a->step > s->steps || (a->step == s->steps && a->kind != START_RESUME))
         return error_set(e, "step %" PRId64 " is the end: there are %" PRId64 " steps", a->step,

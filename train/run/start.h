@@ -9,7 +9,7 @@
 #include "train/store/checkpoint.h"
 #include "train/options/options.h"
 #include "train/run/earlier.h"
-#include "train/schedule/route.h"
+#include "train/schedule/rates.h"
 #include "train/run/setup.h"
 
 enum start_kind { START_FRESH, START_RESUME, START_RERUN, START_BRANCH };
@@ -36,8 +36,8 @@ void start_free(struct start *a); // takes a zeroed struct too
 // What compile must obey, or NULL.
 const char *start_algorithms(const struct start *a);
 
-// Refuse to go on on another machine or with other data, unless --inexact; then bring plan, rates,
-// guard, weights and moments to where the run begins.
+// Refuse to go on on another machine or with other data, unless --inexact; then bring schedule,
+// rates, guard, weights and moments to where the run begins.
 int start_restore(const struct start *a, struct setup *s, struct rates *rates, struct moments *live,
                   struct error *e);
 

@@ -12,7 +12,7 @@
 #include "train/run/start.h"
 #include "train/run/live_forecast.h"
 #include "train/wire/publisher.h"
-#include "train/schedule/route.h"
+#include "train/schedule/rates.h"
 #include "train/store/rundir.h"
 #include "train/run/setup.h"
 #include "metrics/base/signals.h"
@@ -93,16 +93,16 @@ void report_status(struct trainer *tr);
 // Work off what was asked; while paused, wait for more.
 void commands_handle(struct trainer *tr);
 
-// --- steer.c: changes, plan, guard ---
+// --- steer.c: changes, what was planned, guard ---
 int is_paused(const struct trainer *tr);
 void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size);
-// Put a mode into the plan from this step on; multiply the rates from this step on. With their
-// event, on disk before it returns. -1: refused; 1: done, but not on disk.
-int steer_mode(struct trainer *tr, int64_t step, enum mode mode, int chunks, const char *by,
-               const char *text, struct error *e);
+// Switch the schedule; multiply the rates from this step on. With their event, on disk before it
+// returns. -1: refused; 1: done, but not on disk.
+int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char *by,
+                 const char *text, struct error *e);
 int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, const char *text,
                struct error *e);
-// Events of what the plan (or the repeated run) says begins at step t.
+// Events of what was planned for step t, or was done there in the run that is repeated.
 void steer_announce(struct trainer *tr);
 // Rules over the metrics of step t, which has just been made.
 void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT]);

@@ -1,12 +1,13 @@
-// Steering: changes of mode and rate with their events, what the plan or a repeated run brings by
-// itself, and the guard. Every switch is on disk before the step from which it holds.
+// Steering: changes of mode and rate with their events, what the schedule or a repeated run brings
+// by itself, and the guard. Every switch is on disk before the step from which it holds.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/run/trainer_log.h"
 #include "train/run/state.h"
+#include "train/run/trainer_log.h"
+#include "train/schedule/schedule_text.h"
 
 int is_paused(const struct trainer *tr)
 {
@@ -32,20 +33,31 @@ void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t 
 {
     struct schedule_place place;
     schedule_at(&tr->setup.schedule, step, &place);
-    mode_text(&tr->setup.schedule, place.mode, place.chunks, text, size);
+    schedule_text_name(&tr->setup.schedule, place.mode, place.chunks, text, size);
 }
 
-int steer_mode(struct trainer *tr, int64_t step, enum mode mode, int chunks, const char *by,
-               const char *text, struct error *e)
+int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char *by,
+                 const char *text, struct error *e)
 {
+    struct schedule *s = &tr->setup.schedule;
+    int64_t step = schedule_switch_step(w);
+    int chunks = w->chunks ? w->chunks : s->facts.chunks;
     char from[64], to[64];
+    struct schedule_place now;
+    schedule_at(s, step, &now);
     steer_name_mode(tr, step, from, sizeof from);
-    mode_text(&tr->setup.schedule, mode, chunks, to, sizeof to);
-    if (schedule_append(&tr->setup.schedule, step, mode, chunks, e) < 0)
+    const char *what = schedule_text_switch(s, w, to, sizeof to);
+    if (w->clears < 0 && step >= tr->end)
+        return error_set(e, "no step is left to switch: the run ends at step %" PRId64, tr->end);
+    if (w->clears < 0 && now.mode == w->mode &&
+        (w->mode == MODE_MULTI_EPOCH || now.chunks == chunks))
+        return error_set(e, "it is %s already", mode_name(w->mode));
+    if (schedule_switch(s, w, e) < 0)
         return -1;
     rundir_drop_after(tr->dir.path, step);
-    mark_announced(tr, step);
-    return report_event(tr, step, "mode", by, from, to, 1, "%s", text) < 0;
+    if (w->clears < 0)
+        mark_announced(tr, step);
+    return report_event(tr, step, what, by, from, to, 1, "%s", text) < 0;
 }
 
 // The shortest decimal that reads back as the same number.
@@ -91,11 +103,11 @@ static void announce_mode(struct trainer *tr)
     char from[64], to[64];
     const char *text;
     for (int i = 1; i < s->n && s->entry[i].from <= tr->t; i++) {
-        const struct plan_entry *was = &s->entry[i - 1], *is = &s->entry[i];
+        const struct schedule_entry *was = &s->entry[i - 1], *is = &s->entry[i];
         if (is->from != tr->t || is_announced(tr, tr->t))
             continue;
-        mode_text(s, was->mode, was->chunks, from, sizeof from);
-        mode_text(s, is->mode, is->chunks, to, sizeof to);
+        schedule_text_name(s, was->mode, was->chunks, from, sizeof from);
+        schedule_text_name(s, is->mode, is->chunks, to, sizeof to);
         if (strcmp(from, to) == 0)
             continue;
         const char *by = who(tr, tr->t, "mode", &text);
@@ -149,7 +161,7 @@ static int64_t guard_from(const struct trainer *tr, const struct guard_rule *r)
 static const char *const guard_what[GUARD_ACTION_COUNT] = {
     [GUARD_MODE] = "mode", [GUARD_PAUSE] = "pause", [GUARD_STOP] = "stop", [GUARD_LR] = "lr"};
 
-// In a resumed or repeated run the log knows what this rule did at this step: it is in the plan
+// In a resumed or repeated run the log knows what this rule did at this step: it is in the schedule
 // already.
 static int is_past(const struct trainer *tr, const struct guard_rule *r)
 {
@@ -163,14 +175,13 @@ static int is_past(const struct trainer *tr, const struct guard_rule *r)
 static void guard_mode(struct trainer *tr, const struct guard_rule *r, int64_t step,
                        struct error *e)
 {
+    const struct schedule_switch w = {.from = step, .mode = r->mode, .clears = -1};
     struct schedule_place now;
     schedule_at(&tr->setup.schedule, step, &now);
-    if (step >= tr->end)
-        error_set(e, "no step is left to switch");
-    else if (now.mode == r->mode)
-        error_set(e, "it is %s already", mode_table[r->mode].name);
+    if (step < tr->end && now.mode == r->mode) // over however many chunks
+        error_set(e, "it is %s already", mode_name(r->mode));
     else
-        steer_mode(tr, step, r->mode, 0, "guard", r->text, e);
+        steer_switch(tr, &w, "guard", r->text, e);
 }
 
 static void fire(struct trainer *tr, const struct guard_rule *r)

@@ -107,10 +107,9 @@ static int read_action(struct cursor *c, struct guard_rule *r, struct error *e)
         return error_set(e, "expected ':' and what to do");
     c->at++;
     read_word(c, word, sizeof word);
-    int mode = mode_find(word);
-    if (mode >= 0) {
+    r->mode = mode_find(word, strlen(word));
+    if (r->mode != MODE_NONE) {
         r->action = GUARD_MODE;
-        r->mode = (enum mode)mode;
     } else if (!strcmp(word, "pause")) {
         r->action = GUARD_PAUSE;
     } else if (!strcmp(word, "stop")) {

@@ -9,7 +9,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/metric.h"
-#include "train/schedule/schedule.h"
+#include "metrics/log/mode.h"
 
 #define GUARD_MAX 16 // rules
 
@@ -29,7 +29,7 @@ struct guard_rule {
     double bound;
     int64_t steps; // in a row that the condition must hold, >= 1
     enum guard_action action;
-    enum mode mode; // of GUARD_MODE
+    enum mode mode; // of GUARD_MODE, else MODE_NONE
     double factor;  // of GUARD_LR
     char text[200]; // as written, for the event
     // State:

@@ -1,5 +1,6 @@
 // Which images step t sees (Li, Efros, Pathak, ECCV 2022, sec. 5). Everything here is a function of
-// (seed, plan, t): what is kept between calls are permutations that would come out the same again.
+// (seed, schedule, t): what is kept between calls are permutations that would come out the same
+// again.
 #include "train/schedule/schedule.h"
 
 #include <inttypes.h>
@@ -11,28 +12,6 @@
 #include "metrics/base/rng.h"
 
 typedef __int128 wide; // products of steps, chunks and images
-
-const struct mode_row mode_table[MODE_COUNT] = {
-    [MODE_MULTI_EPOCH] = {"multi-epoch", "All images, each once an epoch."},
-    [MODE_CONTINUAL] = {"continual", "Only the chunk that arrived last, again and again until the "
-                                     "next one comes."},
-    [MODE_CUMULATIVE] = {"cumulative", "Everything that has arrived so far."},
-};
-
-const struct plan_row plan_table[] = {
-    {"hybrid", "continual:40%,multi-epoch",
-     "Continual at first, which prevents collapse, then "
-     "all images."},
-    {NULL, NULL, NULL},
-};
-
-int mode_find(const char *name)
-{
-    for (int m = 0; m < MODE_COUNT; m++)
-        if (!strcmp(mode_table[m].name, name))
-            return m;
-    return -1;
-}
 
 // --- lengths and bounds ---
 
@@ -64,57 +43,9 @@ int schedule_default_chunks(int64_t n, int batch, int64_t steps)
     return epochs < most ? (int)epochs : most;
 }
 
-// --- points of a run ---
+// --- what is planned ---
 
-enum { DECIMALS = 9 };
-#define PERCENT ((wide)100000000000) // 100 % in units of 10^-DECIMALS per cent
-
-// A point in units of T / PERCENT steps, so that percentages compare and round exactly.
-static int parse_point(const char *text, size_t len, int64_t steps, wide *units, struct error *e)
-{
-    int percent = len && text[len - 1] == '%';
-    size_t n = len - (size_t)percent, i = 0;
-    wide value = 0;
-    int decimals = -1; // digits after the point, -1 before it
-    for (; i < n && i < 40; i++) {
-        if (text[i] == '.' && percent && decimals < 0) {
-            decimals = 0;
-            continue;
-        }
-        if (text[i] < '0' || text[i] > '9' || decimals == DECIMALS || value > INT64_MAX / 10)
-            break;
-        value = 10 * value + (text[i] - '0');
-        decimals += decimals >= 0;
-    }
-    if (i < n || !n || (n == 1 && decimals == 0))
-        return error_set(e, "expected a percentage (40%%) or a number");
-    if (percent) {
-        for (int d = decimals < 0 ? 0 : decimals; d < DECIMALS; d++)
-            value *= 10;
-        if (value > PERCENT)
-            return error_set(e, "more than 100 %%");
-        *units = value * steps;
-        return 0;
-    }
-    if (value > steps)
-        return error_set(e, "more than there are (%" PRId64 ")", steps);
-    *units = value * PERCENT;
-    return 0;
-}
-
-int schedule_point(const char *text, int64_t steps, int64_t *out, struct error *e)
-{
-    wide units;
-    if (parse_point(text, strlen(text), steps, &units, e) < 0)
-        return -1;
-    *out = (int64_t)(units / PERCENT);
-    return 0;
-}
-
-// --- the plan ---
-
-// K within its bounds, or a sentence with the largest that works.
-static int check_chunks(const struct schedule_facts *f, int64_t chunks, struct error *e)
+int schedule_check_chunks(const struct schedule_facts *f, int64_t chunks, struct error *e)
 {
     int most = schedule_max_chunks(f->n, f->batch, f->steps);
     if (chunks >= 1 && chunks <= most)
@@ -133,108 +64,10 @@ static int check_facts(const struct schedule_facts *f, struct error *e)
         return error_set(
             e, "batch %d is larger than the data set (%" PRId64 " images): at most %" PRId64,
             f->batch, f->n, f->n);
-    return f->chunks ? check_chunks(f, f->chunks, e) : 0;
+    return f->chunks ? schedule_check_chunks(f, f->chunks, e) : 0;
 }
 
-int schedule_append(struct schedule *s, int64_t from, enum mode mode, int chunks, struct error *e)
-{
-    if (from < 0 || from >= s->facts.steps)
-        return error_set(e, "the run has no step %" PRId64 ": it ends after %" PRId64 " steps",
-                         from, s->facts.steps);
-    if (!chunks)
-        chunks = s->facts.chunks;
-    if (check_chunks(&s->facts, chunks, e) < 0)
-        return -1;
-    int i = s->n; // where it goes: before the first later entry
-    while (i > 0 && s->entry[i - 1].from > from)
-        i--;
-    struct plan_entry new = {.from = from, .mode = mode, .chunks = chunks};
-    if (i > 0 && s->entry[i - 1].from == from) {
-        s->entry[i - 1] = new;
-        return 0;
-    }
-    if (s->n == s->cap) {
-        int cap = s->cap ? s->cap : 4;
-        if (cap > INT_MAX / 2)
-            return error_set(e, "the plan has too many entries");
-        struct plan_entry *grown = realloc(s->entry, 2 * (size_t)cap * sizeof *grown);
-        if (!grown)
-            return error_set(e, "out of memory");
-        s->entry = grown;
-        s->cap = 2 * cap;
-    }
-    memmove(&s->entry[i + 1], &s->entry[i], (size_t)(s->n - i) * sizeof *s->entry);
-    s->entry[i] = new;
-    s->n++;
-    return 0;
-}
-
-void schedule_truncate(struct schedule *s, int64_t from)
-{
-    while (s->n > 1 && s->entry[s->n - 1].from > from) // the first is from step 0
-        s->n--;
-}
-
-// One part of a plan, MODE[@K][:UNTIL], appended at *at; its UNTIL into *at (PERCENT units), or -1
-// if it has none.
-static int parse_part(struct schedule *s, const char *text, size_t len, wide *at, struct error *e)
-{
-    const char *end = text + len;
-    const char *colon = memchr(text, ':', len);
-    const char *sign = memchr(text, '@', colon ? (size_t)(colon - text) : len);
-    const char *mode_end = sign ? sign : colon ? colon : end;
-    char name[32] = "";
-    snprintf(name, sizeof name, "%.*s", (int)(mode_end - text < 31 ? mode_end - text : 31), text);
-    int mode = mode_find(name);
-    if (mode < 0)
-        return error_set(e, "unknown mode; there are multi-epoch, continual and cumulative");
-    int64_t chunks = s->facts.chunks;
-    if (sign) {
-        const char *chunks_end = colon ? colon : end;
-        size_t n = (size_t)(chunks_end - sign) - 1;
-        if (n < 1 || n > 10 || strspn(sign + 1, "0123456789") < n)
-            return error_set(e, "expected a number of chunks after '@'");
-        chunks = strtoll(sign + 1, NULL, 10);
-        if (check_chunks(&s->facts, chunks, e) < 0)
-            return -1;
-    }
-    int64_t from = (int64_t)(*at / PERCENT);
-    wide until = -1;
-    if (colon) {
-        if (parse_point(colon + 1, (size_t)(end - colon) - 1, s->facts.steps, &until, e) < 0)
-            return error_prefix(e, "after ':'");
-        if (until <= *at)
-            return error_set(e, "it must end later than it begins");
-    }
-    *at = until;
-    return from < s->facts.steps ? schedule_append(s, from, (enum mode)mode, (int)chunks, e) : 0;
-}
-
-static int parse_plan(struct schedule *s, const char *text, struct error *e)
-{
-    wide at = 0;
-    for (int first = 1;; first = 0) {
-        text += strspn(text, " ");
-        size_t len = strcspn(text, ","), used = len;
-        while (used && text[used - 1] == ' ')
-            used--;
-        if (at < 0)
-            return error_set(e, "only the last mode may be without ':UNTIL'");
-        if (!first && at >= s->facts.steps * PERCENT)
-            return error_set(e, "nothing can follow a mode that lasts to the end");
-        if (parse_part(s, text, used, &at, e) < 0)
-            return error_prefix(e, "'%.*s'", (int)(used < 40 ? used : 40), text);
-        if (!text[len])
-            break;
-        text += len + 1;
-    }
-    if (at >= 0 && at < s->facts.steps * PERCENT)
-        return error_set(e, "the last mode lasts to the end: leave out its ':UNTIL'");
-    return 0;
-}
-
-int schedule_init(struct schedule *s, const struct schedule_facts *f, const char *text,
-                  struct error *e)
+int schedule_init(struct schedule *s, const struct schedule_facts *f, struct error *e)
 {
     memset(s, 0, sizeof *s);
     if (check_facts(f, e) < 0)
@@ -242,13 +75,46 @@ int schedule_init(struct schedule *s, const struct schedule_facts *f, const char
     s->facts = *f;
     if (!f->chunks)
         s->facts.chunks = schedule_default_chunks(f->n, f->batch, f->steps);
-    for (const struct plan_row *p = plan_table; p->name; p++)
-        if (!strcmp(p->name, text))
-            text = p->plan;
-    if (parse_plan(s, text, e) < 0) {
-        schedule_free(s);
-        return error_prefix(e, "schedule");
+    const struct schedule_switch first = {.mode = MODE_MULTI_EPOCH, .clears = -1};
+    return schedule_switch(s, &first, e);
+}
+
+// Room for one more entry.
+static int grow(struct schedule *s, struct error *e)
+{
+    if (s->n < s->cap)
+        return 0;
+    int cap = s->cap ? s->cap : 4;
+    if (cap > INT_MAX / 2)
+        return error_set(e, "the schedule has too many entries");
+    struct schedule_entry *grown = realloc(s->entry, 2 * (size_t)cap * sizeof *grown);
+    if (!grown)
+        return error_set(e, "out of memory");
+    s->entry = grown;
+    s->cap = 2 * cap;
+    return 0;
+}
+
+int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct error *e)
+{
+    struct schedule_entry new = {w->from, w->mode, w->chunks ? w->chunks : s->facts.chunks};
+    if (new.from < 0 || new.from >= s->facts.steps)
+        return error_set(e, "the run has no step %" PRId64 ": it ends after %" PRId64 " steps",
+                         new.from, s->facts.steps);
+    if (schedule_check_chunks(&s->facts, new.chunks, e) < 0 || grow(s, e) < 0)
+        return -1;
+    while (w->clears >= 0 && s->n > 1 && s->entry[s->n - 1].from > w->clears)
+        s->n--;   // the first is from step 0
+    int i = s->n; // where it goes: before the first later entry
+    while (i > 0 && s->entry[i - 1].from > new.from)
+        i--;
+    if (i > 0 && s->entry[i - 1].from == new.from) {
+        s->entry[i - 1] = new;
+        return 0;
     }
+    memmove(&s->entry[i + 1], &s->entry[i], (size_t)(s->n - i) * sizeof *s->entry);
+    s->entry[i] = new;
+    s->n++;
     return 0;
 }
 
@@ -261,7 +127,7 @@ struct pool {
     int64_t from, to; // steps in which the entry would have this pool
 };
 
-static struct pool pool_at(const struct schedule_facts *f, const struct plan_entry *entry,
+static struct pool pool_at(const struct schedule_facts *f, const struct schedule_entry *entry,
                            int64_t t)
 {
     if (entry->mode == MODE_MULTI_EPOCH)

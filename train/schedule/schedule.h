@@ -1,6 +1,6 @@
-// Which images step t sees: a pure function of (seed, plan, t), without I/O or hidden state. Time
-// decides what has arrived, the mode decides what is drawn (Li, Efros, Pathak, ECCV 2022, sec. 5:
-// continual training).
+// Which images step t sees: a pure function of (seed, schedule, t), without I/O or hidden state.
+// Time decides what has arrived, the mode decides what is drawn (Li, Efros, Pathak, ECCV 2022, sec.
+// 5: continual training).
 #ifndef SSLTOP_TRAIN_SCHEDULE_SCHEDULE_H
 #define SSLTOP_TRAIN_SCHEDULE_SCHEDULE_H
 
@@ -8,19 +8,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
-
-enum mode { MODE_MULTI_EPOCH, MODE_CONTINUAL, MODE_CUMULATIVE, MODE_COUNT };
-struct mode_row {
-    const char *name, *doc;
-};
-extern const struct mode_row mode_table[MODE_COUNT];
-int mode_find(const char *name); // enum mode, or -1
-
-// Plans with a name.
-struct plan_row {
-    const char *name, *plan, *doc;
-};
-extern const struct plan_row plan_table[]; // ends with a NULL name
+#include "metrics/log/mode.h"
 
 // The fixed facts of a run.
 struct schedule_facts {
@@ -33,14 +21,14 @@ struct schedule_facts {
 
 // Mode `mode` over `chunks` chunks holds from step `from` on. Entries in increasing order of
 // `from`; the first is 0.
-struct plan_entry {
+struct schedule_entry {
     int64_t from;
     enum mode mode;
     int chunks;
 };
 struct schedule {
     struct schedule_facts facts;
-    struct plan_entry *entry;
+    struct schedule_entry *entry;
     int n, cap;
     // private: the arrival order and the last permutation asked for, kept because they are dear to
     // make again
@@ -53,23 +41,32 @@ int64_t schedule_steps(int64_t n, int batch, int64_t epochs);
 int schedule_default_chunks(int64_t n, int batch, int64_t steps);
 int schedule_max_chunks(int64_t n, int batch, int64_t steps);
 
-// "40%" (of T, rounded down; decimals allowed, worked exactly) or a step, as text; at most `steps`.
-int schedule_point(const char *text, int64_t steps, int64_t *out, struct error *e);
+// K within its bounds, or a sentence with the largest that works.
+int schedule_check_chunks(const struct schedule_facts *f, int64_t chunks, struct error *e);
 
-// `text`: MODE | hybrid | MODE[@K][:UNTIL],... with UNTIL a percentage of T or a step. Refused with
-// what would work: batch larger than N, K outside 1..min(floor(N/B), T), UNTIL out of order,
-// unknown mode. Freed with schedule_free (which takes a zeroed struct too); nothing to free after
-// -1.
-int schedule_init(struct schedule *s, const struct schedule_facts *f, const char *text,
-                  struct error *e);
+// Multi-epoch from the first step to the last. Refused with what would work: batch larger than N, K
+// outside its bounds. Freed with schedule_free (which takes a zeroed struct too); nothing to free
+// after -1.
+int schedule_init(struct schedule *s, const struct schedule_facts *f, struct error *e);
 void schedule_free(struct schedule *s);
 
-// From step `from` on: `mode`. Later planned entries stay; an entry at the same step is replaced.
-// chunks 0: facts.chunks. Refused when the run has no such step.
-int schedule_append(struct schedule *s, int64_t from, enum mode mode, int chunks, struct error *e);
-// Drop every planned entry after step `from` (what "until 40% then X" and a key press over a plan
-// need).
-void schedule_truncate(struct schedule *s, int64_t from);
+// A switch: mode `mode` holds from step `from` on. An entry at the same step is replaced; later
+// ones stay, or, for "until 40% then X", what was planned after step `clears` goes.
+struct schedule_switch {
+    int64_t from;
+    enum mode mode;
+    int chunks;     // 0: facts.chunks
+    int64_t clears; // -1: nothing
+};
+// The step at which it was decided, which is that of its event.
+static inline int64_t schedule_switch_step(const struct schedule_switch *w)
+{
+    return w->clears < 0 ? w->from : w->clears;
+}
+// The one way in which a schedule changes, whoever asks: a person, a script, the guard, the text of
+// a plan, the log of an earlier life. Refused when the run has no such step or can't have so many
+// chunks; then nothing has changed.
+int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct error *e);
 
 // The arrival order of the N images of a set of `total` (subset = the first N of the order of all):
 // order[0..n).

@@ -24,7 +24,7 @@ enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 4, NOT_FINITE = -2 };
 
 void checkpoint_free(struct checkpoint *c)
 {
-    free(c->plan);
+    free(c->schedule);
     free(c->rates);
     free(c->guard);
     free(c->algorithms);
@@ -187,7 +187,7 @@ static int write_file(FILE *f, const struct checkpoint *c, const struct contents
     const struct metadata meta[] = {
         {"format", "pt"},      {"ssltop", "1"},
         {"step", step},        {"steps", steps},
-        {"plan", c->plan},     {"rates", c->rates},
+        {"plan", c->schedule}, {"rates", c->rates},
         {"guard", c->guard},   {"algorithms", c->algorithms},
         {"threads", threads},  {"precision", c->precision},
         {"config", c->config}, {"data_crc", crc},
@@ -279,7 +279,7 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
     int64_t crc = meta_number(f, "data_crc", 16, UINT32_MAX);
     out->threads = (int)threads;
     out->data_crc = (uint32_t)crc;
-    out->plan = meta_text(f, "plan");
+    out->schedule = meta_text(f, "plan");
     out->rates = meta_text(f, "rates");
     out->guard = meta_text(f, "guard");
     out->algorithms = meta_text(f, "algorithms");
@@ -288,10 +288,10 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
     out->config = meta_text(f, "config");
     safetensors_close(f);
     int rc = 0;
-    if (!out->plan || !out->rates || !out->guard || !out->algorithms || !out->device ||
+    if (!out->schedule || !out->rates || !out->guard || !out->algorithms || !out->device ||
         !out->precision || !out->config)
         rc = error_set(e, "out of memory");
-    else if (out->step < 0 || out->steps < 1 || threads < 0 || crc < 0 || !*out->plan ||
+    else if (out->step < 0 || out->steps < 1 || threads < 0 || crc < 0 || !*out->schedule ||
              !*out->config)
         rc =
             error_set(e, "%s is not a checkpoint of a run: its metadata has no step or plan", path);

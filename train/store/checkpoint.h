@@ -13,11 +13,11 @@
 
 // What lies beside the tensors. Texts are owned, UTF-8, "" where there is nothing.
 struct checkpoint {
-    int64_t step;  // steps done
-    int64_t steps; // T
-    char *plan;    // plan_text() of train/course.h
-    char *rates;   // rates_text()
-    char *guard;   // guard_export()
+    int64_t step;   // steps done
+    int64_t steps;  // T
+    char *schedule; // schedule_text_write()
+    char *rates;    // rates_text()
+    char *guard;    // guard_export()
     char *algorithms, *device, *precision;
     char *config; // options_to_json()
     int threads;

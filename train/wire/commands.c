@@ -10,6 +10,7 @@
 #include "metrics/base/clock.h"
 
 #include "train/run/state.h"
+#include "train/schedule/schedule_text.h"
 
 // The first step whose batch is not drawn yet.
 static int64_t next_free(const struct trainer *tr)
@@ -111,26 +112,13 @@ static void do_stop(struct trainer *tr, const struct command_call *c, struct ans
 static void do_mode(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
     struct error why = {{0}};
-    int64_t step = next_free(tr);
-    enum mode mode = (enum mode)mode_find(c->mode);
-    struct schedule_place now;
-
-    schedule_at(&tr->setup.schedule, step, &now);
-    if (step < tr->end && now.mode == mode &&
-        (mode == MODE_MULTI_EPOCH ||
-         now.chunks == (c->chunks ? c->chunks : tr->setup.schedule.facts.chunks))) {
-        refuse(a, "it is %s already", c->mode);
-        return;
-    }
-    int rc =
-        step < tr->end
-            ? steer_mode(tr, step, mode, c->chunks, c->by, "", &why)
-            : error_set(&why, "no step is left to switch: the run ends at step %" PRId64, tr->end);
+    const struct schedule_switch w = {next_free(tr), c->mode, c->chunks, .clears = -1};
+    int rc = steer_switch(tr, &w, c->by, "", &why);
     if (rc < 0) {
         refuse(a, "%.250s", why.text);
         return;
     }
-    accept(a, step, "%s from step %" PRId64, c->mode, step);
+    accept(a, w.from, "%s from step %" PRId64, mode_name(c->mode), w.from);
     if (rc)
         append_unsynced(a);
 }
@@ -152,32 +140,22 @@ static void do_lr(struct trainer *tr, const struct command_call *c, struct answe
 static void do_until(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
     struct error why = {{0}};
-    struct schedule *s = &tr->setup.schedule;
-    int64_t next = next_free(tr), at;
-    enum mode mode = (enum mode)mode_find(c->mode);
-    char from[64], to[64];
+    struct schedule_switch w = {.mode = c->mode, .chunks = c->chunks, .clears = next_free(tr)};
+    char now[64];
 
-    int rc = schedule_point(c->at, tr->setup.steps, &at, &why);
-    if (rc == 0 && at < next)
+    steer_name_mode(tr, w.clears, now, sizeof now);
+    int rc = schedule_text_point(c->at, tr->setup.steps, &w.from, &why);
+    if (rc == 0 && w.from < w.clears)
         rc = error_set(&why, "step %" PRId64 " has passed: the next that can change is %" PRId64,
-                       at, next);
-    // Appended first, because that is what can be refused; then what was planned besides goes.
+                       w.from, w.clears);
     if (rc == 0)
-        rc = schedule_append(s, at, mode, c->chunks, &why);
-    if (rc == 0) {
-        schedule_truncate(s, next);
-        rc = schedule_append(s, at, mode, c->chunks, &why);
-    }
+        rc = steer_switch(tr, &w, c->by, "", &why);
     if (rc < 0) {
         refuse(a, "%.250s", why.text);
         return;
     }
-    rundir_drop_after(tr->dir.path, next);
-    steer_name_mode(tr, next, from, sizeof from);
-    until_text(s, mode, c->chunks, at, to, sizeof to);
-    rc = report_event(tr, next, "until", c->by, from, to, 1, "%s", "");
-    accept(a, at, "%s until step %" PRId64 ", then %s", from, at, c->mode);
-    if (rc < 0)
+    accept(a, w.from, "%s until step %" PRId64 ", then %s", now, w.from, mode_name(c->mode));
+    if (rc)
         append_unsynced(a);
 }
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "metrics/log/record.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 
 const struct command_row command_table[COMMAND_COUNT] = {
     [COMMAND_WATCH] = {"watch", NULL, "follow the records from now on"},
@@ -52,31 +52,6 @@ static int unknown_command(const char *name, struct error *e)
     return error_set(e, "unknown command '%s'; there are %s", shown, names);
 }
 
-// MODE[@CHUNKS] into the call.
-static int take_mode(const char *word, struct command_call *out, struct error *e)
-{
-    char name[64];
-    const char *at = strchr(word, '@');
-    size_t len = at ? (size_t)(at - word) : strlen(word);
-    snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), word);
-    if (mode_find(name) < 0 || strlen(name) >= sizeof out->mode) {
-        char shown[64];
-        text_clean(shown, sizeof shown, name);
-        return error_set(e, "unknown mode '%s'; there are multi-epoch, continual, cumulative",
-                         shown);
-    }
-    snprintf(out->mode, sizeof out->mode, "%.*s", (int)sizeof out->mode - 1, name);
-    if (!at)
-        return 0;
-    char *end;
-    errno = 0;
-    long k = strtol(at + 1, &end, 10);
-    if (errno || end == at + 1 || *end || k < 1 || k > INT32_MAX)
-        return error_set(e, "'%s' needs a number of chunks after the @", name);
-    out->chunks = (int)k;
-    return 0;
-}
-
 static int check_factor(double factor, struct error *e)
 {
     if (!isfinite(factor) || factor < 1e-6 || factor > 1e6)
@@ -84,7 +59,7 @@ static int check_factor(double factor, struct error *e)
     return 0;
 }
 
-static int take_factor(const char *word, struct command_call *out, struct error *e)
+static int read_factor(const char *word, struct command_call *out, struct error *e)
 {
     char *end;
     errno = 0;
@@ -99,17 +74,16 @@ static int take_factor(const char *word, struct command_call *out, struct error 
     return 0;
 }
 
-// "40%" or a step, as text: what it means needs the run.
-static int take_when(const char *word, struct command_call *out, struct error *e)
+static int read_mode(const char *word, struct command_call *out, struct error *e)
 {
-    char *end;
-    errno = 0;
-    double v = strtod(word, &end);
-    int percent = end != word && *end == '%';
-    if (percent)
-        end++;
-    if (errno || end == word || *end || !isfinite(v) || v < 0 || (percent && v > 100) ||
-        (!percent && v != floor(v)) || v > 9e15 || strlen(word) >= sizeof out->at)
+    return schedule_text_mode(word, strlen(word), NULL, &out->mode, &out->chunks, e);
+}
+
+// "40%" or a step, as text: what it means needs the run.
+static int read_when(const char *word, struct command_call *out, struct error *e)
+{
+    int64_t at;
+    if (schedule_text_point(word, INT64_MAX, &at, NULL) < 0 || strlen(word) >= sizeof out->at)
         return error_set(
             e, "until needs 40%% of the run or a step, as in: until 40%% then multi-epoch");
     snprintf(out->at, sizeof out->at, "%s", word);
@@ -117,21 +91,21 @@ static int take_when(const char *word, struct command_call *out, struct error *e
 }
 
 // Arguments of a typed command, in words.
-static int take_arguments(char *word[], int n, struct command_call *out, struct error *e)
+static int read_arguments(char *word[], int n, struct command_call *out, struct error *e)
 {
     const struct command_row *row = &command_table[out->command];
     switch (out->command) {
     case COMMAND_MODE:
         if (n == 1)
-            return take_mode(word[0], out, e);
+            return read_mode(word[0], out, e);
         break;
     case COMMAND_LR:
         if (n == 1)
-            return take_factor(word[0], out, e);
+            return read_factor(word[0], out, e);
         break;
     case COMMAND_UNTIL:
         if (n == 3 && strcmp(word[1], "then") == 0)
-            return take_when(word[0], out, e) < 0 ? -1 : take_mode(word[2], out, e);
+            return read_when(word[0], out, e) < 0 ? -1 : read_mode(word[2], out, e);
         break;
     default:
         if (n == 0)
@@ -144,6 +118,7 @@ static int take_arguments(char *word[], int n, struct command_call *out, struct 
 static void call_init(struct command_call *c)
 {
     memset(c, 0, sizeof *c);
+    c->mode = MODE_NONE;
     c->factor = 1;
     snprintf(c->by, sizeof c->by, "ctl");
 }
@@ -169,7 +144,7 @@ int command_parse_text(const char *text, struct command_call *out, struct error 
     if (command < 0)
         return unknown_command(word[0], e);
     out->command = (enum command)command;
-    return take_arguments(word + 1, n - 1, out, e);
+    return read_arguments(word + 1, n - 1, out, e);
 }
 
 static int mode_from_json(json_t *o, struct command_call *out, struct error *e)
@@ -178,7 +153,7 @@ static int mode_from_json(json_t *o, struct command_call *out, struct error *e)
     json_t *chunks = json_object_get(o, "chunks");
     if (!mode)
         return error_set(e, "%s needs \"mode\"", command_table[out->command].name);
-    if (take_mode(mode, out, e) < 0)
+    if (read_mode(mode, out, e) < 0)
         return -1;
     if (!chunks)
         return 0;
@@ -200,7 +175,7 @@ static int when_from_json(json_t *o, struct command_call *out, struct error *e)
         snprintf(text, sizeof text, "%s", json_string_value(at));
     else
         return error_set(e, "until needs \"at\": \"40%%\" or a step");
-    return take_when(text, out, e);
+    return read_when(text, out, e);
 }
 
 static int fields_from_json(json_t *o, struct command_call *out, struct error *e)
@@ -268,7 +243,7 @@ char *command_to_json(const struct command_call *c)
     if (c->command == COMMAND_UNTIL)
         bad |= json_object_set_new(o, "at", json_string(c->at));
     if (c->command == COMMAND_MODE || c->command == COMMAND_UNTIL)
-        bad |= json_object_set_new(o, "mode", json_string(c->mode));
+        bad |= json_object_set_new(o, "mode", json_string(mode_name(c->mode)));
     if (c->chunks)
         bad |= json_object_set_new(o, "chunks", json_integer(c->chunks));
     if (c->command == COMMAND_LR)

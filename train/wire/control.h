@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/log/mode.h"
 
 enum command {
     COMMAND_WATCH,
@@ -43,7 +44,7 @@ struct command_call {
     enum command command;
     int64_t id;
     char by[12]; // key, ctl
-    char mode[16];
+    enum mode mode;
     int chunks;    // 0: the run's
     double factor; // lr
     char at[24];   // until: "40%" or a step

@@ -9,7 +9,7 @@
 #include "train/wire/control.h"
 #include "train/methods/method.h"
 #include "train/options/options.h"
-#include "train/schedule/schedule.h"
+#include "train/schedule/schedule_text.h"
 #include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 
@@ -61,7 +61,7 @@ static void add_modes(char *list, size_t size)
 static void add_plans(char *list, size_t size)
 {
     add_modes(list, size);
-    for (const struct plan_row *p = plan_table; p->name; p++)
+    for (const struct schedule_text_row *p = schedule_text_table; p->name; p++)
         add(list, size, p->name, "");
 }
 

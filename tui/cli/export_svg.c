@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "metrics/log/runlog_map.h"
-#include "train/schedule/schedule.h"
+#include "metrics/log/mode.h"
 #include "tui/cli/export.h"
 #include "tui/model/format.h"
 #include "tui/feed/history.h"
@@ -217,14 +217,7 @@ static struct panel over_steps(const struct figure *g, int x, int y, struct axis
     return (struct panel){x, y, axis, (double)g->from, (double)g->to};
 }
 
-static const char *mode_colour(const char *mode)
-{
-    static const char *const colour[] = {"#e8f1f8", "#fdebd8", "#e6f4ec"};
-    for (int i = 0; i < MODE_COUNT; i++)
-        if (strcmp(mode_table[i].name, mode) == 0)
-            return colour[i % 3];
-    return "#f0f0f0";
-}
+static const char *const mode_colour[MODE_COUNT] = {"#e8f1f8", "#fdebd8", "#e6f4ec"};
 
 // The modes as bands behind the curves, with their names where there is room.
 static void bands(struct figure *g, const struct panel *p)
@@ -240,14 +233,15 @@ static void bands(struct figure *g, const struct panel *p)
             continue;
         int x = place_x(p, (double)from), w = place_x(p, (double)to) - x;
         put(g, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x, p->y, w,
-            PANEL_H, mode_colour(h->mode[i].mode));
+            PANEL_H, mode_colour[h->mode[i].mode]);
         if (i)
             put(g,
                 "<path d=\"M%d %dv%d\" stroke=\"#999\" stroke-width=\"6\" "
                 "stroke-dasharray=\"30 30\"/>\n",
                 x, p->y, PANEL_H);
-        if (w > 55 * (int)strlen(h->mode[i].mode))
-            text(g, x + 40, p->y + 120, "start", " fill=\"#666\"", "%s", h->mode[i].mode);
+        const char *name = mode_name(h->mode[i].mode);
+        if (w > 55 * (int)strlen(name))
+            text(g, x + 40, p->y + 120, "start", " fill=\"#666\"", "%s", name);
     }
 }
 

@@ -29,7 +29,7 @@ struct viewer {
     const struct viewer_options *o;
     struct source *source;
     struct history h;
-    struct course c;
+    struct schedule_view schedule;
     struct view_state v;
     struct canvas canvas;
     struct ui ui;
@@ -58,7 +58,7 @@ static int on_record(void *to, const struct record *r, struct error *e)
     struct viewer *w = to;
     if (history_add(&w->h, r, e))
         return -1;
-    course_add(&w->c, &w->h, r);
+    schedule_view_add(&w->schedule, &w->h, r);
     if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
         w->v.asked_pause = -1;
     w->v.heard = clock_seconds();
@@ -174,7 +174,6 @@ static void look_at_replay(struct viewer *w)
     w->v.machine.rss = w->v.rss = NAN;
     playback_tick(w->o->play, &w->v, clock_seconds());
     w->ui.h = playback_history(w->o->play);
-    w->ui.c = playback_course(w->o->play);
 }
 
 static void look_at_link(struct viewer *w)
@@ -233,7 +232,7 @@ static void draw(struct viewer *w, int again)
     w->dirty = 0;
     if (canvas_resize(&w->canvas, h, width, NULL))
         return;
-    struct scene scene = {.h = &w->h, .c = &w->c, .v = &w->v};
+    struct scene scene = {.h = &w->h, .schedule = &w->schedule, .v = &w->v};
     if (w->o->play) {
         playback_scene(w->o->play, &w->v, &scene);
     } else {
@@ -376,7 +375,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
-    w->ui = (struct ui){&w->v, &w->h, &w->c, send_command, w, o->play};
+    w->ui = (struct ui){&w->v, &w->h, send_command, w, o->play};
     if (history_init(&w->h, e))
         goto done;
     if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
@@ -398,7 +397,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     signals_release(&w->signals);
 done:
     history_free(&w->h);
-    course_free(&w->c);
+    schedule_view_free(&w->schedule);
     canvas_free(&w->canvas);
     log_lookup_kept_free(&w->read);
     log_lookup_kept_free(&w->marked);

@@ -11,15 +11,15 @@
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
 
-enum role mode_role(int mode)
+enum role mode_role(enum mode mode)
 {
-    return mode >= 0 ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
+    return mode != MODE_NONE ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
 }
 
-char mode_letter(int mode)
+char mode_letter(enum mode mode)
 {
     static const char letters[MODE_COUNT] = {'M', 'C', 'A'};
-    return mode >= 0 && mode < MODE_COUNT ? letters[mode] : '?';
+    return mode != MODE_NONE ? letters[mode] : '?';
 }
 
 static void draw_title(struct canvas *c, const struct scene *s)
@@ -110,18 +110,18 @@ static int draw_state(struct canvas *c, const struct scene *s)
     }
     if (h->last_step < 0)
         return x;
-    int mode = mode_find(h->last.mode);
+    const char *mode = mode_name(h->last.mode);
     char text[64];
-    if (h->last.chunk >= 0 && s->c->known) {
+    if (h->last.chunk >= 0 && s->schedule->known) {
         struct schedule_place p;
-        schedule_at(&s->c->plan, h->last_step, &p);
-        snprintf(text, sizeof text, "%s chunk %d/%d", h->last.mode, h->last.chunk + 1, p.chunks);
+        schedule_at(&s->schedule->run, h->last_step, &p);
+        snprintf(text, sizeof text, "%s chunk %d/%d", mode, h->last.chunk + 1, p.chunks);
     } else if (h->last.chunk >= 0) {
-        snprintf(text, sizeof text, "%s chunk %d", h->last.mode, h->last.chunk + 1);
+        snprintf(text, sizeof text, "%s chunk %d", mode, h->last.chunk + 1);
     } else {
-        snprintf(text, sizeof text, "%s", h->last.mode);
+        snprintf(text, sizeof text, "%s", mode);
     }
-    return x + canvas_text(c, 1, x, 40, mode_role(mode), text) + 2;
+    return x + canvas_text(c, 1, x, 40, mode_role(h->last.mode), text) + 2;
 }
 
 static void draw_facts(struct canvas *c, const struct scene *s)
@@ -136,13 +136,13 @@ static void draw_facts(struct canvas *c, const struct scene *s)
         replay_place(s, right, sizeof right);
     int n = text_columns(right), x = draw_state(c, s);
     int64_t step;
-    int mode;
+    enum mode mode;
     if ((s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY) &&
-        course_next(s->c, s->h->last_step, &step, &mode)) {
+        schedule_view_next(s->schedule, s->h->last_step, &step, &mode)) {
         static const char *const words[] = {"planned: ", "then ", "\u2192 "};
         char text[80];
         for (int i = 0; i < 3; i++) {
-            snprintf(text, sizeof text, "%s%s at %s", words[i], mode_table[mode].name,
+            snprintf(text, sizeof text, "%s%s at %s", words[i], mode_name(mode),
                      format_count(step).s);
             if (x + text_columns(text) <= c->w - n - 3) {
                 canvas_text(c, 1, x, c->w, ROLE_DIM, text);
@@ -154,25 +154,26 @@ static void draw_facts(struct canvas *c, const struct scene *s)
 }
 
 // Chunks of the mode that holds at step t: 0 where it has none.
-static int chunks_at(const struct course *c, int64_t t, int mode)
+static int chunks_at(const struct schedule_view *c, int64_t t, enum mode mode)
 {
     if (mode <= MODE_MULTI_EPOCH)
         return 0;
     struct schedule_place p;
-    schedule_at(&c->plan, t, &p);
+    schedule_at(&c->run, t, &p);
     return p.chunks;
 }
 
 struct segment {
-    int from, to, mode; // cells of the bar
+    int from, to; // cells of the bar
+    enum mode mode;
 };
 
 // The name of a segment's mode, behind its border and clear of the sign that says where the run is.
 static void draw_name(struct canvas *c, int y, int x0, const struct segment *g, int here)
 {
-    if (g->mode < 0)
+    if (g->mode == MODE_NONE)
         return;
-    const char *name = mode_table[g->mode].name;
+    const char *name = mode_name(g->mode);
     int n = (int)strlen(name), x = g->from + 1;
     if (here >= x - 1 && here <= x + n)
         x = here + 2;
@@ -195,23 +196,25 @@ static void draw_bar(struct canvas *c, const struct scene *s)
     canvas_put(c, y, x0 - 1, 0x251C, ROLE_FRAME);
     canvas_put(c, y, x0 + w, 0x2524, ROLE_FRAME);
     int here = h->last_step < 0 ? -2 : (int)((__int128)(done < all ? done : all - 1) * w / all);
-    struct segment g = {0, 0, -2};
+    struct segment g = {0, 0, MODE_NONE};
     for (int x = 0; x < w; x++) {
         int64_t t = (int64_t)((__int128)x * all / w), next = (int64_t)((__int128)(x + 1) * all / w);
         if (next <= t)
             next = t + 1;
         // A switch anywhere in the cell shows there.
-        int past = t < done, mode = course_mode(s->c, h, x ? next - 1 : t);
+        int past = t < done;
+        enum mode mode = schedule_view_mode(s->schedule, h, x ? next - 1 : t);
         uint32_t ch = past ? 0x2501 : 0x2500;
-        if (mode != g.mode) {
+        if (!x || mode != g.mode) {
             if (x)
                 ch = 0x254B;
             g.to = x;
             draw_name(c, y, x0, &g, here);
             g = (struct segment){x, w, mode};
-        } else if (s->c->known) {
-            int chunks = chunks_at(s->c, t, mode);
-            if (chunks && chunks <= w / 3 && t > 0 && course_border(s->c, chunks, t - 1) < next)
+        } else if (s->schedule->known) {
+            int chunks = chunks_at(s->schedule, t, mode);
+            if (chunks && chunks <= w / 3 && t > 0 &&
+                schedule_view_border(s->schedule, chunks, t - 1) < next)
                 ch = past ? 0x253F : 0x253C;
         }
         canvas_put(c, y, x0 + x, ch, mode_role(mode));

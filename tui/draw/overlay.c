@@ -121,15 +121,14 @@ static void draw_help(struct canvas *c, const struct scene *s)
 static void draw_menu(struct canvas *c, const struct scene *s)
 {
     struct rect in = open_box(c, MODE_COUNT + 5, 76, "mode from the next step on");
-    int now = mode_find(s->h->last.mode);
     for (int m = 0; m < MODE_COUNT; m++) {
         char what[128];
-        course_what_if(s->c, m, s->h->last_step + 1, what, sizeof what);
+        schedule_view_what_if(s->schedule, (enum mode)m, s->h->last_step + 1, what, sizeof what);
         enum role role = m == s->v->menu_row ? ROLE_SELECTED : ROLE_TEXT;
         canvas_fill(c, (struct rect){in.y + m, in.x, 1, in.w}, ' ', role);
         canvas_printf(c, in.y + m, in.x + 1, in.w - 2, role, "%s %d %c %-12s %s %s",
                       m == s->v->menu_row ? "\u25b6" : " ", m + 1, mode_letter(m),
-                      mode_table[m].name, m == now ? "now" : "   ", what);
+                      mode_table[m].name, m == (int)s->h->last.mode ? "now" : "   ", what);
     }
     canvas_wrap(c, in.y + MODE_COUNT, in.x + 1, in.w - 2, 2, ROLE_DIM,
                 mode_table[s->v->menu_row].doc);

@@ -41,10 +41,10 @@ static void readout(const struct scene *s, char *text, size_t size)
 {
     static const int shown[] = {METRIC_AUC, METRIC_RANKME, METRIC_SPREAD, METRIC_ZSTD, METRIC_LOSS};
     int64_t step = time_step(s);
-    int mode = course_mode(s->c, time_whole(s), step);
+    enum mode mode = schedule_view_mode(s->schedule, time_whole(s), step);
     size_t n = (size_t)snprintf(text, size, "step %s", format_count(step).s);
-    if (mode >= 0 && n < size)
-        n += (size_t)snprintf(text + n, size - n, "  %s", mode_table[mode].name);
+    if (mode != MODE_NONE && n < size)
+        n += (size_t)snprintf(text + n, size - n, "  %s", mode_name(mode));
     if (isfinite(time_value(s, SERIES_TIME)) && n < size)
         n += (size_t)snprintf(text + n, size - n, "  after %s",
                               format_duration(time_value(s, SERIES_TIME)).s);

@@ -90,22 +90,24 @@ static int column_of(const struct time_plot *t, int64_t step)
 // its name if that fits.
 static void draw_band(const struct time_plot *t)
 {
-    int y = t->area.y - 1, begin = 0, held = -2;
+    int y = t->area.y - 1, begin = 0;
+    enum mode held = MODE_NONE;
     int64_t all = t->h->run.steps;
     for (int x = 0; x <= t->area.w; x++) {
         int64_t step = t->win.from + (int64_t)(2 * x) * t->win.per;
-        int mode =
-            x < t->area.w && (all <= 0 || step < all) ? course_mode(t->s->c, t->h, step) : -3;
+        enum mode mode = x < t->area.w && (all <= 0 || step < all)
+                             ? schedule_view_mode(t->s->schedule, t->h, step)
+                             : MODE_NONE;
         if (mode != held) {
-            const char *name = held >= 0 ? mode_table[held].name : "";
+            const char *name = mode_name(held);
             int n = (int)strlen(name), room = x - begin;
-            if (held >= 0 && room >= 3)
+            if (held != MODE_NONE && room >= 3)
                 canvas_text(t->c, y, t->area.x + begin + 1, room - 2, mode_role(held),
                             room >= n + 2 ? name : (const char[]){mode_letter(held), 0});
             begin = x;
             held = mode;
         }
-        if (mode >= 0)
+        if (mode != MODE_NONE)
             canvas_put(t->c, y, t->area.x + x, step <= t->h->last_step ? 0x2501 : 0x2500,
                        mode_role(mode));
     }
@@ -124,13 +126,13 @@ void time_marks(const struct time_plot *t)
         draw_band(t);
     for (int i = 1; i < h->n_mode; i++)
         plot_mark(t->c, t->area, column_of(t, h->mode[i].step), 0x250A,
-                  t->has_band ? 0x250A : mode_letter(mode_find(h->mode[i].mode)),
+                  t->has_band ? 0x250A : mode_letter(h->mode[i].mode),
                   role_at(t, h->mode[i].step, ROLE_MARK));
     if (t->s->v->mark >= 0)
         plot_mark(t->c, t->area, column_of(t, t->s->v->mark), 0x250A, 0x2020, ROLE_CURSOR);
     int64_t step;
-    int mode;
-    if (!course_next(t->s->c, h->last_step, &step, &mode))
+    enum mode mode;
+    if (!schedule_view_next(t->s->schedule, h->last_step, &step, &mode))
         return;
     int64_t column = (step - t->win.from) / t->win.per;
     if (column < t->win.columns)

@@ -142,7 +142,6 @@ static int add_step(struct history *h, int64_t step, const struct record_step *l
     if (bad)
         return error_set(e, "out of memory for the series of a run");
     h->last = *r;
-    text_clean(h->last.mode, sizeof h->last.mode, r->mode);
     h->last_step = step;
     h->steps++;
     h->ended = 0;
@@ -155,14 +154,12 @@ static int add_step(struct history *h, int64_t step, const struct record_step *l
     if (isfinite(share))
         h->waiting =
             isnan(h->waiting) ? share : rate_memory * h->waiting + (1 - rate_memory) * share;
-    if (h->last.mode[0] && (!h->n_mode || strcmp(h->mode[h->n_mode - 1].mode, h->last.mode) != 0)) {
+    if (r->mode != MODE_NONE && (!h->n_mode || h->mode[h->n_mode - 1].mode != r->mode)) {
         if (h->n_mode == HISTORY_SWITCHES) { // keep the newest
             memmove(h->mode, h->mode + 1, (HISTORY_SWITCHES - 1) * sizeof *h->mode);
             h->n_mode--;
         }
-        struct history_switch *m = &h->mode[h->n_mode++];
-        m->step = step;
-        memcpy(m->mode, h->last.mode, sizeof m->mode);
+        h->mode[h->n_mode++] = (struct history_switch){step, r->mode};
     }
     return 0;
 }

@@ -41,7 +41,7 @@ struct history_eval {
 };
 struct history_switch {
     int64_t step;
-    char mode[16];
+    enum mode mode;
 };
 enum history_kind {
     HISTORY_REMARK,

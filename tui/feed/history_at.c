@@ -38,7 +38,7 @@ static void past_step(struct history *h, int64_t step)
     double chunk = value(h, SERIES_CHUNK, step);
     r->chunk = isnan(chunk) ? -1 : (int)chunk;
     if (h->n_mode)
-        memcpy(r->mode, h->mode[h->n_mode - 1].mode, sizeof r->mode);
+        r->mode = h->mode[h->n_mode - 1].mode;
 }
 
 // The last step up to this one with a live AUC; -1: none.

@@ -10,6 +10,7 @@
 #include "tui/feed/history_at.h"
 #include "tui/feed/log_lookup.h"
 #include "tui/feed/replay.h"
+#include "train/schedule/schedule_text.h"
 #include "tui/draw/timeplot.h"
 
 enum { STEERED_MAX = 4096 };
@@ -17,19 +18,14 @@ static const double growing_for = 5; // seconds after the last record
 
 enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, MARKED, SWITCHED, LOOKED_UP };
 
-struct steered { // an event that may have changed the plan
-    int64_t step;
-    struct record_event event;
-};
-
 struct reel {
     char name[64];
     struct source *source;
     struct log_lookup *recall;
     struct history h, past;
-    struct course all, then; // the plan in the end, and as it was at the place
-    int then_n;              // events in `then`; -1: not made
-    struct steered *steered;
+    struct schedule_view all, then; // the schedule in the end, and as it was at the place
+    int then_n;                     // switches in `then`; -1: not made
+    struct schedule_switch *steered;
     int n_steered;
     struct timeline line;
     struct log_lookup_kept spectrum[LOOKED_UP];
@@ -55,17 +51,15 @@ struct sink_to {
 
 static int steer(struct reel *r, const struct record *rec, struct error *e)
 {
-    const struct record_event *v = &rec->u.event;
-    if (strcmp(v->what, "mode") != 0 && strcmp(v->what, "until") != 0)
-        return 0;
-    if (r->n_steered == STEERED_MAX)
+    struct schedule_switch w;
+    if (schedule_text_event(&rec->u.event, rec->step, &w, NULL) <= 0 || r->n_steered == STEERED_MAX)
         return 0;
     if (!r->steered) {
         r->steered = calloc(STEERED_MAX, sizeof *r->steered);
         if (!r->steered)
-            return error_set(e, "out of memory for the plan of a run");
+            return error_set(e, "out of memory for the schedule of a run");
     }
-    r->steered[r->n_steered++] = (struct steered){rec->step, *v};
+    r->steered[r->n_steered++] = w;
     return 0;
 }
 
@@ -74,7 +68,7 @@ static int on_record(void *to, const struct record *rec, struct error *e)
     struct sink_to *s = to;
     if (history_add(&s->r->h, rec, e))
         return -1;
-    course_add(&s->r->all, &s->r->h, rec);
+    schedule_view_add(&s->r->all, &s->r->h, rec);
     s->p->came = 1;
     s->p->grew |= rec->type != RECORD_SPECTRUM;
     if (rec->type == RECORD_RUN)
@@ -107,8 +101,8 @@ static void reel_free(struct reel *r)
         r->source->klass->free(r->source);
     log_lookup_free(r->recall);
     history_free(&r->h);
-    course_free(&r->all);
-    course_free(&r->then);
+    schedule_view_free(&r->all);
+    schedule_view_free(&r->then);
     free(r->steered);
     timeline_free(&r->line);
     for (int i = 0; i < LOOKED_UP; i++)
@@ -216,23 +210,20 @@ void playback_tick(struct playback *p, struct view_state *v, double now)
     };
 }
 
-// The plan as it was known at a step.
-static void plan_then(struct reel *r, int64_t step)
+// The schedule as it was known at a step.
+static void schedule_then(struct reel *r, int64_t step)
 {
     int n = 0;
     for (int i = 0; i < r->n_steered; i++)
-        n += r->steered[i].step <= step;
+        n += schedule_switch_step(&r->steered[i]) <= step;
     if (n == r->then_n || !r->h.have_run)
         return;
     struct record rec;
     record_init(&rec, RECORD_RUN, -1);
-    course_add(&r->then, &r->h, &rec); // takes the run from the history
-    for (int i = 0; i < r->n_steered; i++)
-        if (r->steered[i].step <= step) {
-            record_init(&rec, RECORD_EVENT, r->steered[i].step);
-            rec.u.event = r->steered[i].event;
-            course_add(&r->then, &r->h, &rec);
-        }
+    schedule_view_add(&r->then, &r->h, &rec); // takes the run from the history
+    for (int i = 0; i < r->n_steered && r->then.known; i++)
+        if (schedule_switch_step(&r->steered[i]) <= step)
+            schedule_switch(&r->then.run, &r->steered[i], NULL);
     r->then_n = n;
 }
 
@@ -286,7 +277,6 @@ static void look_back(struct reel *r, int64_t step)
     if (newest || log_lookup_step(r->recall, step, &rec, NULL) != 1)
         return;
     past->last = rec.u.step;
-    text_clean(past->last.mode, sizeof past->last.mode, rec.u.step.mode);
     record_free(&rec);
 }
 
@@ -298,13 +288,13 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
                                                                               : r->h.last_step;
         history_at(&r->h, step, &r->past);
         look_back(r, step);
-        plan_then(r, p->player.step < 0 ? INT64_MAX : step);
+        schedule_then(r, p->player.step < 0 ? INT64_MAX : step);
         p->peer[i] = (struct peer){r->name, &r->past, &r->h};
     }
     struct reel *r = &p->reel[p->chosen];
     snprintf(v->name, sizeof v->name, "%s", r->name);
     *out = (struct scene){.h = &r->past,
-                          .c = &r->then,
+                          .schedule = &r->then,
                           .v = v,
                           .all = &r->h,
                           .peer = p->peer,
@@ -317,11 +307,6 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
 const struct history *playback_history(const struct playback *p)
 {
     return &p->reel[p->chosen].h;
-}
-
-const struct course *playback_course(const struct playback *p)
-{
-    return &p->reel[p->chosen].all;
 }
 
 // --- keys ---

@@ -25,9 +25,8 @@ void playback_tick(struct playback *p, struct view_state *v, double now);
 // What is to be drawn now; valid until the next call.
 void playback_scene(struct playback *p, struct view_state *v, struct scene *out);
 
-// The run that one-run views show, and its whole history and course.
+// The run that one-run views show, and its whole history.
 const struct history *playback_history(const struct playback *p);
-const struct course *playback_course(const struct playback *p);
 const char *playback_lost(struct playback *p); // of all logs, NULL: nothing
 
 // Keys.

@@ -113,8 +113,7 @@ static unsigned do_stop(struct ui *u, int argument)
 
 static unsigned do_menu(struct ui *u, int argument)
 {
-    int mode = mode_find(u->h->last.mode);
-    u->v->menu_row = mode >= 0 ? mode : 0;
+    u->v->menu_row = u->h->last.mode >= 0 ? (int)u->h->last.mode : 0;
     return do_context(u, CONTEXT_MENU);
 }
 
@@ -127,8 +126,8 @@ static unsigned do_menu_move(struct ui *u, int by)
 // The mode of the menu's row `row`, or of the selected one.
 static unsigned do_mode(struct ui *u, int row)
 {
-    struct command_call call = {.command = COMMAND_MODE};
-    snprintf(call.mode, sizeof call.mode, "%s", mode_table[row < 0 ? u->v->menu_row : row].name);
+    struct command_call call = {.command = COMMAND_MODE,
+                                .mode = (enum mode)(row < 0 ? u->v->menu_row : row)};
     u->v->context = CONTEXT_MAIN;
     send_call(u, &call);
     return 0;

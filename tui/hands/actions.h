@@ -24,7 +24,6 @@ enum {
 struct ui {
     struct view_state *v;
     const struct history *h;
-    const struct course *c;
     // Send a command to the trainer; its answer comes later. NULL: cannot be steered.
     int (*send)(void *to, const struct command_call *call, struct error *e);
     void *to;

@@ -1,5 +1,5 @@
-// What is drawn: the screen is a pure function of a scene (records so far, course, view state) and
-// a size.
+// What is drawn: the screen is a pure function of a scene (records so far, schedule, view state)
+// and a size.
 #ifndef SSLTOP_TUI_MODEL_VIEW_H
 #define SSLTOP_TUI_MODEL_VIEW_H
 
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "tui/draw/canvas.h"
-#include "tui/model/course.h"
+#include "tui/model/schedule_view.h"
 #include "tui/feed/history.h"
 #include "tui/model/machine.h"
 
@@ -119,7 +119,7 @@ struct peer {
 
 struct scene {
     const struct history *h;
-    const struct course *c;
+    const struct schedule_view *schedule;
     struct view_state *v;      // written: where lists are scrolled to, and what the drawing tells
     const struct history *all; // the whole run where `h` is its past (a replay): what comes after
                                // is drawn dim. NULL: `h` is all there is
@@ -174,8 +174,8 @@ void view_compare(struct canvas *c, struct rect r, const struct scene *s);
 
 // What stands for a mode in marks and short segments: M, C, A (all that arrived, the paper's
 // "accumulate"); '?' for -1.
-char mode_letter(int mode);
-enum role mode_role(int mode);
+char mode_letter(enum mode mode);
+enum role mode_role(enum mode mode);
 
 // What the numbers say, as a sentence of facts.
 enum role verdict(const struct history *h, char *text, size_t size);
