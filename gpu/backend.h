@@ -7,7 +7,7 @@
 
 // Raise it with every change of the structs here or in device.h and net.h: a backend that was built
 // for other structs is refused when it is loaded.
-#define BACKEND_ABI 5u
+#define BACKEND_ABI 6u
 
 struct backend {
     const char *kind;              // what --device says before the colon
@@ -42,7 +42,7 @@ struct backend {
     int (*evaluate)(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                     struct error *e);
     int (*input)(struct plan *p, int view, const float *x, struct error *e);
-    int (*output)(struct plan *p, int node, int view, float *y, struct error *e);
+    int (*output)(struct plan *p, int node, int view, int n, float *y, struct error *e);
     int (*input_gradient)(struct plan *p, int view, float *dx, struct error *e);
     int (*profile)(struct plan *p, struct plan_work *kind, int max, struct error *e); // or NULL
     // Make plan.scores those of the last forward, and times those of the last step that is over.

@@ -270,6 +270,14 @@ int plan_features(struct plan *p, int view, float *h, struct error *e)
     return p->backend->features(p, view, h, e);
 }
 
+int plan_output(struct plan *p, int node, int view, int n, float *y, struct error *e)
+{
+    if (n < 1 || n > p->batch || view < 0 || view > 1)
+        return error_set(e, "there are no %d images of view %d in a batch of %d", n, view,
+                         p->batch);
+    return p->backend->output(p, node, view, n, y, e);
+}
+
 int plan_moments(struct plan *p, struct moments *m, struct error *e)
 {
     return p->backend->moments(p, m, e);
@@ -305,11 +313,6 @@ int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *
 int plan_input(struct plan *p, int view, const float *x, struct error *e)
 {
     return p->backend->input(p, view, x, e);
-}
-
-int plan_output(struct plan *p, int node, int view, float *y, struct error *e)
-{
-    return p->backend->output(p, node, view, y, e);
 }
 
 int plan_input_gradient(struct plan *p, int view, float *dx, struct error *e)

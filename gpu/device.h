@@ -155,6 +155,10 @@ int plan_ema(struct plan *p, double tau, struct error *e);
 // floats.
 int plan_features(struct plan *p, int view, float *h, struct error *e);
 
+// What a node gave for the first n <= B images of a view in the last training forward, before or
+// after its backward pass: n x c x h x w floats. A node whose output fusion left out is refused.
+int plan_output(struct plan *p, int node, int view, int n, float *y, struct error *e);
+
 // Add both views' features of the last training forward to `m` (after moments_decay by the caller).
 int plan_moments(struct plan *p, struct moments *m, struct error *e);
 
@@ -187,10 +191,7 @@ int plan_profile(struct plan *p, struct plan_work *kind, int max, struct error *
 // Use `x` (B x C x H x W floats, normalised already) as this view's input of the next forward
 // instead of a queued batch. Both views must be set.
 int plan_input(struct plan *p, int view, const float *x, struct error *e);
-// The output of a node of the last forward (before or after its backward pass), and the gradient of
-// the loss to the input (compile with input_gradient). A node whose output fusion left out is
-// refused.
-int plan_output(struct plan *p, int node, int view, float *y, struct error *e);
+// The gradient of the loss to the input (compile with input_gradient).
 int plan_input_gradient(struct plan *p, int view, float *dx, struct error *e);
 // For a network without a loss: backward from dL/dy of its last node, B x c x h x w floats a view.
 int plan_backward_from(struct plan *p, const float *const dy[2], struct error *e);

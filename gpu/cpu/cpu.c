@@ -271,30 +271,33 @@ static int cpu_evaluate(struct plan *plan, struct images *s, const int64_t *inde
 }
 
 // --- tests ---
-static int canonical(struct cpu_plan *p, const struct tensor *t, const void *data, float *out,
-                     struct error *e)
+// The first n images of a tensor.
+static int canonical(struct cpu_plan *p, const struct tensor *t, const void *data, int n,
+                     float *out, struct error *e)
 {
-    dnnl_memory_desc_t plain;
-    dnnl_dims_t dims = {p->batch, t->c, t->h, t->w};
+    dnnl_memory_desc_t plain, part;
+    dnnl_dims_t dims = {n, t->c, t->h, t->w}, from = {0};
     int rows = t->layout == LAYOUT_ROWS;
     if (cpu_check(dnnl_memory_desc_init_by_tag(&plain, rows ? 2 : 4, dims, dnnl_f32,
                                                rows ? dnnl_nc : dnnl_nchw),
-                  "output", e) < 0)
+                  "output", e) < 0 ||
+        cpu_check(dnnl_memory_desc_init_submemory(&part, &t->outer_md, dims, from), "output", e) <
+            0)
         return -1;
-    return cpu_convert(p, &t->outer_md, data, &plain, out, e);
+    return cpu_convert(p, &part, data, &plain, out, e);
 }
 
-static int cpu_output(struct plan *plan, int node, int view, float *y, struct error *e)
+static int cpu_output(struct plan *plan, int node, int view, int n, float *y, struct error *e)
 {
     struct cpu_plan *p = (struct cpu_plan *)plan;
-    if (node < 0 || node >= p->net.n || view < 0 || view >= VIEWS)
-        return error_set(e, "there is no node %d, view %d", node, view);
+    if (node < 0 || node >= p->net.n)
+        return error_set(e, "there is no node %d", node);
     if (!p->tensor[node])
         return error_set(e, "the output of node %d is not kept: it is fused with what follows",
                          node);
     if (p->tensor[node]->lent)
         return error_set(e, "the output of node %d is not kept: it is frozen", node);
-    return canonical(p, p->tensor[node], p->tensor[node]->data[view], y, e);
+    return canonical(p, p->tensor[node], p->tensor[node]->data[view], n, y, e);
 }
 
 static int cpu_input_gradient(struct plan *plan, int view, float *dx, struct error *e)
@@ -302,7 +305,7 @@ static int cpu_input_gradient(struct plan *plan, int view, float *dx, struct err
     struct cpu_plan *p = (struct cpu_plan *)plan;
     if (!p->input_gradient[0])
         return error_set(e, "the plan was compiled without the input's gradient");
-    return canonical(p, p->tensor[0], p->input_gradient[view], dx, e);
+    return canonical(p, p->tensor[0], p->input_gradient[view], p->batch, dx, e);
 }
 
 const struct backend cpu_backend = {

@@ -259,7 +259,7 @@ int cuda_features(struct plan *p, int view, float *h, struct error *e);
 int cuda_moments(struct plan *p, struct moments *m, struct error *e);
 int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e);
-int cuda_output(struct plan *p, int node, int view, float *y, struct error *e);
+int cuda_output(struct plan *p, int node, int view, int n, float *y, struct error *e);
 int cuda_input_gradient(struct plan *p, int view, float *dx, struct error *e);
 int cuda_settle(struct plan *p, struct error *e);
 int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *e);

@@ -279,19 +279,25 @@ static int view_of(const struct cuda_plan *p, int view, struct error *e)
     return view < 0 || view >= VIEWS ? error_set(e, "there is no view %d", view) : 0;
 }
 
-static int take_out(struct cuda_plan *p, const struct tensor *t, const void *data, int view,
+// The first n images of a view, as many at once as the pinned memory holds, where they are turned
+// around.
+static int take_out(struct cuda_plan *p, const struct tensor *t, const void *data, int view, int n,
                     cudaStream_t stream, float *y, struct error *e)
 {
-    size_t size = (size_t)p->batch * t->image * type_size(t->type);
-    if (size > p->bounce_size)
-        return error_set(e, "a tensor of %zu MB is too large to be looked at", size >> 20);
-    // Straight into pinned memory, from where it is turned around.
-    if (cuda_ok(cudaMemcpyAsync(p->bounce, (const char *)data + (size_t)view * size, size,
-                                cudaMemcpyDeviceToHost, stream),
-                "copy", e) < 0 ||
-        cuda_ok(cudaStreamSynchronize(stream), "copy", e) < 0)
-        return -1;
-    turn_to_planes(p->bounce, t->type == CUDA_BF16, p->batch, t->c, t->h * t->w, y);
+    size_t image = t->image * type_size(t->type), most = p->bounce_size / image;
+    const char *from = (const char *)data + (size_t)view * (size_t)p->batch * image;
+    if (!most)
+        return error_set(e, "an image of %zu MB is too large to be looked at", image >> 20);
+    for (size_t at = 0, some; at < (size_t)n; at += some) {
+        some = (size_t)n - at < most ? (size_t)n - at : most;
+        if (cuda_ok(cudaMemcpyAsync(p->bounce, from + at * image, some * image,
+                                    cudaMemcpyDeviceToHost, stream),
+                    "copy", e) < 0 ||
+            cuda_ok(cudaStreamSynchronize(stream), "copy", e) < 0)
+            return -1;
+        turn_to_planes(p->bounce, t->type == CUDA_BF16, (int)some, t->c, t->h * t->w,
+                       y + at * t->image);
+    }
     return 0;
 }
 
@@ -309,10 +315,10 @@ static int bring_in(struct cuda_plan *p, const struct tensor *t, void *data, int
     return cuda_ok(cudaStreamSynchronize(p->device->main), "copy", e);
 }
 
-int cuda_output(struct plan *plan, int node, int view, float *y, struct error *e)
+int cuda_output(struct plan *plan, int node, int view, int n, float *y, struct error *e)
 {
     struct cuda_plan *p = (struct cuda_plan *)plan;
-    if (cuda_usable(p, e) < 0 || view_of(p, view, e) < 0)
+    if (cuda_usable(p, e) < 0)
         return -1;
     if (node < 0 || node >= p->net.n)
         return error_set(e, "there is no node %d", node);
@@ -324,7 +330,7 @@ int cuda_output(struct plan *plan, int node, int view, float *y, struct error *e
     // Beside the backward pass, which leaves outputs alone.
     if (cuda_ok(cudaStreamWaitEvent(p->device->side, p->forwarded, 0), "output", e) < 0)
         return -1;
-    return take_out(p, p->tensor[node], p->tensor[node]->data, view, p->device->side, y, e);
+    return take_out(p, p->tensor[node], p->tensor[node]->data, view, n, p->device->side, y, e);
 }
 
 int cuda_input_gradient(struct plan *plan, int view, float *dx, struct error *e)
@@ -334,7 +340,7 @@ int cuda_input_gradient(struct plan *plan, int view, float *dx, struct error *e)
         return -1;
     if (!p->input_gradient)
         return error_set(e, "the plan was compiled without the input's gradient");
-    return take_out(p, p->tensor[0], p->input_gradient, view, p->device->main, dx, e);
+    return take_out(p, p->tensor[0], p->input_gradient, view, p->batch, p->device->main, dx, e);
 }
 
 int cuda_input(struct plan *plan, int view, const float *x, struct error *e)

@@ -17,7 +17,7 @@ struct alignment {
 int alignment_init(struct alignment *p, int rows, int dim, struct error *e);
 void alignment_free(struct alignment *p); // takes a zeroed struct too
 
-// z[v]: projections of view v, rows x dim floats, row i of both from one image. Alignment: mean
+// z[v]: projections of view v, p->rows x dim floats, row i of both from one image. Alignment: mean
 // |x - y|^2 of the normalised pairs, 0 to 4. Uniformity: ln mean exp(-2 |x_i - x_j|^2) over the
 // pairs i < j of a view, mean of the two views, -8 to 0 (0: all in one point); NaN below two rows.
 // Rows without a direction (zero, or not finite) make both NaN.

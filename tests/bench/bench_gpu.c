@@ -13,6 +13,7 @@
 #include "data/augment.h"
 #include "gpu/device.h"
 #include "metrics/base/clock.h"
+#include "metrics/science/alignment.h"
 #include "tests/kit/measure.h"
 #include "train/methods/method.h"
 #include "train/schedule/rates.h"
@@ -114,7 +115,8 @@ struct bench {
     uint8_t *pixels;
     int64_t *index;
     struct augment_view *view[2];
-    float *z[2];
+    float *z[2]; // of `pairs` images
+    int pairs;
     struct moments live;
     double *sigma;
     int side;
@@ -141,7 +143,7 @@ static int spectrum(struct bench *b, struct error *e)
         device_spectrum(b->device, &b->live, b->sigma, &n, e) < 0)
         return -1;
     for (int v = 0; v < 2; v++)
-        if (plan_output(b->plan, b->net.projected, v, b->z[v], e) < 0)
+        if (plan_output(b->plan, b->net.projected, v, b->pairs, b->z[v], e) < 0)
             return -1;
     return 0;
 }
@@ -194,12 +196,13 @@ static int bench_open(struct bench *b, enum precision precision, struct error *e
         return -1;
     size_t d = (size_t)b->net.node[b->net.features].c,
            dim = (size_t)b->net.node[b->net.projected].c;
+    b->pairs = b->o.batch < ALIGNMENT_ROWS ? b->o.batch : ALIGNMENT_ROWS;
     b->pixels = malloc(size);
     b->index = malloc(n * sizeof *b->index);
     b->sigma = malloc(d * sizeof *b->sigma);
     for (int v = 0; v < 2; v++) {
         b->view[v] = malloc(n * sizeof *b->view[v]);
-        b->z[v] = malloc(n * dim * sizeof *b->z[v]);
+        b->z[v] = malloc((size_t)b->pairs * dim * sizeof *b->z[v]);
     }
     if (!b->pixels || !b->index || !b->sigma || !b->view[0] || !b->view[1] || !b->z[0] || !b->z[1])
         return error_set(e, "out of memory");

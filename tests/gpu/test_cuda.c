@@ -18,8 +18,8 @@ static void same_output(struct played *a, struct played *b, int node, double bou
     size_t n = BATCH * (size_t)d->c * (size_t)d->h * (size_t)d->w;
     float *x = played_need(n, sizeof *x), *y = played_need(n, sizeof *y);
     for (int v = 0; v < 2; v++) {
-        cr_assert(plan_output(a->plan, node, v, x, &a->e) == 0, "%s", a->e.text);
-        cr_assert(plan_output(b->plan, node, v, y, &b->e) == 0, "%s", b->e.text);
+        cr_assert(plan_output(a->plan, node, v, BATCH, x, &a->e) == 0, "%s", a->e.text);
+        cr_assert(plan_output(b->plan, node, v, BATCH, y, &b->e) == 0, "%s", b->e.text);
         cr_expect(played_apart(x, y, n) <= bound, "%s of view %d: %.2e apart", what, v,
                   played_apart(x, y, n));
     }
@@ -155,7 +155,7 @@ Test(cuda, steps_of_a_target_network)
     for (int i = 0; i < 2; i++) {
         struct played *r = i ? &card : &cpu;
         int frozen = net_param(&r->net, "target.conv.weight")->node;
-        cr_expect(plan_output(r->plan, frozen, 0, v, &r->e) < 0);
+        cr_expect(plan_output(r->plan, frozen, 0, BATCH, v, &r->e) < 0);
         cr_expect(strstr(r->e.text, "frozen"), "says: %s", r->e.text);
         cr_expect(plan_get(r->plan, "grad.target.bn.weight", v, 8, &r->e) < 0);
         cr_expect(strstr(r->e.text, "is not trained"), "says: %s", r->e.text);

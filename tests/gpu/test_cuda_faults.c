@@ -18,7 +18,7 @@ static int whole(struct played *r, const uint8_t *p, played_net *build, double *
     struct plan_scores s = {NAN, NAN};
     struct moments m;
     double sigma[8], n;
-    float h[BATCH * 8];
+    float h[BATCH * 8], z[BATCH * 130];
     int64_t index[BATCH] = {1, 2, 3, 4};
     int rc = played_start_net(r, "cuda", 1, p, PRECISION_BF16, build);
     for (int t = 0; t < 2 && rc == 0; t++)
@@ -35,6 +35,8 @@ static int whole(struct played *r, const uint8_t *p, played_net *build, double *
         rc = plan_evaluate(r->plan, r->images, index, 4, h, &r->e);
     if (rc == 0)
         rc = plan_features(r->plan, 1, h, &r->e);
+    if (rc == 0)
+        rc = plan_output(r->plan, r->net.projected, 1, BATCH, z, &r->e);
     return rc;
 }
 

@@ -378,7 +378,8 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
     float *y = need(b.n_out, sizeof *y), *dx = need(b.n_in, sizeof *dx);
     if (b.net.loss < 0) {
         for (int v = 0; v < 2; v++) {
-            cr_assert(plan_output(plan, b.net.n - 1, v, y, &e) == 0, "%s: %s", c->title, e.text);
+            cr_assert(plan_output(plan, b.net.n - 1, v, BATCH, y, &e) == 0, "%s: %s", c->title,
+                      e.text);
             compare(c->title, v ? "output 2" : "output 1", y, b.r.y[v][b.net.n - 1], b.n_out, tol);
         }
         int rc = plan_backward_from(plan, (const float *const *)dy, &e);
@@ -514,6 +515,50 @@ Test(nodes, finite_differences_agree_with_the_reference)
 {
     for (int i = 0; i < CASES; i++)
         check_reference(&cases[i]);
+}
+
+// --- what a node gave ---
+
+// The first images of any of the batch, however many numbers they have together.
+Test(nodes, output_of_some_images)
+{
+    enum { MANY = 80, IN = 2, OUT = 65536, SOME = 3 };
+    struct device *d = open_cpu();
+    struct error e;
+    struct net net;
+    struct plan *plan = NULL;
+    struct plan_options o = {.batch = MANY, .precision = PRECISION_F32};
+    float x[MANY * IN], *w = need((size_t)OUT * IN, sizeof *w),
+                        *y = need((size_t)OUT * (MANY + 1), sizeof *y);
+    net_init(&net, IN, 1, 1);
+    int last = net_linear(&net, 0, "linear", OUT, 0);
+    cr_assert(device_compile(d, &net, &o, &plan, &e) == 0, "%s", e.text);
+    for (int i = 0; i < OUT * IN; i++) // whole numbers: no device rounds them
+        w[i] = (float)(i * 7 % 31 - 15);
+    cr_assert(plan_put(plan, "linear.weight", w, OUT * IN, &e) == 0, "%s", e.text);
+    for (int v = 0; v < 2; v++) {
+        for (int i = 0; i < MANY * IN; i++)
+            x[i] = (float)(i * (v + 7) % 23 - 11);
+        cr_assert(plan_input(plan, v, x, &e) == 0, "%s", e.text);
+    }
+    cr_assert(plan_forward(plan, &e) == 0, "%s", e.text);
+    for (int n = SOME; n <= MANY; n += MANY - SOME) {
+        y[n * OUT] = -1000;
+        cr_assert(plan_output(plan, last, 1, n, y, &e) == 0, "%s", e.text);
+        for (int i = 0; i < n * OUT; i++) {
+            const float *row = x + i / OUT * IN, *to = w + i % OUT * IN;
+            float want = row[0] * to[0] + row[1] * to[1];
+            cr_assert(y[i] == want, "%d images, [%d]: %g, not %g", n, i, y[i], want);
+        }
+        cr_assert(y[n * OUT] == -1000, "more than was asked for");
+    }
+    cr_expect(plan_output(plan, last, 1, MANY + 1, y, &e) == -1);
+    cr_expect(plan_output(plan, last, 2, 1, y, &e) == -1);
+    free(w);
+    free(y);
+    plan_free(plan);
+    net_free(&net);
+    device_close(d);
 }
 
 // --- evaluation mode ---

@@ -213,8 +213,10 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
         return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
     double alignment = NAN, uniformity = NAN;
-    if (r->has_spectrum && plan_output(s->plan, s->net.projected, 0, tr->z[0], NULL) == 0 &&
-        plan_output(s->plan, s->net.projected, 1, tr->z[1], NULL) == 0)
+    for (int v = 0; v < 2 && r->has_spectrum; v++)
+        if (plan_output(s->plan, s->net.projected, v, tr->pairs.rows, tr->z[v], e) < 0)
+            return -1;
+    if (r->has_spectrum)
         alignment_measure(&tr->pairs, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = {
         .sigma = r->has_spectrum ? tr->sigma : NULL,

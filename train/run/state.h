@@ -33,7 +33,7 @@ struct trainer {
     struct moments live;
     double *sigma;
     struct alignment pairs;
-    float *z[2]; // projections of the two views, batch x dim
+    float *z[2]; // projections of the two views, pairs.rows x dim
     int headless;
     struct signals *signals;
 

@@ -114,11 +114,12 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     if (!tr->sigma)
         return error_set(e, "out of memory for a spectrum"), FAILED;
     int dim = s->net.node[s->net.projected].c;
+    if (alignment_init(&tr->pairs, s->o.batch, dim, e) < 0)
+        return FAILED;
     for (int v = 0; v < 2; v++)
-        if (!(tr->z[v] = malloc((size_t)s->o.batch * (size_t)dim * sizeof *tr->z[v])))
+        if (!(tr->z[v] = malloc((size_t)tr->pairs.rows * (size_t)dim * sizeof *tr->z[v])))
             return error_set(e, "out of memory for projections"), FAILED;
-    if (moments_init(&tr->live, s->d, e) < 0 ||
-        alignment_init(&tr->pairs, s->o.batch, dim, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
+    if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
         start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0)
         return FAILED;
