@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 #include "data/photos/pictures.h"
 #include "metrics/base/error.h"
 

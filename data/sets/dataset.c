@@ -10,10 +10,11 @@
 
 #include "data/sets/cifar.h"
 #include "data/sets/idx.h"
-#include "data/photos/images.h"
-#include "data/photos/pack.h"
+#include "data/sets/images.h"
+#include "data/sets/pack.h"
 #include "data/sets/stl.h"
 #include "data/sets/synthetic.h"
+#include "metrics/base/rng.h"
 
 const struct dataset_kind dataset_table[] = {
     {"fashion-mnist", NULL, "Fashion-MNIST of Debian's package dataset-fashion-mnist",
@@ -182,4 +183,35 @@ int64_t dataset_labelled(const struct dataset *d, enum split s, int64_t *first)
     while (*first + n < p->n && p->labels[*first + n] >= 0)
         n++;
     return n;
+}
+
+void dataset_balance_share(struct dataset_balance *b, int64_t wanted, int classes)
+{
+    for (int c = 0; c < classes; c++)
+        b->room[c] = wanted / classes + (c < wanted % classes);
+}
+
+int dataset_balance_take(struct dataset_balance *b, int64_t image)
+{
+    if (b->label[image] < 0)
+        return 0;
+    if (b->room[b->label[image]] < 1)
+        return 0;
+    b->room[b->label[image]]--;
+    return 1;
+}
+
+int64_t *dataset_order(int64_t n, uint64_t seed, enum split split)
+{
+    struct rng r;
+    int64_t *order = malloc((size_t)n * sizeof *order);
+    if (!order)
+        return NULL;
+    rng_init(&r, seed, RNG_PROBE, split, 0);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t j = (int64_t)rng_below(&r, (uint64_t)i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+    return order;
 }

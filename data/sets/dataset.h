@@ -75,4 +75,20 @@ static inline const uint8_t *dataset_image(const struct dataset *d, enum split s
     return d->split[s].images + (size_t)i * dataset_image_size(d);
 }
 
+// --- as many images of each class, for a probe that does not take all ---
+
+// Takes images while their class has room.
+struct dataset_balance {
+    const int32_t *label; // of the images; below 0: it has none and is never taken
+    int64_t *room;        // of each class
+};
+
+// Share `wanted` among the classes; the first ones get what does not divide.
+void dataset_balance_share(struct dataset_balance *b, int64_t wanted, int classes);
+// Whether this image is taken.
+int dataset_balance_take(struct dataset_balance *b, int64_t image);
+
+// The indices 0 .. n - 1 of a split in an order of the seed, to be freed. NULL without memory.
+int64_t *dataset_order(int64_t n, uint64_t seed, enum split split);
+
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sets/balance.h"
 #include "data/sets/dataset.h"
 #include "metrics/base/rng.h"
 #include "train/options/options.h"
@@ -188,14 +187,14 @@ Test(dataset, balance)
                 have[label[i]]++;
         }
         int64_t wanted = 1 + (int64_t)rng_below(&r, N);
-        struct balance b = {label, room};
-        balance_share(&b, wanted, CLASSES);
-        int64_t *order = balance_order(N, seed, SPLIT_TRAIN);
-        int64_t *other = balance_order(N, seed + 1, SPLIT_TRAIN);
+        struct dataset_balance b = {label, room};
+        dataset_balance_share(&b, wanted, CLASSES);
+        int64_t *order = dataset_order(N, seed, SPLIT_TRAIN);
+        int64_t *other = dataset_order(N, seed + 1, SPLIT_TRAIN);
         cr_assert(order && other && memcmp(order, other, N * sizeof *order) != 0);
         for (int i = 0; i < N; i++) {
             cr_assert(order[i] >= 0 && order[i] < N && !seen[order[i]]++);
-            if (balance_take(&b, order[i]))
+            if (dataset_balance_take(&b, order[i]))
                 got[label[order[i]]]++;
         }
         for (int c = 0; c < CLASSES; c++) {

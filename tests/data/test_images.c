@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "data/sets/dataset.h"
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 #include "data/parallel.h"
 #include "data/photos/pictures.h"
 #include "gpu/views/pixel_pool.h"

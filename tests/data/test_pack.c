@@ -14,7 +14,7 @@
 #include <zlib.h>
 
 #include "data/sets/dataset.h"
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 #include "data/photos/part.h"
 #include "data/photos/pictures.h"
 #include "tests/kit/imageset.h"

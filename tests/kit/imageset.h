@@ -6,7 +6,7 @@
 #include <sys/types.h>
 
 #include "data/sets/dataset.h"
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 #include "data/photos/pictures.h"
 
 enum { IMAGESET_CLASSES = 3, IMAGESET_VIEW = 32, IMAGESET_BATCH = 12 };

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "data/sets/balance.h"
+#include "data/sets/dataset.h"
 #include "gpu/device.h"
 #include "train/store/checkpoint.h"
 #include "train/methods/method.h"
@@ -209,15 +209,15 @@ static void sample_all(struct sample *s, int64_t first, int64_t n)
 static int sample_balanced(struct sample *s, const struct embed *m, enum split split, int64_t first,
                            int64_t n, int64_t wanted)
 {
-    int64_t *order = balance_order(n, m->o.seed, split);
+    int64_t *order = dataset_order(n, m->o.seed, split);
     unsigned char *taken = calloc((size_t)n, 1);
-    struct balance b = {m->data.split[split].labels + first,
-                        calloc((size_t)m->data.classes, sizeof(int64_t))};
+    struct dataset_balance b = {m->data.split[split].labels + first,
+                                calloc((size_t)m->data.classes, sizeof(int64_t))};
     int ok = order && taken && b.room;
     if (ok)
-        balance_share(&b, wanted, m->data.classes);
+        dataset_balance_share(&b, wanted, m->data.classes);
     for (int64_t i = 0; ok && i < n; i++)
-        taken[order[i]] = (unsigned char)balance_take(&b, order[i]);
+        taken[order[i]] = (unsigned char)dataset_balance_take(&b, order[i]);
     for (int64_t i = 0; ok && i < n; i++)
         if (taken[i])
             s->index[s->n++] = first + i;

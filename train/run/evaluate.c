@@ -7,22 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sets/balance.h"
+#include "data/sets/dataset.h"
 #include "metrics/science/probe.h"
 
 // ---------------------------------------------------------------- which images
 
 // Training images: of those behind the spectrum first, then others, which are appended to v->index.
-static void choose_train(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all,
-                         unsigned char *seen)
+static void choose_train(struct evaluation *v, struct dataset_balance *b, const int64_t *order,
+                         int64_t all, unsigned char *seen)
 {
     for (int64_t i = 0; i < v->n; i++) {
         seen[v->index[i]] = 1;
-        if (balance_take(b, v->index[i]))
+        if (dataset_balance_take(b, v->index[i]))
             v->row[v->n_train++] = i;
     }
     for (int64_t i = 0; i < all; i++) {
-        if (seen[order[i]] || !balance_take(b, order[i]))
+        if (seen[order[i]] || !dataset_balance_take(b, order[i]))
             continue;
         v->row[v->n_train++] = v->n_all;
         v->index[v->n_all++] = order[i];
@@ -32,10 +32,11 @@ static void choose_train(struct evaluation *v, struct balance *b, const int64_t 
         v->train_label[i] = b->label[v->index[v->row[i]]];
 }
 
-static void choose_test(struct evaluation *v, struct balance *b, const int64_t *order, int64_t all)
+static void choose_test(struct evaluation *v, struct dataset_balance *b, const int64_t *order,
+                        int64_t all)
 {
     for (int64_t i = 0; i < all; i++) {
-        if (!balance_take(b, order[i]))
+        if (!dataset_balance_take(b, order[i]))
             continue;
         v->test_label[v->n_test] = b->label[order[i]];
         v->test_index[v->n_test++] = order[i];
@@ -47,16 +48,16 @@ static int choose(struct evaluation *v, const struct setup *s, int64_t train, in
 {
     const struct dataset *data = &s->data;
     const struct dataset_split *a = &data->split[SPLIT_TRAIN], *b = &data->split[SPLIT_TEST];
-    int64_t *order[SPLIT_COUNT] = {balance_order(a->n, s->o.seed, SPLIT_TRAIN),
-                                   balance_order(b->n, s->o.seed, SPLIT_TEST)};
+    int64_t *order[SPLIT_COUNT] = {dataset_order(a->n, s->o.seed, SPLIT_TRAIN),
+                                   dataset_order(b->n, s->o.seed, SPLIT_TEST)};
     unsigned char *seen = calloc((size_t)a->n, 1);
-    struct balance balance = {a->labels, calloc((size_t)data->classes, sizeof(int64_t))};
+    struct dataset_balance balance = {a->labels, calloc((size_t)data->classes, sizeof(int64_t))};
     int ok = order[SPLIT_TRAIN] && order[SPLIT_TEST] && seen && balance.room;
     if (ok) {
-        balance_share(&balance, train, data->classes);
+        dataset_balance_share(&balance, train, data->classes);
         choose_train(v, &balance, order[SPLIT_TRAIN], a->n, seen);
         balance.label = b->labels;
-        balance_share(&balance, test, data->classes);
+        dataset_balance_share(&balance, test, data->classes);
         choose_test(v, &balance, order[SPLIT_TEST], b->n);
     }
     free(order[SPLIT_TRAIN]);

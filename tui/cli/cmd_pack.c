@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "data/sets/dataset.h"
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"

@@ -1,6 +1,6 @@
 // A folder of images as a source: its files' sizes and orientations are kept, their pixels are read
 // when they are asked for.
-#include "data/photos/images.h"
+#include "data/sets/images.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // Folders of photographs: an open function of the data set table (data/sets/dataset.h), and what
-// packing them (data/photos/pack.h) needs.
-#ifndef SSLTOP_DATA_PHOTOS_IMAGES_H
-#define SSLTOP_DATA_PHOTOS_IMAGES_H
+// packing them (data/sets/pack.h) needs.
+#ifndef SSLTOP_DATA_SETS_IMAGES_H
+#define SSLTOP_DATA_SETS_IMAGES_H
 
 #include <stdint.h>
 

@@ -1,6 +1,6 @@
 // A packed file as a source: a picture is a place in the file. Nothing in it is believed until it
 // was compared with the size of the file.
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // Packing: workers decode images a few ahead of the one thread that writes them in order, so that
 // memory is bounded, the file does not depend on the number of threads, and what is there after a
 // kill is a beginning that can be gone on with.
-#include "data/photos/pack.h"
+#include "data/sets/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "data/photos/images.h"
+#include "data/sets/images.h"
 #include "data/photos/pack_image.h"
 #include "data/parallel.h"
 #include "data/photos/part.h"

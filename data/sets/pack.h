@@ -5,8 +5,8 @@
 // pack_record and its pixels (height x width x 3 bytes, RGB); then struct pack_entry for every
 // image that is not broken, those of the training split first; then the names of the classes, each
 // with its NUL.
-#ifndef SSLTOP_DATA_PHOTOS_PACK_H
-#define SSLTOP_DATA_PHOTOS_PACK_H
+#ifndef SSLTOP_DATA_SETS_PACK_H
+#define SSLTOP_DATA_SETS_PACK_H
 
 #include <stdint.h>
 
