@@ -50,8 +50,7 @@ static void add_step(struct history *h, int64_t step)
     struct record r;
     double wave = sin((double)step / 300) + sin((double)step * 1.7);
     record_init(&r, RECORD_STEP, step);
-    snprintf(r.u.step.mode, sizeof r.u.step.mode,
-             step / 20000 % 2 ? MODE_MULTI_EPOCH : MODE_CONTINUAL);
+    r.u.step.mode = step / 20000 % 2 ? MODE_MULTI_EPOCH : MODE_CONTINUAL;
     r.u.step.t = 0.05 * (double)step;
     r.u.step.lr = 0.1;
     r.u.step.images_s = 5000 + 100 * wave;
