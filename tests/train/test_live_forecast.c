@@ -36,7 +36,7 @@ static void step(struct live_forecast *o, int64_t t, double auc, double loss)
     live_forecast_step(o, t, metric);
 }
 
-Test(outlook, live_value_with_an_offset)
+Test(live_forecast, live_value_with_an_offset)
 {
     struct live_forecast o;
     struct record_step r;
@@ -109,7 +109,7 @@ Test(outlook, live_value_with_an_offset)
     lab_close(&lab);
 }
 
-Test(outlook, mean_of_the_last_hundred_losses)
+Test(live_forecast, mean_of_the_last_hundred_losses)
 {
     struct live_forecast o;
     live_forecast_init(&o, 4, 32, 128);
@@ -122,7 +122,7 @@ Test(outlook, mean_of_the_last_hundred_losses)
 }
 
 // A folder of calibrations: the one for this data set, network and method.
-Test(outlook, finds_its_calibration)
+Test(live_forecast, finds_its_calibration)
 {
     struct live_forecast o;
     struct error e = {""};
@@ -165,7 +165,7 @@ static const char *state_of(json_t *log, int t)
     return text ? text : "";
 }
 
-Test(outlook, every_step_after_the_first_evaluation)
+Test(live_forecast, every_step_after_the_first_evaluation)
 {
     struct lab lab;
     char file[128];
@@ -198,7 +198,7 @@ Test(outlook, every_step_after_the_first_evaluation)
     lab_close(&lab);
 }
 
-Test(outlook, says_why_there_is_none)
+Test(live_forecast, says_why_there_is_none)
 {
     struct lab lab;
     char file[128];
@@ -222,7 +222,7 @@ Test(outlook, says_why_there_is_none)
 }
 
 // Labels are there for measuring only, and not even for that with --probe off.
-Test(outlook, probes_can_be_forbidden)
+Test(live_forecast, probes_can_be_forbidden)
 {
     struct lab lab;
     lab_open(&lab);

@@ -31,7 +31,7 @@ static void desk_open(struct desk *d, int signal_fd)
     setenv("XDG_RUNTIME_DIR", d->lab.dir, 1);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    struct publisher_options o = {.dir = d->lab.dir, .signal_fd = signal_fd, .note_fd = -1};
+    struct publisher_options o = {.dir = d->lab.dir, .signal_fd = signal_fd, .trainer_log_fd = -1};
     cr_assert(publisher_open(&o, &d->p, &d->e) == 0, "%s", d->e.text);
     cr_assert(publisher_settle(d->p, d->lab.dir, &d->e) == 0, "%s", d->e.text);
 }

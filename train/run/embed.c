@@ -210,26 +210,26 @@ static int sample_balanced(struct sample *s, const struct embed *m, enum split s
                            int64_t n, int64_t wanted)
 {
     int64_t *order = dataset_order(n, m->o.seed, split);
-    unsigned char *taken = calloc((size_t)n, 1);
+    unsigned char *chosen = calloc((size_t)n, 1);
     struct dataset_balance b = {m->data.split[split].labels + first,
                                 calloc((size_t)m->data.classes, sizeof(int64_t))};
-    int ok = order && taken && b.room;
+    int ok = order && chosen && b.room;
     if (ok)
         dataset_balance_share(&b, wanted, m->data.classes);
     for (int64_t i = 0; ok && i < n; i++)
-        taken[order[i]] = (unsigned char)dataset_balance_take(&b, order[i]);
+        chosen[order[i]] = (unsigned char)dataset_balance_take(&b, order[i]);
     for (int64_t i = 0; ok && i < n; i++)
-        if (taken[i])
+        if (chosen[i])
             s->index[s->n++] = first + i;
     free(order);
-    free(taken);
+    free(chosen);
     free(b.room);
     return ok ? 0 : -1;
 }
 
 // Features and labels of `wanted` images (0: all that have labels).
-static int sample_take(struct sample *s, struct embed *m, enum split split, int64_t wanted,
-                       struct error *e)
+static int sample_choose(struct sample *s, struct embed *m, enum split split, int64_t wanted,
+                         struct error *e)
 {
     int64_t first, labelled = dataset_labelled(&m->data, split, &first);
     size_t n = (size_t)labelled;
@@ -283,9 +283,9 @@ int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
         return error_set(e, "%.200s has no labels to probe with", m->data.name);
     if (say)
         say("features");
-    int rc = sample_take(&train, m, SPLIT_TRAIN, images, e);
+    int rc = sample_choose(&train, m, SPLIT_TRAIN, images, e);
     if (rc == 0)
-        rc = sample_take(&test, m, SPLIT_TEST, 0, e);
+        rc = sample_choose(&test, m, SPLIT_TEST, 0, e);
     struct probe_data p = {
         .d = m->d,
         .classes = m->data.classes,

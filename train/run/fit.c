@@ -80,8 +80,7 @@ static int same(struct points *p, const struct record_run *r, const struct optio
     return 0;
 }
 
-static int take_run(struct points *p, struct reading *g, const struct record_run *r,
-                    struct error *e)
+static int on_run(struct points *p, struct reading *g, const struct record_run *r, struct error *e)
 {
     struct options o;
     options_default(&o);
@@ -96,7 +95,7 @@ static int take_run(struct points *p, struct reading *g, const struct record_run
     return same(p, r, &o, e);
 }
 
-static int take_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
+static int on_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
 {
     const struct record_eval *v = &r->u.eval;
     const struct live_forecast *o = &g->forecast;
@@ -134,12 +133,12 @@ static int take_eval(struct points *p, struct reading *g, const struct record *r
     return add(p, &point, e);
 }
 
-static int take(void *to, struct record *r, struct error *e)
+static int on_record(void *to, struct record *r, struct error *e)
 {
     struct reading *g = to;
     struct points *p = g->points;
     if (r->type == RECORD_RUN && !g->has_run)
-        return take_run(p, g, &r->u.run, e);
+        return on_run(p, g, &r->u.run, e);
     if (r->type == RECORD_STEP && r->step >= 0 && g->has_run) {
         if (r->step <= g->last)
             drop_from(p, g->first, g->step, r->step + 1);
@@ -147,7 +146,7 @@ static int take(void *to, struct record *r, struct error *e)
         live_forecast_step(&g->forecast, r->step, r->u.step.metric);
     }
     if (r->type == RECORD_EVAL && r->step >= 0 && g->has_run)
-        return take_eval(p, g, r, e);
+        return on_eval(p, g, r, e);
     return 0;
 }
 
@@ -155,7 +154,7 @@ static int read_log(const char *dir, struct reading *g, struct error *e)
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    int rc = scalars_read(path, take, g, e);
+    int rc = scalars_read(path, on_record, g, e);
     if (rc == 0 && !g->has_run)
         rc = error_set(e, "its log has no run record");
     return rc;

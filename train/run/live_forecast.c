@@ -157,7 +157,7 @@ struct until {
     int64_t step;
 };
 
-static int take(void *to, struct record *r, struct error *e)
+static int on_record(void *to, struct record *r, struct error *e)
 {
     struct until *u = to;
     if (r->type == RECORD_STEP && r->step >= 0 && r->step < u->step)
@@ -172,5 +172,5 @@ int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step,
     char path[4200];
     struct until u = {o, step};
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    return scalars_read(path, take, &u, e);
+    return scalars_read(path, on_record, &u, e);
 }

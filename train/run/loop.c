@@ -1,5 +1,5 @@
 // The loop: commands, batch, step, spectrum, records. Before step t come, in this order: what was
-// asked, what the plan says, an evaluation if one is due, a checkpoint if one is due.
+// asked, what was planned, an evaluation if one is due, a checkpoint if one is due.
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static int eval_is_due(const struct trainer *tr)
         return 0;
     // A run that begins elsewhere than at step 0 has no other measure of where it begins.
     int begins_here =
-        tr->t == tr->begin && tr->origin_step == tr->begin && tr->start.kind != START_RESUME;
+        tr->t == tr->begin && tr->start_step == tr->begin && tr->start.kind != START_RESUME;
     return tr->t % tr->eval_every == 0 || begins_here;
 }
 
@@ -149,7 +149,7 @@ int loop_checkpoint(struct trainer *tr, struct error *e)
     tr->last_checkpoint = tr->t;
     checkpoint_name(tr->t, file, sizeof file);
     report_checkpoint(tr, tr->t, file);
-    rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->origin_step);
+    rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->start_step);
     return 0;
 }
 
@@ -214,10 +214,10 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
     r->has_spectrum = rc == 0;
     double alignment = NAN, uniformity = NAN;
     for (int v = 0; v < 2 && r->has_spectrum; v++)
-        if (plan_output(s->plan, s->net.projected, v, tr->pairs.rows, tr->z[v], e) < 0)
+        if (plan_output(s->plan, s->net.projected, v, tr->alignment.rows, tr->z[v], e) < 0)
             return -1;
     if (r->has_spectrum)
-        alignment_measure(&tr->pairs, (const float *const *)tr->z, &alignment, &uniformity);
+        alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = {
         .sigma = r->has_spectrum ? tr->sigma : NULL,
         .d = s->d,
@@ -336,7 +336,7 @@ int loop_run(struct trainer *tr, struct error *e)
     if (rc < 0) {
         report_broken(tr); // perhaps what it ends for
         snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
-        trainer_log(tr->dir.note_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
+        trainer_log(tr->dir.trainer_log_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
         report_end(tr, "failed");
         return 1;
     }

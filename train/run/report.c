@@ -52,16 +52,17 @@ void report_run(struct trainer *tr, struct record *out)
 // Images a second over the last second or so.
 static double images_a_second(struct trainer *tr, double now)
 {
-    if (now - tr->rate_clock[1] >= 1) {
-        tr->rate_clock[0] = tr->rate_clock[1];
-        tr->rate_step[0] = tr->rate_step[1];
-        tr->rate_clock[1] = now;
-        tr->rate_step[1] = tr->t + 1;
-        if (tr->rate_step[0] == tr->t + 1) // the first step took longer than a second
+    if (now - tr->speed_clock[1] >= 1) {
+        tr->speed_clock[0] = tr->speed_clock[1];
+        tr->speed_step[0] = tr->speed_step[1];
+        tr->speed_clock[1] = now;
+        tr->speed_step[1] = tr->t + 1;
+        if (tr->speed_step[0] == tr->t + 1) // the first step took longer than a second
             return NAN;
     }
-    double seconds = now - tr->rate_clock[0];
-    return seconds > 0 ? (double)(tr->t + 1 - tr->rate_step[0]) * tr->setup.o.batch / seconds : NAN;
+    double seconds = now - tr->speed_clock[0];
+    return seconds > 0 ? (double)(tr->t + 1 - tr->speed_step[0]) * tr->setup.o.batch / seconds
+                       : NAN;
 }
 
 static void print_duration(char *text, size_t size, double seconds)
@@ -195,8 +196,8 @@ int report_event(struct trainer *tr, int64_t step, const char *what, const char 
     }
     if (publisher_sync(tr->publisher, &r, &why) == 0)
         return 0;
-    trainer_log(tr->dir.note_fd, tr->headless, "the %s at step %" PRId64 " is not on disk: %s",
-                what, step, why.text);
+    trainer_log(tr->dir.trainer_log_fd, tr->headless,
+                "the %s at step %" PRId64 " is not on disk: %s", what, step, why.text);
     return -1;
 }
 
@@ -207,7 +208,7 @@ void report_warning(struct trainer *tr, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    trainer_log(tr->dir.note_fd, tr->headless, "step %" PRId64 ": %s", tr->t, text);
+    trainer_log(tr->dir.trainer_log_fd, tr->headless, "step %" PRId64 ": %s", tr->t, text);
     report_event(tr, tr->t, "warning", "trainer", "", "", 0, "%s", text);
 }
 
@@ -229,8 +230,8 @@ void report_broken(struct trainer *tr)
             else if (*told == NAMED)
                 report_warning(tr, "more images are broken; the trainer's notes name them");
             if (*told >= NAMED)
-                trainer_log(tr->dir.note_fd, 0, "broken image %" PRId64 ", left out: %s", *told + 1,
-                            sentence ? sentence : "");
+                trainer_log(tr->dir.trainer_log_fd, 0, "broken image %" PRId64 ", left out: %s",
+                            *told + 1, sentence ? sentence : "");
         }
     }
 }
@@ -250,7 +251,7 @@ void report_end(struct trainer *tr, const char *reason)
     snprintf(r.u.end.reason, sizeof r.u.end.reason, "%s", reason);
     text_clean(r.u.end.text, sizeof r.u.end.text, tr->why);
     publisher_put(tr->publisher, &r);
-    trainer_log(tr->dir.note_fd, 0, "%s at step %" PRId64 "%s%s", reason, tr->t,
+    trainer_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 "%s%s", reason, tr->t,
                 *tr->why ? ": " : "", tr->why);
     if (tr->headless) {
         char why[sizeof tr->why], path[sizeof tr->dir.path];

@@ -51,7 +51,7 @@ int setup_names_data(const struct options *o, struct error *e)
 }
 
 // Take this place if it is text that can be recorded and read back.
-static int take_place(struct options *o, const struct dataset_kind *k, const char *path)
+static int set_place(struct options *o, const struct dataset_kind *k, const char *path)
 {
     char spec[OPTION_TEXT];
     int n = snprintf(spec, sizeof spec, "%s:%s", k->name, path);
@@ -69,9 +69,9 @@ static void make_absolute(struct options *o)
         return;
     snprintf(typed, sizeof typed, "%s", colon + 1);
     char *path = realpath(typed, NULL), *here = path ? realpath(".", NULL) : NULL;
-    if (here && !take_place(o, k, path) &&
+    if (here && !set_place(o, k, path) &&
         snprintf(full, sizeof full, "%s/%s", here, typed) < (int)sizeof full)
-        take_place(o, k, full);
+        set_place(o, k, full);
     free(path);
     free(here);
 }

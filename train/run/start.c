@@ -92,7 +92,7 @@ static int merge(struct start *a, const struct options *o, const unsigned char *
 }
 
 // What only this call says.
-static void take_command(struct start *a, const struct options *o)
+static void copy_command(struct start *a, const struct options *o)
 {
     memcpy(a->o.runs, o->runs, sizeof a->o.runs);
     memcpy(a->o.name, o->name, sizeof a->o.name);
@@ -215,7 +215,7 @@ static int find_earlier(struct start *a, const struct options *o, const unsigned
         return FAILED;
     if (merge(a, o, given, e) < 0)
         return REFUSED;
-    take_command(a, o);
+    copy_command(a, o);
     int rc = a->kind == START_RERUN ? choose_beginning(a, e) : choose_checkpoint(a, o->from, e);
     if (rc < 0)
         return FAILED;

@@ -32,7 +32,7 @@ struct trainer {
     struct rates rates;
     struct moments live;
     double *sigma;
-    struct alignment pairs;
+    struct alignment alignment;
     float *z[2]; // projections of the two views, pairs.rows x dim
     int headless;
     struct signals *signals;
@@ -50,8 +50,8 @@ struct trainer {
     int64_t told_broken[SPLIT_COUNT];   // images
     int told_notice[SPLIT_COUNT];       // what was passed over
     int64_t last_eval, last_checkpoint; // steps, -1
-    int64_t origin_step; // its checkpoint is what a repetition starts from; -1: initial weights
-    int64_t eval_every;  // may grow
+    int64_t start_step; // its checkpoint is what a repetition starts from; -1: initial weights
+    int64_t eval_every; // may grow
     double last_metric[METRIC_COUNT]; // of the newest spectrum, for the guard
 
     // Time.
@@ -59,9 +59,9 @@ struct trainer {
     double begun_training;  // clock after the first evaluation
     double eval_seconds;    // spent in periodic evaluations so far
     double paused_seconds;
-    double rate_clock[2]; // two marks about a second apart: images a second are counted since the
-                          // older
-    int64_t rate_step[2];
+    double speed_clock[2]; // two marks about a second apart: images a second are counted since the
+                           // older
+    int64_t speed_step[2];
     double sensed;  // clock of the last record of the card's sensors
     double printed; // clock of the last line, headless
 };

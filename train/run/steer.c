@@ -119,10 +119,10 @@ static void announce_mode(struct trainer *tr)
 // A repeated run writes again what was done by hand then.
 static void announce_repeated(struct trainer *tr)
 {
-    const struct earlier *past = &tr->start.earlier;
-    for (size_t i = 0; i < past->n; i++) {
-        const struct record_event *v = &past->event[i].event;
-        if (past->event[i].step != tr->t || strcmp(v->by, "plan") == 0)
+    const struct earlier *earlier = &tr->start.earlier;
+    for (size_t i = 0; i < earlier->n; i++) {
+        const struct record_event *v = &earlier->event[i].event;
+        if (earlier->event[i].step != tr->t || strcmp(v->by, "plan") == 0)
             continue;
         int again = strcmp(v->what, "lr") == 0 || strcmp(v->what, "until") == 0 ||
                     strcmp(v->what, "guard") == 0;
@@ -165,11 +165,11 @@ static const char *const guard_what[GUARD_ACTION_COUNT] = {
 // already.
 static int is_past(const struct trainer *tr, const struct guard_rule *r)
 {
-    const struct earlier *past = &tr->start.earlier;
+    const struct earlier *earlier = &tr->start.earlier;
     if (tr->start.kind != START_RESUME && tr->start.kind != START_RERUN)
         return 0;
-    return tr->t + 1 <= past->last_step ||
-           earlier_find(past, guard_from(tr, r), guard_what[r->action], "guard");
+    return tr->t + 1 <= earlier->last_step ||
+           earlier_find(earlier, guard_from(tr, r), guard_what[r->action], "guard");
 }
 
 static void guard_mode(struct trainer *tr, const struct guard_rule *r, int64_t step,
@@ -237,7 +237,7 @@ void steer_break(struct trainer *tr, const char *why)
     else
         snprintf(tr->why, sizeof tr->why, "%.80s; %sbegin again with a lower --lr", why,
                  stops ? "" : "stop, and ");
-    trainer_log(tr->dir.note_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
+    trainer_log(tr->dir.trainer_log_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
     report_event(tr, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
     report_status(tr);
 }

@@ -32,7 +32,7 @@ static int minds_hangup(int headless)
     return headless && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
 }
 
-static int take_signals(const struct trainer *tr, struct error *e)
+static int catch_signals(const struct trainer *tr, struct error *e)
 {
     unsigned ignored = minds_hangup(tr->headless) ? 0 : HANGUP;
     if (signals_take(tr->signals, ending, ENDING, ignored, e) < 0)
@@ -78,7 +78,7 @@ static void describe(const struct trainer *tr, FILE *f)
 }
 
 // The calibration, and what it needs to know of the steps before the first.
-static int prepare_outlook(struct trainer *tr, struct error *e)
+static int prepare_forecast(struct trainer *tr, struct error *e)
 {
     struct setup *s = &tr->setup;
     struct options *o = &s->o;
@@ -114,10 +114,10 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     if (!tr->sigma)
         return error_set(e, "out of memory for a spectrum"), FAILED;
     int dim = s->net.node[s->net.projected].c;
-    if (alignment_init(&tr->pairs, s->o.batch, dim, e) < 0)
+    if (alignment_init(&tr->alignment, s->o.batch, dim, e) < 0)
         return FAILED;
     for (int v = 0; v < 2; v++)
-        if (!(tr->z[v] = malloc((size_t)tr->pairs.rows * (size_t)dim * sizeof *tr->z[v])))
+        if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
             return error_set(e, "out of memory for projections"), FAILED;
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
@@ -125,22 +125,22 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
         return FAILED;
     tr->begin = tr->t = tr->start.step;
     tr->end = tr->start.stop_at && tr->start.stop_at < s->steps ? tr->start.stop_at : s->steps;
-    tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->origin_step = -1;
+    tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->start_step = -1;
     tr->eval_every = s->o.eval_every;
-    return prepare_outlook(tr, e);
+    return prepare_forecast(tr, e);
 }
 
 // What the log of the run says about this life of it.
-static void take_past(struct trainer *tr)
+static void go_on_from_earlier(struct trainer *tr)
 {
-    const struct earlier *past = &tr->start.earlier;
-    tr->t_offset = past->last_t;
-    if (*past->run.u.run.parent)
-        tr->origin_step = past->run.u.run.parent_step;
+    const struct earlier *earlier = &tr->start.earlier;
+    tr->t_offset = earlier->last_t;
+    if (*earlier->run.u.run.parent)
+        tr->start_step = earlier->run.u.run.parent_step;
     if (*tr->start.file)
         tr->last_checkpoint = tr->begin;
-    for (size_t i = 0; i < past->n; i++) {
-        const struct record_event *v = &past->event[i].event;
+    for (size_t i = 0; i < earlier->n; i++) {
+        const struct record_event *v = &earlier->event[i].event;
         int64_t every = strtoll(v->to, NULL, 10);
         if (strcmp(v->what, "eval") == 0 && strcmp(v->by, "trainer") == 0 && every > 0)
             tr->eval_every = every;
@@ -179,16 +179,16 @@ static int enter(struct trainer *tr, struct error *e)
     int resumed = tr->start.kind == START_RESUME;
     if (resumed) {
         rundir_sweep(tr->dir.path);
-        take_past(tr);
+        go_on_from_earlier(tr);
     } else if (rundir_create(&tr->dir, o, o->name, e) < 0) {
         return -1;
     }
-    trainer_log(tr->dir.note_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
+    trainer_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
                 resumed ? "resumed" : "started", tr->begin, tr->setup.steps, (int)getpid());
     // A run that does not begin with its seed's weights keeps those it begins with.
     int borrowed = !resumed && (*o->init || *tr->start.file);
     if (borrowed) {
-        tr->origin_step = tr->begin;
+        tr->start_step = tr->begin;
         if (loop_first_checkpoint(tr, e) < 0)
             return -1;
     }
@@ -196,7 +196,7 @@ static int enter(struct trainer *tr, struct error *e)
         .dir = tr->dir.path,
         .append = resumed,
         .signal_fd = tr->signals->fd,
-        .note_fd = tr->dir.note_fd,
+        .trainer_log_fd = tr->dir.trainer_log_fd,
         .echo = tr->headless,
     };
     if (publisher_open(&p, &tr->publisher, e) < 0)
@@ -216,7 +216,7 @@ static int enter(struct trainer *tr, struct error *e)
 static void leave_terminal(const struct trainer *tr)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int out = tr->dir.note_fd >= 0 ? tr->dir.note_fd : null;
+    int out = tr->dir.trainer_log_fd >= 0 ? tr->dir.trainer_log_fd : null;
     if (null >= 0)
         dup2(null, STDIN_FILENO);
     if (out >= 0) {
@@ -239,7 +239,7 @@ static void announce_ready(const struct trainer *tr, int ready_fd)
     }
     leave_terminal(tr);
     if (dprintf(ready_fd, "%s\n", tr->dir.path) < 0)
-        trainer_log(tr->dir.note_fd, 0, "the process that started this one is gone");
+        trainer_log(tr->dir.trainer_log_fd, 0, "the process that started this one is gone");
     close(ready_fd);
 }
 
@@ -261,13 +261,13 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
     report_broken(tr);
     announce_ready(tr, ready_fd);
     tr->begun = tr->begun_training = clock_seconds();
-    tr->rate_clock[0] = tr->rate_clock[1] = tr->begun;
-    tr->rate_step[0] = tr->rate_step[1] = tr->t;
+    tr->speed_clock[0] = tr->speed_clock[1] = tr->begun;
+    tr->speed_step[0] = tr->speed_step[1] = tr->t;
     report_status(tr);
     int code = loop_run(tr, e);
     int rc = publisher_close(tr->publisher, &late);
     if (rc != 0)
-        trainer_log(tr->dir.note_fd, tr->headless, "%s", late.text);
+        trainer_log(tr->dir.trainer_log_fd, tr->headless, "%s", late.text);
     tr->publisher = NULL;
     if (rc < 0 && code != FAILED) {
         *e = late;
@@ -283,7 +283,7 @@ static void release(struct trainer *tr)
     loader_free(&tr->loader);
     moments_free(&tr->live);
     free(tr->sigma);
-    alignment_free(&tr->pairs);
+    alignment_free(&tr->alignment);
     free(tr->z[0]);
     free(tr->z[1]);
     rates_free(&tr->rates);
@@ -348,10 +348,10 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
     struct trainer *tr = calloc(1, sizeof *tr);
     if (!tr)
         return error_set(e, "out of memory"), FAILED;
-    tr->dir.lock_fd = tr->dir.note_fd = -1;
+    tr->dir.lock_fd = tr->dir.trainer_log_fd = -1;
     tr->headless = ready_fd < 0;
     tr->signals = &signals;
-    if (take_signals(tr, e) < 0) {
+    if (catch_signals(tr, e) < 0) {
         free(tr);
         return FAILED;
     }

@@ -17,7 +17,7 @@
 #include "metrics/base/clock.h"
 #include "train/store/checkpoint.h"
 
-enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, NOTE_ROOM = 8192 };
+enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, TRAINER_LOG_ROOM = 8192 };
 
 static int join(char *out, size_t size, const char *dir, const char *name, struct error *e)
 {
@@ -28,8 +28,8 @@ static int join(char *out, size_t size, const char *dir, const char *name, struc
 
 // ---------------------------------------------------------------- the lock
 
-// Take the lock; "ssltop runs" may look at it for an instant, so a few tries.
-static int take_lock(int fd)
+// Get the lock; "ssltop runs" may look at it for an instant, so a few tries.
+static int acquire_lock(int fd)
 {
     for (int i = 0; i < LOCK_TRIES; i++) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
@@ -62,7 +62,7 @@ static int lock_folder(struct rundir *d, struct error *e)
     d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0)
         return error_set(e, "can't write in %s: %s", d->path, strerror(errno));
-    if (take_lock(d->lock_fd) == 0)
+    if (acquire_lock(d->lock_fd) == 0)
         return 0;
     if (errno == EWOULDBLOCK)
         return error_set(
@@ -73,17 +73,18 @@ static int lock_folder(struct rundir *d, struct error *e)
 
 // ---------------------------------------------------------------- making it
 
-static void open_note(struct rundir *d)
+static void open_trainer_log(struct rundir *d)
 {
     char path[4200];
     if (join(path, sizeof path, d->path, "trainer.log", NULL) < 0)
         return;
-    d->note_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    d->trainer_log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     // Room for what there will be to say when the disk is full. Not every file system can; then
     // there is none.
-    if (d->note_fd >= 0) {
-        off_t end = lseek(d->note_fd, 0, SEEK_END);
-        if (end >= 0 && fallocate(d->note_fd, FALLOC_FL_KEEP_SIZE, end, NOTE_ROOM) < 0)
+    if (d->trainer_log_fd >= 0) {
+        off_t end = lseek(d->trainer_log_fd, 0, SEEK_END);
+        if (end >= 0 &&
+            fallocate(d->trainer_log_fd, FALLOC_FL_KEEP_SIZE, end, TRAINER_LOG_ROOM) < 0)
             errno = 0;
     }
 }
@@ -222,7 +223,7 @@ int rundir_publish(struct rundir *d, struct error *e)
 static void rundir_zero(struct rundir *d)
 {
     memset(d, 0, sizeof *d);
-    d->lock_fd = d->note_fd = -1;
+    d->lock_fd = d->trainer_log_fd = -1;
 }
 
 int rundir_create(struct rundir *d, const struct options *o, const char *name, struct error *e)
@@ -233,7 +234,7 @@ int rundir_create(struct rundir *d, const struct options *o, const char *name, s
         rundir_discard(d);
         return -1;
     }
-    open_note(d);
+    open_trainer_log(d);
     return 0;
 }
 
@@ -251,17 +252,17 @@ int rundir_open(struct rundir *d, const char *path, struct error *e)
         rundir_close(d);
         return -1;
     }
-    open_note(d);
+    open_trainer_log(d);
     return 0;
 }
 
 void rundir_close(struct rundir *d)
 {
-    if (d->note_fd >= 0)
-        close(d->note_fd);
+    if (d->trainer_log_fd >= 0)
+        close(d->trainer_log_fd);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
-    d->note_fd = d->lock_fd = -1;
+    d->trainer_log_fd = d->lock_fd = -1;
 }
 
 void rundir_discard(struct rundir *d)
@@ -330,14 +331,14 @@ static int is_switch(const struct schedule *s, int64_t step)
     return 0;
 }
 
-void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t origin)
+void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t start)
 {
     int64_t *step;
     size_t n;
     if (rundir_checkpoints(path, &step, &n, NULL) < 0)
         return;
     for (size_t i = n; i-- > 0;) {
-        if (step[i] == origin || is_switch(s, step[i]))
+        if (step[i] == start || is_switch(s, step[i]))
             continue;
         if (keep > 0)
             keep--;

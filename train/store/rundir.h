@@ -13,7 +13,7 @@ struct rundir {
     char path[4096], name[256];
     char runs[4096];     // the folder it lies in
     int lock_fd;         // holds the lock for the process's life
-    int note_fd;         // trainer.log, append; -1: none
+    int trainer_log_fd;  // trainer.log, append; -1: none
     int made, made_runs; // by rundir_create, for rundir_discard
 };
 
@@ -44,9 +44,9 @@ int rundir_alive(const char *path);
 // --- its checkpoints ---
 // Steps of ckpt-*.safetensors, ascending, malloc'd into *step.
 int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error *e);
-// Remove all but the newest `keep` and those at mode switches of the plan and at step `origin` (-1:
+// Remove all but the newest `keep` and those at switches of the schedule and at step `start` (-1:
 // none).
-void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t origin);
+void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t start);
 // Remove checkpoints after this step: they are of a future that will not happen.
 void rundir_drop_after(const char *path, int64_t step);
 // Remove what a killed writer left under temporary names.

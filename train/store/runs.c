@@ -25,7 +25,7 @@ static int is_run(const char *path)
            stat(log, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void take_run(struct run_info *info, const struct record_run *r)
+static void fill_run(struct run_info *info, const struct record_run *r)
 {
     text_clean(info->created, sizeof info->created, r->created);
     text_clean(info->dataset, sizeof info->dataset, r->dataset.name);
@@ -39,11 +39,11 @@ struct look {
     int all, have_run; // all 0: the first record only
 };
 
-static int take(void *to, struct record *r, struct error *e)
+static int on_record(void *to, struct record *r, struct error *e)
 {
     struct look *l = to;
     if (r->type == RECORD_RUN && !l->have_run) {
-        take_run(l->info, &r->u.run);
+        fill_run(l->info, &r->u.run);
         l->have_run = 1;
         return l->all ? SCALARS_NEXT : SCALARS_STOP;
     }
@@ -62,7 +62,7 @@ static void read_log(const char *path, int all, struct run_info *info)
     char log[4200];
     struct look l = {info, all, 0};
     snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
-    scalars_read(log, take, &l, NULL);
+    scalars_read(log, on_record, &l, NULL);
 }
 
 // Whether a living trainer is paused: it is asked.

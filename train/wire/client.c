@@ -79,7 +79,7 @@ static int send_line(int fd, const char *line, size_t n, struct error *e)
 // One line into buf[*used]; only its own bytes are taken from the socket, so that what follows
 // stays for the caller. 1: a line; 0: time is over; -1: the trainer went away or the line has no
 // end.
-static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
+static int read_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
 {
     for (;;) {
         int64_t left = deadline - clock_ms();
@@ -98,12 +98,12 @@ static int take_line(int fd, char *buf, size_t *used, int64_t deadline, struct e
         if (n <= 0)
             return error_set(e, "the trainer went away");
         const char *end = memchr(buf + *used, '\n', (size_t)n);
-        size_t take = end ? (size_t)(end - (buf + *used)) + 1 : (size_t)n;
-        n = recv(fd, buf + *used, take, 0);
+        size_t own = end ? (size_t)(end - (buf + *used)) + 1 : (size_t)n;
+        n = recv(fd, buf + *used, own, 0);
         if (n <= 0)
             return error_set(e, "the trainer went away");
         *used += (size_t)n;
-        if (end && (size_t)n == take)
+        if (end && (size_t)n == own)
             return 1;
     }
 }
@@ -126,7 +126,7 @@ int control_call(int fd, const struct command_call *c, int timeout_ms, struct an
         return error_set(e, "out of memory");
     for (;;) {
         size_t used = 0;
-        rc = take_line(fd, buf, &used, deadline, e);
+        rc = read_line(fd, buf, &used, deadline, e);
         if (rc == 0)
             rc = error_set(e, "the trainer did not answer in time");
         if (rc < 0)

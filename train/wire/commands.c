@@ -210,6 +210,6 @@ void commands_handle(struct trainer *tr)
     double now = clock_seconds();
     tr->paused_seconds += now - since;
     // The speed is counted anew.
-    tr->rate_clock[0] = tr->rate_clock[1] = now;
-    tr->rate_step[0] = tr->rate_step[1] = tr->t;
+    tr->speed_clock[0] = tr->speed_clock[1] = now;
+    tr->speed_step[0] = tr->speed_step[1] = tr->t;
 }

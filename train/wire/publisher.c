@@ -24,7 +24,7 @@ static void wake(struct publisher *p)
     (void)n;
 }
 
-uint64_t publish_put(struct publisher *p, const struct item *item, int must, int now)
+uint64_t publisher_queue(struct publisher *p, const struct item *item, int must, int now)
 {
     uint64_t seq = 0;
     pthread_mutex_lock(&p->lock);
@@ -58,10 +58,10 @@ static uint64_t put_record(struct publisher *p, const struct record *r)
     struct item item = {0};
     struct error why = {{0}};
     if (record_format(r, &item.line, &item.len, &why) < 0) {
-        trainer_log(p->note_fd, p->echo, "a record could not be written: %s", why.text);
+        trainer_log(p->trainer_log_fd, p->echo, "a record could not be written: %s", why.text);
         return 0;
     }
-    return publish_put(p, &item, is_rare(r), 0);
+    return publisher_queue(p, &item, is_rare(r), 0);
 }
 
 void publisher_put(struct publisher *p, const struct record *r)
@@ -127,7 +127,7 @@ void publisher_answer(struct publisher *p, const struct request *r, const struct
     if (r->signal)
         return;
     item.answer.id = r->call.id;
-    publish_put(p, &item, 1, 1);
+    publisher_queue(p, &item, 1, 1);
 }
 
 void publisher_status(struct publisher *p, const struct publisher_status *s)
@@ -181,7 +181,7 @@ static void release(struct publisher *p)
     pthread_cond_destroy(&p->synced);
     pthread_mutex_destroy(&p->lock);
     free(p->ring);
-    free(p->taken);
+    free(p->working);
     free(p->backlog);
     free(p->dir);
     free(p);
@@ -198,7 +198,7 @@ static int open_log(struct publisher *p, int append, struct error *e)
 
 static int open_parts(struct publisher *p, const struct publisher_options *o, struct error *e)
 {
-    if (!p->ring || !p->taken || !p->backlog || !p->dir)
+    if (!p->ring || !p->working || !p->backlog || !p->dir)
         return error_set(e, "out of memory");
     if (p->wake_fd < 0)
         return error_set(e, "no eventfd: %s", strerror(errno));
@@ -223,12 +223,12 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     pthread_cond_init(&p->asked, NULL);
     pthread_cond_init(&p->synced, NULL);
     p->ring = calloc(RING, sizeof *p->ring);
-    p->taken = calloc(RING, sizeof *p->taken);
+    p->working = calloc(RING, sizeof *p->working);
     p->backlog = malloc(BACKLOG_MAX);
     p->dir = strdup(o->dir);
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->signal_fd = o->signal_fd;
-    p->note_fd = o->note_fd;
+    p->trainer_log_fd = o->trainer_log_fd;
     p->echo = o->echo;
     if (open_parts(p, o, e) < 0) {
         release(p);

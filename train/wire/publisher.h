@@ -17,8 +17,9 @@ struct publisher_options {
     int append;      // the log exists: go on after its last whole frame
     int signal_fd;   // each byte read from it is the number of a signal that asks to end; -1: none.
                      // Stays the caller's
-    int note_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the caller's
-    int echo;    // tell it on stderr too
+    int trainer_log_fd; // trainer.log, where trouble with the log is told; -1: none. Stays the
+                        // caller's
+    int echo;           // tell it on stderr too
 };
 
 // Open the log and the socket, and start the thread. On failure nothing is left of them (a log that

@@ -29,7 +29,7 @@ static void deliver(struct publisher *p, const char *line, size_t n)
 {
     struct error why = {{0}};
     if (runlog_write(p->log, line, n, &why) < 0)
-        trainer_log(p->note_fd, p->echo, "a log line was lost: %s", why.text);
+        trainer_log(p->trainer_log_fd, p->echo, "a log line was lost: %s", why.text);
     else if (!p->dirty_since)
         p->dirty_since = clock_ms();
     keep_for_watchers(p, line, n);
@@ -43,7 +43,7 @@ static void warn(struct publisher *p, const char *text)
     char *line = NULL;
     size_t n = 0;
 
-    trainer_log(p->note_fd, p->echo, "%s", text);
+    trainer_log(p->trainer_log_fd, p->echo, "%s", text);
     pthread_mutex_lock(&p->lock);
     int64_t step = p->status.step;
     pthread_mutex_unlock(&p->lock);
@@ -124,7 +124,7 @@ void writer_on_call(void *context, uint64_t client, const struct command_call *c
         struct item item = {.client = client};
         answer_init(&item.answer, c->id);
         item.answer.lines = 0; // marks it: see settle()
-        publish_put(p, &item, 1, 1);
+        publisher_queue(p, &item, 1, 1);
         return;
     }
     pthread_mutex_lock(&p->lock);
@@ -162,8 +162,8 @@ static int drain(struct publisher *p)
     int n = p->used;
     uint64_t last = p->seq;
     int64_t lost = p->lost;
-    p->ring = p->taken;
-    p->taken = items;
+    p->ring = p->working;
+    p->working = items;
     p->used = 0;
     p->bytes = 0;
     p->lost = 0;
@@ -215,7 +215,7 @@ static int sleep_ms(struct publisher *p, int busy)
     return timeout;
 }
 
-static void take_signal(struct publisher *p)
+static void read_signal(struct publisher *p)
 {
     unsigned char number;
     if (read(p->signal_fd, &number, 1) != 1)
@@ -237,7 +237,7 @@ void *writer_run(void *context)
         set[WATCHERS_POLL + 1] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
         if (poll(set, WATCHERS_POLL + 2, sleep_ms(p, busy)) < 0) {
             if (errno != EINTR)
-                trainer_log(p->note_fd, p->echo, "poll: %s", strerror(errno));
+                trainer_log(p->trainer_log_fd, p->echo, "poll: %s", strerror(errno));
             continue;
         }
         if (set[WATCHERS_POLL].revents & POLLIN) {
@@ -246,7 +246,7 @@ void *writer_run(void *context)
             (void)n;
         }
         if (set[WATCHERS_POLL + 1].revents & POLLIN)
-            take_signal(p);
+            read_signal(p);
         pthread_mutex_lock(&p->lock);
         int stop = p->stop;
         pthread_mutex_unlock(&p->lock);

@@ -1,4 +1,4 @@
-// The inside of a publisher: what the trainer's side (publish.c) and the thread (writer.c) share.
+// The inside of a publisher: what the trainer's side (publisher.c) and the thread (writer.c) share.
 // Private to these two.
 #ifndef SSLTOP_TRAIN_WIRE_WRITER_H
 #define SSLTOP_TRAIN_WIRE_WRITER_H
@@ -33,9 +33,9 @@ struct item {
 struct publisher {
     // Shared, under the lock.
     pthread_mutex_t lock;
-    pthread_cond_t asked;  // a request came
-    pthread_cond_t synced; // done_seq or failed_seq moved
-    struct item *ring, *taken;
+    pthread_cond_t asked;        // a request came
+    pthread_cond_t synced;       // done_seq or failed_seq moved
+    struct item *ring, *working; // what came in, and what the thread works off
     int used;
     size_t bytes;
     uint64_t seq, want_seq, done_seq, failed_seq;
@@ -48,7 +48,7 @@ struct publisher {
     struct publisher_status status;
     // The thread's own.
     pthread_t thread;
-    int wake_fd, signal_fd, note_fd, echo;
+    int wake_fd, signal_fd, trainer_log_fd, echo;
     char *dir;
     char socket_path[128];
     struct runlog_writer *log;
@@ -70,6 +70,6 @@ int writer_flush(struct publisher *p, struct error *e);
 void writer_on_call(void *publisher, uint64_t client, const struct command_call *c);
 // Queue an item; takes item->line over. `must`: may use the kept room; `now`: wake the thread. Its
 // number, or 0: it was lost.
-uint64_t publish_put(struct publisher *p, const struct item *item, int must, int now);
+uint64_t publisher_queue(struct publisher *p, const struct item *item, int must, int now);
 
 #endif
