@@ -80,8 +80,10 @@ static void do_step(struct trainer *tr, const struct command_call *c, struct ans
 
 static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
-    loop_evaluate(tr, 0);
+    if (tr->last_eval != tr->t) { // else it would only say the same again
+        report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
+        loop_evaluate(tr, 0);
+    }
     if (tr->last_eval == tr->t)
         accept(a, tr->t, "evaluated before step %" PRId64, tr->t);
     else
