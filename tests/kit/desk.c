@@ -18,7 +18,7 @@ void desk_open(struct desk *d, int steps)
     memset(d, 0, sizeof *d);
     scene_init(&d->t);
     scene_train(&d->t, steps);
-    d->ui = (struct ui){&d->t.v, &d->t.h, take, &d->sent, NULL};
+    d->ui = (struct ui){.v = &d->t.v, .h = &d->t.h, .send = take, .to = &d->sent};
 }
 
 unsigned desk_type(struct desk *d, const char *text)

@@ -54,7 +54,8 @@ void room_tick(struct room *m, double seconds)
     m->now += seconds;
     m->v.now = m->now;
     playback_tick(m->play, &m->v, m->now);
-    m->ui = (struct ui){&m->v, playback_history(m->play), on_send, m, m->play};
+    m->ui = (struct ui){
+        .v = &m->v, .h = playback_history(m->play), .send = on_send, .to = m, .play = m->play};
 }
 
 static void read_all(struct room *m)

@@ -269,9 +269,9 @@ Test(terminal, what_can_show_braille)
     setlocale(LC_CTYPE, "C.UTF-8");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         setenv("TERM", rows[i].term, 1);
-        cr_assert_eq(terminal_unicode(), rows[i].unicode, "%s", rows[i].term);
+        cr_assert_eq(terminal_unicode(NULL), rows[i].unicode, "%s", rows[i].term);
     }
     setlocale(LC_CTYPE, "C");
     setenv("TERM", "xterm", 1);
-    cr_assert_eq(terminal_unicode(), 0);
+    cr_assert_eq(terminal_unicode(NULL), 0);
 }

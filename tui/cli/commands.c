@@ -20,6 +20,7 @@
 #include "tui/model/format.h"
 #include "tui/cli/launch.h"
 #include "tui/draw/theme.h"
+#include "tui/hands/terminal.h"
 #include "tui/cli/viewer.h"
 
 enum { OK = 0, FAILED = 1, USAGE = 2 };
@@ -151,6 +152,30 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
 
 // --- commands ---
 
+static int on_terminal(void)
+{
+    return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+}
+
+// A terminal that can't show a screen gets lines, and is told so.
+static int can_show(void)
+{
+    struct error e;
+    if (!on_terminal() || terminal_suits(&e))
+        return on_terminal();
+    fprintf(stderr, "ssltop: %s: lines as with --headless\n", e.text);
+    return 0;
+}
+
+// `instead`: what does without a screen.
+static int must_show(const char *name, const char *instead, struct error *e)
+{
+    struct error why;
+    if (!on_terminal())
+        return error_set(e, "%s needs a terminal; %s", name, instead);
+    return terminal_suits(&why) ? 0 : error_set(e, "%s; %s", why.text, instead);
+}
+
 static int run_train(int argc, char **argv)
 {
     struct error e = {""};
@@ -172,8 +197,7 @@ static int run_train(int argc, char **argv)
             printf("  --%s%s%s\n        %s\n", r->name, r->argument ? " " : "",
                    r->argument ? r->argument : "", r->doc);
         rc = OK;
-    } else if (o->headless || o->dry_run || o->print_config || !isatty(STDOUT_FILENO) ||
-               !isatty(STDIN_FILENO)) {
+    } else if (o->headless || o->dry_run || o->print_config || !can_show()) {
         rc = trainer_main(o, given, -1, &e);
     } else {
         struct launch l;
@@ -198,10 +222,8 @@ static int run_attach(int argc, char **argv)
         return rc;
     if (run_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
         return complain(FAILED, &e);
-    if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
-        error_set(&e, "attach needs a terminal; scripts use: ssltop ctl, ssltop runs --json");
+    if (must_show("attach", "scripts use: ssltop ctl, ssltop runs --json", &e))
         return complain(FAILED, &e);
-    }
     return watch(s.runs, path, &s, NULL);
 }
 
@@ -249,10 +271,8 @@ static int run_replay(int argc, char **argv)
     if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
                  : find_newest_log(s.runs, path[0], paths, names, &e))
         return complain(FAILED, &e);
-    if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
-        error_set(&e, "replay needs a terminal; for other tools: ssltop export");
+    if (must_show("replay", "for other tools: ssltop export", &e))
         return complain(FAILED, &e);
-    }
     if (playback_open(paths, names, n, clock_seconds(), &play, &e))
         return complain(FAILED, &e);
     struct viewer_options o = {

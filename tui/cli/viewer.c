@@ -117,6 +117,10 @@ static void take_signals(struct viewer *w)
     while ((sig = signals_next(&w->signals)) != 0) {
         if (sig == SIGCHLD)
             reap(w);
+        else if (sig == SIGTSTP)
+            terminal_suspend();
+        else if (sig == SIGCONT)
+            terminal_resume();
         else if (sig != SIGWINCH)
             w->leave = 128 + sig + 1;
         w->drawn = 0;
@@ -186,6 +190,8 @@ static void look_at_link(struct viewer *w)
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a replay there is a source
     enum source_state state = w->source->klass->state(w->source);
     v->can_steer = state == SOURCE_LIVE;
+    if (!v->can_steer)
+        w->ui.waiting = 0; // no answer comes any more
     if (state == SOURCE_LIVE) {
         v->link = LINK_LIVE;
         v->link_text[0] = 0;
@@ -246,18 +252,21 @@ static void draw(struct viewer *w, int again)
 
 static void take_keys(struct viewer *w)
 {
-    int64_t key;
+    struct keys_event ev;
     int any = 0, again = 0;
-    while (!w->leave && (key = terminal_key()) != 0) {
-        if (key < 0) { // the terminal is gone
-            w->leave = 128 + SIGHUP + 1;
-            return;
-        }
+    if (terminal_read()) { // the terminal is gone
+        w->leave = 128 + SIGHUP + 1;
+        return;
+    }
+    while (!w->leave) {
+        double now = clock_seconds();
+        int is_key = terminal_key(now, &ev), is_due = keys_hold_patience(&w->ui.hold, now) == 0;
+        if (!is_key && !is_due)
+            break;
         if (w->o->play) // keys that move the cursor work on where it is now
             look_at_replay(w);
-        terminal_pointer(&w->v.pointer_y, &w->v.pointer_x);
         const struct theme *theme = w->v.theme;
-        unsigned flags = action_key(&w->ui, (uint32_t)key);
+        unsigned flags = is_key ? action_event(&w->ui, &ev, now) : action_due(&w->ui, now);
         if (w->v.theme != theme)
             terminal_theme(w->v.theme);
         any = 1;
@@ -271,6 +280,17 @@ static void take_keys(struct viewer *w)
     }
     if (any && !w->leave)
         draw(w, again);
+}
+
+// Lower the time to wait to when a key becomes certain.
+static int until_key(const struct viewer *w, int timeout)
+{
+    double now = clock_seconds(),
+           left[] = {terminal_patience(now), keys_hold_patience(&w->ui.hold, now)};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (left[i] >= 0 && left[i] * 1000 < timeout)
+            timeout = (int)(left[i] * 1000) + 1;
+    return timeout;
 }
 
 static int loop(struct viewer *w, struct error *e)
@@ -289,7 +309,7 @@ static int loop(struct viewer *w, struct error *e)
         int n = 2 + (k ? k->poll(w->source, &p[2], &timeout) : 0);
         if (play)
             playback_poll(play, &timeout);
-        if (poll(p, (nfds_t)n, timeout) < 0 && errno != EINTR)
+        if (poll(p, (nfds_t)n, until_key(w, timeout)) < 0 && errno != EINTR)
             return error_set(e, "poll: %s", strerror(errno));
         if (p[1].revents)
             take_signals(w);
@@ -298,8 +318,7 @@ static int loop(struct viewer *w, struct error *e)
         if (play && playback_pump(play, clock_seconds(), e) < 0)
             return -1;
         look_at_link(w);
-        if (p[0].revents)
-            take_keys(w);
+        take_keys(w);
         if (!w->leave && clock_seconds() >= w->drawn + every)
             draw(w, 0);
     }
@@ -325,6 +344,26 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     }
 }
 
+static void tell(struct viewer *w, enum role role, const char *text)
+{
+    text_clean(w->v.message, sizeof w->v.message, text);
+    w->v.message_role = role;
+    w->v.message_at = clock_seconds();
+}
+
+// ASCII where it was asked for, or must be: then it is said why.
+static void choose_characters(struct viewer *w)
+{
+    struct error why;
+    char text[sizeof why.text + 16];
+    w->v.ascii = w->o->ascii || w->v.ascii_always;
+    if (w->v.ascii || terminal_unicode(&why))
+        return;
+    w->v.ascii = 1;
+    snprintf(text, sizeof text, "ASCII only: %s", why.text);
+    tell(w, ROLE_WARN, text);
+}
+
 // What the person likes; an option goes before it.
 static void read_settings(struct viewer *w)
 {
@@ -332,11 +371,8 @@ static void read_settings(struct viewer *w)
     w->v.theme = theme_table;
     if (settings_path(w->settings, sizeof w->settings))
         w->settings[0] = 0;
-    else if (settings_read(w->settings, &w->v, &e)) {
-        snprintf(w->v.message, sizeof w->v.message, "%.300s", e.text);
-        w->v.message_role = ROLE_BAD;
-        w->v.message_at = clock_seconds();
-    }
+    else if (settings_read(w->settings, &w->v, &e))
+        tell(w, ROLE_BAD, e.text);
     w->liked = w->v.theme;
     w->v.theme = w->o->theme ? w->o->theme : w->v.theme;
     w->begun = w->v;
@@ -357,7 +393,8 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
                struct error *e)
 {
     struct viewer *w = calloc(1, sizeof *w);
-    static const int signals[] = {SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD};
+    static const int signals[] = {SIGWINCH, SIGINT,  SIGTERM, SIGHUP,
+                                  SIGQUIT,  SIGCHLD, SIGTSTP, SIGCONT};
     int rc = -1;
     out->text[0] = out->hint[0] = 0;
     if (!w)
@@ -372,10 +409,10 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     log_lookup_kept_init(&w->marked);
     log_lookup_kept_init(&w->switched);
     read_settings(w);
-    w->v.ascii = o->ascii || w->v.ascii_always || !terminal_unicode();
+    choose_characters(w);
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
-    w->ui = (struct ui){&w->v, &w->h, send_command, w, o->play};
+    w->ui = (struct ui){.v = &w->v, .h = &w->h, .send = send_command, .to = w, .play = o->play};
     if (history_init(&w->h, e))
         goto done;
     if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))

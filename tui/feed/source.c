@@ -55,7 +55,7 @@ struct live {
     struct chain seen[RUNLOG_KINDS];
     int draining;     // the log is read along
     int64_t next_try; // ms
-    int64_t watch_id, next_id;
+    int64_t watch_id, calls;
     struct buffer in, out;
     struct buffer held; // the newest live spectrum not yet parsed: of many read at once only the
                         // last is looked at
@@ -274,6 +274,11 @@ static int queue_call(struct live *s, const struct command_call *call, struct er
     return push_out(s) ? error_set(e, "the trainer went away") : 0;
 }
 
+static int64_t next_id(struct live *s, enum command command)
+{
+    return ++s->calls * COMMAND_COUNT + command;
+}
+
 static int call_trainer(struct live *s)
 {
     s->fd = control_connect(s->dir, NULL);
@@ -282,7 +287,8 @@ static int call_trainer(struct live *s)
     struct ucred peer;
     socklen_t size = sizeof peer;
     s->pid = getsockopt(s->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.pid : 0;
-    struct command_call call = {.command = COMMAND_WATCH, .id = ++s->next_id, .by = "key"};
+    struct command_call call = {
+        .command = COMMAND_WATCH, .id = next_id(s, COMMAND_WATCH), .by = "key"};
     s->watch_id = call.id;
     if (queue_call(s, &call, NULL)) {
         hang_up(s);
@@ -430,7 +436,7 @@ static int live_send(struct source *base, const struct command_call *call, struc
     if (s->fd < 0)
         return error_set(e, "no trainer is running this");
     struct command_call numbered = *call;
-    numbered.id = ++s->next_id;
+    numbered.id = next_id(s, call->command);
     return queue_call(s, &numbered, e);
 }
 

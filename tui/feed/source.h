@@ -38,7 +38,8 @@ struct source_class {
     // is broken.
     int (*pump)(struct source *s, short revents, const struct sink *sink, struct error *e);
     enum source_state (*state)(const struct source *s);
-    // Send a command; the answer comes to the sink. NULL: cannot be steered.
+    // Send a command; the answer comes to the sink, its id modulo COMMAND_COUNT is the command.
+    // NULL: cannot be steered.
     int (*send)(struct source *s, const struct command_call *call, struct error *e);
     pid_t (*pid)(const struct source *s);        // of the trainer, 0 unknown
     const char *(*lost)(const struct source *s); // what the log lost, NULL nothing

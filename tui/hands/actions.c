@@ -1,6 +1,7 @@
 // The key table and its handlers.
 #include "tui/hands/actions.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,7 @@ static int send_call(struct ui *u, struct command_call *call)
         error_set(&e, "no trainer to tell: %s",
                   u->v->link == LINK_READING ? "still reading the log" : "it is gone");
     else if (u->send(u->to, call, &e) == 0) {
+        u->waiting |= 1U << call->command;
         say(u, ROLE_DIM, "%s \u2026", command_table[call->command].name);
         return 0;
     }
@@ -41,10 +43,12 @@ static int send_call(struct ui *u, struct command_call *call)
     return -1;
 }
 
+// What is still on its way is not asked for again: it would be queued, and done long after.
 static unsigned do_command(struct ui *u, int command)
 {
     struct command_call call = {.command = (enum command)command};
-    send_call(u, &call);
+    if (!u->v->can_steer || !(u->waiting >> command & 1))
+        send_call(u, &call);
     return 0;
 }
 
@@ -363,22 +367,63 @@ int action_holds(const struct action *a, const struct view_state *v)
                                         : !v->replay.on || !find(CONTEXT_REPLAY, a->key[0]);
 }
 
-unsigned action_key(struct ui *u, uint32_t key)
+// What a key means now.
+static const struct action *meaning(const struct ui *u, uint32_t key)
 {
     const struct action *a =
         u->v->replay.on && u->v->context == CONTEXT_MAIN ? find(CONTEXT_REPLAY, key) : NULL;
-    a = a ? a : find(u->v->context, key);
+    return a ? a : find(u->v->context, key);
+}
+
+// A character for the line that is open, if one is.
+static void insert(struct ui *u, uint32_t ch)
+{
+    if (u->v->context == CONTEXT_COMMAND)
+        cmdline_insert(u->v, ch);
+    if (u->v->context == CONTEXT_SEARCH)
+        navigate_search_insert(u, ch);
+}
+
+unsigned action_key(struct ui *u, uint32_t key)
+{
+    const struct action *a = meaning(u, key);
     if (a)
         return a->run(u, a->argument);
-    if (u->v->context == CONTEXT_COMMAND)
-        cmdline_insert(u->v, key);
-    if (u->v->context == CONTEXT_SEARCH)
-        navigate_search_insert(u, key);
+    insert(u, key);
     return 0;
+}
+
+// Steps are many wishes: a held key makes one after the other, for as long as it is held.
+static int is_one_wish(const struct action *a)
+{
+    return a && (a->run == do_pause || a->run == do_play ||
+                 (a->run == do_command && a->argument != COMMAND_STEP));
+}
+
+unsigned action_event(struct ui *u, const struct keys_event *ev, double now)
+{
+    if (ev->pasted) {
+        insert(u, ev->key);
+        return 0;
+    }
+    unsigned flags = ev->key == u->hold.key ? 0 : action_due(u, INFINITY);
+    u->v->pointer_y = ev->y;
+    u->v->pointer_x = ev->x;
+    if (is_one_wish(meaning(u, ev->key)))
+        return keys_hold_take(&u->hold, ev->key, now) ? flags | action_key(u, ev->key) : flags;
+    u->hold = (struct keys_hold){0};
+    return flags | action_key(u, ev->key);
+}
+
+unsigned action_due(struct ui *u, double now)
+{
+    uint32_t key = keys_hold_due(&u->hold, now);
+    return key ? action_key(u, key) : 0;
 }
 
 void action_answer(struct ui *u, const struct answer *a)
 {
+    u->waiting &= ~(1U << (uint64_t)a->id % COMMAND_COUNT);
     say(u, a->ok ? ROLE_GOOD : ROLE_BAD, "%s%s",
         a->ok ? "" : "refused: ", a->text[0] ? a->text : "done");
     if (!a->ok)

@@ -28,6 +28,8 @@ struct ui {
     int (*send)(void *to, const struct command_call *call, struct error *e);
     void *to;
     struct playback *play; // the replay, NULL: none
+    struct keys_hold hold;
+    unsigned waiting; // bit of each command whose answer has not come
 };
 
 struct action {
@@ -52,7 +54,13 @@ int action_holds(const struct action *a, const struct view_state *v);
 // command line).
 unsigned action_key(struct ui *u, uint32_t key);
 
-// The answer to a command that was sent.
+// What the terminal sent at this time: a key that steers is one wish for as long as it is held
+// down, a paste is text where there is a line to write and nothing elsewhere.
+unsigned action_event(struct ui *u, const struct keys_event *ev, double now);
+// What has waited until now to be a wish.
+unsigned action_due(struct ui *u, double now);
+
+// The answer to a command that was sent; its id says which one (tui/feed/source.h).
 void action_answer(struct ui *u, const struct answer *a);
 
 // The label of an action now ("Pause" or "Resume", "Play").

@@ -1,5 +1,6 @@
-// Curses, and giving the terminal back. The state is in file-level variables because a handler of
-// SIGSEGV has no other way to it; everything it does is write(), tcsetattr() and raise().
+// Curses for what is shown, and giving the terminal back. The state is in file-level variables
+// because a handler of SIGSEGV has no other way to it; everything it does is write(), tcsetattr()
+// and raise().
 #include "tui/hands/terminal.h"
 
 #include <errno.h>
@@ -18,7 +19,10 @@
 #include <ncurses.h>
 #include <term.h>
 
-#include "tui/hands/keys.h"
+#define MOUSE_ON  "\033[?1006;1000h"
+#define MOUSE_OFF "\033[?1006;1000l"
+#define PASTE_ON  "\033[?2004h"
+#define PASTE_OFF "\033[?2004l"
 
 static struct {
     volatile sig_atomic_t open;
@@ -27,16 +31,16 @@ static struct {
     char reset[256]; // what puts the terminal back into its normal state
     size_t reset_len;
     struct sigaction old[NSIG];
+    unsigned char caught[NSIG];
     const struct theme *theme;
     int colours; // 0, 8 (and 16), 256, or more: direct colour
     int heat;    // pairs of the ramp can be had
-    int pointer_y, pointer_x;
+    struct keys keys;
+    unsigned char input[4096]; // read and not yet taken
+    size_t input_n, input_at;
 } terminal;
 
-static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-enum { FAULTS = sizeof faults / sizeof *faults };
-
-static void on_fault(int sig)
+static void on_death(int sig)
 {
     if (terminal.open) {
         terminal.open = 0;
@@ -58,18 +62,28 @@ static void add_text(const char *s)
     }
 }
 
-static void add_reset(const char *capability)
+static int is_in(int sig, const int *set, size_t n)
 {
-    const char *s = tigetstr(capability);
-    if (s && (intptr_t)s != -1)
-        add_text(s);
+    while (n-- > 0)
+        if (set[n] == sig)
+            return 1;
+    return 0;
 }
 
-static void catch_faults(void)
+// Every signal that would kill and that nobody has taken, and faults, whoever has.
+static void catch_deaths(void)
 {
-    struct sigaction a = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
-    for (int i = 0; i < FAULTS; i++)
-        sigaction(faults[i], &a, &terminal.old[faults[i]]);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
+    struct sigaction a = {.sa_handler = on_death, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    for (int sig = 1; sig < NSIG; sig++) {
+        struct sigaction *old = &terminal.old[sig];
+        int is_ours = sigaction(sig, NULL, old) == 0 &&
+                      (is_in(sig, faults, sizeof faults / sizeof *faults) ||
+                       (old->sa_handler == SIG_DFL &&
+                        !is_in(sig, harmless, sizeof harmless / sizeof *harmless)));
+        terminal.caught[sig] = is_ours && sigaction(sig, &a, NULL) == 0;
+    }
 }
 
 // A colour of the 256 for this terminal: where colours are direct, its red, green and blue.
@@ -131,45 +145,94 @@ void terminal_theme(const struct theme *theme)
         terminal.theme = theme_find("mono");
 }
 
-void terminal_mouse(int on)
+static const char *string_of(const char *capability)
 {
-    mouseinterval(0); // a press is a click: waiting for the release would be felt
-    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
+    const char *s = tigetstr(capability);
+    return s == (char *)-1 ? NULL : s;
 }
 
-void terminal_pointer(int *y, int *x)
+// Its controls are those of ECMA-48: it passes over modes that it does not have.
+static int is_ansi(void)
 {
-    *y = terminal.pointer_y;
-    *x = terminal.pointer_x;
+    const char *move = string_of("cup");
+    return move && strncmp(move, "\033[", 2) == 0;
+}
+
+// What the terminal shall send besides keys. Not through curses, which would want to read it.
+static void ask(const char *modes)
+{
+    if (!is_ansi())
+        return;
+    fflush(stdout);
+    for (size_t n = strlen(modes); n > 0;) {
+        ssize_t done = write(STDOUT_FILENO, modes, n);
+        if (done < 0 && errno != EINTR)
+            return; // it is gone: reading will tell
+        modes += done > 0 ? done : 0;
+        n -= done > 0 ? (size_t)done : 0;
+    }
+}
+
+static void ask_for_input(void)
+{
+    ask(PASTE_ON);
+    ask(terminal.keys.mouse ? MOUSE_ON : MOUSE_OFF);
+}
+
+void terminal_mouse(int on)
+{
+    terminal.keys.mouse = on && string_of("kmous");
+    ask_for_input();
+}
+
+int terminal_suits(struct error *e)
+{
+    const char *type = getenv("TERM");
+    int found = 0, suits = setupterm(NULL, STDOUT_FILENO, &found) == OK && string_of("cup");
+    if (cur_term)
+        del_curterm(cur_term);
+    if (suits)
+        return 1;
+    error_set(e,
+              !type || !*type ? "TERM is not set: no screen can be shown"
+              : found < 1 ? "the terminal type '%.40s' is unknown (TERM): no screen can be shown"
+                          : "a terminal of type '%.40s' (TERM) can't show a screen",
+              type ? type : "");
+    return 0;
+}
+
+static void learn_keys(void)
+{
+    terminal.keys = (struct keys){0};
+    for (int i = 0; i < KEYS_ROWS; i++)
+        terminal.keys.own[i] = string_of(keys_table[i].capability);
 }
 
 int terminal_open(const struct theme *theme, struct error *e)
 {
     if (tcgetattr(STDIN_FILENO, &terminal.before))
         return error_set(e, "standard input is not a terminal: use --headless, or ssltop ctl");
-    const char *type = getenv("TERM");
-    terminal.screen = newterm(NULL, stdout, stdin);
+    terminal.screen = terminal_suits(e) ? newterm(NULL, stdout, stdin) : NULL;
     if (!terminal.screen)
-        return error_set(e, "the terminal type '%.40s' is unknown: set TERM", type ? type : "");
+        return e && e->text[0] ? -1 : error_set(e, "the terminal can't be used");
     terminal.reset_len = 0;
     terminal.colours = 0;
+    if (is_ansi())
+        add_text(MOUSE_OFF PASTE_OFF);
     static const char *const capabilities[] = {"sgr0", "rmkx", "cnorm", "rmcup"};
     for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
-        add_reset(capabilities[i]);
-    const char *mouse = tigetstr("kmous");
-    if (mouse && (intptr_t)mouse != -1)
-        add_text("\033[?1006;1000l");
+        add_text(string_of(capabilities[i]) ? string_of(capabilities[i]) : "");
+    learn_keys();
     raw(); // Ctrl-C and Ctrl-Z are keys
     noecho();
     nonl();
     keypad(stdscr, TRUE);
-    nodelay(stdscr, TRUE);
-    set_escdelay(25);
     curs_set(0);
     start_colours();
     terminal_theme(theme);
     terminal.open = 1;
-    catch_faults();
+    catch_deaths();
+    ask_for_input();
     return 0;
 }
 
@@ -178,22 +241,44 @@ void terminal_close(void)
     if (!terminal.open)
         return;
     terminal.open = 0;
-    for (int i = 0; i < FAULTS; i++)
-        sigaction(faults[i], &terminal.old[faults[i]], NULL);
+    for (int sig = 1; sig < NSIG; sig++)
+        if (terminal.caught[sig])
+            sigaction(sig, &terminal.old[sig], NULL);
+    ask(MOUSE_OFF PASTE_OFF);
     endwin();
     delscreen(terminal.screen);
     terminal.screen = NULL;
     tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
 }
 
-int terminal_unicode(void)
+// The locale that the environment asks for; "" none.
+static const char *locale_asked(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return value;
+    }
+    return "";
+}
+
+int terminal_unicode(struct error *why)
 {
     static const char *const poor[] = {"linux", "vt", "ansi", "cons", "dumb"};
-    const char *set = nl_langinfo(CODESET), *type = getenv("TERM");
+    const char *set = nl_langinfo(CODESET), *type = getenv("TERM"), *asked = locale_asked();
     for (size_t i = 0; type && i < sizeof poor / sizeof *poor; i++)
         if (strncmp(type, poor[i], strlen(poor[i])) == 0)
-            return 0;
-    return strcasecmp(set, "UTF-8") == 0 || strcasecmp(set, "utf8") == 0;
+            return error_set(why, "terminals of type %.40s have no Braille", type) + 1;
+    if (strcasecmp(set, "UTF-8") == 0 || strcasecmp(set, "utf8") == 0)
+        return 1;
+    int fell_back = strcmp(setlocale(LC_CTYPE, NULL), "C") == 0 && *asked &&
+                    strcmp(asked, "C") != 0 && strcmp(asked, "POSIX") != 0;
+    error_set(why,
+              fell_back ? "the locale %.60s is not installed (locale -a lists those that are)"
+                        : "the locale %.60s has no UTF-8 (LANG=C.UTF-8 has)",
+              *asked ? asked : "C");
+    return 0;
 }
 
 void terminal_size(int *h, int *w)
@@ -253,70 +338,45 @@ void terminal_show(const struct canvas *c, int again)
     refresh();
 }
 
-static int64_t mouse_key(void)
+int terminal_read(void)
 {
-    MEVENT m;
-    if (getmouse(&m) != OK)
-        return KEYS_OTHER;
-    terminal.pointer_y = m.y;
-    terminal.pointer_x = m.x;
-    return m.bstate & BUTTON1_PRESSED   ? KEYS_CLICK
-           : m.bstate & BUTTON4_PRESSED ? KEYS_WHEEL_UP
-           : m.bstate & BUTTON5_PRESSED ? KEYS_WHEEL_DOWN
-                                        : KEYS_OTHER;
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (terminal.input_at < terminal.input_n || poll(&p, 1, 0) < 1)
+        return 0;
+    ssize_t n = read(STDIN_FILENO, terminal.input, sizeof terminal.input);
+    terminal.input_at = 0;
+    terminal.input_n = n > 0 ? (size_t)n : 0;
+    return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)) ? 0 : -1;
 }
 
-int64_t terminal_key(void)
+int terminal_key(double now, struct keys_event *out)
 {
-    static const struct {
-        wint_t curses;
-        uint32_t key;
-    } map[] = {
-        {KEY_UP, KEYS_UP},
-        {KEY_DOWN, KEYS_DOWN},
-        {KEY_LEFT, KEYS_LEFT},
-        {KEY_RIGHT, KEYS_RIGHT},
-        {KEY_SLEFT, KEYS_FAR_LEFT},
-        {KEY_SRIGHT, KEYS_FAR_RIGHT},
-        {KEY_PPAGE, KEYS_PAGE_UP},
-        {KEY_NPAGE, KEYS_PAGE_DOWN},
-        {KEY_HOME, KEYS_HOME},
-        {KEY_END, KEYS_END},
-        {KEY_DC, KEYS_DELETE},
-        {KEY_F(1), KEYS_F1},
-        {KEY_BACKSPACE, KEYS_BACKSPACE},
-        {KEY_ENTER, KEYS_ENTER},
-        {KEY_BTAB, KEYS_BACK_TAB},
-    };
-    wint_t ch;
-    int rc;
-    do
-        rc = get_wch(&ch);
-    while (rc == KEY_CODE_YES && ch == KEY_RESIZE); // the size is looked at anyway
-    if (rc == ERR) {
-        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
-        return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL)) ? -1 : 0;
-    }
-    if (rc == KEY_CODE_YES && ch == KEY_MOUSE)
-        return mouse_key();
-    if (rc == KEY_CODE_YES) {
-        for (size_t i = 0; i < sizeof map / sizeof *map; i++)
-            if (map[i].curses == ch)
-                return map[i].key;
-        return KEYS_OTHER;
-    }
-    if (ch == 127 || ch == 8)
-        return KEYS_BACKSPACE;
-    return ch == '\n' ? KEYS_ENTER : (int64_t)ch;
+    while (terminal.input_at < terminal.input_n)
+        if (keys_take(&terminal.keys, terminal.input[terminal.input_at++], now, out))
+            return 1;
+    struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&p, 1, 0) == 0 && keys_idle(&terminal.keys, now, out);
+}
+
+double terminal_patience(double now)
+{
+    return keys_patience(&terminal.keys, now);
 }
 
 void terminal_suspend(void)
 {
     def_prog_mode();
+    ask(MOUSE_OFF PASTE_OFF);
     endwin();
     tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
     raise(SIGSTOP);
+    terminal_resume();
+}
+
+void terminal_resume(void)
+{
     reset_prog_mode();
     clearok(curscr, TRUE);
     refresh();
+    ask_for_input();
 }
