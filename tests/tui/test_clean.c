@@ -9,7 +9,7 @@
 
 #include "tests/kit/runs.h"
 #include "tests/kit/say.h"
-#include "train/run/trainer_log.h"
+#include "train/store/trainer_log.h"
 
 #define BAD "x\x1b]0;owned\a\x7f"
 enum { CIFAR_RECORD = 3073, IMAGES = 8 };

@@ -1,169 +1,21 @@
 // The loop: commands, batch, step, spectrum, records. Before step t come, in this order: what was
 // asked, what was planned, an evaluation if one is due, a checkpoint if one is due.
+#include "train/run/loop.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "metrics/base/clock.h"
-#include "train/run/trainer_log.h"
+#include "train/store/trainer_log.h"
 #include "train/schedule/schedule_text.h"
-#include "train/run/state.h"
+#include "train/run/commands.h"
+#include "train/run/duties.h"
+#include "train/run/report.h"
+#include "train/run/steer.h"
 
-enum { HALF_LIFE = 8 };    // of the live spectrum, in samples per feature
-#define EVAL_SHARE    0.05 // of the time
-#define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
-
-// ---------------------------------------------------------------- evaluation
-
-// The next multiple of the interval at which evaluations cost no more than their share.
-static void lengthen(struct trainer *tr, double cost, double now)
-{
-    int64_t made = tr->t - tr->begin;
-    double training = now - tr->begun_training - tr->paused_seconds - tr->eval_seconds;
-    if (made < 1 || tr->eval_seconds < EVAL_PATIENCE ||
-        tr->eval_seconds <= EVAL_SHARE * (training + tr->eval_seconds))
-        return;
-    double a_step = training / (double)made;
-    double wanted = cost * (1 - EVAL_SHARE) / EVAL_SHARE / a_step;
-    int64_t base = tr->setup.o.eval_every;
-    double times = ceil(wanted / (double)base);
-    if (!(times * (double)base > (double)tr->eval_every) || times * (double)base > 1e15)
-        return;
-    char from[32], to[32];
-    snprintf(from, sizeof from, "%" PRId64, tr->eval_every);
-    tr->eval_every = base * (int64_t)times;
-    snprintf(to, sizeof to, "%" PRId64, tr->eval_every);
-    report_event(tr, tr->t, "eval", "trainer", from, to, 0,
-                 "evaluations took %.0f %% of the time: one every %" PRId64 " steps from here on",
-                 100 * tr->eval_seconds / (training + tr->eval_seconds), tr->eval_every);
-}
-
-void loop_evaluate(struct trainer *tr, int periodic)
-{
-    struct record eval, spectrum;
-    struct error why = {{0}};
-    double since = clock_seconds();
-    if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
-        report_warning(tr, "no evaluation: %s", why.text);
-        return;
-    }
-    eval.u.eval.auc_live = tr->forecast.live;
-    publisher_put(tr->publisher, &eval);
-    publisher_put(tr->publisher, &spectrum);
-    live_forecast_eval(&tr->forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
-    tr->last_eval = tr->t;
-    double now = clock_seconds();
-    if (tr->headless) {
-        printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
-        if (isfinite(eval.u.eval.auc_live))
-            printf(" (live %.4f)", eval.u.eval.auc_live);
-        if (isfinite(eval.u.eval.probe))
-            printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
-        putchar('\n');
-        fflush(stdout);
-    }
-    if (!periodic)
-        tr->paused_seconds += is_paused(tr) ? 0 : now - since; // asked for: nobody's share
-    else if (tr->t > tr->begin)                                // the first one warms things up
-        tr->eval_seconds += now - since;
-    else
-        tr->begun_training = now;
-    // A repeated run lengthens when the first one did.
-    if (periodic && tr->start.kind != START_RERUN)
-        lengthen(tr, now - since, now);
-}
-
-static int eval_is_due(const struct trainer *tr)
-{
-    if (tr->last_eval == tr->t)
-        return 0;
-    // A run that begins elsewhere than at step 0 has no other measure of where it begins.
-    int begins_here =
-        tr->t == tr->begin && tr->start_step == tr->begin && tr->start.kind != START_RESUME;
-    return tr->t % tr->eval_every == 0 || begins_here;
-}
-
-// ---------------------------------------------------------------- checkpoint
-
-// Everything that is said of the steps before a checkpoint is on disk before the checkpoint is
-// there.
-static void sync_log(void *context)
-{
-    struct trainer *tr = context;
-    publisher_sync(tr->publisher, NULL,
-                   NULL); // the writer thread itself tells when the disk is full
-}
-
-static int write_checkpoint(struct trainer *tr, struct error *e)
-{
-    struct setup *s = &tr->setup;
-    char guard[GUARD_STATE], device[sizeof device_info(s->device)->name];
-    guard_export(&s->guard, guard);
-    text_clean(device, sizeof device, device_info(s->device)->name);
-    struct checkpoint c = {
-        .step = tr->t,
-        .steps = s->steps,
-        .schedule = schedule_text_write(&s->schedule),
-        .rates = rates_text(&tr->rates),
-        .guard = strdup(guard),
-        .algorithms = strdup(plan_algorithms(s->plan)),
-        .device = strdup(device),
-        .precision = strdup(s->o.precision),
-        .config = options_to_json(&s->o),
-        .threads = device_info(s->device)->threads,
-        .data_crc = s->data_crc,
-    };
-    int rc = 0;
-    if (!c.schedule || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision ||
-        !c.config)
-        rc = error_set(e, "out of memory for a checkpoint");
-    if (rc == 0)
-        rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
-                              tr->publisher ? sync_log : NULL, tr, e);
-    checkpoint_free(&c);
-    return rc;
-}
-
-int loop_first_checkpoint(struct trainer *tr, struct error *e)
-{
-    int rc = write_checkpoint(tr, e);
-    if (rc == 0)
-        tr->last_checkpoint = tr->t;
-    return rc;
-}
-
-int loop_checkpoint(struct trainer *tr, struct error *e)
-{
-    char file[64];
-    int rc = write_checkpoint(tr, e);
-    if (rc < 0) {
-        report_warning(tr, "no checkpoint: %s", e->text);
-        if (rc == -2 && !tr->broken) {
-            char why[80];
-            snprintf(why, sizeof why, "the state before step %" PRId64 " is not finite", tr->t);
-            steer_break(tr, why);
-        }
-        return rc;
-    }
-    tr->last_checkpoint = tr->t;
-    checkpoint_name(tr->t, file, sizeof file);
-    report_checkpoint(tr, tr->t, file);
-    rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->start_step);
-    return 0;
-}
-
-static int checkpoint_is_due(const struct trainer *tr)
-{
-    const struct schedule *s = &tr->setup.schedule;
-    if (tr->t == tr->begin || tr->last_checkpoint == tr->t)
-        return 0;
-    for (int i = 1; i < s->n; i++)
-        if (s->entry[i].from == tr->t)
-            return 1;
-    return tr->t % tr->setup.o.checkpoint_every == 0;
-}
-
+enum { HALF_LIFE = 8 }; // of the live spectrum, in samples per feature
 // ---------------------------------------------------------------- the step
 
 // Batches for step t and, unless something ends before, t + 1.
@@ -296,12 +148,14 @@ static int loop(struct trainer *tr, struct error *e)
         commands_handle(tr);
         if (tr->over)
             break;
-        int due = eval_is_due(tr); // before a repeated run hears that it was lengthened here
+        int due =
+            duties_evaluation_is_due(tr); // before a repeated run hears that it was lengthened here
         steer_announce(tr);
+        duties_repeat(tr);
         if (due && tr->last_eval != tr->t)
-            loop_evaluate(tr, 1);
-        if (checkpoint_is_due(tr))
-            loop_checkpoint(tr, &why);
+            duties_evaluate(tr, 1);
+        if (duties_checkpoint_is_due(tr))
+            duties_checkpoint(tr, &why);
         if (tr->broken)
             continue;
         if (make_step(tr, e) < 0)
@@ -321,8 +175,8 @@ static const char *finish(struct trainer *tr)
     if (tr->start.kind == START_RERUN && tr->end < tr->setup.steps)
         cut = !earlier_evaluated(&tr->start.earlier, tr->end);
     if (!cut && tr->last_eval != tr->t)
-        loop_evaluate(tr, 0);
-    if (tr->last_checkpoint != tr->t && loop_checkpoint(tr, &why) < 0) {
+        duties_evaluate(tr, 0);
+    if (tr->last_checkpoint != tr->t && duties_checkpoint(tr, &why) < 0) {
         if (!tr->broken)
             snprintf(tr->why, sizeof tr->why, "no last checkpoint: %.150s", why.text);
         return "failed";

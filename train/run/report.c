@@ -1,5 +1,7 @@
 // Records of the trainer: what happened, as lines for log and watchers; and the lines of a headless
 // run.
+#include "train/run/report.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -10,8 +12,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "train/run/trainer_log.h"
-#include "train/run/state.h"
+#include "train/store/trainer_log.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
 
@@ -264,7 +265,7 @@ void report_end(struct trainer *tr, const char *reason)
 
 void report_status(struct trainer *tr)
 {
-    struct publisher_status s = {.step = tr->t, .paused = is_paused(tr)};
+    struct publisher_status s = {.step = tr->t, .paused = state_is_paused(tr)};
     struct schedule_place place;
     schedule_at(&tr->setup.schedule, tr->t, &place);
     snprintf(s.text, sizeof s.text, "%s before step %" PRId64 " of %" PRId64 ", %s%s%.100s",

@@ -1,5 +1,5 @@
 // The trainer between two steps: what the loop, the commands and the records share. Private to
-// train/.
+// train/run.
 #ifndef SSLTOP_TRAIN_RUN_STATE_H
 #define SSLTOP_TRAIN_RUN_STATE_H
 
@@ -66,58 +66,10 @@ struct trainer {
     double printed; // clock of the last line, headless
 };
 
-// --- report.c: records ---
-struct step_result {
-    struct plan_scores scores;
-    double metric[METRIC_COUNT];
-    int has_spectrum;
-    double n; // n_eff
-    double lr, lr_pred, spectrum_ms;
-};
-void report_run(struct trainer *tr, struct record *out);
-void report_step(struct trainer *tr, const struct step_result *r);
-// Formats `text`. `sync`: on disk before it returns, or a warning (not an error). 0: it is on disk
-// as far as asked.
-int report_event(struct trainer *tr, int64_t step, const char *what, const char *by,
-                 const char *from, const char *to, int sync, const char *text, ...)
-    __attribute__((format(printf, 8, 9)));
-void report_warning(struct trainer *tr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Images that have turned out to be broken since the last call; the first time also what was
-// passed over.
-void report_broken(struct trainer *tr);
-void report_checkpoint(struct trainer *tr, int64_t step, const char *file);
-void report_end(struct trainer *tr, const char *reason);
-void report_status(struct trainer *tr);
-
-// --- commands.c ---
-// Work off what was asked; while paused, wait for more.
-void commands_handle(struct trainer *tr);
-
-// --- steer.c: changes, what was planned, guard ---
-int is_paused(const struct trainer *tr);
-void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size);
-// Switch the schedule; multiply the rates from this step on. With their event, on disk before it
-// returns. -1: refused; 1: done, but not on disk.
-int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char *by,
-                 const char *text, struct error *e);
-int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, const char *text,
-               struct error *e);
-// Events of what was planned for step t, or was done there in the run that is repeated.
-void steer_announce(struct trainer *tr);
-// Rules over the metrics of step t, which has just been made.
-void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT]);
-// There is no way on from step t: stop, or pause until a person says stop, as --on-nan has it.
-void steer_break(struct trainer *tr, const char *why);
-
-// --- loop.c ---
-// Evaluate and write a checkpoint before step t. The checkpoint: 0, -1 with the reason (told
-// already), -2 not finite: then the run is broken.
-void loop_evaluate(struct trainer *tr, int periodic);
-int loop_checkpoint(struct trainer *tr, struct error *e);
-// The state that a borrowed beginning has, written before there is a log.
-int loop_first_checkpoint(struct trainer *tr, struct error *e);
-// Train until the end; final evaluation, checkpoint and end record included. Returns the exit code;
-// an error (1) is in `e`.
-int loop_run(struct trainer *tr, struct error *e);
+// No step is made until somebody asks for one.
+static inline int state_is_paused(const struct trainer *tr)
+{
+    return tr->broken || (tr->pause_at == tr->t && tr->queued == 0);
+}
 
 #endif

@@ -1,18 +1,15 @@
 // Steering: changes of mode and rate with their events, what the schedule or a repeated run brings
 // by itself, and the guard. Every switch is on disk before the step from which it holds.
+#include "train/run/steer.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/run/state.h"
-#include "train/run/trainer_log.h"
+#include "train/run/report.h"
+#include "train/store/trainer_log.h"
 #include "train/schedule/schedule_text.h"
-
-int is_paused(const struct trainer *tr)
-{
-    return tr->broken || (tr->pause_at == tr->t && tr->queued == 0);
-}
 
 // Remember that the switch at this step has its event.
 static void mark_announced(struct trainer *tr, int64_t step)
@@ -97,7 +94,7 @@ static const char *who(const struct trainer *tr, int64_t step, const char *what,
     return v ? v->by : "plan";
 }
 
-static void announce_mode(struct trainer *tr)
+void steer_announce(struct trainer *tr)
 {
     const struct schedule *s = &tr->setup.schedule;
     char from[64], to[64];
@@ -114,39 +111,6 @@ static void announce_mode(struct trainer *tr)
         report_event(tr, tr->t, "mode", by, from, to, strcmp(by, "plan") != 0, "%s", text);
         mark_announced(tr, tr->t);
     }
-}
-
-// A repeated run writes again what was done by hand then.
-static void announce_repeated(struct trainer *tr)
-{
-    const struct earlier *earlier = &tr->start.earlier;
-    for (size_t i = 0; i < earlier->n; i++) {
-        const struct record_event *v = &earlier->event[i].event;
-        if (earlier->event[i].step != tr->t || strcmp(v->by, "plan") == 0)
-            continue;
-        int again = strcmp(v->what, "lr") == 0 || strcmp(v->what, "until") == 0 ||
-                    strcmp(v->what, "guard") == 0;
-        int does_eval = strcmp(v->what, "eval") == 0,
-            does_checkpoint = strcmp(v->what, "checkpoint") == 0;
-        if (again || does_eval || does_checkpoint)
-            report_event(tr, tr->t, v->what, v->by, v->from, v->to, again, "%s", v->text);
-        if (does_eval && *v->to) { // the interval was lengthened
-            int64_t every = strtoll(v->to, NULL, 10);
-            tr->eval_every = every > 0 ? every : tr->eval_every;
-        } else if (does_eval) {
-            loop_evaluate(tr, 0);
-        }
-        struct error why;
-        if (does_checkpoint && tr->last_checkpoint != tr->t)
-            loop_checkpoint(tr, &why);
-    }
-}
-
-void steer_announce(struct trainer *tr)
-{
-    announce_mode(tr);
-    if (tr->start.kind == START_RERUN)
-        announce_repeated(tr);
 }
 
 // ---------------------------------------------------------------- guard

@@ -14,8 +14,10 @@
 
 #include "metrics/base/clock.h"
 #include "train/methods/method.h"
-#include "train/run/trainer_log.h"
-#include "train/run/state.h"
+#include "train/store/trainer_log.h"
+#include "train/run/duties.h"
+#include "train/run/loop.h"
+#include "train/run/report.h"
 
 enum { FAILED = 1, REFUSED = 2 };
 
@@ -189,7 +191,7 @@ static int enter(struct trainer *tr, struct error *e)
     int borrowed = !resumed && (*o->init || *tr->start.file);
     if (borrowed) {
         tr->start_step = tr->begin;
-        if (loop_first_checkpoint(tr, e) < 0)
+        if (duties_first_checkpoint(tr, e) < 0)
             return -1;
     }
     struct publisher_options p = {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "train/run/trainer_log.h"
+#include "train/store/trainer_log.h"
 #include "train/wire/socket.h"
 #include "train/wire/writer.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "train/run/trainer_log.h"
+#include "train/store/trainer_log.h"
 
 static void keep_for_watchers(struct publisher *p, const char *line, size_t n)
 {

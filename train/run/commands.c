@@ -1,6 +1,8 @@
 // Commands of keys, scripts and signals. Every answer says from which step it holds, or why not.
 // The batch of a step may be with the device already when a command comes, so a mode holds from the
 // first step whose batch is not.
+#include "train/run/commands.h"
+
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -9,7 +11,9 @@
 
 #include "metrics/base/clock.h"
 
-#include "train/run/state.h"
+#include "train/run/duties.h"
+#include "train/run/report.h"
+#include "train/run/steer.h"
 #include "train/schedule/schedule_text.h"
 
 // The first step whose batch is not drawn yet.
@@ -47,7 +51,7 @@ static void append_unsynced(struct answer *a)
 
 static void do_pause(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    if (is_paused(tr)) {
+    if (state_is_paused(tr)) {
         refuse(a, "it is paused already, before step %" PRId64, tr->t);
         return;
     }
@@ -69,7 +73,7 @@ static void do_resume(struct trainer *tr, const struct command_call *c, struct a
 
 static void do_step(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
-    if (!is_paused(tr)) {
+    if (!state_is_paused(tr)) {
         refuse(a, "it is not paused: pause first");
         return;
     }
@@ -82,7 +86,7 @@ static void do_eval(struct trainer *tr, const struct command_call *c, struct ans
 {
     if (tr->last_eval != tr->t) { // else it would only say the same again
         report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
-        loop_evaluate(tr, 0);
+        duties_evaluate(tr, 0);
     }
     if (tr->last_eval == tr->t)
         accept(a, tr->t, "evaluated before step %" PRId64, tr->t);
@@ -96,7 +100,7 @@ static void do_checkpoint(struct trainer *tr, const struct command_call *c, stru
     char file[64];
     report_event(tr, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
     checkpoint_name(tr->t, file, sizeof file);
-    if (loop_checkpoint(tr, &why) == 0)
+    if (duties_checkpoint(tr, &why) == 0)
         accept(a, tr->t, "%s is written", file);
     else
         refuse(a, "%.250s", why.text);
@@ -201,11 +205,11 @@ void commands_handle(struct trainer *tr)
     struct request r;
     while (!tr->over && publisher_next(tr->publisher, &r, 0))
         handle(tr, &r);
-    if (tr->over || !is_paused(tr))
+    if (tr->over || !state_is_paused(tr))
         return;
     double since = clock_seconds();
     report_status(tr);
-    while (!tr->over && is_paused(tr)) {
+    while (!tr->over && state_is_paused(tr)) {
         publisher_next(tr->publisher, &r, 1);
         handle(tr, &r);
     }

@@ -1,5 +1,5 @@
 // Lines of trainer.log. Each is one write, so that threads do not mix theirs.
-#include "train/run/trainer_log.h"
+#include "train/store/trainer_log.h"
 
 #include <stdarg.h>
 #include <stdio.h>

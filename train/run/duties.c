@@ -1,0 +1,196 @@
+// What is due between two steps: evaluations, no more than their share of the time, and
+// checkpoints.
+#include "train/run/duties.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/base/clock.h"
+#include "metrics/base/text.h"
+#include "train/run/report.h"
+#include "train/run/steer.h"
+#include "train/schedule/schedule_text.h"
+
+#define EVAL_SHARE    0.05 // of the time
+#define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
+
+// ---------------------------------------------------------------- evaluation
+
+// The next multiple of the interval at which evaluations cost no more than their share.
+static void lengthen(struct trainer *tr, double cost, double now)
+{
+    int64_t made = tr->t - tr->begin;
+    double training = now - tr->begun_training - tr->paused_seconds - tr->eval_seconds;
+    if (made < 1 || tr->eval_seconds < EVAL_PATIENCE ||
+        tr->eval_seconds <= EVAL_SHARE * (training + tr->eval_seconds))
+        return;
+    double a_step = training / (double)made;
+    double wanted = cost * (1 - EVAL_SHARE) / EVAL_SHARE / a_step;
+    int64_t base = tr->setup.o.eval_every;
+    double times = ceil(wanted / (double)base);
+    if (!(times * (double)base > (double)tr->eval_every) || times * (double)base > 1e15)
+        return;
+    char from[32], to[32];
+    snprintf(from, sizeof from, "%" PRId64, tr->eval_every);
+    tr->eval_every = base * (int64_t)times;
+    snprintf(to, sizeof to, "%" PRId64, tr->eval_every);
+    report_event(tr, tr->t, "eval", "trainer", from, to, 0,
+                 "evaluations took %.0f %% of the time: one every %" PRId64 " steps from here on",
+                 100 * tr->eval_seconds / (training + tr->eval_seconds), tr->eval_every);
+}
+
+void duties_evaluate(struct trainer *tr, int periodic)
+{
+    struct record eval, spectrum;
+    struct error why = {{0}};
+    double since = clock_seconds();
+    if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
+        report_warning(tr, "no evaluation: %s", why.text);
+        return;
+    }
+    eval.u.eval.auc_live = tr->forecast.live;
+    publisher_put(tr->publisher, &eval);
+    publisher_put(tr->publisher, &spectrum);
+    live_forecast_eval(&tr->forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
+    tr->last_eval = tr->t;
+    double now = clock_seconds();
+    if (tr->headless) {
+        printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
+        if (isfinite(eval.u.eval.auc_live))
+            printf(" (live %.4f)", eval.u.eval.auc_live);
+        if (isfinite(eval.u.eval.probe))
+            printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
+        putchar('\n');
+        fflush(stdout);
+    }
+    if (!periodic)
+        tr->paused_seconds += state_is_paused(tr) ? 0 : now - since; // asked for: nobody's share
+    else if (tr->t > tr->begin) // the first one warms things up
+        tr->eval_seconds += now - since;
+    else
+        tr->begun_training = now;
+    // A repeated run lengthens when the first one did.
+    if (periodic && tr->start.kind != START_RERUN)
+        lengthen(tr, now - since, now);
+}
+
+int duties_evaluation_is_due(const struct trainer *tr)
+{
+    if (tr->last_eval == tr->t)
+        return 0;
+    // A run that begins elsewhere than at step 0 has no other measure of where it begins.
+    int begins_here =
+        tr->t == tr->begin && tr->start_step == tr->begin && tr->start.kind != START_RESUME;
+    return tr->t % tr->eval_every == 0 || begins_here;
+}
+
+// ---------------------------------------------------------------- checkpoint
+
+// Everything that is said of the steps before a checkpoint is on disk before the checkpoint is
+// there.
+static void sync_log(void *context)
+{
+    struct trainer *tr = context;
+    publisher_sync(tr->publisher, NULL,
+                   NULL); // the writer thread itself tells when the disk is full
+}
+
+static int write_checkpoint(struct trainer *tr, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    char guard[GUARD_STATE], device[sizeof device_info(s->device)->name];
+    guard_export(&s->guard, guard);
+    text_clean(device, sizeof device, device_info(s->device)->name);
+    struct checkpoint c = {
+        .step = tr->t,
+        .steps = s->steps,
+        .schedule = schedule_text_write(&s->schedule),
+        .rates = rates_text(&tr->rates),
+        .guard = strdup(guard),
+        .algorithms = strdup(plan_algorithms(s->plan)),
+        .device = strdup(device),
+        .precision = strdup(s->o.precision),
+        .config = options_to_json(&s->o),
+        .threads = device_info(s->device)->threads,
+        .data_crc = s->data_crc,
+    };
+    int rc = 0;
+    if (!c.schedule || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision ||
+        !c.config)
+        rc = error_set(e, "out of memory for a checkpoint");
+    if (rc == 0)
+        rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
+                              tr->publisher ? sync_log : NULL, tr, e);
+    checkpoint_free(&c);
+    return rc;
+}
+
+int duties_first_checkpoint(struct trainer *tr, struct error *e)
+{
+    int rc = write_checkpoint(tr, e);
+    if (rc == 0)
+        tr->last_checkpoint = tr->t;
+    return rc;
+}
+
+int duties_checkpoint(struct trainer *tr, struct error *e)
+{
+    char file[64];
+    int rc = write_checkpoint(tr, e);
+    if (rc < 0) {
+        report_warning(tr, "no checkpoint: %s", e->text);
+        if (rc == -2 && !tr->broken) {
+            char why[80];
+            snprintf(why, sizeof why, "the state before step %" PRId64 " is not finite", tr->t);
+            steer_break(tr, why);
+        }
+        return rc;
+    }
+    tr->last_checkpoint = tr->t;
+    checkpoint_name(tr->t, file, sizeof file);
+    report_checkpoint(tr, tr->t, file);
+    rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->start_step);
+    return 0;
+}
+
+int duties_checkpoint_is_due(const struct trainer *tr)
+{
+    const struct schedule *s = &tr->setup.schedule;
+    if (tr->t == tr->begin || tr->last_checkpoint == tr->t)
+        return 0;
+    for (int i = 1; i < s->n; i++)
+        if (s->entry[i].from == tr->t)
+            return 1;
+    return tr->t % tr->setup.o.checkpoint_every == 0;
+}
+
+// ---------------------------------------------------------------- again
+
+// A repeated run writes again what was done by hand then.
+void duties_repeat(struct trainer *tr)
+{
+    const struct earlier *earlier = &tr->start.earlier;
+    for (size_t i = 0; tr->start.kind == START_RERUN && i < earlier->n; i++) {
+        const struct record_event *v = &earlier->event[i].event;
+        if (earlier->event[i].step != tr->t || strcmp(v->by, "plan") == 0)
+            continue;
+        int again = strcmp(v->what, "lr") == 0 || strcmp(v->what, "until") == 0 ||
+                    strcmp(v->what, "guard") == 0;
+        int does_eval = strcmp(v->what, "eval") == 0,
+            does_checkpoint = strcmp(v->what, "checkpoint") == 0;
+        if (again || does_eval || does_checkpoint)
+            report_event(tr, tr->t, v->what, v->by, v->from, v->to, again, "%s", v->text);
+        if (does_eval && *v->to) { // the interval was lengthened
+            int64_t every = strtoll(v->to, NULL, 10);
+            tr->eval_every = every > 0 ? every : tr->eval_every;
+        } else if (does_eval) {
+            duties_evaluate(tr, 0);
+        }
+        struct error why;
+        if (does_checkpoint && tr->last_checkpoint != tr->t)
+            duties_checkpoint(tr, &why);
+    }
+}

@@ -1,0 +1,22 @@
+// What is due between two steps: evaluations, checkpoints, and what a repeated run did by hand.
+#ifndef SSLTOP_TRAIN_RUN_DUTIES_H
+#define SSLTOP_TRAIN_RUN_DUTIES_H
+
+#include "train/run/state.h"
+
+// Evaluate before step t. `periodic`: because it was due; then it counts towards the share of the
+// time that evaluations may have.
+void duties_evaluate(struct trainer *tr, int periodic);
+int duties_evaluation_is_due(const struct trainer *tr);
+
+// Write a checkpoint before step t. 0; -1 with the reason (told already), -2 not finite: then the
+// run is broken.
+int duties_checkpoint(struct trainer *tr, struct error *e);
+int duties_checkpoint_is_due(const struct trainer *tr);
+// The state that a borrowed beginning has, written before there is a log.
+int duties_first_checkpoint(struct trainer *tr, struct error *e);
+
+// In a repeated run: what was done by hand before step t then, and its events.
+void duties_repeat(struct trainer *tr);
+
+#endif
