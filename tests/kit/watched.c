@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "train/run/trainer.h"
+#include "train/run/runs.h"
 
 static int remove_one(const char *path, const struct stat *st, int type_flag, struct FTW *at)
 {
@@ -62,9 +62,9 @@ struct answer watched_ask(const struct watched *r, enum command command)
 
 void watched_state(const struct watched *r, const char *state)
 {
-    struct run_info *all;
+    struct runs_info *all;
     int n;
-    cr_assert_eq(run_list(r->runs, &all, &n, NULL), 0);
+    cr_assert_eq(runs_list(r->runs, &all, &n, NULL), 0);
     cr_assert_eq(n, 1);
     cr_assert_str_eq(all[0].state, state);
     free(all);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tests/kit/runs.h"
+#include "train/run/runs.h"
 #include "train/run/trainer.h"
 #include "train/store/safetensors.h"
 
@@ -583,9 +584,9 @@ Test(trainer, refuses_what_exists_or_is_locked)
     cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
     cr_assert(RUN(&lab, "--resume", "a") == 1);
     says(&lab, "is locked");
-    struct run_info *info;
+    struct runs_info *info;
     int n;
-    cr_assert(run_list(lab.dir, &info, &n, NULL) == 0 && n == 1 && info[0].alive);
+    cr_assert(runs_list(lab.dir, &info, &n, NULL) == 0 && n == 1 && info[0].alive);
     free(info);
     close(fd);
     cr_assert(RUN(&lab, "--resume", "a", "--lr", "7") == 2);
@@ -598,13 +599,13 @@ Test(trainer, refuses_what_exists_or_is_locked)
               lab_text(lab.out));
     cr_assert(RUN(&lab, "--resume", "a") == 2);
     says(&lab, "is finished");
-    cr_assert(run_list(lab.dir, &info, &n, NULL) == 0 && n == 1);
+    cr_assert(runs_list(lab.dir, &info, &n, NULL) == 0 && n == 1);
     cr_assert(!info[0].alive && info[0].step == 19 && info[0].steps == 20);
     cr_assert_str_eq(info[0].state, "finished");
     cr_assert_str_eq(info[0].name, "a");
     free(info);
     char found[256];
-    cr_assert(run_find(lab.dir, "", 0, found, sizeof found, NULL) == 0);
-    cr_assert(run_find(lab.dir, "b", 0, found, sizeof found, NULL) == -1);
+    cr_assert(runs_find(lab.dir, "", 0, found, sizeof found, NULL) == 0);
+    cr_assert(runs_find(lab.dir, "b", 0, found, sizeof found, NULL) == -1);
     lab_close(&lab);
 }

@@ -13,7 +13,7 @@
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/store/rundir.h"
-#include "train/run/trainer.h"
+#include "train/run/runs.h"
 
 struct embed {
     struct options o;
@@ -37,7 +37,7 @@ int embed_find(const char *runs, const char *word, char *path, size_t size, stru
         int length = snprintf(path, size, "%s", word);
         return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", word);
     }
-    if (run_find(runs, word, 0, dir, sizeof dir, e) < 0 ||
+    if (runs_find(runs, word, 0, dir, sizeof dir, e) < 0 ||
         rundir_checkpoints(dir, &step, &n, e) < 0)
         return -1;
     if (!n) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/run/trainer.h"
+#include "train/run/runs.h"
 #include "train/schedule/schedule_text.h"
 #include "train/store/rundir.h"
 
@@ -209,7 +209,7 @@ static int find_earlier(struct start *a, const struct options *o, const unsigned
                         struct error *e)
 {
     const char *run = *o->resume ? o->resume : o->rerun;
-    if (run_find(o->runs, run, 0, a->run, sizeof a->run, e) < 0)
+    if (runs_find(o->runs, run, 0, a->run, sizeof a->run, e) < 0)
         return FAILED;
     if (earlier_read(a->run, &a->earlier, e) < 0)
         return FAILED;

@@ -1,5 +1,6 @@
 // The trainer process from its options to its exit code: refuse, set up, make the folder, train,
 // clean up.
+#include "train/run/runs.h"
 #include "train/run/trainer.h"
 
 #include <errno.h>
@@ -302,7 +303,7 @@ static int hold(struct trainer *tr, const struct options *o, struct error *e)
     int asks_only = o->dry_run || o->print_config;
     if (!*o->resume || *o->name)
         return asks_only ? 0 : rundir_check(o->runs, o->name, e);
-    if (run_find(o->runs, o->resume, 0, path, sizeof path, e) < 0)
+    if (runs_find(o->runs, o->resume, 0, path, sizeof path, e) < 0)
         return -1;
     return rundir_open(&tr->dir, path, e);
 }

@@ -20,21 +20,4 @@
 int trainer_main(const struct options *o, const unsigned char *given, int ready_fd,
                  struct error *e);
 
-// --- run folders, for the command line ---
-struct run_info {
-    char path[4096], name[256];
-    char created[40], dataset[256], arch[64];
-    int width;
-    long long step, steps; // last step logged, T
-    int alive;             // a trainer holds its lock
-    char state[24]; // running, paused?, finished, stopped, failed, died (no end record and not
-                    // alive)
-};
-// Resolve a name under `runs` or a path, or "" (the newest; alive ones first when want_alive) to a
-// run folder.
-int run_find(const char *runs, const char *run, int want_alive, char *path, size_t size,
-             struct error *e);
-// All run folders under `runs`, newest first; malloc'd into *out.
-int run_list(const char *runs, struct run_info **out, int *n, struct error *e);
-
 #endif

@@ -9,7 +9,7 @@
 
 #include "data/sets/dataset.h"
 #include "metrics/base/text.h"
-#include "train/run/trainer.h"
+#include "train/run/runs.h"
 #include "tui/cli/commands.h"
 
 int cmd_complain(int code, const struct error *e)
@@ -157,7 +157,7 @@ int cmd_find_log(const char *runs, const char *word, char *path, size_t size, st
             return 0;
         return error_set(e, "the path %.60s... is too long", word);
     }
-    if (run_find(runs, word, 0, path, size, e))
+    if (runs_find(runs, word, 0, path, size, e))
         return -1;
     size_t n = strlen(path);
     if ((size_t)snprintf(path + n, size - n, "/run.jsonl.zst") < size - n)

@@ -7,7 +7,7 @@
 
 #include "metrics/base/text.h"
 #include "train/run/fit.h"
-#include "train/run/trainer.h"
+#include "train/run/runs.h"
 #include "tui/cli/cmd.h"
 
 static void print_range(const char *name, const struct forecast_range *r)
@@ -52,7 +52,7 @@ static int find_runs(const char *runs, char **word, int n, char **dir, struct er
 {
     char path[4096];
     for (int i = 0; i < n; i++) {
-        if (run_find(runs, word[i], 0, path, sizeof path, e) < 0)
+        if (runs_find(runs, word[i], 0, path, sizeof path, e) < 0)
             return -1;
         dir[i] = strdup(path);
         if (!dir[i])

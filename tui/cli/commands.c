@@ -15,6 +15,7 @@
 #include "train/wire/control.h"
 #include "train/run/devices.h"
 #include "train/options/options.h"
+#include "train/run/runs.h"
 #include "train/run/trainer.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
@@ -220,7 +221,7 @@ static int run_attach(int argc, char **argv)
     int rc = begin(&argc, argv, attach_options, 0, 1, &s);
     if (rc >= 0)
         return rc;
-    if (run_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
+    if (runs_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
         return complain(FAILED, &e);
     if (must_show("attach", "scripts use: ssltop ctl, ssltop runs --json", &e))
         return complain(FAILED, &e);
@@ -314,7 +315,7 @@ static int run_ctl(int argc, char **argv)
     }
     snprintf(call.by, sizeof call.by, "ctl");
     call.id = 1;
-    if (run_find(s.runs, argv[1], 1, path, sizeof path, &e))
+    if (runs_find(s.runs, argv[1], 1, path, sizeof path, &e))
         return complain(FAILED, &e);
     int fd = control_connect(path, &e);
     if (fd < 0)
@@ -336,7 +337,7 @@ static int run_ctl(int argc, char **argv)
     return answer.ok ? OK : FAILED;
 }
 
-static int print_run(const struct run_info *r, int json)
+static int print_run(const struct runs_info *r, int json)
 {
     char name[256], dataset[256], arch[64], path[sizeof r->path];
     text_clean(name, sizeof name, r->name);
@@ -360,11 +361,11 @@ static int run_runs(int argc, char **argv)
 {
     struct error e = {""};
     struct small s;
-    struct run_info *runs = NULL;
+    struct runs_info *runs = NULL;
     int n = 0, rc = begin(&argc, argv, runs_options, 0, 0, &s);
     if (rc >= 0)
         return rc;
-    if (run_list(s.runs, &runs, &n, &e))
+    if (runs_list(s.runs, &runs, &n, &e))
         return complain(FAILED, &e);
     rc = OK;
     for (int i = 0; i < n && rc == OK; i++)

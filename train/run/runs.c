@@ -1,5 +1,7 @@
 // Lists of run folders for the command line. Reads logs as they are: a running, a killed and a
 // damaged one all have something to say.
+#include "train/run/runs.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +15,6 @@
 #include "metrics/log/scalars.h"
 #include "train/wire/control.h"
 #include "train/store/rundir.h"
-#include "train/run/trainer.h"
 
 enum { STATUS_MS = 300 };
 
@@ -25,7 +26,7 @@ static int is_run(const char *path)
            stat(log, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void fill_run(struct run_info *info, const struct record_run *r)
+static void fill_run(struct runs_info *info, const struct record_run *r)
 {
     text_clean(info->created, sizeof info->created, r->created);
     text_clean(info->dataset, sizeof info->dataset, r->dataset.name);
@@ -35,7 +36,7 @@ static void fill_run(struct run_info *info, const struct record_run *r)
 }
 
 struct look {
-    struct run_info *info;
+    struct runs_info *info;
     int all, have_run; // all 0: the first record only
 };
 
@@ -57,7 +58,7 @@ static int on_record(void *to, struct record *r, struct error *e)
 }
 
 // From its log: what it is, how far it came, how it ended.
-static void read_log(const char *path, int all, struct run_info *info)
+static void read_log(const char *path, int all, struct runs_info *info)
 {
     char log[4200];
     struct look l = {info, all, 0};
@@ -78,7 +79,7 @@ static int says_paused(const char *path)
     return rc == 0 && a.paused == 1;
 }
 
-static int fill(const char *runs, const char *name, int all, struct run_info *info)
+static int fill(const char *runs, const char *name, int all, struct runs_info *info)
 {
     memset(info, 0, sizeof *info);
     info->step = -1;
@@ -98,12 +99,12 @@ static int fill(const char *runs, const char *name, int all, struct run_info *in
 
 static int newest_first(const void *a, const void *b)
 {
-    const struct run_info *x = a, *y = b;
+    const struct runs_info *x = a, *y = b;
     int c = strcmp(y->created, x->created);
     return c ? c : strcmp(y->name, x->name);
 }
 
-static int list(const char *runs, int all, struct run_info **out, int *n, struct error *e)
+static int list(const char *runs, int all, struct runs_info **out, int *n, struct error *e)
 {
     size_t used = 0, cap = 0;
     DIR *d = opendir(runs);
@@ -119,7 +120,7 @@ static int list(const char *runs, int all, struct run_info **out, int *n, struct
             continue;
         if (used == cap) {
             cap = cap ? 2 * cap : 16;
-            struct run_info *more =
+            struct runs_info *more =
                 cap > INT_MAX / sizeof *more ? NULL : realloc(*out, cap * sizeof *more);
             if (!more) {
                 free(*out);
@@ -138,14 +139,14 @@ static int list(const char *runs, int all, struct run_info **out, int *n, struct
     return 0;
 }
 
-int run_list(const char *runs, struct run_info **out, int *n, struct error *e)
+int runs_list(const char *runs, struct runs_info **out, int *n, struct error *e)
 {
     return list(runs, 1, out, n, e);
 }
 
 static int find_newest(const char *runs, int want_alive, char *path, size_t size, struct error *e)
 {
-    struct run_info *all;
+    struct runs_info *all;
     int n, best = -1;
     if (list(runs, 0, &all, &n, e) < 0)
         return -1;
@@ -163,8 +164,8 @@ static int find_newest(const char *runs, int want_alive, char *path, size_t size
     return rc;
 }
 
-int run_find(const char *runs, const char *run, int want_alive, char *path, size_t size,
-             struct error *e)
+int runs_find(const char *runs, const char *run, int want_alive, char *path, size_t size,
+              struct error *e)
 {
     char shown[128];
     if (!*run)
