@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/photos/decode.h"
+#include "data/photos/decode_head.h"
 
 enum {
     SEGMENTS_MAX = 2000,

@@ -2,7 +2,7 @@
 #ifndef SSLTOP_DATA_PHOTOS_DECODE_REGION_H
 #define SSLTOP_DATA_PHOTOS_DECODE_REGION_H
 
-#include "data/photos/decode.h"
+#include "data/photos/decode_head.h"
 
 // A part of a stored image in its pixels, wanted at 1 / shrink of its size. The edges of what is
 // given may lie outside of it (blocks), never inside.

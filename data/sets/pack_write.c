@@ -17,7 +17,7 @@
 #include <zlib.h>
 
 #include "data/sets/images.h"
-#include "data/photos/pack_image.h"
+#include "data/sets/pack_image.h"
 #include "data/parallel.h"
 #include "data/photos/part.h"
 #include "metrics/base/clock.h"

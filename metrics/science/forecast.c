@@ -5,14 +5,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/science/forecast_law.h"
-
 static const double MARGIN = 0.1;
 
 const char *const forecast_term_key[FORECAST_TERMS] = {
     [FORECAST_CONSTANT] = "constant", [FORECAST_AUC] = "auc",        [FORECAST_AUC2] = "auc2",
     [FORECAST_LOSS] = "loss",         [FORECAST_WIDTH] = "ln_width",
 };
+
+double forecast_accuracy(double logit)
+{
+    return 1 / (1 + exp(-logit));
+}
+
+// x[FORECAST_TERMS]; the square is of AUC less `centre`.
+void forecast_terms(double auc, double loss, double width, double centre, double *x)
+{
+    x[FORECAST_CONSTANT] = 1;
+    x[FORECAST_AUC] = auc;
+    x[FORECAST_AUC2] = (auc - centre) * (auc - centre);
+    x[FORECAST_LOSS] = loss;
+    x[FORECAST_WIDTH] = log(width);
+}
+
+double forecast_sum(const double *coefficient, const double *x)
+{
+    double sum = 0;
+    for (int t = 0; t < FORECAST_TERMS; t++)
+        sum += coefficient[t] * x[t];
+    return sum;
+}
 
 void forecast_free(struct forecast *f)
 {

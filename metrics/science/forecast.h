@@ -88,4 +88,10 @@ struct forecast_value forecast_at(const struct forecast *f, const struct forecas
 int forecast_write(const struct forecast *f, FILE *out, struct error *e);
 int forecast_read(const char *path, struct forecast *out, struct error *e);
 
+// --- the law, shared with its fit ---
+double forecast_accuracy(double logit); // the law is linear in the logit
+// x[FORECAST_TERMS]; the square is of AUC less `centre`.
+void forecast_terms(double auc, double loss, double width, double centre, double *x);
+double forecast_sum(const double *coefficient, const double *x);
+
 #endif

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "metrics/science/forecast.h"
-#include "metrics/science/forecast_law.h"
 
 static const double CONFIDENCE = 0.95, PAYS = 1.02;
 

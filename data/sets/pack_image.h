@@ -1,6 +1,6 @@
 // One image as it goes into a packed file.
-#ifndef SSLTOP_DATA_PHOTOS_PACK_IMAGE_H
-#define SSLTOP_DATA_PHOTOS_PACK_IMAGE_H
+#ifndef SSLTOP_DATA_SETS_PACK_IMAGE_H
+#define SSLTOP_DATA_SETS_PACK_IMAGE_H
 
 #include <stdint.h>
 

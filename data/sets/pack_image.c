@@ -1,5 +1,5 @@
 // Decode the whole of an image and make it small.
-#include "data/photos/pack_image.h"
+#include "data/sets/pack_image.h"
 
 #include <math.h>
 #include <stdlib.h>
