@@ -100,6 +100,8 @@ int session_feed(struct session *s, int timeout_ms)
         s->tail[sizeof s->tail - 1] = chunk[i];
         if (memcmp(s->tail, "1000h", 5) == 0 || memcmp(s->tail, "1000l", 5) == 0)
             s->mouse = chunk[i] == 'h';
+        if (memcmp(s->tail, "2004h", 5) == 0 || memcmp(s->tail, "2004l", 5) == 0)
+            s->paste = chunk[i] == 'h';
     }
     vterm_input_write(s->vt, chunk, (size_t)n);
     return 1;
@@ -185,6 +187,7 @@ int session_finish(struct session *s, int check_terminal)
         cr_assert_eq(s->alternate, 0, "the alternate screen is left");
         cr_assert_eq(s->hidden, 0, "the cursor is back");
         cr_assert_eq(s->mouse, 0, "the mouse is the terminal's");
+        cr_assert_eq(s->paste, 0, "pastes are not marked");
     }
     session_text(s); // what stays on the terminal
     close(s->master);

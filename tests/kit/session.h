@@ -17,10 +17,10 @@ struct session {
     VTerm *vt;
     VTermScreen *screen;
     int h, w;
-    int alternate, hidden, mouse; // screen, cursor and mouse, as the terminal was told
-    const char *term, *config;    // its TERM, and the folder of its settings; NULL: usual, none
-    char tail[5];                 // what came last
-    long bytes;                   // that came so far
+    int alternate, hidden, mouse, paste; // screen, cursor, input, as the terminal was told
+    const char *term, *config; // its TERM, and the folder of its settings; NULL: usual, none
+    char tail[5];              // what came last
+    long bytes;                // that came so far
     char text[1 << 16];
 };
 

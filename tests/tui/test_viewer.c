@@ -22,7 +22,7 @@ Test(viewer, steering_and_stopping)
     struct watched r;
     watched_make(&r);
     watched_start(&s, &r);
-    cr_assert(s.alternate && s.hidden && s.mouse);
+    cr_assert(s.alternate && s.hidden && s.mouse && s.paste);
     session_type(&s, ":mode cumulative\r");
     session_wait(&s, "cumulative chunk");
     session_type(&s, " ");

@@ -86,6 +86,13 @@ static void catch_deaths(void)
     }
 }
 
+static void leave_deaths(void)
+{
+    for (int sig = 1; sig < NSIG; sig++)
+        if (terminal.caught[sig])
+            sigaction(sig, &terminal.old[sig], NULL);
+}
+
 // A colour of the 256 for this terminal: where colours are direct, its red, green and blue.
 static int rich(int i)
 {
@@ -212,9 +219,14 @@ int terminal_open(const struct theme *theme, struct error *e)
 {
     if (tcgetattr(STDIN_FILENO, &terminal.before))
         return error_set(e, "standard input is not a terminal: use --headless, or ssltop ctl");
-    terminal.screen = terminal_suits(e) ? newterm(NULL, stdout, stdin) : NULL;
-    if (!terminal.screen)
-        return e && e->text[0] ? -1 : error_set(e, "the terminal can't be used");
+    if (!terminal_suits(e))
+        return -1;
+    catch_deaths(); // before curses does so in its own way
+    terminal.screen = newterm(NULL, stdout, stdin);
+    if (!terminal.screen) {
+        leave_deaths();
+        return error_set(e, "the terminal can't be used");
+    }
     terminal.reset_len = 0;
     terminal.colours = 0;
     if (is_ansi())
@@ -231,7 +243,6 @@ int terminal_open(const struct theme *theme, struct error *e)
     start_colours();
     terminal_theme(theme);
     terminal.open = 1;
-    catch_deaths();
     ask_for_input();
     return 0;
 }
@@ -241,9 +252,7 @@ void terminal_close(void)
     if (!terminal.open)
         return;
     terminal.open = 0;
-    for (int sig = 1; sig < NSIG; sig++)
-        if (terminal.caught[sig])
-            sigaction(sig, &terminal.old[sig], NULL);
+    leave_deaths();
     ask(MOUSE_OFF PASTE_OFF);
     endwin();
     delscreen(terminal.screen);
