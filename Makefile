@@ -136,7 +136,7 @@ $(B)/man/fill: $(PARTS) $(MOBJ) $(B)/man/fill.o
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 man: $(B)/man/fill ## bring the tables of the manual up to date
-	$(Q)$< man/ssltop.1 man/ssltop-log.5
+	$(Q)SSLTOP_RECIPES=data/recipes $< man/ssltop.1 man/ssltop-log.5
 
 include tests/cuda/emulator.mk
 

@@ -85,13 +85,26 @@ static void item(FILE *f, const char *name, const char *argument, const char *do
 
 // --- tables of ssltop.1 ---
 
+// ".Fl Fl width Ar N", what it does, and its default.
+static void print_option(FILE *f, const struct option_row *row)
+{
+    char doc[3 * OPTION_TEXT];
+    const char *fl = row->name[1] ? "Fl " : "", *name = row->name;
+    int flag = row->type == OPTION_FLAG, both = flag && row->place == OPTION_CONFIG;
+    fprintf(f, ".It Fl %s%s", fl, name);
+    if (both)
+        fprintf(f, " , Fl Fl no-%s", name);
+    fprintf(f, "%s%s\n", row->argument ? " Ar " : "", row->argument ? row->argument : "");
+    option_doc(row, doc, sizeof doc);
+    say(f, doc);
+    if (row->fallback && *row->fallback && (both || !flag))
+        fprintf(f, "The default is\n.Cm %s .\n", row->fallback);
+}
+
 static void print_options(FILE *f)
 {
     const char *section = "";
-    struct options o;
-    options_default(&o);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (const struct option_row *row = options_table; row->name; row++) {
         if (strcmp(section, row->section) != 0) {
             if (*section)
                 end_list(f);
@@ -99,16 +112,9 @@ static void print_options(FILE *f)
             begin_list(f);
         }
         section = row->section;
-        int flag = row->type == OPTION_FLAG;
-        if (flag && row->place == OPTION_CONFIG)
-            fprintf(f, ".It Fl Fl %s , Fl Fl no-%s\n", row->name, row->name);
-        else
-            fprintf(f, ".It Fl Fl %s%s%s\n", row->name, flag ? "" : " Ar ",
-                    flag ? "" : row->argument);
-        say(f, row->doc);
-        if (*row->fallback && !(flag && row->place == OPTION_COMMAND))
-            fprintf(f, "The default is\n.Cm %s .\n", row->fallback);
+        print_option(f, row);
     }
+    print_option(f, &option_help_row);
     end_list(f);
 }
 
@@ -117,10 +123,7 @@ static void print_datasets(FILE *f)
     begin_list(f);
     for (const struct dataset_kind *row = dataset_table; row->name; row++) {
         char name[128];
-        const char *argument = row->argument;
-        int optional = argument && *argument == '[';
-        snprintf(name, sizeof name, "%s%s%s%s%s", row->name, optional ? "[" : "",
-                 argument ? ":" : "", argument ? argument + optional : "", "");
+        dataset_usage(row, name, sizeof name);
         item(f, name, NULL, row->doc);
     }
     end_list(f);
@@ -185,23 +188,17 @@ static void print_commands(FILE *f)
     end_list(f);
 }
 
-static void print_option(FILE *f, const struct cmd_option *row)
-{
-    fprintf(f, ".It Fl %s%s%s%s\n", row->name[1] ? "Fl " : "", row->name,
-            row->argument ? " Ar " : "", row->argument ? row->argument : "");
-    say(f, row->doc);
-}
-
 // The options of every command but train, whose own are sections.
 static void print_command_options(FILE *f)
 {
     for (const struct command_line_row *row = command_line_table; row->name; row++) {
-        if (!row->options)
+        if (!row->options[0] || row->options[0] == options_table)
             continue;
         fprintf(f, ".Ss Options of %s\n", row->name);
         begin_list(f);
-        for (const struct cmd_option *o = row->options; o->name; o++)
-            print_option(f, o);
+        for (int i = 0; row->options[i]; i++)
+            for (const struct option_row *o = row->options[i]; o->name; o++)
+                print_option(f, o);
         end_list(f);
     }
 }
@@ -209,7 +206,7 @@ static void print_command_options(FILE *f)
 static void print_screen_options(FILE *f)
 {
     begin_list(f);
-    for (const struct cmd_option *row = screen_option_table; row->name; row++)
+    for (const struct option_row *row = screen_option_table; row->name; row++)
         print_option(f, row);
     end_list(f);
 }

@@ -35,21 +35,23 @@ const struct dataset_kind dataset_table[] = {
     {NULL, NULL, NULL, NULL},
 };
 
+void dataset_usage(const struct dataset_kind *k, char *text, size_t size)
+{
+    const char *argument = k->argument ? k->argument : "";
+    int optional = *argument == '[';
+    snprintf(text, size, "%s%s%s%s", k->name, optional ? "[" : "", *argument ? ":" : "",
+             argument + optional);
+}
+
 // "fashion-mnist, idx:DIR, synthetic[:N[:SIDE]]"
 static void list_names(char *text, size_t size)
 {
-    size_t at = 0;
     text[0] = '\0';
-    for (const struct dataset_kind *k = dataset_table; k->name && at < size; k++) {
-        int optional = k->argument && k->argument[0] == '[';
-        int n = snprintf(text + at, size - at, "%s%s%s%s%s", at ? ", " : "", k->name,
-                         !k->argument ? ""
-                         : optional   ? "[:"
-                                      : ":",
-                         !k->argument ? "" : k->argument + optional, "");
-        if (n < 0)
-            return;
-        at += (size_t)n;
+    for (const struct dataset_kind *k = dataset_table; k->name; k++) {
+        size_t at = strlen(text);
+        snprintf(text + at, size - at, "%s", at ? ", " : "");
+        at = strlen(text);
+        dataset_usage(k, text + at, size - at);
     }
 }
 

@@ -38,6 +38,9 @@ struct dataset_kind {
 };
 extern const struct dataset_kind dataset_table[]; // ends with a NULL name
 
+// What a person types for it: "idx:DIR", "synthetic[:N[:SIDE]]".
+void dataset_usage(const struct dataset_kind *k, char *text, size_t size);
+
 // The row that `spec` (NAME or NAME:ARGUMENT) begins with, or NULL.
 const struct dataset_kind *dataset_kind(const char *spec);
 

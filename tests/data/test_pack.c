@@ -535,7 +535,7 @@ Test(pack, the_command)
     cr_expect_eq(imageset_command(said, sizeof said, words), 2, "%s", said);
     snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --threads 257", dir, dir);
     cr_expect_eq(imageset_command(said, sizeof said, words), 2, "%s", said);
-    cr_expect_not_null(strstr(said, "expected 1 to 256"), "%s", said);
+    cr_expect_not_null(strstr(said, "from 1 to 256"), "%s", said);
     snprintf(words, sizeof words, "pack images:%s -o %s/a.pack --threads 256 --size 40", dir, dir);
     cr_expect_eq(imageset_command(said, sizeof said, words), 0, "%s", said);
     cr_expect_eq(imageset_command(said, sizeof said, "pack synthetic:64 -o /tmp/ssltop-never"), 1,

@@ -58,7 +58,7 @@ static int child(const struct lab *lab, size_t limit_file, const char *const *wo
     // The test framework's own handlers are not the program's.
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    if (options_parse(&o, argc, argv, given, &e) < 0) {
+    if (options_parse(&o, NULL, argc, argv, given, &e) < 0) {
         dprintf(STDERR_FILENO, "ssltop: %s\n", e.text);
         return 2;
     }

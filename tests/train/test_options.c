@@ -14,7 +14,7 @@
 static char *row_text(const struct options *o, const struct option_row *row)
 {
     static char text[OPTION_TEXT];
-    options_value(o, row, text, sizeof text);
+    option_value(row, o, text, sizeof text);
     return text;
 }
 
@@ -28,14 +28,14 @@ static int parse_words(struct options *o, unsigned char *given, struct error *e,
         argc++;
     }
     e->text[0] = '\0';
-    return options_parse(o, argc, argv, given, e);
+    return options_parse(o, NULL, argc, argv, given, e);
 }
 #define PARSE(o, given, e, ...) parse_words(o, given, e, (char *[]){__VA_ARGS__, NULL})
 
 static void check_equal(const struct options *a, const struct options *b, enum option_place place)
 {
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option_row *row = &options_table[i];
         if (row->place <= place)
             cr_assert(
                 !memcmp((const char *)a + row->offset, (const char *)b + row->offset, row->size),
@@ -100,13 +100,13 @@ static struct options random_options(struct rng *r)
 {
     struct options o;
     options_default(&o);
-    for (size_t i = 0; i < option_count; i++) {
+    for (size_t i = 0; i < options_count; i++) {
         char text[OPTION_TEXT];
         struct error e = {""};
-        if (option_table[i].place != OPTION_CONFIG || rng_below(r, 3) == 0)
+        if (options_table[i].place != OPTION_CONFIG || rng_below(r, 3) == 0)
             continue;
-        random_value(r, &option_table[i], text, sizeof text);
-        cr_assert(options_set(&o, option_table[i].name, text, &e) == 0, "%s", e.text);
+        random_value(r, &options_table[i], text, sizeof text);
+        cr_assert(options_set(&o, options_table[i].name, text, &e) == 0, "%s", e.text);
     }
     return o;
 }
@@ -117,8 +117,8 @@ Test(options, rows_are_sound)
 {
     struct options o;
     options_default(&o);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option_row *row = &options_table[i];
         static const size_t size[] = {[OPTION_INT] = sizeof(int),
                                       [OPTION_INT64] = sizeof(int64_t),
                                       [OPTION_UINT64] = sizeof(uint64_t),
@@ -133,13 +133,13 @@ Test(options, rows_are_sound)
                   row->name);
         cr_assert(row->doc && row->doc[strlen(row->doc) - 1] == '.', "%s", row->name);
         cr_assert(row->section && row->fallback, "%s", row->name);
-        cr_assert(option_find(row->name) == row, "%s twice", row->name);
+        cr_assert(option_find(options_table, row->name) == row, "%s twice", row->name);
         for (size_t k = 0; k < i; k++)
-            cr_assert(option_table[k].offset != row->offset, "%s", row->name);
+            cr_assert(options_table[k].offset != row->offset, "%s", row->name);
         // a section is one run of rows
-        if (i && strcmp(row->section, option_table[i - 1].section) != 0)
+        if (i && strcmp(row->section, options_table[i - 1].section) != 0)
             for (size_t k = 0; k < i; k++)
-                cr_assert(strcmp(row->section, option_table[k].section) != 0, "%s", row->section);
+                cr_assert(strcmp(row->section, options_table[k].section) != 0, "%s", row->section);
         // a default can be said again
         struct error e = {""};
         if (*row->fallback)
@@ -169,7 +169,7 @@ Test(options, defaults)
     cr_assert(o.momentum == 0.9 && o.epochs == 10 && o.predictor && o.stop_gradient);
     cr_assert(o.fix_pred_lr == -1 && o.proj_layers == 0 && o.keep == 3 && o.seed == 1);
     cr_assert(o.width == 0 && o.batch == 0 && o.steps == 0 && o.chunks == 0 && o.threads == 0);
-    cr_assert(o.from == -1 && o.stop_at == 0 && !o.headless && !o.help && !*o.guard && !*o.subset);
+    cr_assert(o.from == -1 && o.stop_at == 0 && !o.headless && !*o.guard && !*o.subset);
 }
 
 Test(options, runs_come_from_the_environment)
@@ -193,7 +193,7 @@ Test(options, command_line)
     struct options o;
     struct error e;
     unsigned char given[64];
-    cr_assert(option_count <= sizeof given);
+    cr_assert(options_count <= sizeof given);
     cr_assert(PARSE(&o, given, &e, "--width", "16", "--lr=0.05", "--no-fix-pred-lr", "--headless",
                     "--data", "idx:/a b", "--guard=", "--from", "0", "--width=32",
                     "--schedule=continual@5:40%,multi-epoch", "--threads=auto") == 0,
@@ -204,15 +204,15 @@ Test(options, command_line)
     static const char *const named[] = {"width", "lr",   "fix-pred-lr", "headless", "data",
                                         "guard", "from", "schedule",    "threads"};
     size_t n = 0;
-    for (size_t i = 0; i < option_count; i++)
+    for (size_t i = 0; i < options_count; i++)
         n += given[i];
     cr_assert(n == sizeof named / sizeof *named);
     for (size_t i = 0; i < n; i++)
-        cr_assert(given[option_find(named[i]) - option_table], "%s", named[i]);
+        cr_assert(given[option_find(options_table, named[i]) - options_table], "%s", named[i]);
 
     cr_assert(PARSE(&o, given, &e, "--fix-pred-lr=off", "--inexact", "--no-headless") == 0);
     cr_assert(!o.fix_pred_lr && o.inexact && !o.headless);
-    cr_assert(PARSE(&o, NULL, &e, "-h", "--config", "/does/not/exist") == 0 && o.help);
+    cr_assert(PARSE(&o, NULL, &e, "-h", "--config", "/does/not/exist") == OPTION_HELP);
     cr_assert(PARSE(&o, NULL, &e, "--seed", "18446744073709551615") == 0);
     cr_assert(o.seed == UINT64_MAX);
 }
@@ -275,7 +275,9 @@ Test(options, refuses_with_a_sentence)
         {"--config", "/does/not/exist.ini", "/does/not/exist.ini"},
         {"extra", NULL, "unexpected argument 'extra'"},
         {"--", NULL, "unexpected argument"},
-        {"-w", NULL, "unexpected argument"},
+        {"-w", NULL, "unknown option -w; ssltop train --help lists them"},
+        {"-", NULL, "unexpected argument '-'"},
+        {"--help=on", NULL, "unknown option --help"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct options o;
@@ -296,8 +298,8 @@ Test(options, a_value_that_is_too_long_is_refused)
     struct error e = {""};
     options_default(&o);
     memset(text, 'x', sizeof text);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option_row *row = &options_table[i];
         if (row->type != OPTION_STRING || row->choices || row->check)
             continue;
         text[row->size - 1] = '\0';
@@ -383,9 +385,9 @@ Test(options, file_may_look_like_a_person_wrote_it)
     cr_assert_str_eq(o.guard, "auc > 0.9 ; loss > 0: pause");
     cr_assert_str_eq(o.runs, "/my runs");
     size_t n = 0;
-    for (size_t i = 0; i < option_count; i++)
+    for (size_t i = 0; i < options_count; i++)
         n += given[i];
-    cr_assert(n == 6 && given[option_find("seed") - option_table]);
+    cr_assert(n == 6 && given[option_find(options_table, "seed") - options_table]);
 }
 
 Test(options, file_is_refused_with_its_line)
@@ -460,8 +462,8 @@ Test(options, command_line_wins_over_the_file)
     unlink(path);
     cr_assert(rc == 0, "%s", e.text);
     cr_assert(o.width == 12 && o.seed == 5 && o.lr == 3);
-    cr_assert(given[option_find("seed") - option_table] == 1);
-    cr_assert(given[option_find("wd") - option_table] == 0);
+    cr_assert(given[option_find(options_table, "seed") - options_table] == 1);
+    cr_assert(given[option_find(options_table, "wd") - options_table] == 0);
 }
 
 // --- JSON ---
@@ -566,12 +568,12 @@ Test(options, help_names_everything_and_keeps_its_width)
         size_t size;
         FILE *f = open_memstream(&text, &size);
         cr_assert_not_null(f);
-        options_help(f, columns);
+        option_help((const struct option_row *const[]){options_table, NULL}, f, columns);
         fclose(f);
-        for (size_t i = 0; i < option_count; i++) {
+        for (size_t i = 0; i < options_count; i++) {
             char want[80];
-            snprintf(want, sizeof want, "%s ", option_table[i].name);
-            cr_assert(strstr(text, want) != NULL, "%s", option_table[i].name);
+            snprintf(want, sizeof want, "%s ", options_table[i].name);
+            cr_assert(strstr(text, want) != NULL, "%s", options_table[i].name);
         }
         for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
             cr_assert((int)strlen(line) <= columns, "%d: %s", columns, line);

@@ -442,7 +442,7 @@ Test(trainer, tells_who_started_it)
         unsigned char given[256];
         struct options o;
         close(ends[0]);
-        if (options_parse(&o, (int)(sizeof argv / sizeof *argv), argv, given, NULL) < 0)
+        if (options_parse(&o, NULL, (int)(sizeof argv / sizeof *argv), argv, given, NULL) < 0)
             _exit(2);
         _exit(trainer_main(&o, given, ends[1], NULL));
     }

@@ -86,19 +86,15 @@ Test(completion, bash_knows_every_command_and_option)
         snprintf(word, sizeof word, "%s -", row->name);
         char *all = offered(word);
         cr_assert(strstr(all, " --help "), "%s: %s", row->name, all);
-        for (const struct cmd_option *o = row->options; o && o->name; o++) {
-            snprintf(found, sizeof found, " %s%s ", o->name[1] ? "--" : "-", o->name);
-            cr_assert(strstr(all, found), "%s %s", row->name, o->name);
-        }
+        for (int t = 0; row->options[t]; t++)
+            for (const struct option_row *o = row->options[t]; o->name; o++) {
+                snprintf(found, sizeof found, " %s%s ", option_dashes(o), o->name);
+                cr_assert(strstr(all, found), "%s %s", row->name, o->name);
+            }
     }
     free(commands);
     char *all = offered("train --");
-    for (size_t i = 0; i < option_count; i++) {
-        char found[96];
-        snprintf(found, sizeof found, " --%s ", option_table[i].name);
-        cr_assert(strstr(all, found), "train %s", option_table[i].name);
-    }
-    cr_assert(strstr(all, " --theme "));
+    cr_assert(strstr(all, " --theme ") && strstr(all, " --no-predictor "), "%s", all);
 }
 
 Test(completion, bash_knows_values)
@@ -153,6 +149,18 @@ Test(completion, the_other_shells_can_read_theirs)
     said_free(&s);
 }
 
+// Text without line breaks and indents.
+static void plain(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        char c = *from == '\n' ? ' ' : *from;
+        if (c != ' ' || (to > text && to[-1] != ' '))
+            *to++ = c;
+    }
+    *to = '\0';
+}
+
 // Every command says what it does and takes.
 Test(completion, help_of_every_command)
 {
@@ -160,8 +168,62 @@ Test(completion, help_of_every_command)
         struct said s = SAY(row->name, "--help");
         cr_assert_eq(s.code, 0, "%s", row->name);
         cr_assert(strstr(s.out, row->name) && strlen(s.out) > 60, "%s: %s", row->name, s.out);
-        for (const struct cmd_option *o = row->options; o && o->name; o++)
-            cr_assert(strstr(s.out, o->doc), "%s %s", row->name, o->name);
+        plain(s.out);
+        for (int t = 0; row->options[t]; t++)
+            for (const struct option_row *o = row->options[t]; o->name; o++) {
+                char doc[3 * OPTION_TEXT];
+                option_doc(o, doc, sizeof doc);
+                cr_assert(strstr(s.out, doc), "%s %s", row->name, o->name);
+            }
         said_free(&s);
     }
+}
+
+// "--NAME VALUE" and "--NAME=VALUE" everywhere, and a slip of the fingers is told what was meant.
+Test(completion, every_command_takes_options_alike)
+{
+    for (const struct command_line_row *row = command_line_table; row->name; row++)
+        for (int t = 0; row->options[t]; t++)
+            for (const struct option_row *o = row->options[t]; o->name; o++) {
+                char word[96], joined[256], wrong[96], want[256], value[80] = "1";
+                int n = (int)strlen(o->name);
+                if (o->choices || o->values)
+                    option_choice(o, 0, value, sizeof value);
+                else if (o->lo > 1)
+                    snprintf(value, sizeof value, "%.0f", o->lo);
+                else if (strcmp(o->name, "normalize") == 0)
+                    strcpy(value, "auto");
+                snprintf(word, sizeof word, "%s%s", option_dashes(o), o->name);
+                snprintf(joined, sizeof joined, "%s=%s", word, value);
+                struct said s = o->argument ? SAY(row->name, word, value, "--help")
+                                            : SAY(row->name, word, "--help");
+                cr_expect_eq(s.code, 0, "%s %s: %s", row->name, word, s.err);
+                said_free(&s);
+                if (o->argument) {
+                    s = SAY(row->name, joined, "-h");
+                    cr_expect_eq(s.code, 0, "%s %s: %s", row->name, joined, s.err);
+                    said_free(&s);
+                    s = SAY(row->name, word);
+                    snprintf(want, sizeof want, "%s needs a value: %s", word, word);
+                    cr_expect(s.code == 2 && strstr(s.err, want), "%s: %s", row->name, s.err);
+                    said_free(&s);
+                }
+                if (n < 4)
+                    continue;
+                snprintf(wrong, sizeof wrong, "--%.*s", n - 1, o->name);
+                s = SAY(row->name, wrong);
+                snprintf(want, sizeof want, "unknown option %s; the nearest is --", wrong);
+                cr_expect(s.code == 2 && strstr(s.err, want), "%s: %s", row->name, s.err);
+                said_free(&s);
+            }
+}
+
+Test(completion, a_quote_in_a_text_stays_in_its_word)
+{
+    struct said s = SAY("completion", "zsh");
+    cr_assert(strstr(s.out, "a checkpoint'\\''s"), "%s", s.out);
+    said_free(&s);
+    s = SAY("completion", "fish");
+    cr_assert(strstr(s.out, "a checkpoint\\'s"), "%s", s.out);
+    said_free(&s);
 }

@@ -270,9 +270,9 @@ Test(export, refusals)
     static const char *const bad[][3] = {
         {"--columns", "auc,colour", "there is no column 'colour'; there are step,t,mode"},
         {"--format", "xls", "csv, jsonl or svg"},
-        {"--what", "run", "--what is"},
-        {"--from", "-1", "--from needs a step"},
-        {"--to", "1e3", "--to needs a step"},
+        {"--what", "run", "expected step, spectrum, eval"},
+        {"--from", "-1", "--from '-1': expected a whole number from 0"},
+        {"--to", "1e3", "--to '1e3': expected end or"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct said s = SAY("export", path, bad[i][0], bad[i][1]);

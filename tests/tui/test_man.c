@@ -53,6 +53,13 @@ static int fill_text(const char *text, struct error *e)
     return rc;
 }
 
+static void setup(void)
+{
+    setenv("SSLTOP_RECIPES", "data/recipes", 1);
+}
+
+TestSuite(man, .init = setup);
+
 Test(man, pages_are_not_stale)
 {
     for (int i = 0; i < PAGES; i++) {

@@ -310,7 +310,8 @@ Test(tools, probe_of_a_run)
     cr_expect(number(o, "n_train") == 200 && number(o, "n_test") == 80, "%s", out);
     check_score(o, "linear");
     json_decref(o);
-    cr_expect(ASK(cmd_probe, "probe", "a", "--images", "0") == 2 && strstr(err, "--images needs"),
+    cr_expect(ASK(cmd_probe, "probe", "a", "--images", "0") == 2 &&
+                  strstr(err, "--images '0': expected all or"),
               "%s", err);
     snprintf(checkpoint, sizeof checkpoint, "%s/a/ckpt-8.safetensors", lab.dir);
     rc = ASK(cmd_probe, "probe", checkpoint);

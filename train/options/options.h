@@ -1,5 +1,4 @@
-// The options of `train`: rows of one table that feeds the parser, --help, the configuration file,
-// the manual and shell completion. A new option is a field here and a row in options.c.
+// The options of `train`. A new option is a field here and a row in options_table.c.
 #ifndef SSLTOP_TRAIN_OPTIONS_OPTIONS_H
 #define SSLTOP_TRAIN_OPTIONS_OPTIONS_H
 
@@ -8,8 +7,7 @@
 #include <stdio.h>
 
 #include "metrics/base/error.h"
-
-#define OPTION_TEXT 1024
+#include "train/options/option.h"
 
 // Values; 0 or "" where "auto"/"not given" is meant (options_resolve fills what depends on data and
 // device).
@@ -56,52 +54,21 @@ struct options {
     int64_t from; // -1: last checkpoint
     char name[128], runs[OPTION_TEXT], config[OPTION_TEXT], recipe[64];
     char on_nan[8]; // auto, stop, pause
-    int headless, dry_run, print_config, help;
+    int headless, dry_run, print_config;
 };
 
-enum option_type {
-    OPTION_STRING,
-    OPTION_INT,
-    OPTION_INT64,
-    OPTION_UINT64,
-    OPTION_DOUBLE,
-    OPTION_FLAG
-};
-enum option_place {
-    OPTION_CONFIG,
-    OPTION_COMMAND
-}; // belongs into config.ini and the run record, or only to this call
-
-struct option_row {
-    const char *name; // long option without "--", key of the configuration file
-    enum option_type type;
-    enum option_place place;
-    size_t offset, size;  // of the field
-    const char *fallback; // default as text
-    const char *argument; // "N", "NAME", ...; NULL for a flag (then --no-NAME works too)
-    double lo, hi;        // for numbers, both allowed
-    const char *word; // numbers and flags: the word for `word_value` ("auto"), which has no other
-                      // spelling; or NULL
-    int word_value;
-    const char *choices; // text: "auto|cifar|imagenet", or NULL for any
-    const char *section; // heading in help and manual: data, network, method, optimiser, schedule,
-                         // run, command
-    const char *doc;     // one or two sentences
-    int (*check)(const char *value, struct error *e); // text: more than the row can say; or NULL
-};
-extern const struct option_row option_table[];
-extern const size_t option_count;
+extern const struct option_row options_table[]; // ends with a NULL name
+extern const size_t options_count;              // at most OPTIONS_MAX
+enum { OPTIONS_MAX = 256 };
 
 void options_default(struct options *o);
 
-// The row of this name, or NULL.
-const struct option_row *option_find(const char *name);
-
-// argv[1..argc-1] after the command word. --recipe is read first (train/options/recipe.h), then
-// --config FILE, then the command line wins; what only the recipe says gives way to a method that
-// has no use for it. An unknown option is an error that names it and the nearest known one. `given`
-// (option_count bytes, or NULL) says which rows were set. With --help nothing else is looked at.
-int options_parse(struct options *o, int argc, char **argv, unsigned char *given, struct error *e);
+// argv[1..argc-1] after the command word, and `more` (another table's options, or NULL) among them.
+// --recipe is read first (train/options/recipe.h), then --config FILE, then the command line wins;
+// what only the recipe says gives way to a method that has no use for it. `given` (options_count
+// bytes, or NULL) says which rows were set. 0, -1, or OPTION_HELP: then nothing else is looked at.
+int options_parse(struct options *o, const struct option_set *more, int argc, char **argv,
+                  unsigned char *given, struct error *e);
 
 // One option from text (configuration file, recorded config): UTF-8 without control characters.
 int options_set(struct options *o, const char *name, const char *value, struct error *e);
@@ -110,10 +77,12 @@ int options_set(struct options *o, const char *name, const char *value, struct e
 // allowed).
 int options_read_file(struct options *o, const char *path, unsigned char *given, struct error *e);
 
+// The i-th data set, as option_row.values: "idx:DIR".
+int options_dataset(int i, char *text, size_t size);
+
 // The OPTION_CONFIG rows as such a file: what would start this run again. Reads back as the same
 // values; comments say what "auto" means.
 int options_write_file(const struct options *o, FILE *f, struct error *e);
-void options_value(const struct options *o, const struct option_row *row, char *text, size_t size);
 
 // Copy the OPTION_CONFIG rows of `over` that `given` marks (a resumed run: its record, and these on
 // top).
@@ -131,8 +100,5 @@ int options_normalize(const struct options *o, int channels, float *mean, float 
                       struct error *e);
 // Say these numbers, to the last bit, where it says auto.
 void options_keep_normalize(struct options *o, int channels, const float *mean, const float *std);
-
-// The table for a person, lines at most `columns` wide.
-void options_help(FILE *f, int columns);
 
 #endif

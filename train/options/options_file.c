@@ -1,13 +1,12 @@
-// Options as a configuration file and as a help text.
+// Options as a configuration file; and where the options of a run come from: recipe, configuration
+// file and command line, in this order.
 #include "train/options/options.h"
 
 #include <errno.h>
 #include <ini.h>
 #include <string.h>
 
-#include "metrics/log/record.h"
-
-// --- configuration file ---
+#include "train/options/recipe.h"
 
 enum { LINE_MAX_BYTES = 4096 }; // a value is shorter than OPTION_TEXT
 
@@ -54,15 +53,15 @@ static int read_value(void *user, const char *section, const char *name, const c
     memcpy(text, value + quoted, n - 2 * (size_t)quoted);
     text[n - 2 * (size_t)quoted] = '\0';
 
-    const struct option_row *row = option_find(name);
-    if (row && (!strcmp(name, "config") || !strcmp(name, "recipe") || !strcmp(name, "help"))) {
+    const struct option_row *row = option_find(options_table, name);
+    if (!strcmp(name, "config") || !strcmp(name, "recipe") || !strcmp(name, "help")) {
         error_set(r->e, "%s has no place in a configuration file", name);
         return reading_failed(r);
     }
     if (options_set(r->o, name, text, r->e) < 0)
         return reading_failed(r);
     if (r->given)
-        r->given[row - option_table] = 1;
+        r->given[row - options_table] = 1;
     return 1;
 }
 
@@ -107,14 +106,14 @@ int options_write_file(const struct options *o, FILE *f, struct error *e)
 {
     const char *section = "";
     char text[OPTION_TEXT];
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option_row *row = &options_table[i];
         if (row->place != OPTION_CONFIG)
             continue;
         if (strcmp(section, row->section) != 0)
             fprintf(f, "%s[%s]\n", *section ? "\n" : "", row->section);
         section = row->section;
-        options_value(o, row, text, sizeof text);
+        option_value(row, o, text, sizeof text);
         if (strcmp(text, "auto") == 0)
             write_auto(row, f);
         size_t n = strlen(text);
@@ -127,50 +126,33 @@ int options_write_file(const struct options *o, FILE *f, struct error *e)
     return 0;
 }
 
-// --- help ---
+// --- all sources ---
 
-// Words of `text` from column `indent` on, where the line stands already; ends the line.
-static void print_wrapped(FILE *f, const char *text, int indent, int columns)
+int options_parse(struct options *o, const struct option_set *more, int argc, char **argv,
+                  unsigned char *given, struct error *e)
 {
-    int at = indent;
-    while (*text) {
-        int n = (int)strcspn(text, " ");
-        if (at > indent && at + 1 + n > columns) {
-            fprintf(f, "\n%*s", indent, "");
-            at = indent;
-        }
-        at += fprintf(f, "%s%.*s", at > indent ? " " : "", n, text);
-        text += n;
-        text += strspn(text, " ");
-    }
-    fputc('\n', f);
-}
-
-void options_help(FILE *f, int columns)
-{
-    enum { INDENT = 26 };
-    const char *section = "";
-    struct options o;
-    options_default(&o);
-    if (columns < 50)
-        columns = 50;
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
-        if (strcmp(section, row->section) != 0)
-            fprintf(f, "%s%s:\n", *section ? "\n" : "", row->section);
-        section = row->section;
-
-        char left[64], value[OPTION_TEXT], text[2 * OPTION_TEXT];
-        int both = row->type == OPTION_FLAG && row->place == OPTION_CONFIG;
-        snprintf(left, sizeof left, "  --%s%s%s%s", both ? "[no-]" : "", row->name,
-                 row->argument ? " " : "", row->argument ? row->argument : "");
-        options_value(&o, row, value, sizeof value);
-        int told = *value && (both || row->type != OPTION_FLAG);
-        snprintf(text, sizeof text, "%s%s%s%s", row->doc, told ? " Default: " : "",
-                 told ? value : "", told ? "." : "");
-        int n = fprintf(f, "%-*s", INDENT, left);
-        if (n > INDENT)
-            fprintf(f, "\n%*s", INDENT, "");
-        print_wrapped(f, text, INDENT, columns);
-    }
+    unsigned char first[OPTIONS_MAX] = {0}, later[OPTIONS_MAX] = {0};
+    struct options typed; // the whole line once for its --config, and again on top of the file
+    struct option_set set[] = {
+        {options_table, &typed, NULL}, more ? *more : (struct option_set){0}, {0}};
+    if (given)
+        memset(given, 0, options_count);
+    options_default(o);
+    typed = *o;
+    if (option_defaults(set, e) < 0)
+        return -1;
+    int rc = option_parse("train", set, argc, argv, NULL, e);
+    if (rc)
+        return rc;
+    if (*typed.recipe && recipe_read(o, typed.recipe, first, e) < 0)
+        return -1;
+    if (*typed.config && options_read_file(o, typed.config, later, e) < 0)
+        return -1;
+    set[0] = (struct option_set){options_table, o, later};
+    if (option_parse("train", set, argc, argv, NULL, e) < 0)
+        return -1;
+    recipe_give_way(o, first, later);
+    for (size_t i = 0; given && i < options_count; i++)
+        given[i] = first[i] | later[i];
+    return 0;
 }

@@ -1,27 +1,28 @@
-// The options of `train` as rows, in the order of the manual. Feeds the parser, --help, the
-// configuration file, the manual and shell completion.
+// The options of `train` as rows, in the order of the manual.
 #include "train/options/options.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "data/augment.h"
+#include "data/sets/dataset.h"
+#include "train/methods/method.h"
 #include "train/options/recipe.h"
 #include "train/schedule/schedule_text.h"
 
 // What is the same for all rows of a kind; a row adds what it has besides with designated
 // initialisers.
-#define FIELD(f)           .offset = offsetof(struct options, f), .size = sizeof(((struct options *)0)->f)
-#define ROW(n, t, p, f, s) .name = (n), .type = (t), .place = (p), FIELD(f), .section = (s)
-#define TEXT(n, p, f, s)   ROW(n, OPTION_STRING, p, f, s)
-#define INT(n, p, f, s)    ROW(n, OPTION_INT, p, f, s), .argument = "N"
-#define INT64(n, p, f, s)  ROW(n, OPTION_INT64, p, f, s), .argument = "N"
-#define REAL(n, p, f, s)   ROW(n, OPTION_DOUBLE, p, f, s), .argument = "X"
-#define FLAG(n, p, f, s)   ROW(n, OPTION_FLAG, p, f, s)
-#define RANGE(a, b)        .lo = (a), .hi = (b)
-#define AUTO               .fallback = "auto", .word = "auto"
-#define BY_METHOD          AUTO, .word_value = -1
-
-#define MANY                                                                                       \
-    1e15 // steps and images: exact in a double, and no product with a batch overflows 64 bits
+#define ROW(n, t, p, f, s)                                                                         \
+    .name = (n), .type = (t), .place = (p), OPTION_FIELD(struct options, f), .section = (s)
+#define TEXT(n, p, f, s)  ROW(n, OPTION_STRING, p, f, s)
+#define INT(n, p, f, s)   ROW(n, OPTION_INT, p, f, s), .argument = "N"
+#define INT64(n, p, f, s) ROW(n, OPTION_INT64, p, f, s), .argument = "N"
+#define REAL(n, p, f, s)  ROW(n, OPTION_DOUBLE, p, f, s), .argument = "X"
+#define FLAG(n, p, f, s)  ROW(n, OPTION_FLAG, p, f, s)
+#define RANGE             OPTION_RANGE
+#define AUTO              OPTION_AUTO
+#define MANY              OPTION_MANY
+#define BY_METHOD         AUTO, .word_value = -1
 
 static int check_subset(const char *value, struct error *e)
 {
@@ -46,25 +47,53 @@ static int check_name(const char *value, struct error *e)
     return 0;
 }
 
+// --- values that other tables have ---
+
+int options_dataset(int i, char *text, size_t size)
+{
+    if (dataset_table[i].name)
+        dataset_usage(&dataset_table[i], text, size);
+    return dataset_table[i].name != NULL;
+}
+
+static int augment_value(int i, char *text, size_t size)
+{
+    return option_put(augment_table[i].name, text, size);
+}
+
+static int arch_value(int i, char *text, size_t size)
+{
+    return option_put(arch_table[i].name, text, size);
+}
+
+static int method_value(int i, char *text, size_t size)
+{
+    return option_put(method_table[i].name, text, size);
+}
+
+static int schedule_value(int i, char *text, size_t size)
+{
+    return option_put(
+        i < MODE_COUNT ? mode_table[i].name : schedule_text_table[i - MODE_COUNT].name, text, size);
+}
+
 // clang-format off
-const struct option_row option_table[] = {
+const struct option_row options_table[] = {
     {TEXT("data", OPTION_CONFIG, data, "data"), .argument = "SET", .fallback = "fashion-mnist",
-     .doc = "The data set: fashion-mnist, idx:DIR, cifar10:DIR, cifar100:DIR, stl10:DIR, images:DIR, pack:FILE or "
-            "synthetic[:N[:SIDE]]. The manual says more of each."},
+     .values = options_dataset, .doc = "The data set: {}. The manual says more of each."},
     {TEXT("subset", OPTION_CONFIG, subset, "data"), .argument = "PART", .fallback = "", .check = check_subset,
      .doc = "Train on the first images of the arrival order only: a percentage (20%) or a number of images."},
     {INT("image-size", OPTION_CONFIG, image_size, "data"), AUTO, RANGE(8, 1024),
      .doc = "Side of the views of images:DIR and pack:FILE, whose images have any size. auto: 224."},
-    {TEXT("augment", OPTION_CONFIG, augment, "data"), .argument = "RECIPE", .fallback = "auto",
-     .doc = "How an image becomes two views: simsiam, byol, or none (both views are the image). auto: as the method "
-            "is published."},
+    {TEXT("augment", OPTION_CONFIG, augment, "data"), .argument = "RECIPE", .fallback = "auto", .values = augment_value,
+     .doc = "How an image becomes two views: {}. none: both views are the image. auto: as the method is published."},
     {TEXT("normalize", OPTION_CONFIG, normalize, "data"), .argument = "MEAN/STD", .fallback = "auto",
      .check = check_normalize,
      .doc = "Mean and deviation of pixels in [0, 1], a number or one for each channel (0.49,0.48,0.45/0.2,0.2,0.2). "
             "auto: the published ones of a known set, else those of the training images."},
 
-    {TEXT("arch", OPTION_CONFIG, arch, "network"), .argument = "NAME", .fallback = "resnet18",
-     .doc = "The encoder."},
+    {TEXT("arch", OPTION_CONFIG, arch, "network"), .argument = "NAME", .fallback = "resnet18", .values = arch_value,
+     .doc = "The encoder: {}."},
     {TEXT("stem", OPTION_CONFIG, stem, "network"), .argument = "KIND", .fallback = "auto",
      .choices = "auto|cifar|imagenet",
      .doc = "First layer: cifar is 3x3 with stride 1 and no max-pool, imagenet 7x7 with stride 2 and max-pool. "
@@ -75,8 +104,8 @@ const struct option_row option_table[] = {
     {FLAG("zero-init", OPTION_CONFIG, zero_init, "network"), .fallback = "off",
      .doc = "Let every residual branch start as nothing: the weight of its last batch norm begins at 0."},
 
-    {TEXT("method", OPTION_CONFIG, method, "method"), .argument = "NAME", .fallback = "simsiam",
-     .doc = "Heads and loss."},
+    {TEXT("method", OPTION_CONFIG, method, "method"), .argument = "NAME", .fallback = "simsiam", .values = method_value,
+     .doc = "Heads and loss: {}."},
     {INT("dim", OPTION_CONFIG, dim, "method"), AUTO, RANGE(2, 65536),
      .doc = "Outputs of projector and predictor. auto: 32 times the width, byol 4 times."},
     {INT("pred-dim", OPTION_CONFIG, pred_dim, "method"), AUTO, RANGE(1, 65536),
@@ -115,10 +144,9 @@ const struct option_row option_table[] = {
     {FLAG("fix-pred-lr", OPTION_CONFIG, fix_pred_lr, "optimiser"), BY_METHOD,
      .doc = "Keep the learning rate of the predictor constant. auto: on for simsiam, off for byol."},
 
-    {TEXT("schedule", OPTION_CONFIG, schedule, "schedule"), .argument = "PLAN", .fallback = "multi-epoch",
-     .doc = "From which of the images a step draws: multi-epoch, continual, cumulative, hybrid (which is "
-            "continual:40%,multi-epoch), or a list MODE[@K][:UNTIL],... with UNTIL a percentage of the run or a step, "
-            "and K the number of chunks."},
+    {TEXT("schedule", OPTION_CONFIG, schedule, "schedule"), .argument = "PLAN", .fallback = "multi-epoch", .values = schedule_value,
+     .doc = "From which of the images a step draws: {}, or a list MODE[@K][:UNTIL],... with UNTIL a percentage of the "
+            "run or a step, and K the number of chunks."},
     {ROW("chunks", OPTION_INT, OPTION_CONFIG, chunks, "schedule"), AUTO, RANGE(1, 2147483647), .argument = "K",
      .doc = "Parts in which the images arrive, for continual and cumulative. auto: the number of epochs, or as many "
             "as there are batches in the images."},
@@ -178,13 +206,13 @@ const struct option_row option_table[] = {
      .doc = "Repeat this run with its recorded switches."},
     {TEXT("name", OPTION_COMMAND, name, "command"), .argument = "NAME", .fallback = "", .check = check_name,
      .doc = "Name of the new run. The default is made of date, time and data set."},
-    {TEXT("runs", OPTION_COMMAND, runs, "command"), .argument = "DIR", .fallback = "./runs",
-     .doc = "Where run folders are. The environment variable SSLTOP_RUNS changes the default."},
+    {OPTION_RUNS(struct options, OPTION_STRING), .section = "command"},
     {TEXT("config", OPTION_COMMAND, config, "command"), .argument = "FILE", .fallback = "",
      .doc = "Read options from this file first; the command line wins. A run's config.ini is one."},
     {TEXT("recipe", OPTION_COMMAND, recipe, "command"), .argument = "NAME", .fallback = "", .check = recipe_check,
-     .doc = "Start from published hyperparameters: simsiam-cifar10, simsiam-imagenet, byol-imagenet or fashion-mnist. --config "
-            "and the command line win. All but the last leave --data for you to say."},
+     .values = recipe_value,
+     .doc = "Start from published hyperparameters: {}. --config and the command line win. All but fashion-mnist leave "
+            "--data for you to say."},
     {FLAG("headless", OPTION_COMMAND, headless, "command"), .fallback = "off",
      .doc = "Train in this process, without a screen, and print a line a second."},
     {TEXT("on-nan", OPTION_COMMAND, on_nan, "command"), .argument = "WHAT", .fallback = "auto", .choices = "auto|stop|pause",
@@ -195,8 +223,8 @@ const struct option_row option_table[] = {
     {FLAG("print-config", OPTION_COMMAND, print_config, "command"), .fallback = "off",
      .doc = "Print these options as a configuration file, and end. No data and no device are opened: what only they can "
             "tell says auto."},
-    {FLAG("help", OPTION_COMMAND, help, "command"), .fallback = "off",
-     .doc = "Print this list, and end."},
+    {0},
 };
 // clang-format on
-const size_t option_count = sizeof option_table / sizeof *option_table;
+const size_t options_count = sizeof options_table / sizeof *options_table - 1;
+_Static_assert(sizeof options_table / sizeof *options_table <= OPTIONS_MAX, "OPTIONS_MAX");

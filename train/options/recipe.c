@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "metrics/log/record.h"
+#include "metrics/base/text.h"
 #include "train/methods/method.h"
 #include "train/options/installed.h"
 
@@ -29,27 +29,30 @@ static int is_recipe(const struct dirent *d)
     return n > m && strcmp(d->d_name + n - m, SUFFIX) == 0;
 }
 
-// Names in `folder`, separated by commas, after what `text` holds.
-static void list(const char *folder, char *text, size_t size)
+int recipe_value(int i, char *text, size_t size)
 {
+    char folder[INSTALLED_FOLDERS][INSTALLED_PATH];
     struct dirent **entry;
-    int n = scandir(folder, &entry, is_recipe, alphasort);
-    for (int i = 0; i < n; i++) {
-        char shown[80];
-        text_clean(shown, sizeof shown, entry[i]->d_name);
-        size_t at = strlen(text), len = strlen(shown);
-        if (len > strlen(SUFFIX))
-            shown[len - strlen(SUFFIX)] = '\0';
-        snprintf(text + at, size - at, "%s%s", at ? ", " : "", shown);
-        free(entry[i]);
+    int found = 0, n = 0;
+    for (int k = 0; k < installed_folders("SSLTOP_RECIPES", "recipes", folder) && n < 1; k++) {
+        n = scandir(folder[k], &entry, is_recipe, alphasort);
+        if (n > i) {
+            text_clean(text, size, entry[i]->d_name);
+            text[strlen(text) > strlen(SUFFIX) ? strlen(text) - strlen(SUFFIX) : 0] = '\0';
+            found = 1;
+        }
+        for (int j = 0; j < n; j++)
+            free(entry[j]);
+        if (n >= 0)
+            free(entry);
     }
-    if (n >= 0)
-        free(entry);
+    return found;
 }
 
 int recipe_path(const char *name, char *path, size_t size, struct error *e)
 {
-    char folder[INSTALLED_FOLDERS][INSTALLED_PATH], names[256] = "";
+    static const struct option_row known = {.values = recipe_value};
+    char folder[INSTALLED_FOLDERS][INSTALLED_PATH], names[256];
     if (recipe_check(name, e) < 0)
         return -1;
     int n = installed_folders("SSLTOP_RECIPES", "recipes", folder);
@@ -58,8 +61,7 @@ int recipe_path(const char *name, char *path, size_t size, struct error *e)
         if (len > 0 && (size_t)len < size && access(path, F_OK) == 0)
             return 0;
     }
-    for (int i = 0; i < n && !names[0]; i++)
-        list(folder[i], names, sizeof names);
+    option_choices(&known, names, sizeof names);
     if (!names[0])
         return error_set(e, "there is no recipe '%s': none is installed in %.200s", name,
                          folder[n - 1]);
@@ -78,11 +80,11 @@ void recipe_give_way(struct options *o, unsigned char *given, const unsigned cha
 {
     const struct method_row *m = method_find(o->method);
     for (int i = 0; m && m->unused[i]; i++) {
-        const struct option_row *row = option_find(m->unused[i]);
-        ptrdiff_t at = row - option_table;
+        const struct option_row *row = option_find(options_table, m->unused[i]);
+        ptrdiff_t at = row - options_table;
         if (!given[at] || later[at])
             continue;
-        options_set(o, row->name, row->fallback, NULL);
+        option_set(row, o, row->fallback, NULL);
         given[at] = 0;
     }
 }

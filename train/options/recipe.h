@@ -15,6 +15,9 @@ int recipe_check(const char *name, struct error *e);
 // An unknown name is an error that lists the known ones.
 int recipe_path(const char *name, char *path, size_t size, struct error *e);
 
+// The i-th recipe there is, as option_row.values.
+int recipe_value(int i, char *text, size_t size);
+
 // Read it into `o` as options_read_file does.
 int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e);
 

@@ -49,9 +49,9 @@ static void guess_given(const struct options *o, unsigned char *given)
     struct options plain;
     char a[OPTION_TEXT], b[OPTION_TEXT];
     options_default(&plain);
-    for (size_t i = 0; i < option_count; i++) {
-        options_value(o, &option_table[i], a, sizeof a);
-        options_value(&plain, &option_table[i], b, sizeof b);
+    for (size_t i = 0; i < options_count; i++) {
+        option_value(&options_table[i], o, a, sizeof a);
+        option_value(&options_table[i], &plain, b, sizeof b);
         given[i] = strcmp(a, b) != 0;
     }
 }
@@ -64,12 +64,12 @@ static int merge(struct start *a, const struct options *o, const unsigned char *
     options_default(&a->o);
     if (options_from_json(&a->o, a->earlier.run.u.run.config, e) < 0)
         return error_prefix(e, "%s", a->run);
-    for (size_t i = 0; i < option_count; i++) {
-        const struct option_row *row = &option_table[i];
+    for (size_t i = 0; i < options_count; i++) {
+        const struct option_row *row = &options_table[i];
         if (row->place != OPTION_CONFIG || !given[i] || is_in(row->name, LIST(free_rows)))
             continue;
-        options_value(&a->o, row, was, sizeof was);
-        options_value(o, row, now, sizeof now);
+        option_value(row, &a->o, was, sizeof was);
+        option_value(row, o, now, sizeof now);
         if (strcmp(was, now) == 0)
             continue;
         if (is_in(row->name, LIST(network_rows)))
@@ -231,12 +231,10 @@ static int find_earlier(struct start *a, const struct options *o, const unsigned
 int start_find(struct start *out, const struct options *o, const unsigned char *given,
                struct error *e)
 {
-    unsigned char guessed[256] = {0};
+    unsigned char guessed[OPTIONS_MAX] = {0};
     memset(out, 0, sizeof *out);
     out->parent_step = -1;
     if (!given) {
-        if (option_count > sizeof guessed)
-            return error_set(e, "too many options"), FAILED;
         guess_given(o, guessed);
         given = guessed;
     }
@@ -267,8 +265,8 @@ static int unchanged(const struct start *a, const char *const *list, size_t n)
     if (options_from_json(&was, a->earlier.run.u.run.config, NULL) < 0)
         return 0;
     for (size_t i = 0; i < n; i++) {
-        options_value(&was, option_find(list[i]), x, sizeof x);
-        options_value(&a->o, option_find(list[i]), y, sizeof y);
+        option_value(option_find(options_table, list[i]), &was, x, sizeof x);
+        option_value(option_find(options_table, list[i]), &a->o, y, sizeof y);
         if (strcmp(x, y) != 0)
             return 0;
     }

@@ -10,13 +10,13 @@
 
 // Everything that can be refused is refused before anything is written: then returns 1 or 2 with
 // the sentence in `e` and leaves nothing behind. Otherwise trains until T, stop or a signal, and
-// returns the process's exit code (0, 1, 130, 143). `given` (option_count bytes from options_parse)
-// says which options this call names: a resumed or repeated run takes the others from its record.
-// NULL: those that differ from their defaults. ready_fd >= 0: once the run folder, log and socket
-// exist, the run folder's path and a newline are written there and it is closed (on a refusal it
-// stays open for the caller); progress before that may be read there as lines that begin with '#'.
-// Headless (ready_fd < 0): a line a second on stdout. Opens the device: never call it in a process
-// that forks later.
+// returns the process's exit code (0, 1, 130, 143). `given` (options_count bytes from
+// options_parse) says which options this call names: a resumed or repeated run takes the others
+// from its record. NULL: those that differ from their defaults. ready_fd >= 0: once the run folder,
+// log and socket exist, the run folder's path and a newline are written there and it is closed (on
+// a refusal it stays open for the caller); progress before that may be read there as lines that
+// begin with '#'. Headless (ready_fd < 0): a line a second on stdout. Opens the device: never call
+// it in a process that forks later.
 int trainer_main(const struct options *o, const unsigned char *given, int ready_fd,
                  struct error *e);
 

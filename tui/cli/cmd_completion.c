@@ -1,262 +1,171 @@
 // ssltop completion: what bash, zsh and fish need to complete a command line, made from the tables
-// of commands, options and their values. `make install` puts them where Debian's shells look.
+// of commands and options. `make install` puts them where Debian's shells look.
+#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "data/augment.h"
-#include "data/sets/dataset.h"
+#include "metrics/log/mode.h"
 #include "train/wire/control.h"
-#include "train/methods/method.h"
-#include "train/options/options.h"
-#include "train/schedule/schedule_text.h"
 #include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 
-// An option of any command, as the generators need it.
+// --- what may stand in a place ---
+
+// Kinds of words that a shell finds by itself, by the word for them in a usage.
+static const struct kind {
+    const char *argument, *bash, *zsh;
+} kind_table[] = {
+    {"RUN", "_ssltop_runs", "_ssltop_runs"},
+    {"FILE", "_ssltop_files", "_files"},
+    {"CKPT", "_ssltop_files", "_files"},
+    {"DIR", "_ssltop_folders", "_files -/"},
+};
+enum { KINDS = sizeof kind_table / sizeof *kind_table, RUNS = 0 };
+
 struct offer {
-    const char *name, *doc;
-    int takes_value;
-    char values[512]; // alternatives divided by '|', CMD_A_... among them; "": anything
+    char words[2048]; // divided by blanks
+    unsigned kinds;   // a bit for each row of kind_table
 };
 
-// --- the tables ---
-
-static void add(char *list, size_t size, const char *word, const char *suffix)
+static void add_word(struct offer *o, const char *word, size_t n)
 {
-    size_t n = strlen(list);
-    snprintf(list + n, size - n, "%s%s%s", n ? "|" : "", word, suffix);
+    size_t at = strlen(o->words);
+    snprintf(o->words + at, sizeof o->words - at, "%s%.*s", at ? " " : "", (int)n, word);
 }
 
-static void add_datasets(char *list, size_t size)
+// One alternative, as a usage has it: "check", "FILE.npy", "images:DIR", "synthetic[:N]".
+static void add_alternative(struct offer *o, const char *word, size_t n)
 {
-    for (const struct dataset_kind *d = dataset_table; d->name; d++)
-        add(list, size, d->name, d->argument && *d->argument != '[' ? ":" : "");
-}
-
-static void add_recipes(char *list, size_t size)
-{
-    for (const struct augment_recipe *r = augment_table; r->name; r++)
-        add(list, size, r->name, "");
-}
-
-static void add_archs(char *list, size_t size)
-{
-    for (const struct arch_row *a = arch_table; a->name; a++)
-        add(list, size, a->name, "");
-}
-
-static void add_methods(char *list, size_t size)
-{
-    for (const struct method_row *m = method_table; m->name; m++)
-        add(list, size, m->name, "");
-}
-
-static void add_modes(char *list, size_t size)
-{
-    for (int i = 0; i < MODE_COUNT; i++)
-        add(list, size, mode_table[i].name, "");
-}
-
-static void add_plans(char *list, size_t size)
-{
-    add_modes(list, size);
-    for (const struct schedule_text_row *p = schedule_text_table; p->name; p++)
-        add(list, size, p->name, "");
-}
-
-// Values that other tables have, by the option that takes them.
-static const struct {
-    const char *option;
-    void (*add)(char *list, size_t size);
-} table_of[] = {
-    {"data", add_datasets},  {"augment", add_recipes}, {"arch", add_archs},
-    {"method", add_methods}, {"schedule", add_plans},
-};
-
-static void values_of(const char *option, const char *argument, const char *given, char *list,
-                      size_t size)
-{
-    list[0] = '\0';
-    if (given)
-        add(list, size, given, "");
-    for (size_t i = 0; !given && i < sizeof table_of / sizeof *table_of; i++)
-        if (strcmp(option, table_of[i].option) == 0)
-            table_of[i].add(list, size);
-    if (list[0] || !argument)
-        return;
-    if (strncmp(argument, "FILE", 4) == 0)
-        add(list, size, CMD_A_FILE, "");
-    else if (strncmp(argument, "DIR", 3) == 0)
-        add(list, size, CMD_A_FOLDER, "");
-    else if (strcmp(argument, "RUN") == 0)
-        add(list, size, CMD_A_RUN, "");
-}
-
-// Option i of a command: 1, or 0 when there are no more.
-static int offer_of(const struct command_line_row *row, size_t i, struct offer *o)
-{
-    const struct cmd_option *own = row->options ? row->options : screen_option_table;
-    int is_train = strcmp(row->name, "train") == 0;
-    if (is_train && i < option_count) {
-        const struct option_row *r = &option_table[i];
-        *o = (struct offer){.name = r->name, .doc = r->doc, .takes_value = r->type != OPTION_FLAG};
-        values_of(r->name, r->argument, r->choices, o->values, sizeof o->values);
-        return 1;
+    for (size_t k = 0; k < KINDS; k++) {
+        size_t len = strlen(kind_table[k].argument);
+        if (n >= len && !memcmp(word, kind_table[k].argument, len) &&
+            (n == len || !isalpha((unsigned char)word[len]))) {
+            o->kinds |= 1u << k;
+            return;
+        }
     }
-    if (is_train)
-        i -= option_count;
-    if (!is_train && !row->options)
-        return 0;
-    for (size_t k = 0; k < i; k++)
-        if (!own[k].name)
-            return 0;
-    if (!own[i].name)
-        return 0;
-    *o = (struct offer){.name = own[i].name, .doc = own[i].doc, .takes_value = !!own[i].argument};
-    values_of(own[i].name, own[i].argument, own[i].values, o->values, sizeof o->values);
-    return 1;
+    for (size_t i = 0; i < n; i++)
+        if (word[i] == ':' || word[i] == '[')
+            n = i + (word[i] == ':');
+    if (!isupper((unsigned char)*word))
+        add_word(o, word, n);
 }
 
-static const char *dashes(const struct offer *o)
+static struct offer offer_of_word(const char *alternatives)
 {
-    return o->name[1] ? "--" : "-";
+    struct offer o = {.kinds = 0};
+    if (strcmp(alternatives, "COMMAND") == 0) { // and its argument
+        for (int i = 0; i < COMMAND_COUNT; i++)
+            if (i != COMMAND_WATCH)
+                add_word(&o, command_table[i].name, SIZE_MAX);
+        for (int i = 0; i < MODE_COUNT; i++)
+            add_word(&o, mode_table[i].name, SIZE_MAX);
+        return o;
+    }
+    for (size_t n; *alternatives; alternatives += n + (alternatives[n] == '|')) {
+        n = strcspn(alternatives, "|");
+        add_alternative(&o, alternatives, n);
+    }
+    return o;
 }
 
-// The first sentence, for a line in a menu.
-static int sentence(const char *doc)
+static struct offer offer_of(const struct option_row *row)
 {
+    struct offer o = {.kinds = 0};
+    char word[80];
+    if (!option_choice(row, 0, word, sizeof word))
+        return offer_of_word(row->argument ? row->argument : "");
+    for (int i = 0; option_choice(row, i, word, sizeof word); i++)
+        add_alternative(&o, word, strlen(word));
+    return o;
+}
+
+// The i-th option of a command, --help last; NULL when there are no more.
+static const struct option_row *option_of(const struct command_line_row *row, int i)
+{
+    for (int t = 0; row->options[t]; t++)
+        for (const struct option_row *o = row->options[t]; o->name; o++)
+            if (i-- == 0)
+                return o;
+    return i == 0 ? &option_help_row : NULL;
+}
+
+// Text between single quotes: `quote` for a quote in it, and what is in `special` behind a
+// backslash.
+static void put_quoted(const char *text, size_t n, const char *special, const char *quote)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strchr(special, text[i]))
+            putchar('\\');
+        if (text[i] == '\'')
+            fputs(quote, stdout);
+        else
+            putchar(text[i]);
+    }
+}
+
+// The first sentence of what an option does, for a line in a menu.
+static void put_sentence(const struct option_row *row, const char *special, const char *quote)
+{
+    char doc[3 * OPTION_TEXT];
+    option_doc(row, doc, sizeof doc);
     const char *dot = strstr(doc, ". ");
     size_t n = dot ? (size_t)(dot - doc) : strlen(doc);
-    while (n && doc[n - 1] == '.')
-        n--;
-    return (int)n;
-}
-
-// A text with every character of `special` behind `escape`.
-static void put_escaped(const char *text, int n, const char *special, const char *escape)
-{
-    for (int i = 0; i < n; i++) {
-        if (strchr(special, text[i]))
-            fputs(escape, stdout);
-        putchar(text[i]);
-    }
-}
-
-// The same between single quotes, where a quote ends the word and begins it anew.
-static void put_in_quotes(const char *text, int n, const char *special)
-{
-    for (int i = 0; i < n; i++) {
-        if (text[i] == '\'')
-            fputs("'\\'", stdout);
-        else if (strchr(special, text[i]))
-            putchar('\\');
-        putchar(text[i]);
-    }
-}
-
-// Walk through the alternatives of a list: 1 and one of them in `word`.
-static int next_value(const char **list, char *word, size_t size)
-{
-    size_t n = strcspn(*list, "|");
-    if (!n)
-        return 0;
-    snprintf(word, size, "%.*s", (int)n, *list);
-    *list += n + ((*list)[n] == '|');
-    return 1;
-}
-
-// The alternatives of word `i` (from 0) behind a command; the last ones repeat.
-static void word_values(const struct command_line_row *row, int i, char *list, size_t size)
-{
-    const char *at = row->words ? row->words : "";
-    for (; i > 0 && at[strcspn(at, " ")]; i--)
-        at += strcspn(at, " ") + 1;
-    snprintf(list, size, "%.*s", (int)strcspn(at, " "), at);
-}
-
-static int word_count(const struct command_line_row *row)
-{
-    int n = row->words && *row->words;
-    for (const char *c = row->words; c && *c; c++)
-        n += *c == ' ';
-    return n;
+    put_quoted(doc, n - (n && doc[n - 1] == '.'), special, quote);
 }
 
 // --- bash ---
 
-static void bash_values(const char *list)
+static void bash_offer(const struct offer *o)
 {
-    char word[64], plain[512] = "";
-    while (next_value(&list, word, sizeof word)) {
-        if (strcmp(word, CMD_A_FILE) == 0)
-            printf(" _ssltop_files;");
-        else if (strcmp(word, CMD_A_FOLDER) == 0)
-            printf(" _ssltop_folders;");
-        else if (strcmp(word, CMD_A_RUN) == 0)
-            printf(" _ssltop_runs;");
-        else if (strcmp(word, CMD_A_CALL) == 0)
-            printf(" _ssltop_calls;");
-        else {
-            size_t n = strlen(plain);
-            snprintf(plain + n, sizeof plain - n, "%s%s", n ? " " : "", word);
-        }
-    }
-    if (plain[0])
-        printf(" _ssltop_words '%s';", plain);
+    for (size_t k = 0; k < KINDS; k++)
+        if (o->kinds & 1u << k)
+            printf(" %s;", kind_table[k].bash);
+    if (o->words[0])
+        printf(" _ssltop_words '%s';", o->words);
 }
 
 static void bash_command(const struct command_line_row *row)
 {
-    struct offer o;
-    char list[512];
-    for (size_t i = 0; offer_of(row, i, &o); i++)
-        if (o.takes_value) {
-            printf("    %s:%s%s)", row->name, dashes(&o), o.name);
-            bash_values(o.values);
+    const struct option_row *o;
+    struct cmd_words words;
+    struct offer offer;
+    for (int i = 0; (o = option_of(row, i)); i++)
+        if (o->argument) {
+            offer = offer_of(o);
+            printf("    %s:%s%s)", row->name, option_dashes(o), o->name);
+            bash_offer(&offer);
             printf(" return ;;\n");
         }
     printf("    %s:*)\n        if [[ $cur == -* ]]; then\n            _ssltop_words '", row->name);
-    for (size_t i = 0; offer_of(row, i, &o); i++)
-        printf("%s%s ", dashes(&o), o.name);
-    if (strcmp(row->name, "train") == 0)
-        for (size_t i = 0; i < option_count; i++)
-            if (option_table[i].type == OPTION_FLAG && option_table[i].place == OPTION_CONFIG)
-                printf("--no-%s ", option_table[i].name);
-    printf("--help'\n            return\n        fi\n        case $at in\n");
-    for (int i = 0; i < word_count(row); i++) {
-        word_values(row, i, list, sizeof list);
-        if (i + 1 < word_count(row))
+    for (int i = 0; (o = option_of(row, i)); i++) {
+        printf("%s%s%s", i ? " " : "", option_dashes(o), o->name);
+        if (o->type == OPTION_FLAG && o->place == OPTION_CONFIG)
+            printf(" --no-%s", o->name);
+    }
+    printf("'\n            return\n        fi\n        case $at in\n");
+    cmd_words(row->usage, &words);
+    for (int i = 0; i < words.n; i++) {
+        offer = offer_of_word(words.word[i]);
+        if (i + 1 < words.n)
             printf("        %d)", i);
         else
             printf("        *)");
-        bash_values(list);
+        bash_offer(&offer);
         printf(" ;;\n");
     }
-    if (!word_count(row))
-        printf("        *) ;;\n");
-    printf("        esac ;;\n");
-}
-
-static void print_calls(void)
-{
-    for (int i = 0; i < COMMAND_COUNT; i++)
-        if (i != COMMAND_WATCH)
-            printf(" %s", command_table[i].name);
-    for (int i = 0; i < MODE_COUNT; i++)
-        printf(" %s", mode_table[i].name);
+    printf("%s        esac ;;\n", words.n ? "" : "        *) ;;\n");
 }
 
 // The options that take a value, whose next word is none of the command's.
 static void bash_takers(void)
 {
+    const struct option_row *o;
     printf("    local takers=' ");
-    for (const struct command_line_row *row = command_line_table; row->name; row++) {
-        struct offer o;
-        for (size_t i = 0; offer_of(row, i, &o); i++)
-            if (o.takes_value)
-                printf("%s:%s%s ", row->name, dashes(&o), o.name);
-    }
+    for (const struct command_line_row *row = command_line_table; row->name; row++)
+        for (int i = 0; (o = option_of(row, i)); i++)
+            if (o->argument)
+                printf("%s:%s%s ", row->name, option_dashes(o), o->name);
     printf("'\n");
 }
 
@@ -280,9 +189,6 @@ static void bash(void)
            "        log=${log##*/}\n"
            "        [[ $log != '*' && $log == \"$cur\"* ]] && COMPREPLY+=(\"$log\")\n"
            "    done\n}\n"
-           "_ssltop_calls() {\n    _ssltop_words '");
-    print_calls();
-    printf("'\n}\n"
            "_ssltop() {\n"
            "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
            "    local cmd= at=0 i word runs=${SSLTOP_RUNS:-./runs}\n");
@@ -318,54 +224,47 @@ static void bash(void)
 
 // --- zsh ---
 
-static void zsh_action(const char *list)
+static void zsh_offer(const struct offer *o)
 {
-    char word[64];
-    const char *at = list;
-    int plain = 0, kinds = 0;
-    for (; next_value(&at, word, sizeof word); kinds++)
-        plain += word[0] != '<';
-    at = list;
-    if (plain == kinds) {
+    int runs = o->kinds & 1u << RUNS, others = 0;
+    if (!o->kinds)
         printf("(");
-        for (int i = 0; next_value(&at, word, sizeof word); i++) {
-            printf("%s", i ? " " : "");
-            put_escaped(word, (int)strlen(word), ":", "\\");
-        }
+    put_quoted(o->words, strlen(o->words), ":", "");
+    if (!o->kinds)
         printf(")");
-    } else if (strcmp(list, CMD_A_RUN "|" CMD_A_FILE) == 0) {
-        printf("_ssltop_runs_or_files");
-    } else {
-        printf("%s", strcmp(list, CMD_A_FILE) == 0     ? "_files"
-                     : strcmp(list, CMD_A_FOLDER) == 0 ? "_files -/"
-                     : strcmp(list, CMD_A_RUN) == 0    ? "_ssltop_runs"
-                                                       : "_ssltop_calls");
-    }
+    for (size_t k = 1; k < KINDS && !others; k++)
+        if (o->kinds & 1u << k) {
+            printf("%s", runs ? "_ssltop_runs_or_files" : kind_table[k].zsh);
+            others = 1;
+        }
+    if (runs && !others)
+        printf("%s", kind_table[RUNS].zsh);
 }
 
 static void zsh_command(const struct command_line_row *row)
 {
-    struct offer o;
-    char list[512];
+    const struct option_row *o;
+    struct cmd_words words;
+    struct offer offer;
     printf("    %s)\n        _arguments -s -S", row->name);
-    for (size_t i = 0; offer_of(row, i, &o); i++) {
-        printf(" \\\n            '%s%s%s[", dashes(&o), o.name,
-               o.takes_value && o.name[1] ? "=" : "");
-        put_in_quotes(o.doc, sentence(o.doc), "[]\\");
+    for (int i = 0; (o = option_of(row, i)); i++) {
+        printf(" \\\n            '%s%s%s[", option_dashes(o), o->name,
+               o->argument && o->name[1] ? "=" : "");
+        put_sentence(o, "[]\\", "'\\''");
         printf("]");
-        if (o.takes_value) {
-            printf(":%s:", o.name);
-            if (o.values[0])
-                zsh_action(o.values);
+        offer = offer_of(o);
+        if (o->argument) {
+            printf(":%s:", o->name);
+            if (offer.kinds || offer.words[0])
+                zsh_offer(&offer);
         }
         printf("'");
     }
-    if (strcmp(row->name, "train") != 0) // which has it among its own
-        printf(" \\\n            '--help[say what it does and takes]'");
-    for (int i = 0; i < word_count(row); i++) {
-        word_values(row, i, list, sizeof list);
-        printf(" \\\n            '%s:%s:", i + 1 < word_count(row) ? "" : "*", "word");
-        zsh_action(list);
+    cmd_words(row->usage, &words);
+    for (int i = 0; i < words.n; i++) {
+        offer = offer_of_word(words.word[i]);
+        printf(" \\\n            '%s:word:", i + 1 < words.n ? "" : "*");
+        zsh_offer(&offer);
         printf("'");
     }
     printf(" ;;\n");
@@ -379,13 +278,11 @@ static void zsh(void)
            "    local -a found=($dir/*/run.jsonl.zst(N:h:t))\n"
            "    compadd -a found\n}\n"
            "_ssltop_runs_or_files() { _ssltop_runs; _files }\n"
-           "_ssltop_calls() { compadd");
-    print_calls();
-    printf(" }\n_ssltop() {\n"
+           "_ssltop() {\n"
            "    local -a commands=(\n");
     for (const struct command_line_row *row = command_line_table; row->name; row++) {
         printf("        '%s:", row->name);
-        put_in_quotes(row->doc, (int)strlen(row->doc), ":\\");
+        put_quoted(row->doc, strlen(row->doc), ":\\", "'\\''");
         printf("'\n");
     }
     printf("    )\n"
@@ -401,47 +298,36 @@ static void zsh(void)
 
 // --- fish ---
 
-static void fish_values(const char *list)
+static void fish_offer(const struct offer *o)
 {
-    char word[64];
-    const char *at = list;
-    int files = 0;
-    while (next_value(&at, word, sizeof word))
-        files |= strcmp(word, CMD_A_FILE) == 0 || strcmp(word, CMD_A_FOLDER) == 0;
-    printf(files ? " -F" : " -f");
-    printf(" -a '");
-    for (int i = 0; next_value(&list, word, sizeof word); i++) {
-        if (strcmp(word, CMD_A_RUN) == 0)
-            printf("%s(__ssltop_runs)", i ? " " : "");
-        else if (strcmp(word, CMD_A_CALL) == 0)
-            print_calls();
-        else if (word[0] != '<')
-            printf("%s%s", i ? " " : "", word);
-    }
-    printf("'");
+    int runs = o->kinds & 1u << RUNS;
+    printf(" %s -a '%s%s%s'", o->kinds & ~(1u << RUNS) ? "-F" : "-f", runs ? "(__ssltop_runs)" : "",
+           runs && o->words[0] ? " " : "", o->words);
 }
 
 static void fish_command(const struct command_line_row *row)
 {
-    struct offer o;
-    char list[512];
-    for (size_t i = 0; offer_of(row, i, &o); i++) {
-        printf("complete -c ssltop -n '__ssltop_is %s' -%s %s", row->name, o.name[1] ? "l" : "s",
-               o.name);
-        if (o.takes_value) {
+    const struct option_row *o;
+    struct cmd_words words;
+    struct offer offer;
+    for (int i = 0; (o = option_of(row, i)); i++) {
+        printf("complete -c ssltop -n '__ssltop_is %s' -%s %s", row->name, o->name[1] ? "l" : "s",
+               o->name);
+        offer = offer_of(o);
+        if (o->argument)
             printf(" -r");
-            if (o.values[0])
-                fish_values(o.values);
-        }
+        if (o->argument && (offer.kinds || offer.words[0]))
+            fish_offer(&offer);
         printf(" -d '");
-        put_escaped(o.doc, sentence(o.doc), "'\\", "\\");
+        put_sentence(o, "\\", "\\'");
         printf("'\n");
     }
-    for (int i = 0; i < word_count(row); i++) {
-        word_values(row, i, list, sizeof list);
+    cmd_words(row->usage, &words);
+    for (int i = 0; i < words.n; i++) {
+        offer = offer_of_word(words.word[i]);
         printf("complete -c ssltop -n '__ssltop_is %s; and __ssltop_word %d%s'", row->name, i,
-               i + 1 < word_count(row) ? "" : " more");
-        fish_values(list);
+               i + 1 < words.n ? "" : " more");
+        fish_offer(&offer);
         printf("\n");
     }
 }
@@ -477,7 +363,7 @@ static void fish(void)
         "complete -c ssltop -f\n");
     for (const struct command_line_row *row = command_line_table; row->name; row++) {
         printf("complete -c ssltop -n __fish_use_subcommand -a %s -d '", row->name);
-        put_escaped(row->doc, (int)strlen(row->doc), "'\\", "\\");
+        put_quoted(row->doc, strlen(row->doc), "\\", "\\'");
         printf("'\n");
     }
     for (const struct command_line_row *row = command_line_table; row->name; row++)
@@ -486,13 +372,12 @@ static void fish(void)
 
 int cmd_completion(int argc, char **argv)
 {
-    static const struct cmd_option none[] = {{0}};
     struct error e = {""};
     static const struct {
         const char *name;
         void (*print)(void);
     } shell[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
-    int rc = cmd_parse(&argc, argv, none, NULL, 1, 1);
+    int rc = cmd_parse(&argc, argv, NULL);
     if (rc != CMD_GO_ON)
         return rc;
     for (size_t i = 0; i < sizeof shell / sizeof *shell; i++)

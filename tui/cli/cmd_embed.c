@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "metrics/npy.h"
+#include "train/options/options.h"
 #include "train/run/embed.h"
 #include "tui/cli/cmd.h"
 
@@ -86,38 +87,39 @@ static int embed(const char *runs, const char *word, const struct embed_options 
 }
 
 struct wanted {
-    const char *runs, *out, *split;
-    const char *threads;
-    struct embed_options embed;
+    const char *runs, *out, *split, *data, *device;
+    int threads;
 };
 
-const struct cmd_option cmd_embed_options[] = {
-    {"o", "FILE.npy", "Where the features go; labels go to FILE.labels.npy.",
-     offsetof(struct wanted, out), CMD_A_FILE},
-    {"data", "SET", "The data set. The default is the one that was trained on.",
-     offsetof(struct wanted, embed.data), NULL},
-    {"split", "SPLIT", "train or test (the default).", offsetof(struct wanted, split),
-     "train|test"},
-    {"device", "DEVICE", "What computes. The default is what trained.",
-     offsetof(struct wanted, embed.device), NULL},
-    {"threads", "N", "Threads that compute. The default is all this process may use.",
-     offsetof(struct wanted, threads), NULL},
-    CMD_RUNS(struct wanted),
+#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
+const struct option_row cmd_embed_options[] = {
+    {WORD("o", out), .argument = "FILE.npy",
+     .doc = "Where the features go; labels go to FILE.labels.npy."},
+    {WORD("data", data), .argument = "SET", .values = options_dataset,
+     .doc = "The data set. The default is the one that was trained on."},
+    {WORD("split", split), .argument = "SPLIT", .fallback = "test", .choices = "train|test",
+     .doc = "Of which images: {}."},
+    {WORD("device", device), .argument = "DEVICE",
+     .doc = "What computes. The default is what trained."},
+    {OPTION_THREADS(struct wanted, 4096),
+     .doc = "Threads that compute. auto: all this process may use."},
+    {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
 
 int cmd_embed(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.runs = cmd_runs(), .split = "test"};
-    int rc = cmd_parse(&argc, argv, cmd_embed_options, &w, 1, 1);
-    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON)
+    struct wanted w = {0};
+    int rc = cmd_parse(&argc, argv, &w);
+    if (rc != CMD_GO_ON)
         return rc;
-    int is_train = strcmp(w.split, "train") == 0;
-    if (!w.out || (!is_train && strcmp(w.split, "test") != 0)) {
-        error_set(&e, w.out ? "--split is train or test" : "embed needs -o FILE.npy");
+    if (!w.out) {
+        error_set(&e, "embed needs -o FILE.npy");
         return cmd_complain(CMD_USAGE, &e);
     }
-    rc = embed(w.runs, argv[1], &w.embed, is_train ? SPLIT_TRAIN : SPLIT_TEST, w.out, &e);
+    struct embed_options o = {.data = w.data, .device = w.device, .threads = w.threads};
+    enum split split = strcmp(w.split, "train") == 0 ? SPLIT_TRAIN : SPLIT_TEST;
+    rc = embed(w.runs, argv[1], &o, split, w.out, &e);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

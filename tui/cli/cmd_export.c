@@ -9,32 +9,42 @@
 #include <unistd.h>
 
 #include "metrics/base/text.h"
+#include "metrics/log/record_fields.h"
 #include "tui/cli/cmd.h"
 #include "tui/cli/export.h"
 
 struct wanted {
-    const char *runs, *format, *what, *columns, *from, *to, *out;
+    const char *runs, *format, *what, *columns, *out;
+    struct export_range range; // to -1: the end
 };
 
-const struct cmd_option cmd_export_options[] = {
-    {"format", "FORMAT", "csv (the default), jsonl (lines of JSON), or svg (a figure of the run).",
-     offsetof(struct wanted, format), "csv|jsonl|svg"},
-    {"what", "TYPE", "Records of which type: step (the default), spectrum, eval or event.",
-     offsetof(struct wanted, what), "step|spectrum|eval|event"},
-    {"columns", "NAME,...",
-     "Only these fields, named as in ssltop-log(5); ms.data is data in the object ms. The default "
-     "is all.",
-     offsetof(struct wanted, columns), NULL},
-    {"from", "STEP", "Leave out what was before this step.", offsetof(struct wanted, from), NULL},
-    {"to", "STEP", "Leave out what came after this step.", offsetof(struct wanted, to), NULL},
-    {"o", "FILE", "Where it goes. The default is standard output.", offsetof(struct wanted, out),
-     CMD_A_FILE},
-    CMD_RUNS(struct wanted),
+static int type_value(int i, char *text, size_t size)
+{
+    int type = RECORD_RUN + 1 + i; // the run itself is no series
+    return option_put(type <= RECORD_END ? record_kind_table[type].name : NULL, text, size);
+}
+
+#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
+#define STEP(n, f)                                                                                 \
+    .name = (n), .type = OPTION_INT64, OPTION_FIELD(struct wanted, f), .argument = "STEP",         \
+    OPTION_RANGE(0, OPTION_MANY)
+const struct option_row cmd_export_options[] = {
+    {WORD("format", format), .argument = "FORMAT", .fallback = "csv", .choices = "csv|jsonl|svg",
+     .doc = "csv, jsonl (lines of JSON), or svg (a figure of the run)."},
+    {WORD("what", what), .argument = "TYPE", .values = type_value, .only = 1,
+     .doc = "Records of which type: {}. The default is step."},
+    {WORD("columns", columns), .argument = "NAME,...",
+     .doc = "Only these fields, named as in ssltop-log(5); ms.data is data in the object ms. The "
+            "default is all."},
+    {STEP("from", range.from), .fallback = "0", .doc = "Leave out what was before this step."},
+    {STEP("to", range.to), .fallback = "end", .word = "end", .word_value = -1,
+     .doc = "Leave out what came after this step."},
+    {WORD("o", out), .argument = "FILE", .doc = "Where it goes. The default is standard output."},
+    {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
 
-enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_SVG, FORMATS };
-static const char *const format_name[FORMATS] = {"csv", "jsonl", "svg"};
+enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_SVG };
 
 struct request {
     enum format format;
@@ -45,34 +55,16 @@ struct request {
 
 // --- what is asked for ---
 
-static int read_step(const char *name, const char *word, int64_t *step, struct error *e)
-{
-    char *end;
-    if (!word)
-        return 0;
-    errno = 0;
-    long long v = strtoll(word, &end, 10);
-    if (end == word || *end || v < 0 || errno)
-        return error_set(e, "--%s needs a step, not '%.40s'", name, word);
-    *step = v;
-    return 0;
-}
-
 static int understand(const struct wanted *w, struct request *r, struct error *e)
 {
-    int format = 0;
-    while (format < FORMATS && strcmp(format_name[format], w->format) != 0)
-        format++;
-    if (format == FORMATS)
-        return error_set(e, "--format is csv, jsonl or svg, not '%.40s'", w->format);
-    *r = (struct request){.format = (enum format)format, .range = {0, INT64_MAX}};
-    if (format == FORMAT_SVG && (w->columns || w->what))
+    *r = (struct request){.range = w->range};
+    r->format = w->format[0] == 'c' ? FORMAT_CSV : w->format[0] == 'j' ? FORMAT_JSON : FORMAT_SVG;
+    if (r->range.to < 0)
+        r->range.to = INT64_MAX;
+    if (r->format == FORMAT_SVG && (w->columns || w->what))
         return error_set(e, "a figure shows what it shows: --what and --columns are for tables");
     r->what = record_type_of(w->what ? w->what : "step");
-    if (r->what == RECORD_UNKNOWN || r->what == RECORD_RUN)
-        return error_set(e, "--what is step, spectrum, eval, event, checkpoint or end");
-    if (export_columns(r->what, w->columns, r->columns, e) ||
-        read_step("from", w->from, &r->range.from, e) || read_step("to", w->to, &r->range.to, e))
+    if (export_columns(r->what, w->columns, r->columns, e))
         return -1;
     if (r->range.from > r->range.to)
         return error_set(e, "--from is behind --to");
@@ -154,10 +146,10 @@ static int export_to_file(const char *path, const struct request *r, const char 
 int cmd_export(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.runs = cmd_runs(), .format = "csv"};
+    struct wanted w = {0};
     struct request r;
     char path[PATH_MAX];
-    int rc = cmd_parse(&argc, argv, cmd_export_options, &w, 1, 1);
+    int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
     if (understand(&w, &r, &e))

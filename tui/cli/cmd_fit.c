@@ -1,5 +1,4 @@
 // ssltop fit: a forecast of probe accuracy from runs whose probe was measured.
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,19 +83,21 @@ struct wanted {
     const char *runs, *out;
 };
 
-const struct cmd_option cmd_fit_options[] = {
-    {"o", "FILE.json",
-     "Where the calibration goes. Nothing is written when the runs do not support one.",
-     offsetof(struct wanted, out), CMD_A_FILE},
-    CMD_RUNS(struct wanted),
+const struct option_row cmd_fit_options[] = {
+    {.name = "o",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, out),
+     .argument = "FILE.json",
+     .doc = "Where the calibration goes. Nothing is written when the runs do not support one."},
+    {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
 
 int cmd_fit(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.runs = cmd_runs()};
-    int rc = cmd_parse(&argc, argv, cmd_fit_options, &w, 1, INT_MAX - 1);
+    struct wanted w = {0};
+    int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
     if (!w.out) {

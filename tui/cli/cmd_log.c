@@ -20,11 +20,17 @@ struct wanted {
     const char *runs, *out;
 };
 
-const struct cmd_option cmd_log_options[] = {
-    {"o", "FILE", "repair: where the whole log goes; must not exist.", offsetof(struct wanted, out),
-     CMD_A_FILE},
-    {"json", NULL, "check: one JSON object.", offsetof(struct wanted, json), NULL},
-    CMD_RUNS(struct wanted),
+const struct option_row cmd_log_options[] = {
+    {.name = "o",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, out),
+     .argument = "FILE",
+     .doc = "repair: where the whole log goes; must not exist."},
+    {.name = "json",
+     .type = OPTION_FLAG,
+     OPTION_FIELD(struct wanted, json),
+     .doc = "check: one JSON object."},
+    {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
 
@@ -269,9 +275,9 @@ static int repair(const char *path, const char *out, struct error *e)
 int cmd_log(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.runs = cmd_runs()};
+    struct wanted w = {0};
     char path[PATH_MAX];
-    int rc = cmd_parse(&argc, argv, cmd_log_options, &w, 2, 2);
+    int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
     int is_check = strcmp(argv[1], "check") == 0;

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "metrics/features.h"
 #include "metrics/base/text.h"
@@ -20,7 +18,6 @@ struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
     int narrow; // columns of a terminal that a table does not fit into, or 0
     int headed; // the heads of the table are printed
-    const char *threads_text;
 };
 
 // Metrics that a file of features can give: the others need a network.
@@ -45,19 +42,12 @@ static void list_metrics(void)
     }
 }
 
-// Of the terminal that this is written to; 0: it is none, or does not say.
-static int columns_of_terminal(void)
-{
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 // ---------------------------------------------------------------- the plot
 
 static int width_of_plot(void)
 {
-    int columns = columns_of_terminal();
-    return columns >= 40 && columns < PLOT_WIDTH ? columns : PLOT_WIDTH;
+    int columns = cmd_columns(PLOT_WIDTH);
+    return columns < PLOT_WIDTH ? columns : PLOT_WIDTH;
 }
 
 // Range of sigma / sigma_1 in each column of dots; zeros are gaps.
@@ -194,7 +184,7 @@ static void print_block(const char *name, const struct features_report *r, int c
 // Columns of the terminal where a table of these files is too wide for it; else 0.
 static int narrow_terminal(int files, char **file)
 {
-    int columns = columns_of_terminal(), table = ROWS + 1 + DIMS, longest = 0;
+    int columns = cmd_columns(0), table = ROWS + 1 + DIMS, longest = 0;
     for (int m = 0; m < METRIC_COUNT; m++)
         table += is_given(m) ? 1 + COLUMN : 0;
     for (int i = 0; i < files; i++) {
@@ -229,28 +219,26 @@ static int one_file(const char *path, struct wanted *w)
     return rc;
 }
 
-const struct cmd_option cmd_metrics_options[] = {
-    {"json", NULL, "One JSON object a file and line; a value that does not exist is null.",
-     offsetof(struct wanted, json), NULL},
-    {"spectrum", NULL, "Print the singular values too, from the largest down.",
-     offsetof(struct wanted, spectrum), NULL},
-    {"l2", NULL, "Divide each row by its length first.", offsetof(struct wanted, l2), NULL},
-    {"plot", NULL, "Draw the spectrum.", offsetof(struct wanted, plot), NULL},
-    {"ascii", NULL, "Draw with ASCII characters only.", offsetof(struct wanted, ascii), NULL},
-    {"threads", "N", "Threads that compute. The default is all this process may use.",
-     offsetof(struct wanted, threads_text), NULL},
+#define FLAG(n, f) .name = (n), .type = OPTION_FLAG, OPTION_FIELD(struct wanted, f)
+const struct option_row cmd_metrics_options[] = {
+    {FLAG("json", json),
+     .doc = "One JSON object a file and line; a value that does not exist is null."},
+    {FLAG("spectrum", spectrum), .doc = "Print the singular values too, from the largest down."},
+    {FLAG("l2", l2), .doc = "Divide each row by its length first."},
+    {FLAG("plot", plot), .doc = "Draw the spectrum."},
+    {FLAG("ascii", ascii), .doc = "Draw with ASCII characters only."},
+    {OPTION_THREADS(struct wanted, 4096),
+     .doc = "Threads that compute. auto: all this process may use."},
     {0},
 };
 
 int cmd_metrics(int argc, char **argv)
 {
     struct wanted w = {0};
-    int rc = cmd_parse(&argc, argv, cmd_metrics_options, &w, 1, INT_MAX - 1);
+    int rc = cmd_parse(&argc, argv, &w);
     if (rc == CMD_OK) // --help
         list_metrics();
     if (rc != CMD_GO_ON)
-        return rc;
-    if ((rc = cmd_threads(w.threads_text, &w.threads)) != CMD_GO_ON)
         return rc;
     w.narrow = narrow_terminal(argc - 1, argv + 1);
     w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;

@@ -13,7 +13,7 @@
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
 
-enum { SIZE = 256, BAR = 30, LINE_SECONDS = 10 };
+enum { BAR = 30, LINE_SECONDS = 10 };
 
 static volatile sig_atomic_t caught;
 
@@ -106,48 +106,42 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     return rc < 0 ? CMD_FAILED : rc > 0 ? 128 + caught : CMD_OK;
 }
 
-// A whole number from 1 to `most`, or 0.
-static int number(const char *text, int most)
-{
-    char *end;
-    long n = strtol(text, &end, 10);
-    return *text >= '0' && *text <= '9' && !*end && n >= 1 && n <= most ? (int)n : 0;
-}
-
 struct wanted {
-    const char *out, *size, *threads;
+    const char *out;
+    int size, threads;
 };
 
-const struct cmd_option cmd_pack_options[] = {
-    {"o", "FILE", "Where the packed images go; --data pack:FILE reads them.",
-     offsetof(struct wanted, out), CMD_A_FILE},
-    {"size", "N",
-     "Their shorter side in pixels (256). Smaller images keep their size. An image takes about 4 "
-     "N N bytes.",
-     offsetof(struct wanted, size), NULL},
-    {"threads", "N", "Threads that decode, up to 256. The default is all cores.",
-     offsetof(struct wanted, threads), NULL},
+const struct option_row cmd_pack_options[] = {
+    {.name = "o",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, out),
+     .argument = "FILE",
+     .doc = "Where the packed images go; --data pack:FILE reads them."},
+    {.name = "size",
+     .type = OPTION_INT,
+     OPTION_FIELD(struct wanted, size),
+     .argument = "N",
+     .fallback = "256",
+     OPTION_RANGE(1, PACK_SIDE_MAX),
+     .doc = "Their shorter side in pixels. Smaller images keep their size. An image takes about 4 "
+            "N N bytes."},
+    {OPTION_THREADS(struct wanted, PACK_THREADS_MAX),
+     .doc = "Threads that decode. auto: all cores."},
     {0},
 };
 
 int cmd_pack(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.size = "256"};
-    int rc = cmd_parse(&argc, argv, cmd_pack_options, &w, 1, 1);
+    struct wanted w = {0};
+    int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
-    int size = number(w.size, PACK_SIDE_MAX);
-    int threads = w.threads ? number(w.threads, PACK_THREADS_MAX) : 0;
-    if (!w.out)
+    if (!w.out) {
         error_set(&e, "pack needs -o FILE");
-    else if (!size)
-        error_set(&e, "--size %.40s: expected 1 to %d", w.size, PACK_SIDE_MAX);
-    else if (w.threads && !threads)
-        error_set(&e, "--threads %.40s: expected 1 to %d", w.threads, PACK_THREADS_MAX);
-    if (e.text[0])
         return cmd_complain(CMD_USAGE, &e);
-    rc = pack(argv[1], w.out, size, threads, &e);
+    }
+    rc = pack(argv[1], w.out, w.size, w.threads, &e);
     fflush(stdout);
     return e.text[0] ? cmd_complain(rc, &e) : rc;
 }

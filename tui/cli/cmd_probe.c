@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "metrics/base/text.h"
+#include "train/options/options.h"
 #include "train/run/embed.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
@@ -75,42 +76,49 @@ static void print_table(const char *path, const struct embed *m, const struct em
 }
 
 struct wanted {
-    int json;
-    const char *runs;
-    const char *threads, *images;
-    struct embed_options embed;
+    int json, threads;
+    int64_t images; // 0: all
+    const char *runs, *data, *device;
 };
 
-const struct cmd_option cmd_probe_options[] = {
-    {"json", NULL, "One JSON object; accuracies are 0 to 1.", offsetof(struct wanted, json), NULL},
-    {"data", "SET", "The data set. The default is the one that was trained on.",
-     offsetof(struct wanted, embed.data), NULL},
-    {"images", "N",
-     "Training images that the probes are fitted on, as many of each class. The default is all.",
-     offsetof(struct wanted, images), NULL},
-    {"device", "DEVICE", "What computes. The default is what trained.",
-     offsetof(struct wanted, embed.device), NULL},
-    {"threads", "N", "Threads that compute. The default is all this process may use.",
-     offsetof(struct wanted, threads), NULL},
-    CMD_RUNS(struct wanted),
+#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
+const struct option_row cmd_probe_options[] = {
+    {.name = "json",
+     .type = OPTION_FLAG,
+     OPTION_FIELD(struct wanted, json),
+     .doc = "One JSON object; accuracies are 0 to 1."},
+    {WORD("data", data), .argument = "SET", .values = options_dataset,
+     .doc = "The data set. The default is the one that was trained on."},
+    {.name = "images",
+     .type = OPTION_INT64,
+     OPTION_FIELD(struct wanted, images),
+     .argument = "N",
+     .fallback = "all",
+     .word = "all",
+     OPTION_RANGE(1, OPTION_MANY),
+     .doc = "Training images that the probes are fitted on, as many of each class."},
+    {WORD("device", device), .argument = "DEVICE",
+     .doc = "What computes. The default is what trained."},
+    {OPTION_THREADS(struct wanted, 4096),
+     .doc = "Threads that compute. auto: all this process may use."},
+    {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
 
 int cmd_probe(int argc, char **argv)
 {
     struct error e = {""};
-    struct wanted w = {.runs = cmd_runs()};
+    struct wanted w = {0};
     struct embed_scores s;
     struct embed *m = NULL;
     char path[4300];
-    int64_t images;
-    int rc = cmd_parse(&argc, argv, cmd_probe_options, &w, 1, 1);
-    if (rc != CMD_GO_ON || (rc = cmd_threads(w.threads, &w.embed.threads)) != CMD_GO_ON ||
-        (rc = cmd_count("images", w.images, INT64_MAX, &images)) != CMD_GO_ON)
+    int rc = cmd_parse(&argc, argv, &w);
+    if (rc != CMD_GO_ON)
         return rc;
+    struct embed_options o = {.data = w.data, .device = w.device, .threads = w.threads};
     rc = CMD_OK;
     if (embed_find(w.runs, argv[1], path, sizeof path, &e) < 0 ||
-        embed_open(path, &w.embed, &m, &e) < 0 || embed_probe(m, images, say, &s, &e) < 0)
+        embed_open(path, &o, &m, &e) < 0 || embed_probe(m, w.images, say, &s, &e) < 0)
         rc = CMD_FAILED;
     else if (w.json)
         rc = print_json(path, m, &s);

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
@@ -24,79 +23,53 @@
 #include "tui/hands/terminal.h"
 #include "tui/cli/viewer.h"
 
-enum { OK = 0, FAILED = 1, USAGE = 2 };
 enum { ANSWER_MS = 120000 }; // an evaluation or a checkpoint may have to end first
-
-static int complain(int code, const struct error *e)
-{
-    char text[sizeof e->text];
-    text_clean(text, sizeof text, e->text);
-    if (text[0])
-        fprintf(stderr, "ssltop: %s\n", text);
-    return code;
-}
-
-static int columns_of_terminal(void)
-{
-    struct winsize size;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 40 ? size.ws_col : 80;
-}
 
 // --- options of the screen and of the small commands ---
 
 struct small { // what the commands without a training understand
     const char *runs, *theme_name;
     int ascii, json;
-    const struct theme *theme; // NULL: as the terminal asks
 };
 
-#define SCREEN_OPTIONS                                                                             \
-    {"ascii", NULL, "Draw with ASCII characters only, whatever the locale says.",                  \
-     offsetof(struct small, ascii), NULL},                                                         \
-    {                                                                                              \
-        "theme", "NAME",                                                                           \
-            "Colours: default, mono, colour-blind or light. Without colours, or with NO_COLOR "    \
-            "set: mono.",                                                                          \
-            offsetof(struct small, theme_name), "default|mono|colour-blind|light"                  \
-    }
-
-const struct cmd_option screen_option_table[] = {SCREEN_OPTIONS, {0}};
-static const struct cmd_option attach_options[] = {SCREEN_OPTIONS, CMD_RUNS(struct small), {0}};
-static const struct cmd_option ctl_options[] = {
-    {"json", NULL, "Print the whole answer, as the trainer gives it.", offsetof(struct small, json),
-     NULL},
-    CMD_RUNS(struct small),
-    {0},
-};
-static const struct cmd_option runs_options[] = {
-    {"json", NULL, "One JSON object a run and line.", offsetof(struct small, json), NULL},
-    CMD_RUNS(struct small),
-    {0},
-};
-static const struct cmd_option devices_options[] = {
-    {"json", NULL, "One JSON object a device and line.", offsetof(struct small, json), NULL},
-    {0},
-};
-
-static int find_theme(struct small *s, struct error *e)
+static int theme_value(int i, char *text, size_t size)
 {
-    s->theme = s->theme_name ? theme_find(s->theme_name) : NULL;
-    if (s->theme || !s->theme_name)
-        return 0;
-    return error_set(e, "there is no theme '%.60s': default, mono, colour-blind, light",
-                     s->theme_name);
+    return option_put(theme_table[i].name, text, size);
 }
 
-// Parse the options of a small command and at most `most` words; CMD_GO_ON, else the exit code.
-static int begin(int *argc, char **argv, const struct cmd_option *option, int least, int most,
-                 struct small *s)
+#define FLAG(n, f) .name = (n), .type = OPTION_FLAG, OPTION_FIELD(struct small, f)
+const struct option_row screen_option_table[] = {
+    {FLAG("ascii", ascii), .section = "screen",
+     .doc = "Draw with ASCII characters only, whatever the locale says."},
+    {.name = "theme",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct small, theme_name),
+     .argument = "NAME",
+     .values = theme_value,
+     .only = 1,
+     .section = "screen",
+     .doc = "Colours: {}. Without colours, or with NO_COLOR set: mono."},
+    {0},
+};
+static const struct option_row attach_options[] = {{OPTION_RUNS(struct small, OPTION_WORD)}, {0}};
+static const struct option_row ctl_options[] = {
+    {FLAG("json", json), .doc = "Print the whole answer, as the trainer gives it."},
+    {OPTION_RUNS(struct small, OPTION_WORD)},
+    {0},
+};
+static const struct option_row runs_options[] = {
+    {FLAG("json", json), .doc = "One JSON object a run and line."},
+    {OPTION_RUNS(struct small, OPTION_WORD)},
+    {0},
+};
+static const struct option_row devices_options[] = {
+    {FLAG("json", json), .doc = "One JSON object a device and line."},
+    {0},
+};
+
+static const struct theme *theme_of(const struct small *s) // NULL: as the terminal asks
 {
-    struct error e = {""};
-    *s = (struct small){.runs = cmd_runs()};
-    int rc = cmd_parse(argc, argv, option, s, least, most);
-    if (rc == CMD_GO_ON && find_theme(s, &e))
-        return complain(USAGE, &e);
-    return rc;
+    return s->theme_name ? theme_find(s->theme_name) : NULL;
 }
 
 // --- the screen on a run ---
@@ -110,8 +83,9 @@ static void name_of(const char *runs, const char *run_dir, char *name, size_t si
     int is_under = base && strlen(runs) == n && strncmp(runs, run_dir, n) == 0;
     char *a = realpath(runs, NULL), *b = base ? strndup(run_dir, n) : NULL;
     char *c = b ? realpath(b, NULL) : NULL;
-    const char *usual = getenv("SSLTOP_RUNS");
-    char *d = realpath(usual && *usual ? usual : "./runs", NULL);
+    struct small usual = {0};
+    const struct option_set set[] = {{attach_options, &usual, NULL}, {0}};
+    char *d = option_defaults(set, NULL) == 0 ? realpath(usual.runs, NULL) : NULL;
     is_under = (is_under || (a && c && strcmp(a, c) == 0)) && c && d && strcmp(c, d) == 0;
     snprintf(name, size, "%s", is_under ? base + 1 : run_dir);
     free(a);
@@ -130,17 +104,17 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
     name_of(runs, run_dir, name, sizeof name);
     snprintf(log, sizeof log, "%s/run.jsonl.zst", run_dir);
     if (source_live_open(run_dir, &source, &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     struct viewer_options o = {.name = name,
                                .child = l ? l->pid : 0,
                                .child_fd = l ? l->fd : -1,
                                .ascii = s->ascii,
-                               .theme = s->theme,
+                               .theme = theme_of(s),
                                .log = log};
     int rc = viewer_run(source, &o, &result, &e);
     source->klass->free(source);
     if (rc < 0)
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     const char *const last_words[] = {result.text, result.hint};
     for (size_t i = 0; i < 2; i++) {
         char text[sizeof result.text];
@@ -181,50 +155,41 @@ static int run_train(int argc, char **argv)
 {
     struct error e = {""};
     struct small s = {0};
-    struct options *o = calloc(1, sizeof *o);
-    unsigned char *given = calloc(option_count, 1);
-    int rc = USAGE;
-    if (!o || !given) {
-        error_set(&e, "out of memory");
-        rc = FAILED;
-    } else if (cmd_take(&argc, argv, screen_option_table, &s, &e) || find_theme(&s, &e) ||
-               (options_default(o), options_parse(o, argc, argv, given, &e))) {
-        rc = USAGE;
-    } else if (o->help) {
+    const struct option_set screen = {screen_option_table, &s, NULL};
+    struct options o;
+    unsigned char given[OPTIONS_MAX];
+    int rc = options_parse(&o, &screen, argc, argv, given, &e);
+    if (rc < 0) {
+        rc = CMD_USAGE;
+    } else if (rc == OPTION_HELP) {
         printf("usage: ssltop train [options]\n\n");
-        options_help(stdout, columns_of_terminal());
-        printf("\nscreen:\n");
-        for (const struct cmd_option *r = screen_option_table; r->name; r++)
-            printf("  --%s%s%s\n        %s\n", r->name, r->argument ? " " : "",
-                   r->argument ? r->argument : "", r->doc);
-        rc = OK;
-    } else if (o->headless || o->dry_run || o->print_config || !can_show()) {
-        rc = trainer_main(o, given, -1, &e);
+        option_help(command_line_find("train")->options, stdout, cmd_columns(80));
+        rc = CMD_OK;
+    } else if (o.headless || o.dry_run || o.print_config || !can_show()) {
+        rc = trainer_main(&o, given, -1, &e);
     } else {
         struct launch l;
-        rc = launch_trainer(o, given, stderr, &l, &e);
+        rc = launch_trainer(&o, given, stderr, &l, &e);
         if (rc == 0) {
-            rc = watch(o->runs, l.run_dir, &s, &l);
+            rc = watch(o.runs, l.run_dir, &s, &l);
             close(l.fd);
         }
     }
-    free(o);
-    free(given);
-    return complain(rc, &e);
+    return cmd_complain(rc, &e);
 }
 
 static int run_attach(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
+    struct small s = {0};
     char path[4096];
-    int rc = begin(&argc, argv, attach_options, 0, 1, &s);
+    int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
     if (runs_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     if (must_show("attach", "scripts use: ssltop ctl, ssltop runs --json", &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     return watch(s.runs, path, &s, NULL);
 }
 
@@ -260,28 +225,32 @@ static int find_newest_log(const char *runs, char path[4200], const char **paths
 static int run_replay(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
+    struct small s = {0};
     static char path[PLAYBACK_RUNS][4200];
     const char *paths[PLAYBACK_RUNS], *names[PLAYBACK_RUNS];
     struct playback *play = NULL;
     struct viewer_result result;
-    int rc = begin(&argc, argv, attach_options, 0, PLAYBACK_RUNS, &s);
+    int rc = cmd_parse(&argc, argv, &s);
     if (rc != CMD_GO_ON)
         return rc;
     int n = argc > 1 ? argc - 1 : 1;
+    if (n > PLAYBACK_RUNS) {
+        error_set(&e, "replay shows at most %d runs over each other", PLAYBACK_RUNS);
+        return cmd_complain(CMD_USAGE, &e);
+    }
     if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
                  : find_newest_log(s.runs, path[0], paths, names, &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     if (must_show("replay", "for other tools: ssltop export", &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     if (playback_open(paths, names, n, clock_seconds(), &play, &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     struct viewer_options o = {
-        .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = s.theme, .play = play};
+        .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = theme_of(&s), .play = play};
     rc = viewer_run(NULL, &o, &result, &e);
     playback_free(play);
     if (rc < 0)
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     char hint[sizeof result.hint];
     text_clean(hint, sizeof hint, result.hint);
     if (hint[0])
@@ -292,11 +261,11 @@ static int run_replay(int argc, char **argv)
 static int run_ctl(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
+    struct small s = {0};
     struct command_call call = {0};
     struct answer answer;
     char path[4096], text[512] = "";
-    int rc = begin(&argc, argv, ctl_options, 2, 12, &s);
+    int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
     for (int i = 2; i < argc; i++) {
@@ -304,26 +273,26 @@ static int run_ctl(int argc, char **argv)
         if (snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", argv[i]) >=
             (int)(sizeof text - n)) {
             error_set(&e, "the command is too long");
-            return complain(USAGE, &e);
+            return cmd_complain(CMD_USAGE, &e);
         }
     }
     if (command_parse_text(text, &call, &e))
-        return complain(USAGE, &e);
+        return cmd_complain(CMD_USAGE, &e);
     if (call.command == COMMAND_WATCH) {
         error_set(&e, "watch is for programs: connect to the socket, or use ssltop attach");
-        return complain(USAGE, &e);
+        return cmd_complain(CMD_USAGE, &e);
     }
     snprintf(call.by, sizeof call.by, "ctl");
     call.id = 1;
     if (runs_find(s.runs, argv[1], 1, path, sizeof path, &e))
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     int fd = control_connect(path, &e);
     if (fd < 0)
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     rc = control_call(fd, &call, ANSWER_MS, &answer, &e);
     close(fd);
     if (rc < 0)
-        return complain(FAILED, &e);
+        return cmd_complain(CMD_FAILED, &e);
     if (s.json) {
         char *line = answer_to_json(&answer);
         if (line)
@@ -334,7 +303,7 @@ static int run_ctl(int argc, char **argv)
         text_clean(clean, sizeof clean, answer.text);
         fprintf(answer.ok ? stdout : stderr, "%s%s\n", answer.ok ? "" : "ssltop: ", clean);
     }
-    return answer.ok ? OK : FAILED;
+    return answer.ok ? CMD_OK : CMD_FAILED;
 }
 
 static int print_run(const struct runs_info *r, int json)
@@ -360,17 +329,17 @@ static int print_run(const struct runs_info *r, int json)
 static int run_runs(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
+    struct small s = {0};
     struct runs_info *runs = NULL;
-    int n = 0, rc = begin(&argc, argv, runs_options, 0, 0, &s);
+    int n = 0, rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
     if (runs_list(s.runs, &runs, &n, &e))
-        return complain(FAILED, &e);
-    rc = OK;
-    for (int i = 0; i < n && rc == OK; i++)
+        return cmd_complain(CMD_FAILED, &e);
+    rc = CMD_OK;
+    for (int i = 0; i < n && rc == CMD_OK; i++)
         if (print_run(&runs[i], s.json) < 0)
-            rc = FAILED;
+            rc = CMD_FAILED;
     if (!n && !s.json && isatty(STDOUT_FILENO)) {
         char folder[512];
         text_clean(folder, sizeof folder, s.runs);
@@ -383,11 +352,11 @@ static int run_runs(int argc, char **argv)
 static int run_devices(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s;
-    int rc = begin(&argc, argv, devices_options, 0, 0, &s);
+    struct small s = {0};
+    int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
-    return complain(devices_print(stdout, s.json, &e) ? FAILED : OK, &e);
+    return cmd_complain(devices_print(stdout, s.json, &e) ? CMD_FAILED : CMD_OK, &e);
 }
 
 static int run_help(int argc, char **argv)
@@ -397,61 +366,93 @@ static int run_help(int argc, char **argv)
     for (const struct command_line_row *c = command_line_table; c->name; c++)
         printf("  ssltop %s %-*s %s\n", c->name, (int)(26 - strlen(c->name)), c->usage, c->doc);
     printf("\nWithout a command: train. ssltop COMMAND --help says more, man ssltop all.\n");
-    return OK;
+    return CMD_OK;
 }
 
 const struct command_line_row command_line_table[] = {
-    {"train", "[options]", "train and watch", run_train, NULL, NULL},
-    {"attach", "[RUN]", "watch and steer a running training (the newest by default)", run_attach,
-     attach_options, CMD_A_RUN},
-    {"replay", "[RUN|FILE ...]",
+    {"train", "[options]", "train and watch", run_train, {options_table, screen_option_table}},
+    {"attach",
+     "[RUN]",
+     "watch and steer a running training (the newest by default)",
+     run_attach,
+     {attach_options, screen_option_table}},
+    {"replay",
+     "[RUN|FILE ...]",
      "the same screen from a log (of the newest run by default): play, stop, seek; the curves of "
      "several over each other",
-     run_replay, attach_options, CMD_A_RUN},
-    {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, ctl_options,
-     CMD_A_RUN " " CMD_A_CALL},
-    {"metrics", "FILE.npy ... [options]",
-     "spectrum and all metrics of saved features (rows x features)", cmd_metrics,
-     cmd_metrics_options, CMD_A_FILE},
-    {"embed", "CKPT|RUN --data SET -o FILE.npy [options]",
-     "features of a data set, and their labels", cmd_embed, cmd_embed_options,
-     CMD_A_RUN "|" CMD_A_FILE},
-    {"probe", "CKPT|RUN [options]", "linear probe, fast probe and nearest neighbours", cmd_probe,
-     cmd_probe_options, CMD_A_RUN "|" CMD_A_FILE},
-    {"fit", "RUN ... -o FILE.json [options]",
-     "fit a forecast from runs with measured probe accuracy", cmd_fit, cmd_fit_options, CMD_A_RUN},
-    {"pack", "images:DIR -o FILE [options]",
-     "decode and shrink a folder of images once, into a file to train from", cmd_pack,
-     cmd_pack_options, NULL},
-    {"export", "RUN|FILE [options]", "what a run recorded as a table or a figure", cmd_export,
-     cmd_export_options, CMD_A_RUN "|" CMD_A_FILE},
-    {"log", "check|repair RUN|FILE [options]",
-     "say what a log holds and whether it is whole; make a whole one of what is left", cmd_log,
-     cmd_log_options, "check|repair " CMD_A_RUN "|" CMD_A_FILE},
-    {"runs", "[--json]", "list the runs", run_runs, runs_options, NULL},
-    {"devices", "[--json]", "list what can compute here", run_devices, devices_options, NULL},
-    {"completion", "bash|zsh|fish", "print what this shell needs to complete words of ssltop",
-     cmd_completion, NULL, "bash|zsh|fish"},
-    {"help", "", "this list", run_help, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL, NULL},
+     run_replay,
+     {attach_options, screen_option_table}},
+    {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, {ctl_options}},
+    {"metrics",
+     "FILE.npy ... [options]",
+     "spectrum and all metrics of saved features (rows x features)",
+     cmd_metrics,
+     {cmd_metrics_options}},
+    {"embed",
+     "CKPT|RUN --data SET -o FILE.npy [options]",
+     "features of a data set, and their labels",
+     cmd_embed,
+     {cmd_embed_options}},
+    {"probe",
+     "CKPT|RUN [options]",
+     "linear probe, fast probe and nearest neighbours",
+     cmd_probe,
+     {cmd_probe_options}},
+    {"fit",
+     "RUN ... -o FILE.json [options]",
+     "fit a forecast from runs with measured probe accuracy",
+     cmd_fit,
+     {cmd_fit_options}},
+    {"pack",
+     "images:DIR -o FILE [options]",
+     "decode and shrink a folder of images once, into a file to train from",
+     cmd_pack,
+     {cmd_pack_options}},
+    {"export",
+     "RUN|FILE [options]",
+     "what a run recorded as a table or a figure",
+     cmd_export,
+     {cmd_export_options}},
+    {"log",
+     "check|repair RUN|FILE [options]",
+     "say what a log holds and whether it is whole; make a whole one of what is left",
+     cmd_log,
+     {cmd_log_options}},
+    {"runs", "[--json]", "list the runs", run_runs, {runs_options}},
+    {"devices", "[--json]", "list what can compute here", run_devices, {devices_options}},
+    {"completion",
+     "bash|zsh|fish",
+     "print what this shell needs to complete words of ssltop",
+     cmd_completion,
+     {NULL}},
+    {"help", "", "this list", run_help, {NULL}},
+    {.name = NULL},
 };
+
+const struct command_line_row *command_line_find(const char *name)
+{
+    for (const struct command_line_row *c = command_line_table; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
 
 static int dispatch(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
         printf("ssltop %s\n", SSLTOP_VERSION);
-        return OK;
+        return CMD_OK;
     }
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return run_help(argc, argv);
     if (argc < 2 || argv[1][0] == '-')
         return run_train(argc, argv);
-    for (const struct command_line_row *c = command_line_table; c->name; c++)
-        if (strcmp(c->name, argv[1]) == 0)
-            return c->run(argc - 1, argv + 1);
+    const struct command_line_row *c = command_line_find(argv[1]);
+    if (c)
+        return c->run(argc - 1, argv + 1);
     struct error e;
     error_set(&e, "there is no command '%.60s'; see ssltop --help", argv[1]);
-    return complain(USAGE, &e);
+    return cmd_complain(CMD_USAGE, &e);
 }
 
 int commands_main(int argc, char **argv)
@@ -460,7 +461,7 @@ int commands_main(int argc, char **argv)
     if (fflush(stdout) || ferror(stdout)) {
         struct error e;
         error_set(&e, "can't write to standard output: %s", strerror(errno));
-        return complain(rc ? rc : FAILED, &e);
+        return cmd_complain(rc ? rc : CMD_FAILED, &e);
     }
     return rc;
 }

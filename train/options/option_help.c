@@ -1,0 +1,104 @@
+// What options are, for a person: the values that a row names, its words, and tables of rows.
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/options/option.h"
+
+int option_put(const char *word, char *text, size_t size)
+{
+    snprintf(text, size, "%s", word ? word : "");
+    return word != NULL;
+}
+
+int option_choice(const struct option_row *row, int i, char *text, size_t size)
+{
+    const char *c = row->choices;
+    if (!c)
+        return row->values ? row->values(i, text, size) : 0;
+    for (; i > 0 && *c; i--)
+        c += strcspn(c, "|") + (c[strcspn(c, "|")] == '|');
+    snprintf(text, size, "%.*s", (int)strcspn(c, "|"), c);
+    return *c != '\0';
+}
+
+void option_choices(const struct option_row *row, char *text, size_t size)
+{
+    char word[2][80];
+    size_t at = 0;
+    text[0] = '\0';
+    int more = option_choice(row, 0, word[0], sizeof word[0]);
+    for (int i = 0; more && at < size; i++) {
+        more = option_choice(row, i + 1, word[(i + 1) & 1], sizeof word[0]);
+        at += (size_t)snprintf(text + at, size - at, "%s%s",
+                               !i     ? ""
+                               : more ? ", "
+                                      : " or ",
+                               word[i & 1]);
+    }
+}
+
+void option_doc(const struct option_row *row, char *text, size_t size)
+{
+    const char *gap = strstr(row->doc, "{}");
+    int n = gap ? snprintf(text, size, "%.*s", (int)(gap - row->doc), row->doc) : 0;
+    if (gap && n >= 0 && (size_t)n < size)
+        option_choices(row, text + n, size - (size_t)n);
+    if (gap && !text[n])
+        snprintf(text + n, size - (size_t)n, "none are installed");
+    size_t at = gap ? strlen(text) : 0;
+    snprintf(text + at, size - at, "%s", gap ? gap + 2 : row->doc);
+}
+
+// Words of `text` from column `indent` on, where the line stands already; ends the line.
+static void print_wrapped(FILE *f, const char *text, int indent, int columns)
+{
+    int at = indent;
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+        if (at > indent && at + 1 + n > columns) {
+            fprintf(f, "\n%*s", indent, "");
+            at = indent;
+        }
+        at += fprintf(f, "%s%.*s", at > indent ? " " : "", n, text);
+        text += n;
+        text += strspn(text, " ");
+    }
+    fputc('\n', f);
+}
+
+static void print_row(const struct option_row *row, FILE *f, int columns)
+{
+    enum { INDENT = 26 };
+    char left[64], text[3 * OPTION_TEXT];
+    int both = row->type == OPTION_FLAG && row->place == OPTION_CONFIG;
+    const char *told = row->environment ? getenv(row->environment) : NULL;
+    if (!told || !*told)
+        told = row->fallback;
+    snprintf(left, sizeof left, "  %s%s%s%s%s", option_dashes(row), both ? "[no-]" : "", row->name,
+             row->argument ? " " : "", row->argument ? row->argument : "");
+    option_doc(row, text, sizeof text);
+    size_t n = strlen(text);
+    if (told && *told && (both || row->type != OPTION_FLAG))
+        snprintf(text + n, sizeof text - n, " Default: %s.", told);
+    if (fprintf(f, "%-*s", INDENT, left) > INDENT)
+        fprintf(f, "\n%*s", INDENT, "");
+    print_wrapped(f, text, INDENT, columns);
+}
+
+void option_help(const struct option_row *const *tables, FILE *f, int columns)
+{
+    const char *section = "";
+    int rows = 0, width = columns < 50 ? 50 : columns;
+    for (int i = 0; !i || tables[i]; i++) {
+        for (const struct option_row *row = tables[i]; row && row->name; row++, rows++) {
+            if (row->section && strcmp(section, row->section) != 0)
+                fprintf(f, "%s%s:\n", rows ? "\n" : "", row->section);
+            section = row->section ? row->section : "";
+            print_row(row, f, width);
+        }
+        if (!i)
+            print_row(&option_help_row, f, width);
+        if (!tables[i])
+            break;
+    }
+}
