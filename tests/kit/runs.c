@@ -126,7 +126,7 @@ struct answer lab_say(const struct lab *lab, const char *name, const char *text)
     snprintf(path, sizeof path, "%s/%s", lab->dir, name);
     cr_assert(command_parse_text(text, &c, &e) == 0, "%s", e.text);
     c.id = 4711;
-    int fd = control_connect(path, &e);
+    int fd = control_connect(path, 0, &e);
     cr_assert(fd >= 0, "%s", e.text);
     cr_assert(control_call(fd, &c, PATIENCE_MS, &a, &e) == 0, "%s: %s", text, e.text);
     close(fd);

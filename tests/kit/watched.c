@@ -41,7 +41,7 @@ pid_t watched_trainer(const struct watched *r)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
-    int fd = control_connect(r->path, NULL);
+    int fd = control_connect(r->path, 0, NULL);
     cr_assert_geq(fd, 0);
     cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size), 0);
     close(fd);
@@ -53,7 +53,7 @@ struct answer watched_ask(const struct watched *r, enum command command)
     struct command_call call = {.command = command, .id = 1, .by = "ctl"};
     struct answer a;
     struct error e = {""};
-    int fd = control_connect(r->path, &e);
+    int fd = control_connect(r->path, 0, &e);
     cr_assert_geq(fd, 0, "%s", e.text);
     cr_assert_eq(control_call(fd, &call, DEADLINE * 1000, &a, &e), 0, "%s", e.text);
     close(fd);

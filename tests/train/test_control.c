@@ -167,6 +167,6 @@ Test(control, answers)
     static const char record[] = "{\"type\":\"step\",\"step\":3}", broken[] = "{\"type\":";
     cr_assert(answer_parse(record, strlen(record), &b, &e) == 0);
     cr_assert(answer_parse(broken, strlen(broken), &b, &e) == -1);
-    cr_assert(control_connect("/nowhere", &e) == -1);
+    cr_assert(control_connect("/nowhere", 0, &e) == -1);
     cr_assert_str_eq(e.text, "no trainer is running /nowhere");
 }

@@ -2,14 +2,18 @@
 // whatever the disk does.
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -17,12 +21,24 @@
 #include "tests/kit/runs.h"
 #include "train/wire/publisher.h"
 #include "train/wire/socket.h"
+#include "train/wire/watchers.h"
 
 struct desk {
     struct lab lab; // is the run folder and holds the sockets
     struct publisher *p;
     struct error e;
 };
+
+// A disk that does not answer for as long as it is stuck.
+static atomic_int disk_is_stuck;
+int fdatasync(int fd)
+{
+    while (atomic_load(&disk_is_stuck))
+        poll(NULL, 0, 1);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+enum { PATIENCE_MS = 50 }; // where the disk is stuck; else it answers in time
 
 static void desk_open(struct desk *d, int signal_fd)
 {
@@ -31,7 +47,10 @@ static void desk_open(struct desk *d, int signal_fd)
     setenv("XDG_RUNTIME_DIR", d->lab.dir, 1);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    struct publisher_options o = {.dir = d->lab.dir, .signal_fd = signal_fd, .trainer_log_fd = -1};
+    struct publisher_options o = {.dir = d->lab.dir,
+                                  .signal_fd = signal_fd,
+                                  .trainer_log_fd = -1,
+                                  .patience_ms = atomic_load(&disk_is_stuck) ? PATIENCE_MS : 60000};
     cr_assert(publisher_open(&o, &d->p, &d->e) == 0, "%s", d->e.text);
     cr_assert(publisher_settle(d->p, d->lab.dir, &d->e) == 0, "%s", d->e.text);
 }
@@ -88,7 +107,7 @@ static struct tally tally(const struct desk *d)
 
 static int dial(struct desk *d)
 {
-    int fd = control_connect(d->lab.dir, &d->e);
+    int fd = control_connect(d->lab.dir, 0, &d->e);
     cr_assert(fd >= 0, "%s", d->e.text);
     return fd;
 }
@@ -114,7 +133,7 @@ static int64_t next_step(FILE *f)
     return step;
 }
 
-Test(publish, log_then_socket_has_every_line_once)
+Test(publisher, log_then_socket_has_every_line_once)
 {
     struct desk d;
     desk_open(&d, -1);
@@ -134,11 +153,11 @@ Test(publish, log_then_socket_has_every_line_once)
     fclose(f);
     cr_assert(tally(&d).lines == 300);
     cr_assert(!lab_exists(&d.lab, "control"));
-    cr_assert(control_connect(d.lab.dir, &d.e) == -1);
+    cr_assert(control_connect(d.lab.dir, 0, &d.e) == -1);
     lab_close(&d.lab);
 }
 
-Test(publish, sync_means_on_disk)
+Test(publisher, sync_means_on_disk)
 {
     struct desk d;
     struct record r;
@@ -156,7 +175,7 @@ Test(publish, sync_means_on_disk)
     lab_close(&d.lab);
 }
 
-Test(publish, stuck_watcher_is_let_go)
+Test(publisher, stuck_watcher_is_let_go)
 {
     enum { LINES = 4000 };
     struct desk d;
@@ -184,7 +203,7 @@ Test(publish, stuck_watcher_is_let_go)
     lab_close(&d.lab);
 }
 
-Test(publish, what_the_queue_loses_is_counted)
+Test(publisher, what_the_queue_loses_is_counted)
 {
     enum { LINES = 30000 };
     struct desk d;
@@ -197,7 +216,7 @@ Test(publish, what_the_queue_loses_is_counted)
     lab_close(&d.lab);
 }
 
-Test(publish, disk_full_and_free_again)
+Test(publisher, disk_full_and_free_again)
 {
     struct desk d;
     struct record r;
@@ -228,7 +247,7 @@ Test(publish, disk_full_and_free_again)
     lab_close(&d.lab);
 }
 
-Test(publish, commands_and_answers)
+Test(publisher, commands_and_answers)
 {
     struct desk d;
     struct request r;
@@ -276,7 +295,7 @@ Test(publish, commands_and_answers)
     lab_close(&d.lab);
 }
 
-Test(publish, too_much_at_once)
+Test(publisher, too_much_at_once)
 {
     enum { CALLS = 200 };
     struct desk d;
@@ -303,7 +322,7 @@ Test(publish, too_much_at_once)
     lab_close(&d.lab);
 }
 
-Test(publish, sockets_are_private_and_the_dead_are_swept)
+Test(publisher, sockets_are_private_and_the_dead_are_swept)
 {
     struct lab lab;
     struct stat st;
@@ -333,4 +352,163 @@ Test(publish, sockets_are_private_and_the_dead_are_swept)
     close(fourth);
     unlink(path);
     lab_close(&lab);
+}
+
+Test(publisher, a_stuck_disk_is_waited_for_once)
+{
+    struct desk d;
+    struct record r;
+    atomic_store(&disk_is_stuck, 1);
+    desk_open(&d, -1);
+    record_init(&r, RECORD_EVENT, 1);
+    cr_assert(publisher_sync(d.p, &r, &d.e) == -1);
+    cr_assert(strstr(d.e.text, "did not answer within 0.05 s") != NULL, "%s", d.e.text);
+    // Nobody waits again for a disk that does not answer; what is put is kept.
+    for (int i = 2; i < 5; i++) {
+        record_init(&r, RECORD_EVENT, i);
+        cr_assert(publisher_sync(d.p, &r, &d.e) == -1);
+        cr_assert_str_eq(d.e.text, "the disk does not answer");
+        cr_assert(publisher_sync(d.p, NULL, &d.e) == -1);
+    }
+    for (int t = 5; t < 100; t++)
+        put_step(&d, t);
+    atomic_store(&disk_is_stuck, 0);
+    int fd = dial(&d); // answered behind what the thread was held up by
+    cr_assert(call(&d, fd, COMMAND_STATUS).ok);
+    record_init(&r, RECORD_EVENT, 100);
+    cr_assert(publisher_sync(d.p, &r, &d.e) == 0, "%s", d.e.text);
+    cr_assert(tally(&d).lines == 100);
+    close(fd);
+    cr_assert(publisher_close(d.p, &d.e) == 0, "%s", d.e.text);
+    lab_close(&d.lab);
+}
+
+static void where(const struct desk *d, char path[128])
+{
+    char control[128];
+    snprintf(control, sizeof control, "%s/control", d->lab.dir);
+    FILE *f = fopen(control, "r");
+    cr_assert(f && fscanf(f, "%127s", path) == 1);
+    fclose(f);
+}
+
+// A logout removes the folder of the sockets; who is connected stays so.
+Test(publisher, a_socket_that_is_removed_is_made_anew)
+{
+    struct desk d;
+    char first[128], second[128], folder[128];
+    int ends[2];
+    cr_assert(pipe(ends) == 0);
+    desk_open(&d, ends[0]);
+    int before = dial(&d);
+    where(&d, first);
+    snprintf(folder, sizeof folder, "%s/ssltop", d.lab.dir);
+    for (int asked = 0; asked < 2; asked++) {
+        where(&d, second);
+        cr_assert(unlink(second) == 0 && rmdir(folder) == 0);
+        // By itself, or at once when a signal asks for it.
+        if (asked)
+            cr_assert(write(ends[1], (char[]){SIGUSR1}, 1) == 1);
+        do {
+            poll(NULL, 0, 5);
+            where(&d, first);
+        } while (strcmp(first, second) == 0);
+        int fd = dial(&d);
+        cr_assert(call(&d, fd, COMMAND_STATUS).ok);
+        close(fd);
+    }
+    cr_assert(call(&d, before, COMMAND_STATUS).ok);
+    close(before);
+    struct request r;
+    cr_assert(publisher_next(d.p, &r, 0) == 0, "that signal is not for the trainer");
+    cr_assert(publisher_close(d.p, &d.e) == 0);
+    cr_assert(access(first, F_OK) < 0, "nothing is left");
+    close(ends[0]);
+    close(ends[1]);
+    lab_close(&d.lab);
+}
+
+static void on_call(void *context, uint64_t client, const struct command_call *c)
+{
+    int *calls = context;
+    *calls += 1;
+}
+
+// Where no descriptor is left, the listener stays readable: it must not be asked again at once.
+Test(publisher, without_descriptors_nobody_spins)
+{
+    struct lab lab;
+    struct watchers *w;
+    struct error e = {{0}};
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    struct rlimit was, few;
+    struct pollfd set[WATCHERS_POLL];
+    int calls = 0, timeout = -1, filler[64], fillers = 0;
+    lab_open(&lab);
+    setenv("XDG_RUNTIME_DIR", lab.dir, 1);
+    int listener = socket_listen(a.sun_path, sizeof a.sun_path, &e);
+    cr_assert(listener >= 0, "%s", e.text);
+    cr_assert(watchers_new(listener, on_call, &calls, &w, &e) == 0);
+    cr_assert(watchers_poll_set(w, set, 1000, &timeout) == 1 && set[0].fd == listener);
+    cr_assert(timeout == -1, "nothing to wake for");
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert(fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    cr_assert(getrlimit(RLIMIT_NOFILE, &was) == 0);
+    few = (struct rlimit){32, was.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    while (fillers < 64 && (filler[fillers] = dup(fd)) >= 0)
+        fillers++;
+    cr_assert(poll(set, 1, -1) == 1);
+    cr_assert(watchers_handle(w, set, 1000, &e) == -1 && strstr(e.text, "nobody new"), "%s",
+              e.text);
+    cr_assert(watchers_poll_set(w, set, 1001, &timeout) == 0, "deaf");
+    cr_assert(timeout == 999, "%d", timeout);
+    cr_assert(watchers_handle(w, set, 1001, &e) == 0);
+    // When there are some again, who waited is heard.
+    while (fillers > 0)
+        close(filler[--fillers]);
+    timeout = -1;
+    cr_assert(watchers_poll_set(w, set, 2000, &timeout) == 1 && poll(set, 1, -1) == 1);
+    cr_assert(watchers_handle(w, set, 2000, &e) == 0);
+    cr_assert(write(fd, "{\"cmd\":\"pause\"}\n", 16) == 16);
+    cr_assert(watchers_poll_set(w, set, 2001, &timeout) == 2 && poll(set, 2, -1) == 1);
+    cr_assert(watchers_handle(w, set, 2001, &e) == 0 && calls == 1);
+    close(fd);
+    watchers_free(w);
+    unlink(a.sun_path);
+    lab_close(&lab);
+}
+
+// poll refuses more entries than a process may have descriptors: then the log goes on all the same,
+// and signals are heard.
+Test(publisher, where_poll_is_refused_the_log_and_signals_go_on)
+{
+    struct desk d;
+    struct request r;
+    struct rlimit was, few;
+    int ends[2], fd[8];
+    cr_assert(pipe(ends) == 0);
+    desk_open(&d, ends[0]);
+    for (int i = 0; i < 8; i++) {
+        fd[i] = dial(&d);
+        cr_assert(call(&d, fd[i], COMMAND_STATUS).ok);
+    }
+    cr_assert(getrlimit(RLIMIT_NOFILE, &was) == 0);
+    few = (struct rlimit){4, was.rlim_max};
+    cr_assert(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    for (int t = 0; t < 100; t++)
+        put_step(&d, t);
+    cr_assert(publisher_sync(d.p, NULL, &d.e) == 0, "%s", d.e.text);
+    cr_assert(write(ends[1], (char[]){SIGTERM}, 1) == 1);
+    cr_assert(publisher_next(d.p, &r, 1) == 1 && r.signal == SIGTERM);
+    cr_assert(setrlimit(RLIMIT_NOFILE, &was) == 0);
+    cr_assert(tally(&d).lines == 100);
+    for (int i = 0; i < 8; i++) {
+        cr_assert(call(&d, fd[i], COMMAND_STATUS).ok, "and so do those who watch, later");
+        close(fd[i]);
+    }
+    cr_assert(publisher_close(d.p, &d.e) == 0);
+    close(ends[0]);
+    close(ends[1]);
+    lab_close(&d.lab);
 }

@@ -201,7 +201,7 @@ Test(viewer, a_signal_at_the_start)
     cr_assert_eq(kill(s.pid, SIGINT), 0);
     int status = session_finish(&s, 1);
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 130, "%d", status);
-    int fd = control_connect(r.path, NULL);
+    int fd = control_connect(r.path, 0, NULL);
     if (fd >= 0)
         close(fd);
     watched_end(&r, fd >= 0 ? watched_trainer(&r) : 0);

@@ -71,7 +71,7 @@ static int says_paused(const char *path)
 {
     struct command_call c = {.command = COMMAND_STATUS, .id = 1, .by = "ctl", .factor = 1};
     struct answer a;
-    int fd = control_connect(path, NULL);
+    int fd = control_connect(path, 0, NULL);
     if (fd < 0)
         return 0;
     int rc = control_call(fd, &c, STATUS_MS, &a, NULL);

@@ -24,9 +24,9 @@ enum { FAILED = 1, REFUSED = 2 };
 
 // ---------------------------------------------------------------- signals
 
-// The writer thread hears of them.
-static const int ending[] = {SIGHUP, SIGINT, SIGTERM};
-enum { ENDING = sizeof ending / sizeof *ending, HANGUP = 1 << 0 };
+// The writer thread hears of them: those that end a training, and one that asks for a new socket.
+static const int heard[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+enum { HEARD = sizeof heard / sizeof *heard, HANGUP = 1 << 0 };
 
 // SIGHUP ends a headless training, unless nohup says that it does not.
 static int minds_hangup(int headless)
@@ -38,7 +38,7 @@ static int minds_hangup(int headless)
 static int catch_signals(const struct trainer *tr, struct error *e)
 {
     unsigned ignored = minds_hangup(tr->headless) ? 0 : HANGUP;
-    if (signals_take(tr->signals, ending, ENDING, ignored, e) < 0)
+    if (signals_take(tr->signals, heard, HEARD, ignored, e) < 0)
         return -1;
     // A full disk and a gone reader are errors to be told, not reasons to die.
     signal(SIGPIPE, SIG_IGN);
@@ -339,7 +339,9 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
         describe(tr, stdout);
         return 0;
     }
-    int sig = signals_next(tr->signals);
+    int sig;
+    while ((sig = signals_next(tr->signals)) == SIGUSR1) // there is no socket yet
+        continue;
     if (sig)
         return error_set(e, "interrupted before it began"), 128 + sig;
     return train(tr, ready_fd, e);

@@ -13,22 +13,23 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "train/store/rundir.h"
 #include "train/wire/socket.h"
 
 enum { LINE_MAX_BYTES = 1 << 20, PEEK = 4096 };
 
-// The socket's path from the file `control` of the run folder.
+// The socket's path from the file `control` of the run folder. 1: there is none.
 static int read_path(const char *run_dir, char *path, size_t size, struct error *e)
 {
     char name[4200];
     if (snprintf(name, sizeof name, "%s/control", run_dir) >= (int)sizeof name)
         return error_set(e, "the path of the run folder is too long");
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        if (errno == ENOENT || errno == ENOTDIR)
-            return error_set(e, "no trainer is running %s", run_dir);
+    *path = '\0';
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return 1;
+    if (fd < 0)
         return error_set(e, "can't read %s: %s", name, strerror(errno));
-    }
     ssize_t n = read(fd, path, size - 1);
     close(fd);
     if (n <= 0)
@@ -38,28 +39,53 @@ static int read_path(const char *run_dir, char *path, size_t size, struct error 
     return 0;
 }
 
-int control_connect(const char *run_dir, struct error *e)
+// The connection; -1: can't be had; -2: nobody is where `control` says, which is in `a`.
+static int try_connect(const char *run_dir, struct sockaddr_un *a, struct error *e)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (read_path(run_dir, a.sun_path, sizeof a.sun_path, e) < 0)
-        return -1;
-    if (a.sun_path[0] != '/')
+    int rc = read_path(run_dir, a->sun_path, sizeof a->sun_path, e);
+    if (rc)
+        return rc < 0 ? -1 : -2;
+    if (a->sun_path[0] != '/')
         return error_set(e, "%s/control does not name a socket", run_dir);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(e, "no socket: %s", strerror(errno));
-    int rc = connect(fd, (struct sockaddr *)&a, sizeof a);
+    rc = connect(fd, (struct sockaddr *)a, sizeof *a);
     if (rc < 0 && (errno == ECONNREFUSED || errno == ENOENT))
-        error_set(e, "no trainer is running %s", run_dir);
+        rc = -2;
     else if (rc < 0)
         error_set(e, "can't reach the trainer of %s: %s", run_dir, strerror(errno));
     else if (!socket_peer_is_mine(fd))
         rc = error_set(e, "the socket of %s belongs to somebody else", run_dir);
     if (rc < 0) {
         close(fd);
-        return -1;
+        return rc;
     }
     return fd;
+}
+
+int control_connect(const char *run_dir, int patience_ms, struct error *e)
+{
+    enum { RETRY_MS = 50 };
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int64_t until = clock_ms() + patience_ms;
+    for (;;) {
+        int fd = try_connect(run_dir, &a, e);
+        if (fd != -2)
+            return fd;
+        if (!rundir_alive(run_dir))
+            return error_set(e, "no trainer is running %s", run_dir);
+        if (clock_ms() >= until)
+            break;
+        poll(NULL, 0, RETRY_MS);
+    }
+    if (!*a.sun_path)
+        return error_set(e, "the trainer of %s can't be reached: it is just starting or ending",
+                         run_dir);
+    return error_set(e,
+                     "the trainer of %s lives but can't be reached: its socket %s is not here; on "
+                     "its machine, SIGUSR1 makes it another",
+                     run_dir, a.sun_path);
 }
 
 static int send_line(int fd, const char *line, size_t n, struct error *e)
@@ -87,8 +113,10 @@ static int read_line(int fd, char *buf, size_t *used, int64_t deadline, struct e
         int rc = poll(&p, 1, left > 0 ? (int)left : 0);
         if (rc < 0 && errno == EINTR)
             continue;
-        if (rc <= 0)
-            return rc;
+        if (rc < 0)
+            return error_set(e, "can't wait for the trainer: %s", strerror(errno));
+        if (rc == 0)
+            return 0;
         size_t want = LINE_MAX_BYTES - *used < PEEK ? LINE_MAX_BYTES - *used : PEEK;
         ssize_t n = want ? recv(fd, buf + *used, want, MSG_PEEK) : -1;
         if (!want)

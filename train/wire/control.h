@@ -71,9 +71,12 @@ char *answer_to_json(const struct answer *a);   // malloc'd line without newline
 int answer_parse(const char *line, size_t n, struct answer *out, struct error *e);
 
 // --- client ---
-// Connect to the trainer of a run folder (its file `control` holds the socket's path). A blocking,
-// close-on-exec fd; -1 says "no trainer is running RUN" or why not.
-int control_connect(const char *run_dir, struct error *e);
+// Connect to the trainer of a run folder (its file `control` holds the socket's path). A trainer
+// that lives and is not there is waited for so long: it may be starting, or about to make a socket
+// anew in place of one that was removed. A blocking, close-on-exec fd; -1 says "no trainer is
+// running RUN" or why not.
+enum { CONTROL_PATIENCE_MS = 5000 }; // more than a trainer needs to see that its socket is gone
+int control_connect(const char *run_dir, int patience_ms, struct error *e);
 // Send one call and wait up to timeout_ms for its answer (records in between are skipped).
 int control_call(int fd, const struct command_call *c, int timeout_ms, struct answer *out,
                  struct error *e);

@@ -76,7 +76,7 @@ int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
 
     if (r && !(seq = put_record(p, r)))
         return error_set(e, "the queue to the disk is full");
-    double until = clock_seconds() + SYNC_S;
+    double until = clock_seconds() + 1e-3 * p->patience_ms;
     pthread_mutex_lock(&p->lock);
     if (!seq)
         seq = p->seq;
@@ -86,14 +86,19 @@ int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
         p->idle = 0;
         wake(p);
     }
-    while (rc == 0 && p->done_seq < seq && p->failed_seq < seq)
+    int stuck = p->stuck_seq > p->done_seq && p->stuck_seq > p->failed_seq;
+    while (!stuck && rc == 0 && p->done_seq < seq && p->failed_seq < seq)
         rc = clock_wait(&p->synced, &p->lock, until);
     if (p->done_seq >= seq)
         rc = 0;
     else if (p->failed_seq >= seq)
         rc = error_set(e, "%s", p->why.text);
+    else if (stuck)
+        rc = error_set(e, "the disk does not answer");
     else
-        rc = error_set(e, "the disk did not answer within %d s", SYNC_S);
+        rc = error_set(e, "the disk did not answer within %g s", 1e-3 * p->patience_ms);
+    if (p->done_seq < seq && p->failed_seq < seq)
+        p->stuck_seq = seq;
     pthread_mutex_unlock(&p->lock);
     return rc;
 }
@@ -123,7 +128,7 @@ int publisher_next(struct publisher *p, struct request *out, int wait)
 
 void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a)
 {
-    struct item item = {.client = r->client, .answer = *a};
+    struct item item = {.kind = ITEM_ANSWER, .client = r->client, .answer = *a};
     if (r->signal)
         return;
     item.answer.id = r->call.id;
@@ -139,38 +144,11 @@ void publisher_status(struct publisher *p, const struct publisher_status *s)
 
 // ---------------------------------------------------------------- birth and death
 
-static int write_control(struct publisher *p, struct error *e)
-{
-    char path[4200], temporary[4208];
-    snprintf(path, sizeof path, "%s/control", p->dir);
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    unlink(temporary);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_set(e, "can't write %s: %s", path, strerror(errno));
-    int n = dprintf(fd, "%s\n", p->socket_path);
-    int rc = close(fd);
-    if (n < 0 || rc < 0 || rename(temporary, path) < 0) {
-        error_set(e, "can't write %s: %s", path, strerror(errno));
-        unlink(temporary);
-        return -1;
-    }
-    return 0;
-}
-
-static void remove_control(const struct publisher *p)
-{
-    char path[4200];
-    snprintf(path, sizeof path, "%s/control", p->dir);
-    unlink(path);
-    unlink(p->socket_path);
-}
-
 static void release(struct publisher *p)
 {
     watchers_free(p->watchers);
     if (p->socket_path[0])
-        remove_control(p);
+        socket_remove(p->dir, p->socket_path);
     if (p->log)
         runlog_close(p->log, NULL);
     for (int i = 0; p->ring && i < p->used; i++)
@@ -230,6 +208,7 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     p->signal_fd = o->signal_fd;
     p->trainer_log_fd = o->trainer_log_fd;
     p->echo = o->echo;
+    p->patience_ms = o->patience_ms ? o->patience_ms : SYNC_MS;
     if (open_parts(p, o, e) < 0) {
         release(p);
         return -1;
@@ -249,9 +228,13 @@ int publisher_settle(struct publisher *p, const char *dir, struct error *e)
     char *copy = strdup(dir);
     if (!copy)
         return error_set(e, "out of memory");
-    free(p->dir); // the thread does not look at it
+    pthread_mutex_lock(&p->lock);
+    free(p->dir);
     p->dir = copy;
-    return write_control(p, e);
+    int rc = socket_tell(copy, p->socket_path, e);
+    p->settled = rc == 0;
+    pthread_mutex_unlock(&p->lock);
+    return rc;
 }
 
 static void end_thread(struct publisher *p)

@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
+
 enum { NAME_ROOM = 32 }; // "/4194304-89abcdef.sock" and its NUL
 
 int socket_peer_is_mine(int fd)
@@ -112,4 +114,25 @@ int socket_listen(char *path, size_t size, struct error *e)
         return -1;
     }
     return fd;
+}
+
+int socket_tell(const char *run_dir, const char *path, struct error *e)
+{
+    char control[4200], link;
+    struct file out;
+    snprintf(control, sizeof control, "%s/control", run_dir);
+    if (readlink(control, &link, 1) >= 0)
+        unlink(control); // it would be followed
+    if (file_create(&out, control, FILE_PRIVATE, e) < 0)
+        return -1;
+    fprintf(out.stream, "%s\n", path);
+    return file_finish(&out, 0, e);
+}
+
+void socket_remove(const char *run_dir, const char *path)
+{
+    char control[4200];
+    snprintf(control, sizeof control, "%s/control", run_dir);
+    unlink(control);
+    unlink(path);
 }

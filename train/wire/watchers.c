@@ -13,10 +13,11 @@
 #include "metrics/log/record.h"
 #include "train/wire/socket.h"
 
-enum { SAY_MAX = 4096, OWED_MAX = 8 << 20 };
+enum { SAY_MAX = 4096, OWED_MAX = 8 << 20, DEAF_MS = 1000 };
 
 struct client {
-    int fd; // -1: free
+    int fd;   // -1: free
+    int slot; // in what is polled for; -1: not there
     uint64_t id;
     int following;
     int waiting;  // calls not answered yet
@@ -29,7 +30,8 @@ struct client {
 };
 
 struct watchers {
-    int listen_fd;
+    int listen_fd, slot;
+    int64_t deaf_until; // ms
     uint64_t next_id;
     void (*call)(void *context, uint64_t client, const struct command_call *c);
     void *context;
@@ -182,32 +184,58 @@ int watchers_following(const struct watchers *w)
     return n;
 }
 
-void watchers_poll_set(const struct watchers *w, struct pollfd set[WATCHERS_POLL])
+void watchers_listen(struct watchers *w, int listen_fd)
 {
-    int room = 0;
-    for (int i = 0; i < WATCHERS_MAX; i++) {
-        const struct client *c = &w->client[i];
-        short events = (short)((c->ended ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
-        set[i + 1] = (struct pollfd){.fd = c->fd, .events = events};
-        room |= c->fd < 0;
-    }
-    // With no room left the others wait in the kernel's queue.
-    set[0] = (struct pollfd){.fd = room ? w->listen_fd : -1, .events = POLLIN};
+    close(w->listen_fd);
+    w->listen_fd = listen_fd;
+    w->slot = -1;
 }
 
-static void welcome(struct watchers *w)
+int watchers_poll_set(struct watchers *w, struct pollfd set[WATCHERS_POLL], int64_t now,
+                      int *timeout_ms)
+{
+    int n = 0;
+    for (int i = 0; i < WATCHERS_MAX; i++) {
+        struct client *c = &w->client[i];
+        short events = (short)((c->ended ? 0 : POLLIN) | (c->sent < c->used ? POLLOUT : 0));
+        c->slot = c->fd >= 0 ? n++ : -1;
+        if (c->fd >= 0)
+            set[c->slot] = (struct pollfd){.fd = c->fd, .events = events};
+    }
+    // With no room left the others wait in the kernel's queue.
+    w->slot = -1;
+    if (n == WATCHERS_MAX)
+        return n;
+    int64_t left = w->deaf_until - now;
+    if (left > 0) {
+        if (*timeout_ms < 0 || *timeout_ms > left)
+            *timeout_ms = (int)left;
+        return n;
+    }
+    w->slot = n++;
+    set[w->slot] = (struct pollfd){.fd = w->listen_fd, .events = POLLIN};
+    return n;
+}
+
+static int welcome(struct watchers *w, int64_t now, struct error *e)
 {
     int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
-        return;
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return 0;
+        w->deaf_until = now + DEAF_MS;
+        return error_set(e, "nobody new can watch or steer: %s", strerror(errno));
+    }
     for (int i = 0; i < WATCHERS_MAX && socket_peer_is_mine(fd); i++) {
         if (w->client[i].fd >= 0)
             continue;
         w->client[i].fd = fd;
+        w->client[i].slot = -1;
         w->client[i].id = w->next_id++;
-        return;
+        return 0;
     }
     close(fd);
+    return 0;
 }
 
 static void refuse(struct client *c, int64_t id, const struct error *why)
@@ -274,13 +302,14 @@ static void listen_to(struct watchers *w, struct client *c)
     hear(w, c);
 }
 
-void watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL])
+int watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL], int64_t now,
+                    struct error *e)
 {
     for (int i = 0; i < WATCHERS_MAX; i++) {
         struct client *c = &w->client[i];
-        short got = set[i + 1].revents;
-        if (c->fd < 0 || c->fd != set[i + 1].fd)
+        if (c->fd < 0 || c->slot < 0)
             continue;
+        short got = set[c->slot].revents;
         if (got & POLLIN)
             listen_to(w, c);
         else if (got & (POLLHUP | POLLERR | POLLNVAL))
@@ -288,8 +317,7 @@ void watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL])
         if (c->fd >= 0)
             push(c);
     }
-    if (set[0].revents & POLLIN)
-        welcome(w);
+    return w->slot >= 0 && set[w->slot].revents & POLLIN ? welcome(w, now, e) : 0;
 }
 
 void watchers_drain(struct watchers *w, int timeout_ms)
@@ -297,19 +325,18 @@ void watchers_drain(struct watchers *w, int timeout_ms)
     int64_t deadline = clock_ms() + timeout_ms;
     for (;;) {
         struct pollfd set[WATCHERS_MAX];
-        int owed = 0;
+        nfds_t owed = 0;
         for (int i = 0; i < WATCHERS_MAX; i++) {
             struct client *c = &w->client[i];
             if (c->fd >= 0)
                 push(c);
-            int wants = c->fd >= 0 && c->sent < c->used;
-            set[i] = (struct pollfd){.fd = wants ? c->fd : -1, .events = POLLOUT};
-            owed += wants;
+            if (c->fd >= 0 && c->sent < c->used)
+                set[owed++] = (struct pollfd){.fd = c->fd, .events = POLLOUT};
         }
         int64_t left = deadline - clock_ms();
         if (!owed || left <= 0)
             return;
-        if (poll(set, WATCHERS_MAX, (int)left) < 0 && errno != EINTR)
+        if (poll(set, owed, (int)left) < 0 && errno != EINTR)
             return;
     }
 }

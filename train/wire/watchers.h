@@ -23,9 +23,18 @@ int watchers_new(int listen_fd,
 // Closes every connection. NULL allowed.
 void watchers_free(struct watchers *w);
 
-// What to poll for, and what to do with the outcome (the same array).
-void watchers_poll_set(const struct watchers *w, struct pollfd set[WATCHERS_POLL]);
-void watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL]);
+// Listen here from now on; the descriptor is taken over.
+void watchers_listen(struct watchers *w, int listen_fd);
+
+// What to poll for at `now` (ms): only what there is, as poll refuses more entries than a process
+// may have descriptors. How many; *timeout_ms (-1: none) is lowered to when it must be asked again.
+int watchers_poll_set(struct watchers *w, struct pollfd set[WATCHERS_POLL], int64_t now,
+                      int *timeout_ms);
+// What to do with the outcome (the same array). -1 with the reason: a connection could not be
+// taken. It waits in the kernel's queue, and for a second nobody asks for it: a listener that stays
+// readable must not keep the thread busy.
+int watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL], int64_t now,
+                    struct error *e);
 
 // A client that has gone meanwhile is ignored.
 void watchers_answer(struct watchers *w, uint64_t client, const struct answer *a);

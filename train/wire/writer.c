@@ -1,9 +1,10 @@
 // The writer thread: records to log and watchers, commands to the trainer. It wakes when there is
-// something to do (a line after silence, a watcher, the second's flush) and sleeps without a
-// timeout when there is nothing, so a paused run costs nothing.
+// something to do (a line after silence, a watcher, the second's flush); when there is nothing, it
+// only looks every two seconds whether its socket is still there, so a paused run costs nothing.
 #include "train/wire/writer.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #include "metrics/base/clock.h"
 #include "train/store/trainer_log.h"
+#include "train/wire/socket.h"
 
 static void keep_for_watchers(struct publisher *p, const char *line, size_t n)
 {
@@ -121,9 +123,8 @@ void writer_on_call(void *context, uint64_t client, const struct command_call *c
         return;
     }
     if (c->command == COMMAND_WATCH) {
-        struct item item = {.client = client};
+        struct item item = {.kind = ITEM_WATCH, .client = client};
         answer_init(&item.answer, c->id);
-        item.answer.lines = 0; // marks it: see settle()
         publisher_queue(p, &item, 1, 1);
         return;
     }
@@ -145,9 +146,9 @@ void writer_on_call(void *context, uint64_t client, const struct command_call *c
 
 static void settle(struct publisher *p, struct item *item)
 {
-    if (item->line)
+    if (item->kind == ITEM_RECORD)
         deliver(p, item->line, item->len);
-    else if (item->answer.lines == 0)
+    else if (item->kind == ITEM_WATCH)
         answer_watch(p, item);
     else
         watchers_answer(p->watchers, item->client, &item->answer);
@@ -195,15 +196,60 @@ static int drain(struct publisher *p)
     return n;
 }
 
+// A new socket in place of one that nobody finds any more, and the way to it in the run folder.
+static void renew_socket(struct publisher *p)
+{
+    char path[sizeof p->socket_path];
+    struct error why;
+    int fd = socket_listen(path, sizeof path, &why);
+    pthread_mutex_lock(&p->lock);
+    int rc = fd < 0 ? -1 : socket_tell(p->dir, path, &why);
+    if (rc == 0) {
+        unlink(p->socket_path);
+        memcpy(p->socket_path, path, sizeof path);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (rc == 0) {
+        watchers_listen(p->watchers, fd);
+        p->told_socket = 0;
+        trainer_log(p->trainer_log_fd, 0, "the control socket is %s now", path);
+        return;
+    }
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+    }
+    if (!p->told_socket++)
+        trainer_log(p->trainer_log_fd, p->echo, "the control socket is gone: %s", why.text);
+}
+
+// systemd removes the user's runtime folder at the last logout, and others clean /tmp.
+static void look_after_socket(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    int settled = p->settled;
+    pthread_mutex_unlock(&p->lock);
+    if (!settled || clock_ms() < p->next_look)
+        return;
+    if (access(p->socket_path, F_OK) < 0)
+        renew_socket(p);
+    p->next_look = clock_ms() + LOOK_MS;
+}
+
+static void sooner(int *timeout, int64_t at)
+{
+    int64_t left = at - clock_ms();
+    if (*timeout < 0 || *timeout > left)
+        *timeout = left > 0 ? (int)left : 0;
+}
+
 // How long the thread may sleep; -1 when only a wake will do. `busy`: lines came in the last round.
 static int sleep_ms(struct publisher *p, int busy)
 {
     int follow = watchers_following(p->watchers) > 0;
     int timeout = -1;
-    if (p->dirty_since) {
-        int64_t left = p->dirty_since + FLUSH_MS - clock_ms();
-        timeout = left > 0 ? (int)left : 0;
-    }
+    if (p->dirty_since)
+        sooner(&timeout, p->dirty_since + FLUSH_MS);
     pthread_mutex_lock(&p->lock);
     if (p->used || p->lost || p->stop || (p->want_seq > p->done_seq && p->want_seq > p->failed_seq))
         timeout = 0;
@@ -211,7 +257,10 @@ static int sleep_ms(struct publisher *p, int busy)
         timeout = timeout < 0 || timeout > GATHER_MS ? GATHER_MS : timeout;
     // With somebody watching, the next line after silence wakes; without, the flush is soon enough.
     p->idle = timeout != 0 && (follow ? !busy : !p->dirty_since);
+    int settled = p->settled;
     pthread_mutex_unlock(&p->lock);
+    if (settled)
+        sooner(&timeout, p->next_look);
     return timeout;
 }
 
@@ -220,42 +269,63 @@ static void read_signal(struct publisher *p)
     unsigned char number;
     if (read(p->signal_fd, &number, 1) != 1)
         return;
+    if (number == SIGUSR1) {
+        renew_socket(p);
+        return;
+    }
     pthread_mutex_lock(&p->lock);
     p->signal = number;
     pthread_cond_signal(&p->asked);
     pthread_mutex_unlock(&p->lock);
 }
 
+enum { WAKE, SIGNAL, OURS }; // places in what is polled for; behind them the watchers'
+
+// Sleep until there is something to do.
+static void wait_for_work(struct publisher *p, struct pollfd set[OURS + WATCHERS_POLL], int busy)
+{
+    enum { PATIENCE_MS = 100 };
+    int timeout = sleep_ms(p, busy);
+    set[WAKE] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
+    set[SIGNAL] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
+    int n = OURS + watchers_poll_set(p->watchers, set + OURS, clock_ms(), &timeout);
+    if (poll(set, (nfds_t)n, timeout) >= 0)
+        return;
+    int why = errno;
+    for (int i = 0; i < n; i++)
+        set[i].revents = 0;
+    if (why == EINTR)
+        return;
+    // Somebody allows fewer descriptors than are open: the log goes on, and so do signals.
+    if (!p->told_poll++)
+        trainer_log(p->trainer_log_fd, p->echo, "nobody can watch or steer: %s", strerror(why));
+    poll(set, OURS, PATIENCE_MS);
+}
+
 void *writer_run(void *context)
 {
     struct publisher *p = context;
+    struct error why;
     int busy = 0;
     for (;;) {
-        struct pollfd set[WATCHERS_POLL + 2];
-        watchers_poll_set(p->watchers, set);
-        set[WATCHERS_POLL] = (struct pollfd){.fd = p->wake_fd, .events = POLLIN};
-        set[WATCHERS_POLL + 1] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
-        if (poll(set, WATCHERS_POLL + 2, sleep_ms(p, busy)) < 0) {
-            if (errno != EINTR)
-                trainer_log(p->trainer_log_fd, p->echo, "poll: %s", strerror(errno));
-            continue;
-        }
-        if (set[WATCHERS_POLL].revents & POLLIN) {
+        struct pollfd set[OURS + WATCHERS_POLL];
+        wait_for_work(p, set, busy);
+        if (set[WAKE].revents & POLLIN) {
             uint64_t count;
             ssize_t n = read(p->wake_fd, &count, sizeof count);
             (void)n;
         }
-        if (set[WATCHERS_POLL + 1].revents & POLLIN)
+        if (set[SIGNAL].revents & POLLIN)
             read_signal(p);
         pthread_mutex_lock(&p->lock);
         int stop = p->stop;
         pthread_mutex_unlock(&p->lock);
         busy = drain(p) > 0;
-        watchers_handle(p->watchers, set);
-        if (p->dirty_since && clock_ms() >= p->dirty_since + FLUSH_MS) {
-            struct error why;
+        if (watchers_handle(p->watchers, set + OURS, clock_ms(), &why) < 0 && !p->told_deaf++)
+            trainer_log(p->trainer_log_fd, p->echo, "%s", why.text);
+        look_after_socket(p);
+        if (p->dirty_since && clock_ms() >= p->dirty_since + FLUSH_MS)
             writer_flush(p, &why);
-        }
         if (stop) // nothing is queued after `stop` was set
             break;
     }

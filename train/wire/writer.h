@@ -20,11 +20,15 @@ enum {
     BACKLOG_MAX = 1 << 20,
     FLUSH_MS = 800, // so that with all delays the disk is at most a second behind
     GATHER_MS = 40, // watchers get lines in handfuls
-    SYNC_S = 10,
+    SYNC_MS = 10000,
+    LOOK_MS = 2000, // between looks at the socket
 };
 
+// ITEM_WATCH: this client follows from here on; the thread itself finds the answer.
+enum item_kind { ITEM_RECORD, ITEM_ANSWER, ITEM_WATCH };
 struct item {
-    char *line; // a record; NULL: an answer
+    enum item_kind kind;
+    char *line; // of a record
     size_t len;
     uint64_t client;
     struct answer answer;
@@ -39,6 +43,8 @@ struct publisher {
     int used;
     size_t bytes;
     uint64_t seq, want_seq, done_seq, failed_seq;
+    uint64_t stuck_seq; // the disk did not answer for this one
+    int patience_ms;
     struct error why; // of failed_seq
     int64_t lost, lost_total;
     int idle; // the thread sleeps until it is woken
@@ -46,11 +52,14 @@ struct publisher {
     struct request request[REQUESTS];
     int first, requests, signal;
     struct publisher_status status;
+    char *dir;
+    int settled; // `dir` has its name, and the file `control` is there
     // The thread's own.
     pthread_t thread;
     int wake_fd, signal_fd, trainer_log_fd, echo;
-    char *dir;
     char socket_path[128];
+    int64_t next_look; // ms
+    int told_deaf, told_socket, told_poll;
     struct runlog_writer *log;
     struct watchers *watchers;
     int64_t disk_lines;  // whole lines known to be on disk

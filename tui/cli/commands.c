@@ -286,7 +286,7 @@ static int run_ctl(int argc, char **argv)
     call.id = 1;
     if (runs_find(s.runs, argv[1], 1, path, sizeof path, &e))
         return cmd_complain(CMD_FAILED, &e);
-    int fd = control_connect(path, &e);
+    int fd = control_connect(path, CONTROL_PATIENCE_MS, &e);
     if (fd < 0)
         return cmd_complain(CMD_FAILED, &e);
     rc = control_call(fd, &call, ANSWER_MS, &answer, &e);

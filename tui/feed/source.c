@@ -281,7 +281,7 @@ static int64_t next_id(struct live *s, enum command command)
 
 static int call_trainer(struct live *s)
 {
-    s->fd = control_connect(s->dir, NULL);
+    s->fd = control_connect(s->dir, 0, NULL);
     if (s->fd < 0)
         return -1;
     struct ucred peer;
