@@ -56,7 +56,7 @@ static void do_pause(struct trainer *tr, const struct command_call *c, struct an
         return;
     }
     tr->pause_at = next_free(tr);
-    report_event(tr, tr->pause_at, "pause", c->by, "", "", 0, "%s", "");
+    report_event(&tr->report, tr->pause_at, "pause", c->by, "", "", 0, "%s", "");
     accept(a, tr->pause_at, "paused from step %" PRId64, tr->pause_at);
 }
 
@@ -67,7 +67,7 @@ static void do_resume(struct trainer *tr, const struct command_call *c, struct a
         return;
     }
     tr->pause_at = -1;
-    report_event(tr, tr->t, "resume", c->by, "", "", 0, "%s", "");
+    report_event(&tr->report, tr->t, "resume", c->by, "", "", 0, "%s", "");
     accept(a, tr->t, "goes on with step %" PRId64, tr->t);
 }
 
@@ -78,14 +78,14 @@ static void do_step(struct trainer *tr, const struct command_call *c, struct ans
         return;
     }
     tr->pause_at = tr->t + 1;
-    report_event(tr, tr->t, "step", c->by, "", "", 0, "%s", "");
+    report_event(&tr->report, tr->t, "step", c->by, "", "", 0, "%s", "");
     accept(a, tr->t, "makes step %" PRId64, tr->t);
 }
 
 static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
     if (tr->last_eval != tr->t) { // else it would only say the same again
-        report_event(tr, tr->t, "eval", c->by, "", "", 0, "%s", "");
+        report_event(&tr->report, tr->t, "eval", c->by, "", "", 0, "%s", "");
         duties_evaluate(tr, 0);
     }
     if (tr->last_eval == tr->t)
@@ -98,7 +98,7 @@ static void do_checkpoint(struct trainer *tr, const struct command_call *c, stru
 {
     struct error why = {{0}};
     char file[64];
-    report_event(tr, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
+    report_event(&tr->report, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
     checkpoint_name(tr->t, file, sizeof file);
     if (duties_checkpoint(tr, &why) == 0)
         accept(a, tr->t, "%s is written", file);
@@ -111,7 +111,7 @@ static void do_stop(struct trainer *tr, const struct command_call *c, struct ans
     tr->over = 1;
     if (!tr->broken)
         snprintf(tr->why, sizeof tr->why, "by %s", c->by);
-    report_event(tr, tr->t, "stop", c->by, "", "", 0, "%s", "");
+    report_event(&tr->report, tr->t, "stop", c->by, "", "", 0, "%s", "");
     accept(a, tr->t, "stops before step %" PRId64, tr->t);
 }
 
@@ -187,7 +187,8 @@ static void handle(struct trainer *tr, const struct request *r)
         tr->over = 1;
         if (!tr->broken)
             snprintf(tr->why, sizeof tr->why, "by SIG%s", sigabbrev_np(r->signal));
-        report_event(tr, tr->t, "stop", "signal", "", "", 0, "SIG%s", sigabbrev_np(r->signal));
+        report_event(&tr->report, tr->t, "stop", "signal", "", "", 0, "SIG%s",
+                     sigabbrev_np(r->signal));
         return;
     }
     if (tr->broken && r->call.command != COMMAND_STOP)
@@ -196,26 +197,24 @@ static void handle(struct trainer *tr, const struct request *r)
         handler[r->call.command](tr, &r->call, &a);
     else
         refuse(&a, "%s is not for the trainer", command_table[r->call.command].name);
-    report_status(tr);
-    publisher_answer(tr->publisher, r, &a);
+    steer_status(tr);
+    publisher_answer(tr->report.publisher, r, &a);
 }
 
 void commands_handle(struct trainer *tr)
 {
     struct request r;
-    while (!tr->over && publisher_next(tr->publisher, &r, 0))
+    while (!tr->over && publisher_next(tr->report.publisher, &r, 0))
         handle(tr, &r);
     if (tr->over || !state_is_paused(tr))
         return;
     double since = clock_seconds();
-    report_status(tr);
+    steer_status(tr);
     while (!tr->over && state_is_paused(tr)) {
-        publisher_next(tr->publisher, &r, 1);
+        publisher_next(tr->report.publisher, &r, 1);
         handle(tr, &r);
     }
     double now = clock_seconds();
     tr->paused_seconds += now - since;
-    // The speed is counted anew.
-    tr->speed_clock[0] = tr->speed_clock[1] = now;
-    tr->speed_step[0] = tr->speed_step[1] = tr->t;
+    report_speed(&tr->report, tr->t, now);
 }

@@ -13,6 +13,7 @@
 #include "train/run/report.h"
 #include "train/run/steer.h"
 #include "train/schedule/schedule_text.h"
+#include "train/store/trainer_log.h"
 
 #define EVAL_SHARE    0.05 // of the time
 #define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
@@ -22,7 +23,7 @@
 // The next multiple of the interval at which evaluations cost no more than their share.
 static void lengthen(struct trainer *tr, double cost, double now)
 {
-    int64_t made = tr->t - tr->begin;
+    int64_t made = tr->t - tr->report.begin;
     double training = now - tr->begun_training - tr->paused_seconds - tr->eval_seconds;
     if (made < 1 || tr->eval_seconds < EVAL_PATIENCE ||
         tr->eval_seconds <= EVAL_SHARE * (training + tr->eval_seconds))
@@ -37,7 +38,7 @@ static void lengthen(struct trainer *tr, double cost, double now)
     snprintf(from, sizeof from, "%" PRId64, tr->eval_every);
     tr->eval_every = base * (int64_t)times;
     snprintf(to, sizeof to, "%" PRId64, tr->eval_every);
-    report_event(tr, tr->t, "eval", "trainer", from, to, 0,
+    report_event(&tr->report, tr->t, "eval", "trainer", from, to, 0,
                  "evaluations took %.0f %% of the time: one every %" PRId64 " steps from here on",
                  100 * tr->eval_seconds / (training + tr->eval_seconds), tr->eval_every);
 }
@@ -48,16 +49,16 @@ void duties_evaluate(struct trainer *tr, int periodic)
     struct error why = {{0}};
     double since = clock_seconds();
     if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
-        report_warning(tr, "no evaluation: %s", why.text);
+        report_warning(&tr->report, tr->t, "no evaluation: %s", why.text);
         return;
     }
-    eval.u.eval.auc_live = tr->forecast.live;
-    publisher_put(tr->publisher, &eval);
-    publisher_put(tr->publisher, &spectrum);
-    live_forecast_eval(&tr->forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
+    eval.u.eval.auc_live = tr->report.forecast.live;
+    publisher_put(tr->report.publisher, &eval);
+    publisher_put(tr->report.publisher, &spectrum);
+    live_forecast_eval(&tr->report.forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
     tr->last_eval = tr->t;
     double now = clock_seconds();
-    if (tr->headless) {
+    if (tr->report.headless) {
         printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
         if (isfinite(eval.u.eval.auc_live))
             printf(" (live %.4f)", eval.u.eval.auc_live);
@@ -68,7 +69,7 @@ void duties_evaluate(struct trainer *tr, int periodic)
     }
     if (!periodic)
         tr->paused_seconds += state_is_paused(tr) ? 0 : now - since; // asked for: nobody's share
-    else if (tr->t > tr->begin) // the first one warms things up
+    else if (tr->t > tr->report.begin) // the first one warms things up
         tr->eval_seconds += now - since;
     else
         tr->begun_training = now;
@@ -82,8 +83,8 @@ int duties_evaluation_is_due(const struct trainer *tr)
     if (tr->last_eval == tr->t)
         return 0;
     // A run that begins elsewhere than at step 0 has no other measure of where it begins.
-    int begins_here =
-        tr->t == tr->begin && tr->start_step == tr->begin && tr->start.kind != START_RESUME;
+    int begins_here = tr->t == tr->report.begin && tr->start_step == tr->report.begin &&
+                      tr->start.kind != START_RESUME;
     return tr->t % tr->eval_every == 0 || begins_here;
 }
 
@@ -94,7 +95,7 @@ int duties_evaluation_is_due(const struct trainer *tr)
 static void sync_log(void *context)
 {
     struct trainer *tr = context;
-    publisher_sync(tr->publisher, NULL,
+    publisher_sync(tr->report.publisher, NULL,
                    NULL); // the writer thread itself tells when the disk is full
 }
 
@@ -123,7 +124,7 @@ static int write_checkpoint(struct trainer *tr, struct error *e)
         rc = error_set(e, "out of memory for a checkpoint");
     if (rc == 0)
         rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
-                              tr->publisher ? sync_log : NULL, tr, e);
+                              tr->report.publisher ? sync_log : NULL, tr, e);
     checkpoint_free(&c);
     return rc;
 }
@@ -141,7 +142,7 @@ int duties_checkpoint(struct trainer *tr, struct error *e)
     char file[64];
     int rc = write_checkpoint(tr, e);
     if (rc < 0) {
-        report_warning(tr, "no checkpoint: %s", e->text);
+        report_warning(&tr->report, tr->t, "no checkpoint: %s", e->text);
         if (rc == -2 && !tr->broken) {
             char why[80];
             snprintf(why, sizeof why, "the state before step %" PRId64 " is not finite", tr->t);
@@ -151,7 +152,7 @@ int duties_checkpoint(struct trainer *tr, struct error *e)
     }
     tr->last_checkpoint = tr->t;
     checkpoint_name(tr->t, file, sizeof file);
-    report_checkpoint(tr, tr->t, file);
+    report_checkpoint(&tr->report, tr->t, file);
     rundir_prune(tr->dir.path, tr->setup.o.keep, &tr->setup.schedule, tr->start_step);
     return 0;
 }
@@ -159,12 +160,66 @@ int duties_checkpoint(struct trainer *tr, struct error *e)
 int duties_checkpoint_is_due(const struct trainer *tr)
 {
     const struct schedule *s = &tr->setup.schedule;
-    if (tr->t == tr->begin || tr->last_checkpoint == tr->t)
+    if (tr->t == tr->report.begin || tr->last_checkpoint == tr->t)
         return 0;
     for (int i = 1; i < s->n; i++)
         if (s->entry[i].from == tr->t)
             return 1;
     return tr->t % tr->setup.o.checkpoint_every == 0;
+}
+
+// ---------------------------------------------------------------- sensors
+
+// What the card's sensors say, about once a second.
+void duties_sense(struct trainer *tr)
+{
+    struct device_sensors s;
+    struct record record;
+    double now = clock_seconds();
+    if (now - tr->sensed < 1 || !device_sense(tr->setup.device, &s))
+        return;
+    tr->sensed = now;
+    record_init(&record, RECORD_DEVICE, tr->t);
+    struct record_device *r = &record.u.device;
+    r->utilization = s.utilization;
+    r->memory_used = s.memory_used;
+    r->memory_total = s.memory_total;
+    r->power = s.power;
+    r->power_limit = s.power_limit;
+    r->temperature = s.temperature;
+    r->clock_sm = s.clock_sm;
+    r->clock_memory = s.clock_memory;
+    r->others = s.others;
+    r->others_memory = s.others_memory;
+    text_clean(r->others_text, sizeof r->others_text, s.others_text);
+    publisher_put(tr->report.publisher, &record);
+}
+
+// ---------------------------------------------------------------- images
+
+void duties_tell_broken(struct trainer *tr)
+{
+    enum { NAMED = 20 };
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        struct pictures *source = tr->setup.data.split[s].source;
+        int64_t n = source ? pictures_broken(source) : 0;
+        if (source && source->notice && !tr->told_notice[s]) {
+            tr->told_notice[s] = 1;
+            report_warning(&tr->report, tr->t, "%s", source->notice);
+        }
+        for (int64_t *told = &tr->told_broken[s]; *told < n; ++*told) {
+            const char *sentence = pictures_sentence(source, *told);
+            if (*told < NAMED)
+                report_warning(&tr->report, tr->t, "broken image %" PRId64 ", left out: %s",
+                               *told + 1, sentence ? sentence : "");
+            else if (*told == NAMED)
+                report_warning(&tr->report, tr->t,
+                               "more images are broken; the trainer's notes name them");
+            if (*told >= NAMED)
+                trainer_log(tr->dir.trainer_log_fd, 0, "broken image %" PRId64 ", left out: %s",
+                            *told + 1, sentence ? sentence : "");
+        }
+    }
 }
 
 // ---------------------------------------------------------------- again
@@ -182,7 +237,7 @@ void duties_repeat(struct trainer *tr)
         int does_eval = strcmp(v->what, "eval") == 0,
             does_checkpoint = strcmp(v->what, "checkpoint") == 0;
         if (again || does_eval || does_checkpoint)
-            report_event(tr, tr->t, v->what, v->by, v->from, v->to, again, "%s", v->text);
+            report_event(&tr->report, tr->t, v->what, v->by, v->from, v->to, again, "%s", v->text);
         if (does_eval && *v->to) { // the interval was lengthened
             int64_t every = strtoll(v->to, NULL, 10);
             tr->eval_every = every > 0 ? every : tr->eval_every;

@@ -21,7 +21,7 @@ enum { HALF_LIFE = 8 }; // of the live spectrum, in samples per feature
 // Batches for step t and, unless something ends before, t + 1.
 static int load(struct trainer *tr, struct error *e)
 {
-    int64_t last = tr->end - 1;
+    int64_t last = tr->report.end - 1;
     if (tr->pause_at >= 0 && tr->pause_at - 1 < last)
         last = tr->pause_at - 1;
     if (last > tr->t + 1)
@@ -52,7 +52,8 @@ static int moments_finite(const struct moments *m)
 }
 
 // Live spectrum and metrics of the forward pass that was just made. 1: not finite.
-static int live_spectrum(struct trainer *tr, struct step_result *r, struct error *e)
+static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
+                         struct step_result *r, struct error *e)
 {
     struct setup *s = &tr->setup;
     double since = clock_seconds();
@@ -75,13 +76,13 @@ static int live_spectrum(struct trainer *tr, struct step_result *r, struct error
         .d = s->d,
         .n = r->has_spectrum ? r->n : NAN,
         .mean_norm = moments_mean_norm(&tr->live),
-        .zstd = r->scores.zstd,
+        .zstd = scores->zstd,
         .alignment = alignment,
         .uniformity = uniformity,
-        .loss = r->scores.loss,
+        .loss = scores->loss,
     };
     metric_all(&in, r->metric);
-    r->spectrum_ms = 1e3 * (clock_seconds() - since);
+    r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;
 }
 
@@ -93,12 +94,22 @@ static void newest_metrics(struct trainer *tr, const struct step_result *r)
             tr->last_metric[i] = r->metric[i];
 }
 
+static void tell(struct trainer *tr, struct step_result *r)
+{
+    struct plan_times times;
+    plan_times(tr->setup.plan, &times);
+    r->ms[PHASE_DATA] = times.data;
+    r->ms[PHASE_FORWARD] = times.forward;
+    r->ms[PHASE_BACKWARD] = times.backward;
+    r->ms[PHASE_UPDATE] = times.update;
+    report_step(&tr->report, tr->t, r);
+    duties_sense(tr);
+}
+
 static int break_off(struct trainer *tr, struct step_result *r, const char *what)
 {
     char why[120];
-    r->metric[METRIC_LOSS] = r->scores.loss;
-    r->metric[METRIC_ZSTD] = r->scores.zstd;
-    report_step(tr, r);
+    tell(tr, r);
     snprintf(why, sizeof why, "the %s of step %" PRId64 " %s not finite", what, tr->t,
              strcmp(what, "loss") == 0 ? "is" : "are");
     steer_break(tr, why);
@@ -108,7 +119,8 @@ static int break_off(struct trainer *tr, struct step_result *r, const char *what
 static int make_step(struct trainer *tr, struct error *e)
 {
     struct setup *s = &tr->setup;
-    struct step_result r = {.n = NAN, .spectrum_ms = NAN};
+    struct step_result r = {.sigma = tr->sigma, .d = s->d, .n = NAN, .ms[PHASE_SPECTRUM] = NAN};
+    struct plan_scores scores;
     struct update update;
 
     for (int i = 0; i < METRIC_COUNT; i++)
@@ -118,12 +130,14 @@ static int make_step(struct trainer *tr, struct error *e)
     if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)
         return -1;
     tr->queued--;
-    if (plan_scores(s->plan, &r.scores, e) < 0)
+    if (plan_scores(s->plan, &scores, e) < 0)
         return -1;
+    r.metric[METRIC_LOSS] = scores.loss;
+    r.metric[METRIC_ZSTD] = scores.zstd;
     rates_of_step(tr, &update, &r);
-    if (!isfinite(r.scores.loss))
+    if (!isfinite(scores.loss))
         return break_off(tr, &r, "loss");
-    int rc = live_spectrum(tr, &r, e);
+    int rc = live_spectrum(tr, &scores, &r, e);
     if (rc > 0)
         return break_off(tr, &r, "features");
     if (rc < 0 || plan_update(s->plan, &update, e) < 0)
@@ -131,8 +145,8 @@ static int make_step(struct trainer *tr, struct error *e)
     double tau = rates_tau(&s->o, s->steps, tr->t);
     if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
         return -1;
-    report_step(tr, &r);
-    report_broken(tr);
+    tell(tr, &r);
+    duties_tell_broken(tr);
     newest_metrics(tr, &r);
     steer_guard(tr, tr->last_metric);
     tr->t++;
@@ -144,7 +158,7 @@ static int make_step(struct trainer *tr, struct error *e)
 static int loop(struct trainer *tr, struct error *e)
 {
     struct error why;
-    while (!tr->over && tr->t < tr->end) {
+    while (!tr->over && tr->t < tr->report.end) {
         commands_handle(tr);
         if (tr->over)
             break;
@@ -160,7 +174,7 @@ static int loop(struct trainer *tr, struct error *e)
             continue;
         if (make_step(tr, e) < 0)
             return -1;
-        report_status(tr);
+        steer_status(tr);
     }
     return 0;
 }
@@ -172,8 +186,8 @@ static const char *finish(struct trainer *tr)
     int cut = tr->over; // nobody waits for an evaluation then
     if (tr->broken)
         return "failed";
-    if (tr->start.kind == START_RERUN && tr->end < tr->setup.steps)
-        cut = !earlier_evaluated(&tr->start.earlier, tr->end);
+    if (tr->start.kind == START_RERUN && tr->report.end < tr->setup.steps)
+        cut = !earlier_evaluated(&tr->start.earlier, tr->report.end);
     if (!cut && tr->last_eval != tr->t)
         duties_evaluate(tr, 0);
     if (tr->last_checkpoint != tr->t && duties_checkpoint(tr, &why) < 0) {
@@ -188,17 +202,17 @@ int loop_run(struct trainer *tr, struct error *e)
 {
     int rc = loop(tr, e);
     if (rc < 0) {
-        report_broken(tr); // perhaps what it ends for
+        duties_tell_broken(tr); // perhaps what it ends for
         snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
         trainer_log(tr->dir.trainer_log_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
-        report_end(tr, "failed");
+        report_end(&tr->report, tr->t, "failed", tr->why);
         return 1;
     }
     const char *reason = finish(tr);
     int failed = strcmp(reason, "failed") == 0;
     if (failed)
         error_set(e, "%s: %s", tr->dir.path, tr->why);
-    report_end(tr, reason);
+    report_end(&tr->report, tr->t, reason, tr->why);
     if (failed) // a signal's status says that there is a checkpoint
         return 1;
     return tr->signal ? 128 + tr->signal : 0;

@@ -1,30 +1,56 @@
-// Records of the trainer, as lines for log and watchers, and the lines of a headless run.
+// Records of a run, as lines for log and watchers, and the lines of one that nobody watches. What a
+// trainer of ours and the recorder of somebody else's share: it knows no network and no device.
 #ifndef SSLTOP_TRAIN_RUN_REPORT_H
 #define SSLTOP_TRAIN_RUN_REPORT_H
 
-#include "train/run/state.h"
+#include <stdint.h>
+
+#include "metrics/log/record.h"
+#include "train/run/live_forecast.h"
+#include "train/schedule/schedule.h"
+#include "train/wire/publisher.h"
+
+struct report {
+    struct publisher *publisher;
+    const char *dir; // run folder
+    int log_fd;      // of trainer.log, -1: none
+    int headless;    // tell it on stdout too
+    int batch;       // images a step
+    const struct schedule *schedule;
+    struct live_forecast forecast;
+    int64_t begin, end, steps; // first step of this process, the step after its last, T
+
+    double begun, t_offset; // clock at the start of this process, seconds of earlier lives
+    double speed_clock[2];  // two marks about a second apart: images a second are counted since the
+                            // older
+    int64_t speed_step[2];
+    double printed; // clock of the last line
+};
 
 // What a step gave.
 struct step_result {
-    struct plan_scores scores;
     double metric[METRIC_COUNT];
     int has_spectrum;
+    double *sigma; // d of them; lent
+    int d;
     double n; // n_eff
-    double lr, lr_pred, spectrum_ms;
+    double lr, lr_pred;
+    double ms[PHASE_COUNT];
 };
-void report_run(struct trainer *tr, struct record *out);
-void report_step(struct trainer *tr, const struct step_result *r);
+void report_step(struct report *p, int64_t step, const struct step_result *r);
+// The speed is counted anew from this step on: after a pause.
+void report_speed(struct report *p, int64_t step, double now);
 // Formats `text`. `sync`: on disk before it returns, or a warning (not an error). 0: it is on disk
 // as far as asked.
-int report_event(struct trainer *tr, int64_t step, const char *what, const char *by,
-                 const char *from, const char *to, int sync, const char *text, ...)
+int report_event(struct report *p, int64_t step, const char *what, const char *by, const char *from,
+                 const char *to, int sync, const char *text, ...)
     __attribute__((format(printf, 8, 9)));
-void report_warning(struct trainer *tr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-// Images that have turned out to be broken since the last call; the first time also what was
-// passed over.
-void report_broken(struct trainer *tr);
-void report_checkpoint(struct trainer *tr, int64_t step, const char *file);
-void report_end(struct trainer *tr, const char *reason);
-void report_status(struct trainer *tr);
+void report_warning(struct report *p, int64_t step, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void report_checkpoint(struct report *p, int64_t step, const char *file);
+// `why`: "" for nothing but the reason.
+void report_end(struct report *p, int64_t step, const char *reason, const char *why);
+// What `status` is answered from. `why` there is no way on, or "".
+void report_status(struct report *p, int64_t step, int paused, const char *why);
 
 #endif

@@ -10,8 +10,7 @@
 #include "train/run/evaluate.h"
 #include "train/run/loader.h"
 #include "train/run/start.h"
-#include "train/run/live_forecast.h"
-#include "train/wire/publisher.h"
+#include "train/run/report.h"
 #include "train/schedule/rates.h"
 #include "train/store/rundir.h"
 #include "train/run/setup.h"
@@ -23,10 +22,9 @@ struct trainer {
     struct start start;
     struct setup setup;
     struct rundir dir;
-    struct publisher *publisher;
+    struct report report;
     struct loader loader;
     struct evaluation evaluation;
-    struct live_forecast forecast;
     char calibration[4096];         // its file, "" for none
     struct error calibration_error; // of files that were passed over
     struct rates rates;
@@ -34,17 +32,16 @@ struct trainer {
     double *sigma;
     struct alignment alignment;
     float *z[2]; // projections of the two views, pairs.rows x dim
-    int headless;
     struct signals *signals;
 
     // Where it is.
-    int64_t begin, t, end; // first step of this process, the next step, the step after its last
-    int queued;            // batches that are with the device already: of t, t+1, ...
-    int64_t pause_at;      // no step from this one on is made; -1: none
-    int broken;            // something is not finite: there is no way on
-    int over;              // asked to end
-    int signal;            // by this signal
-    char why[200];         // end record: what made it end, "" for its length
+    int64_t t;                    // the next step
+    int queued;                   // batches that are with the device already: of t, t+1, ...
+    int64_t pause_at;             // no step from this one on is made; -1: none
+    int broken;                   // something is not finite: there is no way on
+    int over;                     // asked to end
+    int signal;                   // by this signal
+    char why[200];                // end record: what made it end, "" for its length
     int64_t announced[ANNOUNCED]; // steps of switches whose event is written already
     int n_announced;
     int64_t told_broken[SPLIT_COUNT];   // images
@@ -55,15 +52,10 @@ struct trainer {
     double last_metric[METRIC_COUNT]; // of the newest spectrum, for the guard
 
     // Time.
-    double begun, t_offset; // clock at the start of this process, seconds of earlier lives
-    double begun_training;  // clock after the first evaluation
-    double eval_seconds;    // spent in periodic evaluations so far
+    double begun_training; // clock after the first evaluation
+    double eval_seconds;   // spent in periodic evaluations so far
     double paused_seconds;
-    double speed_clock[2]; // two marks about a second apart: images a second are counted since the
-                           // older
-    int64_t speed_step[2];
-    double sensed;  // clock of the last record of the card's sensors
-    double printed; // clock of the last line, headless
+    double sensed; // clock of the last record of the card's sensors
 };
 
 // No step is made until somebody asks for one.

@@ -26,6 +26,11 @@ static int is_announced(const struct trainer *tr, int64_t step)
     return tr->start.kind == START_RESUME && earlier_find(&tr->start.earlier, step, "mode", NULL);
 }
 
+void steer_status(struct trainer *tr)
+{
+    report_status(&tr->report, tr->t, state_is_paused(tr), tr->broken ? tr->why : "");
+}
+
 void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size)
 {
     struct schedule_place place;
@@ -44,8 +49,9 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
     schedule_at(s, step, &now);
     steer_name_mode(tr, step, from, sizeof from);
     const char *what = schedule_text_switch(s, w, to, sizeof to);
-    if (w->clears < 0 && step >= tr->end)
-        return error_set(e, "no step is left to switch: the run ends at step %" PRId64, tr->end);
+    if (w->clears < 0 && step >= tr->report.end)
+        return error_set(e, "no step is left to switch: the run ends at step %" PRId64,
+                         tr->report.end);
     if (w->clears < 0 && now.mode == w->mode &&
         (w->mode == MODE_MULTI_EPOCH || now.chunks == chunks))
         return error_set(e, "it is %s already", mode_name(w->mode));
@@ -54,7 +60,7 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
     rundir_drop_after(tr->dir.path, step);
     if (w->clears < 0)
         mark_announced(tr, step);
-    return report_event(tr, step, what, by, from, to, 1, "%s", text) < 0;
+    return report_event(&tr->report, step, what, by, from, to, 1, "%s", text) < 0;
 }
 
 // The shortest decimal that reads back as the same number.
@@ -80,7 +86,7 @@ int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, 
     if (rates_set(&tr->rates, step, is, e) < 0)
         return -1;
     rundir_drop_after(tr->dir.path, step);
-    return report_event(tr, step, "lr", by, from, to, 1, "%s", text) < 0;
+    return report_event(&tr->report, step, "lr", by, from, to, 1, "%s", text) < 0;
 }
 
 // ---------------------------------------------------------------- what comes by itself
@@ -108,7 +114,7 @@ void steer_announce(struct trainer *tr)
         if (strcmp(from, to) == 0)
             continue;
         const char *by = who(tr, tr->t, "mode", &text);
-        report_event(tr, tr->t, "mode", by, from, to, strcmp(by, "plan") != 0, "%s", text);
+        report_event(&tr->report, tr->t, "mode", by, from, to, strcmp(by, "plan") != 0, "%s", text);
         mark_announced(tr, tr->t);
     }
 }
@@ -142,7 +148,7 @@ static void guard_mode(struct trainer *tr, const struct guard_rule *r, int64_t s
     const struct schedule_switch w = {.from = step, .mode = r->mode, .clears = -1};
     struct schedule_place now;
     schedule_at(&tr->setup.schedule, step, &now);
-    if (step < tr->end && now.mode == r->mode) // over however many chunks
+    if (step < tr->report.end && now.mode == r->mode) // over however many chunks
         error_set(e, "it is %s already", mode_name(r->mode));
     else
         steer_switch(tr, &w, "guard", r->text, e);
@@ -161,18 +167,18 @@ static void fire(struct trainer *tr, const struct guard_rule *r)
         break;
     case GUARD_PAUSE:
         tr->pause_at = tr->t + 1 + tr->queued;
-        report_event(tr, tr->pause_at, "pause", "guard", "", "", 1, "%s", r->text);
+        report_event(&tr->report, tr->pause_at, "pause", "guard", "", "", 1, "%s", r->text);
         break;
     case GUARD_STOP:
         tr->over = 1;
         snprintf(tr->why, sizeof tr->why, "by guard: %.150s", r->text);
-        report_event(tr, step, "stop", "guard", "", "", 1, "%s", r->text);
+        report_event(&tr->report, step, "stop", "guard", "", "", 1, "%s", r->text);
         break;
     case GUARD_ACTION_COUNT:
         break;
     }
     if (why.text[0])
-        report_event(tr, step, "guard", "guard", "", "", 1, "%s: %s", r->text, why.text);
+        report_event(&tr->report, step, "guard", "guard", "", "", 1, "%s: %s", r->text, why.text);
 }
 
 void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT])
@@ -190,8 +196,8 @@ void steer_break(struct trainer *tr, const char *why)
 {
     // Nobody watches a headless training: it would pause until the time of its job is over.
     const char *on_nan = tr->setup.o.on_nan;
-    int stops = tr->over || tr->t >= tr->end || strcmp(on_nan, "stop") == 0 ||
-                (tr->headless && strcmp(on_nan, "pause") != 0);
+    int stops = tr->over || tr->t >= tr->report.end || strcmp(on_nan, "stop") == 0 ||
+                (tr->report.headless && strcmp(on_nan, "pause") != 0);
     tr->broken = 1;
     tr->over |= stops;
     if (tr->last_checkpoint >= 0)
@@ -201,7 +207,8 @@ void steer_break(struct trainer *tr, const char *why)
     else
         snprintf(tr->why, sizeof tr->why, "%.80s; %sbegin again with a lower --lr", why,
                  stops ? "" : "stop, and ");
-    trainer_log(tr->dir.trainer_log_fd, tr->headless, "step %" PRId64 ": %s", tr->t, tr->why);
-    report_event(tr, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
-    report_status(tr);
+    trainer_log(tr->dir.trainer_log_fd, tr->report.headless, "step %" PRId64 ": %s", tr->t,
+                tr->why);
+    report_event(&tr->report, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
+    steer_status(tr);
 }

@@ -12,6 +12,8 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
                  const char *text, struct error *e);
 int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, const char *text,
                struct error *e);
+// Where the run stands, for whoever asks.
+void steer_status(struct trainer *tr);
 // Events of what was planned for step t.
 void steer_announce(struct trainer *tr);
 // Rules over the metrics of step t, which has just been made.

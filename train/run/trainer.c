@@ -19,6 +19,7 @@
 #include "train/run/duties.h"
 #include "train/run/loop.h"
 #include "train/run/report.h"
+#include "train/run/steer.h"
 
 enum { FAILED = 1, REFUSED = 2 };
 
@@ -37,7 +38,7 @@ static int minds_hangup(int headless)
 
 static int catch_signals(const struct trainer *tr, struct error *e)
 {
-    unsigned ignored = minds_hangup(tr->headless) ? 0 : HANGUP;
+    unsigned ignored = minds_hangup(tr->report.headless) ? 0 : HANGUP;
     if (signals_take(tr->signals, heard, HEARD, ignored, e) < 0)
         return -1;
     // A full disk and a gone reader are errors to be told, not reasons to die.
@@ -68,7 +69,7 @@ static void describe(const struct trainer *tr, FILE *f)
     fprintf(f,
             "%" PRId64 " images, batch %d, %" PRId64 " steps from step %" PRId64
             ", schedule %s, %d chunk%s\n",
-            s->n, s->o.batch, s->steps, tr->begin, s->o.schedule, s->o.chunks,
+            s->n, s->o.batch, s->steps, tr->report.begin, s->o.schedule, s->o.chunks,
             s->o.chunks == 1 ? "" : "s");
     double network = (double)plan_memory(s->plan) / 1e6,
            rest = (double)device_held(s->device) / 1e6;
@@ -87,8 +88,8 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     struct options *o = &s->o;
     char method[METHOD_TITLE];
     method_title(o, method, sizeof method);
-    live_forecast_init(&tr->forecast, o->width, s->d, 2 * (int64_t)o->batch);
-    if (live_forecast_calibrate(&tr->forecast, o->calibration, s->data.name, o->arch, method,
+    live_forecast_init(&tr->report.forecast, o->width, s->d, 2 * (int64_t)o->batch);
+    if (live_forecast_calibrate(&tr->report.forecast, o->calibration, s->data.name, o->arch, method,
                                 tr->calibration, sizeof tr->calibration,
                                 &tr->calibration_error) < 0)
         return error_set(e, "%s", tr->calibration_error.text), REFUSED;
@@ -100,8 +101,9 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     free(path);
     // A branch begins anew, as it does when it is repeated without its parent.
     if (tr->start.kind == START_RESUME && tr->start.step > 0)
-        return live_forecast_replay(&tr->forecast, tr->start.run, tr->start.step, e) < 0 ? FAILED
-                                                                                         : 0;
+        return live_forecast_replay(&tr->report.forecast, tr->start.run, tr->start.step, e) < 0
+                   ? FAILED
+                   : 0;
     return 0;
 }
 
@@ -126,8 +128,13 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
         evaluation_init(&tr->evaluation, s, e) < 0 ||
         start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0)
         return FAILED;
-    tr->begin = tr->t = tr->start.step;
-    tr->end = tr->start.stop_at && tr->start.stop_at < s->steps ? tr->start.stop_at : s->steps;
+    tr->t = tr->start.step;
+    tr->report.begin = tr->t;
+    tr->report.end =
+        tr->start.stop_at && tr->start.stop_at < s->steps ? tr->start.stop_at : s->steps;
+    tr->report.steps = s->steps;
+    tr->report.batch = s->o.batch;
+    tr->report.schedule = &s->schedule;
     tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->start_step = -1;
     tr->eval_every = s->o.eval_every;
     return prepare_forecast(tr, e);
@@ -137,11 +144,11 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
 static void go_on_from_earlier(struct trainer *tr)
 {
     const struct earlier *earlier = &tr->start.earlier;
-    tr->t_offset = earlier->last_t;
+    tr->report.t_offset = earlier->last_t;
     if (*earlier->run.u.run.parent)
         tr->start_step = earlier->run.u.run.parent_step;
     if (*tr->start.file)
-        tr->last_checkpoint = tr->begin;
+        tr->last_checkpoint = tr->report.begin;
     for (size_t i = 0; i < earlier->n; i++) {
         const struct record_event *v = &earlier->event[i].event;
         int64_t every = strtoll(v->to, NULL, 10);
@@ -150,26 +157,60 @@ static void go_on_from_earlier(struct trainer *tr)
     }
 }
 
+static void describe_run(struct trainer *tr, struct record *out)
+{
+    const struct setup *s = &tr->setup;
+    const struct device_info *info = device_info(s->device);
+    char now[CLOCK_TEXT];
+
+    record_init(out, RECORD_RUN, -1);
+    struct record_run *r = &out->u.run;
+    r->version = 1;
+    snprintf(r->name, sizeof r->name, "%.127s", tr->dir.name);
+    clock_utc(now);
+    snprintf(r->created, sizeof r->created, "%s", now);
+    r->config = options_to_json(&s->o);
+    text_clean(r->dataset.name, sizeof r->dataset.name, s->data.name);
+    r->dataset.n = s->n;
+    r->dataset.n_test = s->data.split[SPLIT_TEST].n;
+    r->dataset.classes = s->data.classes;
+    r->dataset.channels = s->data.channels;
+    r->dataset.height = s->data.height;
+    r->dataset.width = s->data.width;
+    snprintf(r->model.arch, sizeof r->model.arch, "%s", s->o.arch);
+    r->model.width = s->o.width;
+    r->model.d = s->d;
+    r->model.params = net_count(&s->net);
+    text_clean(r->device.name, sizeof r->device.name, info->name);
+    text_clean(r->device.detail, sizeof r->device.detail, info->detail);
+    r->device.threads = info->threads;
+    snprintf(r->device.precision, sizeof r->device.precision, "%s", s->o.precision);
+    r->device.algorithms = strdup(plan_algorithms(s->plan));
+    r->steps = s->steps;
+    snprintf(r->parent, sizeof r->parent, "%s", tr->start.parent);
+    r->parent_step = tr->start.parent_step;
+}
+
 static int first_record(struct trainer *tr, struct error *e)
 {
     struct record r;
     char from[64];
     int rc;
     if (tr->start.kind == START_RESUME) {
-        record_init(&r, RECORD_EVENT, tr->begin);
+        record_init(&r, RECORD_EVENT, tr->report.begin);
         snprintf(r.u.event.what, sizeof r.u.event.what, "resume");
         snprintf(r.u.event.by, sizeof r.u.event.by, "trainer");
-        checkpoint_name(tr->begin, from, sizeof from);
+        checkpoint_name(tr->report.begin, from, sizeof from);
         snprintf(r.u.event.text, sizeof r.u.event.text, "from %s",
                  *tr->start.file ? from : "the beginning: there is no checkpoint");
     } else {
-        report_run(tr, &r);
+        describe_run(tr, &r);
         if (!r.u.run.config || !r.u.run.device.algorithms) {
             record_free(&r);
             return error_set(e, "out of memory for the run record");
         }
     }
-    rc = publisher_sync(tr->publisher, &r, e);
+    rc = publisher_sync(tr->report.publisher, &r, e);
     record_free(&r);
     return rc;
 }
@@ -186,12 +227,14 @@ static int enter(struct trainer *tr, struct error *e)
     } else if (rundir_create(&tr->dir, o, o->name, e) < 0) {
         return -1;
     }
+    tr->report.dir = tr->dir.path;
+    tr->report.log_fd = tr->dir.trainer_log_fd;
     trainer_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
-                resumed ? "resumed" : "started", tr->begin, tr->setup.steps, (int)getpid());
+                resumed ? "resumed" : "started", tr->report.begin, tr->setup.steps, (int)getpid());
     // A run that does not begin with its seed's weights keeps those it begins with.
     int borrowed = !resumed && (*o->init || *tr->start.file);
     if (borrowed) {
-        tr->start_step = tr->begin;
+        tr->start_step = tr->report.begin;
         if (duties_first_checkpoint(tr, e) < 0)
             return -1;
     }
@@ -200,18 +243,18 @@ static int enter(struct trainer *tr, struct error *e)
         .append = resumed,
         .signal_fd = tr->signals->fd,
         .trainer_log_fd = tr->dir.trainer_log_fd,
-        .echo = tr->headless,
+        .echo = tr->report.headless,
     };
-    if (publisher_open(&p, &tr->publisher, e) < 0)
+    if (publisher_open(&p, &tr->report.publisher, e) < 0)
         return -1;
     if (first_record(tr, e) == 0 && (resumed || rundir_publish(&tr->dir, e) == 0) &&
-        publisher_settle(tr->publisher, tr->dir.path, e) == 0)
+        publisher_settle(tr->report.publisher, tr->dir.path, e) == 0)
         return 0;
     if (resumed)
-        publisher_close(tr->publisher, NULL);
+        publisher_close(tr->report.publisher, NULL);
     else
-        publisher_discard(tr->publisher);
-    tr->publisher = NULL;
+        publisher_discard(tr->report.publisher);
+    tr->report.publisher = NULL;
     return -1;
 }
 
@@ -256,22 +299,22 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         return FAILED;
     }
     if (*tr->setup.notice)
-        report_warning(tr, "%s", tr->setup.notice);
+        report_warning(&tr->report, tr->t, "%s", tr->setup.notice);
     if (*plan_notice(tr->setup.plan))
-        report_warning(tr, "%s", plan_notice(tr->setup.plan));
+        report_warning(&tr->report, tr->t, "%s", plan_notice(tr->setup.plan));
     if (*tr->calibration_error.text)
-        report_warning(tr, "calibration passed over: %s", tr->calibration_error.text);
-    report_broken(tr);
+        report_warning(&tr->report, tr->t, "calibration passed over: %s",
+                       tr->calibration_error.text);
+    duties_tell_broken(tr);
     announce_ready(tr, ready_fd);
-    tr->begun = tr->begun_training = clock_seconds();
-    tr->speed_clock[0] = tr->speed_clock[1] = tr->begun;
-    tr->speed_step[0] = tr->speed_step[1] = tr->t;
-    report_status(tr);
+    tr->report.begun = tr->begun_training = clock_seconds();
+    report_speed(&tr->report, tr->t, tr->report.begun);
+    steer_status(tr);
     int code = loop_run(tr, e);
-    int rc = publisher_close(tr->publisher, &late);
+    int rc = publisher_close(tr->report.publisher, &late);
     if (rc != 0)
-        trainer_log(tr->dir.trainer_log_fd, tr->headless, "%s", late.text);
-    tr->publisher = NULL;
+        trainer_log(tr->dir.trainer_log_fd, tr->report.headless, "%s", late.text);
+    tr->report.publisher = NULL;
     if (rc < 0 && code != FAILED) {
         *e = late;
         code = FAILED;
@@ -282,7 +325,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
 static void release(struct trainer *tr)
 {
     evaluation_free(&tr->evaluation);
-    live_forecast_free(&tr->forecast);
+    live_forecast_free(&tr->report.forecast);
     loader_free(&tr->loader);
     moments_free(&tr->live);
     free(tr->sigma);
@@ -353,8 +396,8 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
     struct trainer *tr = calloc(1, sizeof *tr);
     if (!tr)
         return error_set(e, "out of memory"), FAILED;
-    tr->dir.lock_fd = tr->dir.trainer_log_fd = -1;
-    tr->headless = ready_fd < 0;
+    tr->dir.lock_fd = tr->dir.trainer_log_fd = tr->report.log_fd = -1;
+    tr->report.headless = ready_fd < 0;
     tr->signals = &signals;
     if (catch_signals(tr, e) < 0) {
         free(tr);
