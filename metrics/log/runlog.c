@@ -192,9 +192,8 @@ static void drop_oldest(struct runlog_writer *w)
 static enum runlog_kind kind_of(const char *line, size_t len)
 {
     struct record_head head;
-    if (!record_head(line, len, &head) || head.type != RECORD_SPECTRUM)
-        return RUNLOG_SCALARS;
-    return head.source == SPECTRUM_LIVE ? RUNLOG_LIVE : RUNLOG_EXACT;
+    record_head(line, len, &head);
+    return runlog_kind_of(&head);
 }
 
 int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct error *e)

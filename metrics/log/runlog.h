@@ -3,7 +3,8 @@
 // frames. A frame holds whole lines of one kind, so that scalars can be read without decoding
 // spectra: a flush writes a mark (a skippable frame that says what follows) and a frame for each
 // kind that it has. A log that was closed ends with an index and the seek table of the zstd
-// seekable format; without them it is read by its marks. man/ssltop-log.5 defines all of it.
+// seekable format; without them it is read by its marks (metrics/log/cursor.h). man/ssltop-log.5
+// defines all of it.
 #ifndef SSLTOP_METRICS_LOG_RUNLOG_H
 #define SSLTOP_METRICS_LOG_RUNLOG_H
 
@@ -11,6 +12,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/log/record_head.h"
 
 #define RUNLOG_LINE_MAX    (16 << 20) // bytes of a line, newline included
 #define RUNLOG_PENDING_MAX (64 << 20) // bytes that wait for a disk with room
@@ -24,6 +26,7 @@ enum runlog_kind {
     RUNLOG_KINDS
 };
 extern const char *const runlog_kind_name[RUNLOG_KINDS];
+enum runlog_kind runlog_kind_of(const struct record_head *head); // of a line; a stranger's: scalars
 
 struct runlog_frame {
     int64_t offset;   // in the file
@@ -32,6 +35,8 @@ struct runlog_frame {
     enum runlog_kind kind;
     int64_t first_step; // of the first line that has a step; -1: unknown, or none has
     int64_t lines;      // -1: unknown
+    int64_t live;       // live spectra among them; -1: unknown
+    int damaged;        // it was read, and is
 };
 
 // --- writing (one thread) ---
@@ -63,29 +68,5 @@ size_t runlog_pending(const struct runlog_writer *w); // bytes not yet on disk
 // Flush, write index and seek table (synced) and close; frees in any case. -1 if the last flush
 // failed; a file without index and table is whole. NULL allowed.
 int runlog_close(struct runlog_writer *w, struct error *e);
-
-// --- reading ---
-struct runlog_reader;
-int runlog_open(const char *path, struct runlog_reader **out, struct error *e);
-
-// The next line without its newline, valid until the next call: 1 = a line, 0 = no more now (a file
-// still growing may have more on a later call), -1 = a read error. A frame that is damaged is
-// skipped; see runlog_lost.
-int runlog_next(struct runlog_reader *r, const char **line, size_t *len, struct error *e);
-
-#define RUNLOG_SPECTRA (1u << RUNLOG_LIVE | 1u << RUNLOG_EXACT)
-// From now on leave frames out that are marked as holding nothing but lines of these kinds (bits
-// 1 << kind), without decoding them. Others (of a log without marks) are given whole.
-void runlog_skip(struct runlog_reader *r, unsigned kinds);
-// Lines that were given or left out so far: place in the count of runlog_lines.
-int64_t runlog_passed(const struct runlog_reader *r);
-
-// What is missing of what was read so far, as a sentence without a full stop ("the last 3210 bytes
-// are not a whole frame"), valid until the next call; or NULL when nothing is.
-const char *runlog_lost(struct runlog_reader *r);
-
-// File offset behind the last whole frame of lines that was read: where appending goes on.
-int64_t runlog_whole(const struct runlog_reader *r);
-void runlog_reader_free(struct runlog_reader *r);
 
 #endif

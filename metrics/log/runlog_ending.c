@@ -178,7 +178,13 @@ static int list(const struct last *l, uint32_t frames, struct runlog_ending *end
             if (ending->n == frames || row.content > RUNLOG_CONTENT_MAX)
                 return 0;
             struct runlog_holds h = runlog_get_holds(holds + ending->n * RUNLOG_HOLDS);
-            struct runlog_frame f = {at, row.size, row.content, h.kind, h.first_step, h.lines};
+            struct runlog_frame f = {.offset = at,
+                                     .size = row.size,
+                                     .content = row.content,
+                                     .kind = h.kind,
+                                     .first_step = h.first_step,
+                                     .lines = h.lines,
+                                     .live = runlog_live(h.kind, h.lines)};
             runlog_ending_add(ending, &f);
             if (ending->broken)
                 return 0;

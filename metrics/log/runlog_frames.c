@@ -33,6 +33,13 @@ const char *const runlog_kind_name[RUNLOG_KINDS] = {
     [RUNLOG_EXACT] = "exact spectra",
 };
 
+enum runlog_kind runlog_kind_of(const struct record_head *head)
+{
+    if (head->type != RECORD_SPECTRUM)
+        return RUNLOG_SCALARS;
+    return head->source == SPECTRUM_LIVE ? RUNLOG_LIVE : RUNLOG_EXACT;
+}
+
 int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
 {
     struct stat st;
@@ -300,6 +307,7 @@ static int take_lines(struct runlog_scan *s, int64_t at, int64_t gap, const stru
         .kind = holds.kind,
         .first_step = holds.first_step,
         .lines = holds.lines,
+        .live = runlog_live(holds.kind, holds.lines),
     };
     if (kept) {
         s->at_promised++;
@@ -441,18 +449,20 @@ int runlog_scan_read(struct runlog_scan *s, const struct runlog_frame *found, st
 {
     struct stat st;
     struct frame f;
+    size_t n;
     if (fstat(s->fd, &st))
         return error_set(e, "can't read the log: %s", strerror(errno));
     s->limit = st.st_size;
     s->in_n = 0;
     s->decoded = 0;
-    size_t n;
     if (fill(s, found->offset, found->size, &n, e) < 0 || see(s, found->offset, &f, e))
         return -1;
-    if (f.kind != FRAME_LINES || f.size != found->size || !f.checked)
-        return 0;
-    int rc = decode(s, s->in + (found->offset - s->base), &f, e);
+    int rc = f.kind == FRAME_LINES && f.size == found->size
+                 ? decode(s, s->in + (found->offset - s->base), &f, e)
+                 : 0;
     s->decoded = rc == 1;
+    s->places += rc == 0;
+    s->damaged += rc == 0 ? found->size : 0;
     return rc;
 }
 

@@ -26,6 +26,10 @@ struct runlog_holds {
     int64_t first_step; // -1: none of the lines has a step
     int64_t lines;      // -1: unknown
 };
+static inline int64_t runlog_live(enum runlog_kind kind, int64_t lines) // live spectra among them
+{
+    return kind == RUNLOG_OTHER ? -1 : kind == RUNLOG_LIVE ? lines : 0;
+}
 unsigned char *runlog_put_holds(unsigned char *p, const struct runlog_holds *h);
 struct runlog_holds runlog_get_holds(const unsigned char *p);
 
@@ -64,7 +68,8 @@ int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e);
 void runlog_scan_close(struct runlog_scan *s);
 // 1 = `found` is the next frame, 0 = none now (a growing file may have more later), -1 = error.
 int runlog_scan_next(struct runlog_scan *s, struct error *e);
-// Decode a frame that was found before: 1 = its lines are in `out`, 0 = it is damaged, -1 = error.
+// Decode a frame that was found before: 1 = its lines are in `out`, 0 = it is damaged (and counted
+// as lost), -1 = error.
 int runlog_scan_read(struct runlog_scan *s, const struct runlog_frame *f, struct error *e);
 // What is missing of what was scanned, as a sentence without a full stop in `text`; NULL: nothing.
 const char *runlog_scan_lost(const struct runlog_scan *s, char *text, size_t size);

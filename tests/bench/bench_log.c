@@ -14,7 +14,7 @@
 #include "metrics/base/clock.h"
 #include "metrics/log/record.h"
 #include "metrics/log/runlog.h"
-#include "metrics/log/runlog_map.h"
+#include "metrics/log/cursor.h"
 #include "tests/kit/measure.h"
 #include "tui/feed/history.h"
 #include "tui/feed/playback.h"
@@ -160,37 +160,34 @@ static void tell(const char *what, double v, const char *unit, double target)
 static double curves(const char *path, struct error *e)
 {
     double from = clock_seconds();
-    struct runlog_reader *log;
+    struct cursor *log;
     struct history h;
     const char *line;
     size_t n;
-    if (runlog_open(path, &log, e) || history_init(&h, e))
+    if (cursor_open(path, &log, e) || history_init(&h, e))
         die(e);
-    runlog_skip(log, 1u << RUNLOG_LIVE);
-    while (runlog_next(log, &line, &n, e) == 1) {
+    cursor_want(log, &(struct cursor_wanted){.kinds = CURSOR_CURVES});
+    while (cursor_next(log, &line, &n, e) == 1) {
         struct record r;
         if (record_parse(line, n, &r, e) || history_add(&h, &r, e))
             die(e);
         record_free(&r);
     }
-    runlog_reader_free(log);
+    cursor_free(log);
     double took = clock_seconds() - from;
     tell("  in memory then, MB", (double)peak_kb() * 1024 / 1e6, "", 300);
     history_free(&h);
     return took;
 }
 
-static void seek(struct runlog_map *m, int64_t steps, struct error *e)
+static void seek(struct cursor *m, int64_t steps, struct error *e)
 {
     double sum = 0, most = 0;
     for (int i = 0; i < SEEKS; i++) {
-        const char *line;
-        size_t n;
         struct record r;
         int64_t step = (int64_t)(uniform() * (double)steps);
         double from = clock_seconds();
-        if (runlog_map_spectrum(m, step, SPECTRUM_LIVE, &line, &n, e) != 1 ||
-            record_parse(line, n, &r, e) || r.step != step)
+        if (cursor_find(m, RUNLOG_LIVE, step, &r, e) != 1 || r.step != step)
             die(e);
         double took = clock_seconds() - from;
         record_free(&r);
@@ -201,10 +198,10 @@ static void seek(struct runlog_map *m, int64_t steps, struct error *e)
     tell("  the slowest of 1000", 1e3 * most, "ms", 50);
 }
 
-static double open_map(const char *path, struct runlog_map **m, struct error *e)
+static double open_map(const char *path, struct cursor **m, struct error *e)
 {
     double from = clock_seconds();
-    if (runlog_map_open(path, m, e))
+    if (cursor_open(path, m, e) || cursor_look(*m, e) < 0)
         die(e);
     return clock_seconds() - from;
 }
@@ -279,20 +276,22 @@ int main(int argc, char **argv)
     double took = clock_seconds() - from;
     tell("bytes a step, 20 steps a flush", (double)bytes / (double)steps, "", 1800);
     tell("  written, microseconds a step", 1e6 * took / (double)steps, "", INFINITY);
-    struct runlog_map *m;
+    struct cursor *m;
     tell("open by the index", open_map(path, &m, &e), "s", 0.3);
-    runlog_map_free(m);
+    cursor_free(m);
     tell("scalars read into curves", curves(path, &e), "s", 1.5);
     replay(path, steps, &e);
     open_map(path, &m, &e);
     seek(m, steps, &e);
-    const struct runlog_frame *last = runlog_map_frame(m, runlog_map_count(m) - 1);
+    size_t frames;
+    const struct runlog_frame *last = cursor_frames(m, &frames);
+    last += frames - 1;
     int64_t end = last->offset + last->size;
-    runlog_map_free(m);
+    cursor_free(m);
     if (truncate(path, end))
         return 2;
     tell("open a log that was killed (no index)", open_map(path, &m, &e), "s", 0.3);
-    runlog_map_free(m);
+    cursor_free(m);
     if (argc <= 2)
         unlink(path);
     return missed;

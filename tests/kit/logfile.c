@@ -102,20 +102,20 @@ void lines_finish(struct runlog_writer *w)
     cr_assert_eq(runlog_close(w, &e), 0, "%s", e.text);
 }
 
-struct runlog_reader *lines_reader(void)
+struct cursor *lines_reader(void)
 {
-    struct runlog_reader *r;
+    struct cursor *r;
     struct error e = {0};
-    cr_assert_eq(runlog_open(logfile_path, &r, &e), 0, "%s", e.text);
+    cr_assert_eq(cursor_open(logfile_path, &r, &e), 0, "%s", e.text);
     return r;
 }
 
-int lines_get(struct runlog_reader *r, int *i)
+int lines_get(struct cursor *r, int *i)
 {
     const char *line;
     size_t len;
     struct error e = {0};
-    int rc = runlog_next(r, &line, &len, &e);
+    int rc = cursor_next(r, &line, &len, &e);
     cr_assert(rc >= 0, "%s", e.text);
     if (!rc)
         return 0;
@@ -128,7 +128,7 @@ int lines_get(struct runlog_reader *r, int *i)
     return 1;
 }
 
-void lines_expect(struct runlog_reader *r, int from, int to)
+void lines_expect(struct cursor *r, int from, int to)
 {
     int i;
     for (int want = from; want < to; want++) {
@@ -140,13 +140,13 @@ void lines_expect(struct runlog_reader *r, int from, int to)
 
 void lines_expect_file(int from, int to, int whole)
 {
-    struct runlog_reader *r = lines_reader();
+    struct cursor *r = lines_reader();
     lines_expect(r, from, to);
     if (whole)
-        cr_assert_null(runlog_lost(r), "%s", runlog_lost(r));
+        cr_assert_null(cursor_lost(r), "%s", cursor_lost(r));
     else
-        cr_assert(runlog_lost(r));
-    runlog_reader_free(r);
+        cr_assert(cursor_lost(r));
+    cursor_free(r);
 }
 
 struct lines_sample lines_sample(int frames)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "metrics/log/cursor.h"
 #include "metrics/log/runlog.h"
 
 extern char logfile_folder[64], logfile_path[96];
@@ -29,11 +30,11 @@ struct runlog_writer *lines_create(void);
 void lines_put(struct runlog_writer *w, int i);
 void lines_flush(struct runlog_writer *w, int sync);
 void lines_finish(struct runlog_writer *w); // index, seek table, closed
-struct runlog_reader *lines_reader(void);
+struct cursor *lines_reader(void);
 // 1 and the number of the line, or 0. A line that nobody wrote fails the test.
-int lines_get(struct runlog_reader *r, int *i);
+int lines_get(struct cursor *r, int *i);
 // Read on: lines from .. to - 1 and no more.
-void lines_expect(struct runlog_reader *r, int from, int to);
+void lines_expect(struct cursor *r, int from, int to);
 // The file has these lines; whole: and nothing of it is lost.
 void lines_expect_file(int from, int to, int whole);
 

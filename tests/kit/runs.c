@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "metrics/log/cursor.h"
 #include "metrics/log/runlog.h"
 #include "train/run/trainer.h"
 
@@ -168,14 +169,14 @@ static void each_line(const struct lab *lab, const char *name,
                       void (*take)(json_t *to, json_t *line), json_t *to)
 {
     char path[256];
-    struct runlog_reader *r;
+    struct cursor *r;
     struct error e = {{0}};
     const char *line;
     size_t n;
     int rc;
     snprintf(path, sizeof path, "%s/%s/run.jsonl.zst", lab->dir, name);
-    cr_assert(runlog_open(path, &r, &e) == 0, "%s", e.text);
-    while ((rc = runlog_next(r, &line, &n, &e)) == 1) {
+    cr_assert(cursor_open(path, &r, &e) == 0, "%s", e.text);
+    while ((rc = cursor_next(r, &line, &n, &e)) == 1) {
         json_error_t why;
         json_t *o = json_loadb(line, n, 0, &why);
         cr_assert(json_is_object(o), "%s is not JSON: %.*s", path, (int)(n < 200 ? n : 200), line);
@@ -183,7 +184,7 @@ static void each_line(const struct lab *lab, const char *name,
         json_decref(o);
     }
     cr_assert(rc == 0, "%s", e.text);
-    runlog_reader_free(r);
+    cursor_free(r);
 }
 
 static void take_record(json_t *to, json_t *o)

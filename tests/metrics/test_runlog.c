@@ -1,4 +1,5 @@
 // The log as it is written and read: order, frames, readers that follow, a disk without room.
+#include "metrics/log/cursor.h"
 #include "metrics/log/runlog.h"
 
 #include <criterion/criterion.h>
@@ -44,7 +45,7 @@ Test(runlog, counts_and_order)
     lines_finish(w);
     lines_expect_file(0, 3, 1);
     cr_assert_eq(runlog_close(NULL, NULL), 0);
-    runlog_reader_free(NULL);
+    cursor_free(NULL);
 }
 
 // What zstdcat and other tools need: independent frames, each with a checksum and its size, one a
@@ -73,7 +74,7 @@ Test(runlog, frames_are_independent)
 Test(runlog, follows_a_growing_file)
 {
     struct runlog_writer *w = lines_create();
-    struct runlog_reader *r = lines_reader();
+    struct cursor *r = lines_reader();
     lines_expect(r, 0, 0);
     for (int i = 0; i < 300; i++) {
         lines_put(w, i);
@@ -88,8 +89,8 @@ Test(runlog, follows_a_growing_file)
     }
     lines_finish(w);
     lines_expect(r, 300, 400);
-    cr_assert_null(runlog_lost(r));
-    runlog_reader_free(r);
+    cr_assert_null(cursor_lost(r));
+    cursor_free(r);
 }
 
 // A frame that arrives byte by byte is a loss only until it is whole.
@@ -99,7 +100,7 @@ Test(runlog, follows_byte_by_byte)
     struct bytes b = logfile_slurp();
     b.n = s.end[7]; // no index yet
     logfile_spill(b.p, 0);
-    struct runlog_reader *r = lines_reader();
+    struct cursor *r = lines_reader();
     FILE *f = fopen(logfile_path, "ab");
     cr_assert(f);
     int k = 0;
@@ -109,15 +110,15 @@ Test(runlog, follows_byte_by_byte)
         int before = k ? s.line_end[k - 1] : 0;
         if (n == s.end[k]) {
             lines_expect(r, before, s.line_end[k++]);
-            cr_assert_null(runlog_lost(r));
+            cr_assert_null(cursor_lost(r));
         } else {
             lines_expect(r, before, before);
-            cr_assert(runlog_lost(r));
+            cr_assert(cursor_lost(r));
         }
     }
     cr_assert_eq(k, s.frames);
     fclose(f);
-    runlog_reader_free(r);
+    cursor_free(r);
     free(b.p);
 }
 
@@ -129,7 +130,7 @@ Test(runlog, follows_a_resumed_log)
     for (size_t cut = s.end[4]; cut <= b.n; cut++) {
         int lines = s.line_end[cut < s.end[5] ? 4 : 5];
         logfile_spill(b.p, cut);
-        struct runlog_reader *r = lines_reader();
+        struct cursor *r = lines_reader();
         lines_expect(r, 0, lines);
         struct runlog_writer *w;
         struct error e = {0};
@@ -141,8 +142,8 @@ Test(runlog, follows_a_resumed_log)
             lines_flush(w, 0);
         }
         lines_expect(r, lines, lines + 40);
-        cr_assert_null(runlog_lost(r));
-        runlog_reader_free(r);
+        cr_assert_null(cursor_lost(r));
+        cursor_free(r);
         lines_finish(w);
         lines_expect_file(0, lines + 40, 1);
     }
@@ -200,15 +201,18 @@ Test(runlog, backlog_is_bounded)
     cr_assert_eq(getrlimit(RLIMIT_FSIZE, &old), 0);
     cr_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     enum { LINE = 100000, LINES = 1200 };
-    char *line = logfile_need(LINE + 1);
+    static const char front[] = "{\"type\":\"?\",\"text\":\"";
+    char *line = logfile_need(LINE + 1), *at = line + sizeof front - 1;
     memset(line, 'x', LINE);
+    memcpy(line, front, sizeof front - 1);
+    memcpy(line + LINE - 2, "\"}", 2);
     struct runlog_writer *w = lines_create();
     struct error e = {0};
     limit_files(0);
     for (int i = 0; i < LINES; i++) {
         char number[16];
         snprintf(number, sizeof number, "%08d", i);
-        memcpy(line, number, 8);
+        memcpy(at, number, 8);
         cr_assert_eq(runlog_write(w, line, LINE, &e), 0, "%s", e.text);
         cr_assert(runlog_pending(w) <= RUNLOG_PENDING_MAX);
         if (i % 100 == 0)
@@ -220,17 +224,17 @@ Test(runlog, backlog_is_bounded)
     cr_assert_eq(runlog_pending(w), (size_t)(LINES - dropped) * (LINE + 1));
     limit_files(old.rlim_cur);
     lines_finish(w);
-    struct runlog_reader *r = lines_reader();
+    struct cursor *r = lines_reader();
     const char *got;
     size_t len;
     for (int64_t i = dropped; i < LINES; i++) {
-        cr_assert_eq(runlog_next(r, &got, &len, &e), 1);
+        cr_assert_eq(cursor_next(r, &got, &len, &e), 1);
         cr_assert_eq(len, LINE);
-        cr_assert_eq(strtol(got, NULL, 10), i);
+        cr_assert_eq(strtol(got + sizeof front - 1, NULL, 10), i);
     }
-    cr_assert_eq(runlog_next(r, &got, &len, &e), 0);
-    cr_assert_null(runlog_lost(r));
-    runlog_reader_free(r);
+    cr_assert_eq(cursor_next(r, &got, &len, &e), 0);
+    cr_assert_null(cursor_lost(r));
+    cursor_free(r);
     free(line);
 }
 
@@ -239,8 +243,11 @@ Test(runlog, long_lines)
     size_t n = RUNLOG_LINE_MAX - 1;
     char *line = logfile_need(n + 1);
     uint64_t state = 3;
+    static const char front[] = "{\"type\":\"?\",\"text\":\"";
     for (size_t i = 0; i < n; i++)
-        line[i] = (char)(' ' + logfile_next(&state) % 90);
+        line[i] = (char)('#' + logfile_next(&state) % 57);
+    memcpy(line, front, sizeof front - 1);
+    memcpy(line + n - 2, "\"}", 2);
     struct runlog_writer *w = lines_create();
     struct error e = {0};
     lines_put(w, 0);
@@ -250,27 +257,27 @@ Test(runlog, long_lines)
     cr_assert_eq(runlog_write(w, "a\nb", 3, &e), -1);
     cr_assert_eq(runlog_lines(w), 2);
     lines_finish(w);
-    struct runlog_reader *r = lines_reader();
+    struct cursor *r = lines_reader();
     const char *got;
     size_t len;
-    cr_assert_eq(runlog_next(r, &got, &len, &e), 1);
-    cr_assert_eq(runlog_next(r, &got, &len, &e), 1);
+    cr_assert_eq(cursor_next(r, &got, &len, &e), 1);
+    cr_assert_eq(cursor_next(r, &got, &len, &e), 1);
     cr_assert(len == n && !memcmp(got, line, n));
-    cr_assert_eq(runlog_next(r, &got, &len, &e), 0);
-    cr_assert_null(runlog_lost(r));
-    runlog_reader_free(r);
+    cr_assert_eq(cursor_next(r, &got, &len, &e), 0);
+    cr_assert_null(cursor_lost(r));
+    cursor_free(r);
     free(line);
 }
 
 Test(runlog, refusals_leave_files_alone)
 {
     struct runlog_writer *w;
-    struct runlog_reader *r;
+    struct cursor *r;
     struct error e = {0};
     static const char stranger[] = "my diary, not a log\n";
     cr_assert_eq(runlog_append(logfile_path, &w, NULL, &e), -1);
     cr_assert(!w && strstr(e.text, logfile_path) && access(logfile_path, F_OK));
-    cr_assert_eq(runlog_open(logfile_path, &r, &e), -1);
+    cr_assert_eq(cursor_open(logfile_path, &r, &e), -1);
     cr_assert_null(r);
     logfile_spill(stranger, sizeof stranger - 1);
     cr_assert_eq(runlog_create(logfile_path, &w, &e), -1);
@@ -282,9 +289,9 @@ Test(runlog, refusals_leave_files_alone)
     free(b.p);
     r = lines_reader();
     lines_expect(r, 0, 0);
-    cr_assert(runlog_lost(r));
-    runlog_reader_free(r);
-    cr_assert_eq(runlog_open(logfile_folder, &r, &e), -1);
+    cr_assert(cursor_lost(r));
+    cursor_free(r);
+    cr_assert_eq(cursor_open(logfile_folder, &r, &e), -1);
     cr_assert_eq(runlog_append(logfile_folder, &w, NULL, &e), -1);
     cr_assert(!r && !w);
 }

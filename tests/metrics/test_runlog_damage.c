@@ -1,5 +1,6 @@
 // The log under what can happen to a file: cut at every byte, flipped bits, a second life after
 // damage, frames of other tools, and files made to do harm.
+#include "metrics/log/cursor.h"
 #include "metrics/log/runlog.h"
 
 #include <criterion/criterion.h>
@@ -27,17 +28,19 @@ Test(damage, cut_at_every_byte)
         size_t wreck = n - (n >= s.index_end ? s.index_end : whole);
         boundary |= n == s.index_end || n == b.n;
         logfile_spill(b.p, n);
-        struct runlog_reader *r = lines_reader();
+        struct cursor *r = lines_reader();
         lines_expect(r, 0, lines);
-        cr_assert_eq((size_t)runlog_whole(r), whole);
-        const char *lost = runlog_lost(r);
+        size_t frames;
+        const struct runlog_frame *f = cursor_frames(r, &frames);
+        cr_assert_eq(frames ? (size_t)f[frames - 1].offset + f[frames - 1].size : 0, whole);
+        const char *lost = cursor_lost(r);
         char want[80];
         snprintf(want, sizeof want, "the last %zu bytes are not a whole frame", wreck);
         if (boundary)
             cr_assert_null(lost);
         else
             cr_assert_str_eq(lost, want);
-        runlog_reader_free(r);
+        cursor_free(r);
         // A second life.
         struct runlog_writer *w;
         struct error e = {0};
@@ -68,7 +71,7 @@ Test(damage, flipped_bits)
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
         logfile_spill(b.p, b.n);
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        struct runlog_reader *r = lines_reader();
+        struct cursor *r = lines_reader();
         int i = -1, seen = 0, last = -1, of_hit = 0;
         while (lines_get(r, &i)) {
             cr_assert(i > last, "bit %zu: line %d after %d", bit, i, last);
@@ -79,8 +82,8 @@ Test(damage, flipped_bits)
         cr_assert_eq(seen - of_hit, s.lines - (after - first), "bit %zu: a whole frame is lost",
                      bit);
         cr_assert(of_hit == 0 || of_hit == after - first, "bit %zu: part of a frame", bit);
-        cr_assert(of_hit || runlog_lost(r), "bit %zu: the loss is not told", bit);
-        runlog_reader_free(r);
+        cr_assert(of_hit || cursor_lost(r), "bit %zu: the loss is not told", bit);
+        cursor_free(r);
         if (trial % 10)
             continue;
         struct runlog_writer *w;
@@ -94,7 +97,7 @@ Test(damage, flipped_bits)
         for (last = -1; lines_get(r, &i); last = i)
             seen--;
         cr_assert(seen == -1 && last == s.lines, "bit %zu: appending after damage", bit);
-        runlog_reader_free(r);
+        cursor_free(r);
     }
     free(b.p);
 }
@@ -126,14 +129,14 @@ Test(damage, mangled)
         }
         logfile_spill(p, n);
         free(p);
-        struct runlog_reader *r = lines_reader();
+        struct cursor *r = lines_reader();
         int i, last = -1;
         while (lines_get(r, &i)) {
             cr_assert(i > last);
             last = i;
         }
-        runlog_lost(r);
-        runlog_reader_free(r);
+        cursor_lost(r);
+        cursor_free(r);
     }
     free(b.p);
 }
@@ -220,11 +223,11 @@ Test(damage, hostile_files)
             memcpy(p + last - 3, "\x01\0\0", 3);
         }
         logfile_spill(p, n);
-        struct runlog_reader *r = lines_reader();
+        struct cursor *r = lines_reader();
         int i;
         cr_assert(!lines_get(r, &i));
-        cr_assert(runlog_lost(r));
-        runlog_reader_free(r);
+        cr_assert(cursor_lost(r));
+        cursor_free(r);
     }
     free(p);
 }

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "metrics/log/cursor.h"
 #include "metrics/log/runlog.h"
 #include "tests/kit/runs.h"
 #include "train/wire/publisher.h"
@@ -83,12 +84,12 @@ static struct tally tally(const struct desk *d)
 {
     struct tally t = {0};
     char path[128];
-    struct runlog_reader *r;
+    struct cursor *r;
     const char *line;
     size_t n;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", d->lab.dir);
-    cr_assert(runlog_open(path, &r, NULL) == 0);
-    while (runlog_next(r, &line, &n, NULL) == 1) {
+    cr_assert(cursor_open(path, &r, NULL) == 0);
+    while (cursor_next(r, &line, &n, NULL) == 1) {
         struct record rec;
         long long missing;
         cr_assert(record_parse(line, n, &rec, NULL) == 0);
@@ -101,7 +102,7 @@ static struct tally tally(const struct desk *d)
         }
         record_free(&rec);
     }
-    runlog_reader_free(r);
+    cursor_free(r);
     return t;
 }
 

@@ -450,14 +450,14 @@ Test(replay, what_was_looked_up)
 {
     struct room m;
     struct test_scene t;
-    struct log_lookup *recall;
-    struct log_lookup_kept k;
+    struct cursor *log;
+    struct log_lookup k;
     room_init(&m);
     scene_init(&t);
     cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
     add_spectrum(&t, 3, 0.5);
-    cr_assert_eq(log_lookup_open(m.path[0], &recall, NULL), 0);
-    log_lookup_kept_init(&k);
+    cr_assert_eq(cursor_open(m.path[0], &log, NULL), 0);
+    log_lookup_init(&k);
     static const struct {
         int64_t add, found;
         double second;
@@ -469,13 +469,13 @@ Test(replay, what_was_looked_up)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         add_spectrum(&t, rows[i].add, rows[i].second);
-        cr_assert_eq(log_lookup_keep(recall, &k, 6, SPECTRUM_LIVE, NULL), 0);
+        cr_assert_eq(log_lookup_spectrum(log, &k, 6, RUNLOG_LIVE, NULL), 0);
         cr_assert_eq(k.p.step, rows[i].found, "%zu", i);
         if (rows[i].add == rows[i].found)
             cr_assert_eq(k.p.sigma[1], rows[i].second, "%zu", i);
     }
-    log_lookup_kept_free(&k);
-    log_lookup_free(recall);
+    log_lookup_free(&k);
+    cursor_free(log);
     cr_assert_eq(runlog_close(t.log, NULL), 0);
     scene_free(&t);
     room_free(&m);
@@ -486,35 +486,35 @@ Test(replay, spectra_on_demand)
 {
     struct room m;
     struct record r;
-    struct log_lookup *recall;
+    struct cursor *log;
     room_init(&m);
     room_log(&m, 0, 1200, 0, 0);
     room_open(&m, 1);
     const struct history *h = playback_history(m.play);
     cr_assert(h->live_rows.n > 250 && h->live_rows.n <= 1024, "%d", h->live_rows.n);
-    cr_assert_eq(log_lookup_open(m.path[0], &recall, NULL), 0);
-    cr_assert_eq(log_lookup_spectrum(recall, 777, SPECTRUM_LIVE, &r, NULL), 1);
+    cr_assert_eq(cursor_open(m.path[0], &log, NULL), 0);
+    cr_assert_eq(cursor_find(log, RUNLOG_LIVE, 777, &r, NULL), 1);
     cr_assert_eq(r.step, 777);
     record_free(&r);
-    cr_assert_eq(log_lookup_spectrum(recall, 777, SPECTRUM_EXACT, &r, NULL), 1);
+    cr_assert_eq(cursor_find(log, RUNLOG_EXACT, 777, &r, NULL), 1);
     cr_assert_eq(r.step, 468);
     record_free(&r);
-    cr_assert_eq(log_lookup_spectrum(recall, -1, SPECTRUM_LIVE, &r, NULL), 0);
-    cr_assert_eq(log_lookup_step(recall, 1199, &r, NULL), 1);
+    cr_assert_eq(cursor_find(log, RUNLOG_LIVE, -1, &r, NULL), 0);
+    cr_assert_eq(log_lookup_step(log, 1199, &r, NULL), 1);
     cr_assert_eq(r.step, 1199);
     record_free(&r);
-    cr_assert_eq(log_lookup_step(recall, 1200, &r, NULL), 0);
-    struct log_lookup_kept kept;
-    log_lookup_kept_init(&kept);
-    cr_assert_eq(log_lookup_keep(recall, &kept, 601, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(log_lookup_step(log, 1200, &r, NULL), 0);
+    struct log_lookup kept;
+    log_lookup_init(&kept);
+    cr_assert_eq(log_lookup_spectrum(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.step, 601);
     const double *sigma = kept.p.sigma;
-    cr_assert_eq(log_lookup_keep(recall, &kept, 601, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(log_lookup_spectrum(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.sigma, sigma, "it is not read again");
-    cr_assert_eq(log_lookup_keep(recall, &kept, -1, SPECTRUM_LIVE, NULL), 0);
+    cr_assert_eq(log_lookup_spectrum(log, &kept, -1, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.step, -1);
-    log_lookup_kept_free(&kept);
-    log_lookup_free(recall);
+    log_lookup_free(&kept);
+    cursor_free(log);
     m.v.mark = 777; // which the waterfall does not have
     cr_assert_eq(room_scene(&m).marked->step, 777);
     m.v.view = VIEW_SPECTRUM;

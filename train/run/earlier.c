@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/log/scalars.h"
+#include "metrics/log/cursor.h"
 #include "train/schedule/schedule_text.h"
 
 void earlier_free(struct earlier *p)
@@ -60,17 +60,18 @@ static int keep_eval(struct earlier *p, int64_t step, struct error *e)
     return 0;
 }
 
-static int keep(void *to, struct record *r, struct error *e)
+// The record is the past's now when it is its `run`; else it is still to be freed.
+static int keep(struct earlier *p, struct record *r, struct error *e)
 {
-    struct earlier *p = to;
     int ended = 0, rc = 0;
     switch (r->type) {
     case RECORD_RUN:
-        if (p->has_run)
-            return SCALARS_NEXT;
-        p->run = *r;
-        p->has_run = 1;
-        return SCALARS_MOVED;
+        if (!p->has_run) {
+            p->run = *r;
+            p->has_run = 1;
+            record_init(r, RECORD_UNKNOWN, -1);
+        }
+        return 0;
     case RECORD_STEP:
         p->last_step = r->step;
         if (isfinite(r->u.step.t))
@@ -101,15 +102,24 @@ static int keep(void *to, struct record *r, struct error *e)
 int earlier_read(const char *dir, struct earlier *out, struct error *e)
 {
     char path[4200];
+    struct cursor *c;
+    struct record r;
+    int rc, kept = 0;
     memset(out, 0, sizeof *out);
     out->last_step = out->end_step = -1;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    int rc = scalars_read(path, keep, out, e);
+    if (cursor_open(path, &c, e))
+        return -1;
+    cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
+    for (; kept == 0 && (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
+        kept = keep(out, &r, e);
+    cursor_free(c);
     if (rc == 0 && (!out->has_run || !out->run.u.run.config))
-        rc = error_set(e, "%s has no run record", path);
-    if (rc < 0)
-        earlier_free(out);
-    return rc;
+        rc = error_set(e, "there is no run record in it");
+    if (rc >= 0 && kept >= 0)
+        return 0;
+    earlier_free(out);
+    return error_prefix(e, "%s", path);
 }
 
 int earlier_apply(const struct earlier *p, int64_t from, struct schedule *s, struct rates *r,

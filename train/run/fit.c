@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/log/scalars.h"
+#include "metrics/log/cursor.h"
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/run/live_forecast.h"
@@ -42,22 +42,11 @@ static int add(struct points *p, const struct forecast_point *point, struct erro
     return 0;
 }
 
-// Where a repeated step begins, what an earlier life of the run said of later ones did not happen.
-static void drop_from(struct points *p, int64_t first, const int64_t *step, int64_t from)
-{
-    while (p->n > first && step[p->n - 1 - first] >= from)
-        p->n--;
-}
-
 struct reading {
-    struct points *points; // where they go
     int has_run;
     char name[128];
     int64_t steps;                 // T
     struct live_forecast forecast; // what the trainer knew at each step
-    int64_t last, first;           // newest step; first point of this run
-    int64_t *step;                 // of its points
-    int64_t cap;
 };
 
 // The first run says what all must be.
@@ -99,7 +88,6 @@ static int on_eval(struct points *p, struct reading *g, const struct record *r, 
 {
     const struct record_eval *v = &r->u.eval;
     const struct live_forecast *o = &g->forecast;
-    drop_from(p, g->first, g->step, r->step);
     struct forecast_point point = {
         .run = p->runs,
         .in = {.auc = v->metric[METRIC_AUC],
@@ -120,56 +108,49 @@ static int on_eval(struct points *p, struct reading *g, const struct record *r, 
         return 0;
     }
     point.correct = llround(v->probe * (double)v->n_test);
-    int64_t at = p->n - g->first;
-    if (at == g->cap) {
-        int64_t cap = g->cap ? 2 * g->cap : 64;
-        int64_t *more = realloc(g->step, (size_t)cap * sizeof *more);
-        if (!more)
-            return error_set(e, "out of memory for evaluations");
-        g->step = more;
-        g->cap = cap;
-    }
-    g->step[at] = r->step;
     return add(p, &point, e);
 }
 
-static int on_record(void *to, struct record *r, struct error *e)
+static int on_record(struct points *p, struct reading *g, const struct record *r, struct error *e)
 {
-    struct reading *g = to;
-    struct points *p = g->points;
     if (r->type == RECORD_RUN && !g->has_run)
         return on_run(p, g, &r->u.run, e);
-    if (r->type == RECORD_STEP && r->step >= 0 && g->has_run) {
-        if (r->step <= g->last)
-            drop_from(p, g->first, g->step, r->step + 1);
-        g->last = r->step;
+    if (r->type == RECORD_STEP && r->step >= 0 && g->has_run)
         live_forecast_step(&g->forecast, r->step, r->u.step.metric);
-    }
     if (r->type == RECORD_EVAL && r->step >= 0 && g->has_run)
         return on_eval(p, g, r, e);
     return 0;
 }
 
-static int read_log(const char *dir, struct reading *g, struct error *e)
+static int read_log(const char *dir, struct points *p, struct reading *g, struct error *e)
 {
     char path[4200];
+    struct cursor *c;
+    struct record r;
+    int rc, bad = 0;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    int rc = scalars_read(path, on_record, g, e);
+    if (cursor_open(path, &c, e))
+        return -1;
+    // What an earlier life of the run said of steps that were done again did not happen.
+    cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS, .newest = 1});
+    for (; bad == 0 && (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
+        bad = on_record(p, g, &r, e);
+    cursor_free(c);
     if (rc == 0 && !g->has_run)
         rc = error_set(e, "its log has no run record");
-    return rc;
+    return rc < 0 || bad < 0 ? -1 : 0;
 }
 
 static int read_run(const char *dir, struct points *p, struct error *e)
 {
-    struct reading g = {.points = p, .last = -1, .first = p->n};
-    int rc = read_log(dir, &g, e);
-    if (rc == 0 && p->n > g.first) {
+    struct reading g = {0};
+    int64_t first = p->n;
+    int rc = read_log(dir, p, &g, e);
+    if (rc == 0 && p->n > first) {
         p->name[p->runs] = strdup(g.name);
         rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");
         p->runs += rc == 1;
     }
-    free(g.step);
     return rc < 0 ? error_prefix(e, "%.200s", dir) : rc;
 }
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/log/scalars.h"
+#include "metrics/log/cursor.h"
 #include "train/options/installed.h"
 
 #define SUFFIX ".json"
@@ -152,25 +152,21 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
 
 // ---------------------------------------------------------------- the log
 
-struct until {
-    struct live_forecast *o;
-    int64_t step;
-};
-
-static int on_record(void *to, struct record *r, struct error *e)
-{
-    struct until *u = to;
-    if (r->type == RECORD_STEP && r->step >= 0 && r->step < u->step)
-        live_forecast_step(u->o, r->step, r->u.step.metric);
-    else if (r->type == RECORD_EVAL && r->step >= 0 && r->step <= u->step)
-        live_forecast_eval(u->o, r->step, r->u.eval.metric[METRIC_AUC]);
-    return SCALARS_NEXT;
-}
-
 int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step, struct error *e)
 {
     char path[4200];
-    struct until u = {o, step};
+    struct cursor *c;
+    struct record r;
+    int rc;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    return scalars_read(path, on_record, &u, e);
+    if (cursor_open(path, &c, e))
+        return -1;
+    cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
+    for (; (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
+        if (r.type == RECORD_STEP && r.step >= 0 && r.step < step)
+            live_forecast_step(o, r.step, r.u.step.metric);
+        else if (r.type == RECORD_EVAL && r.step >= 0 && r.step <= step)
+            live_forecast_eval(o, r.step, r.u.eval.metric[METRIC_AUC]);
+    cursor_free(c);
+    return rc;
 }

@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/log/record.h"
-#include "metrics/log/scalars.h"
+#include "metrics/log/cursor.h"
 #include "train/wire/control.h"
 #include "train/store/rundir.h"
 
@@ -35,35 +34,31 @@ static void fill_run(struct runs_info *info, const struct record_run *r)
     info->steps = r->steps;
 }
 
-struct look {
-    struct runs_info *info;
-    int all, have_run; // all 0: the first record only
-};
-
-static int on_record(void *to, struct record *r, struct error *e)
-{
-    struct look *l = to;
-    if (r->type == RECORD_RUN && !l->have_run) {
-        fill_run(l->info, &r->u.run);
-        l->have_run = 1;
-        return l->all ? SCALARS_NEXT : SCALARS_STOP;
-    }
-    if (r->type == RECORD_STEP) {
-        l->info->step = r->step;
-        l->info->state[0] = '\0';
-    } else if (r->type == RECORD_END) {
-        text_clean(l->info->state, sizeof l->info->state, r->u.end.reason);
-    }
-    return SCALARS_NEXT;
-}
-
-// From its log: what it is, how far it came, how it ended.
+// From its log: what it is (the first record), and unless only that is asked for, how far it came
+// and how it ended.
 static void read_log(const char *path, int all, struct runs_info *info)
 {
     char log[4200];
-    struct look l = {info, all, 0};
+    struct cursor *c;
+    struct record r;
+    int more = 1, have_run = 0;
     snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
-    scalars_read(log, on_record, &l, NULL);
+    if (cursor_open(log, &c, NULL))
+        return;
+    cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
+    for (; more && cursor_record(c, &r, NULL) == 1; record_free(&r)) {
+        if (r.type == RECORD_RUN && !have_run) {
+            fill_run(info, &r.u.run);
+            have_run = 1;
+            more = all;
+        } else if (r.type == RECORD_STEP) {
+            info->step = r.step;
+            info->state[0] = '\0';
+        } else if (r.type == RECORD_END) {
+            text_clean(info->state, sizeof info->state, r.u.end.reason);
+        }
+    }
+    cursor_free(c);
 }
 
 // Whether a living trainer is paused: it is asked.

@@ -15,7 +15,7 @@
 
 struct wanted {
     const char *runs, *format, *what, *columns, *out;
-    struct export_range range; // to -1: the end
+    struct cursor_range range; // to -1: the end
 };
 
 static int type_value(int i, char *text, size_t size)
@@ -50,7 +50,7 @@ struct request {
     enum format format;
     enum record_type what;
     unsigned char columns[RECORD_COLUMNS_MAX];
-    struct export_range range;
+    struct cursor_range range;
 };
 
 // --- what is asked for ---
@@ -73,41 +73,33 @@ static int understand(const struct wanted *w, struct request *r, struct error *e
 
 // --- doing it ---
 
-static void say_lost(const char *lost)
+static int export_table(struct cursor *c, const struct request *r, FILE *f, struct error *e)
 {
-    if (lost)
-        fprintf(stderr, "ssltop: %s\n", lost);
-}
-
-static int export_table(const char *path, const struct request *r, FILE *f, struct error *e)
-{
-    struct export_lines *l;
-    if (export_lines_open(path, r->what, r->range, &l, e))
-        return -1;
-    int rc = r->format == FORMAT_CSV ? export_csv(l, r->what, r->columns, f, e)
-                                     : export_json(l, r->columns, f, e);
-    if (rc == 0) {
-        const char *lost = export_lines_lost(l);
-        say_lost(lost);
-        if (lost && !export_lines_passed(l))
-            rc = error_set(e, "%s: nothing in it can be read", path);
-    }
-    export_lines_free(l);
-    return rc;
-}
-
-static int export_figure(const char *path, const struct request *r, FILE *f, struct error *e)
-{
-    char *lost;
-    int rc = export_svg(path, r->range, f, &lost, e);
-    say_lost(lost);
-    free(lost);
-    return rc;
+    cursor_want(c, &(struct cursor_wanted){
+                       .kinds = r->what == RECORD_SPECTRUM ? 0 : 1u << RUNLOG_SCALARS,
+                       .type = r->what,
+                       .range = &r->range,
+                       .newest = 1,
+                   });
+    int rc = r->format == FORMAT_CSV ? export_csv(c, r->what, r->columns, f, e)
+                                     : export_json(c, r->columns, f, e);
+    return rc == 0 && !cursor_passed(c) && cursor_lost(c)
+               ? error_set(e, "nothing in it can be read")
+               : rc;
 }
 
 static int export(const char *path, const struct request *r, FILE *f, struct error *e)
 {
-    int rc = r->format == FORMAT_SVG ? export_figure(path, r, f, e) : export_table(path, r, f, e);
+    struct cursor *c;
+    if (cursor_open(path, &c, e))
+        return -1;
+    int rc = r->format == FORMAT_SVG ? export_svg(c, &r->range, f, e) : export_table(c, r, f, e);
+    const char *lost = cursor_lost(c);
+    if (rc)
+        error_prefix(e, "%s", path);
+    if (lost)
+        fprintf(stderr, "ssltop: %s\n", lost);
+    cursor_free(c);
     if (rc == 0 && (fflush(f) || ferror(f)))
         return error_set(e, "can't write: %s", strerror(errno));
     return rc;

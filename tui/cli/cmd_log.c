@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "metrics/log/record_fields.h"
-#include "metrics/log/runlog_map.h"
+#include "metrics/log/cursor.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
@@ -44,65 +44,40 @@ struct findings {
     const char *lost;              // NULL: nothing
 };
 
-static void note_line(struct findings *f, const char *line, size_t n)
+static void note(struct findings *f, const struct record *r)
 {
-    struct record r;
-    if (record_parse(line, n, &r, NULL)) {
-        f->no_records++;
-    } else {
-        f->lines[r.type]++;
-        if (r.type == RECORD_RUN && !f->version)
-            f->version = r.u.run.version;
-        if (r.type == RECORD_STEP && r.step >= 0) {
-            // The run went on from an earlier step than the one where it had been.
-            f->resumed += f->last_step >= r.step;
-            f->first_step = f->first_step < 0 ? r.step : f->first_step;
-            f->last_step = r.step;
-        }
+    f->lines[r->type]++;
+    if (r->type == RECORD_RUN && !f->version)
+        f->version = r->u.run.version;
+    if (r->type == RECORD_STEP && r->step >= 0) {
+        // The run went on from an earlier step than the one where it had been.
+        f->resumed += f->last_step >= r->step;
+        f->first_step = f->first_step < 0 ? r->step : f->first_step;
+        f->last_step = r->step;
     }
-    record_free(&r);
 }
 
-static int note_frame(struct runlog_map *m, size_t i, struct findings *f, struct error *e)
-{
-    const char *text;
-    size_t n;
-    int rc = runlog_map_read(m, i, &text, &n, e);
-    if (rc < 0)
-        return -1;
-    f->frames[runlog_map_frame(m, i)->kind] += rc;
-    for (size_t at = 0; rc && at < n;) {
-        const char *newline = memchr(text + at, '\n', n - at);
-        size_t len = newline ? (size_t)(newline - text) - at : n - at;
-        if (len)
-            note_line(f, text + at, len);
-        at += len + 1;
-    }
-    return 0;
-}
-
-static const char *state_of_index(struct runlog_map *m, long long bytes)
-{
-    if (runlog_map_indexed(m))
-        return "good";
-    size_t n = runlog_map_count(m);
-    const struct runlog_frame *last = n ? runlog_map_frame(m, n - 1) : NULL;
-    return !last || last->offset + last->size == bytes || runlog_map_lost(m) ? "none" : "damaged";
-}
-
-static int look(const char *path, struct runlog_map *m, struct findings *f, struct error *e)
+static int look(const char *path, struct cursor *c, struct findings *f, struct error *e)
 {
     struct stat st;
+    struct record r;
+    size_t n;
+    int rc;
     *f = (struct findings){.first_step = -1, .last_step = -1};
     if (stat(path, &st))
         return error_set(e, "can't read %s: %s", path, strerror(errno));
+    for (; (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
+        note(f, &r);
+    const struct runlog_frame *frame = cursor_frames(c, &n);
+    for (size_t i = 0; i < n; i++)
+        f->frames[frame[i].kind] += !frame[i].damaged;
     f->bytes = st.st_size;
-    f->index = state_of_index(m, f->bytes);
-    for (size_t i = 0; i < runlog_map_count(m); i++)
-        if (note_frame(m, i, f, e))
-            return -1;
-    f->lost = runlog_map_lost(m);
-    return 0;
+    f->no_records = cursor_strangers(c);
+    f->lost = cursor_lost(c);
+    // Behind the last frame lies what should be one, or nothing.
+    int bare = !n || frame[n - 1].offset + frame[n - 1].size == f->bytes || f->lost;
+    f->index = cursor_indexed(c) ? "good" : bare ? "none" : "damaged";
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }
 
 static json_t *step_or_null(int64_t step)
@@ -166,61 +141,47 @@ static void print_text(const char *path, const struct findings *f)
     printf("\n  index   %s\n",
            f->index[0] == 'n' ? "none: the run was killed, or is still running" : f->index);
     printf("  lost    %s\n", f->lost ? f->lost : "nothing");
-    if (f->no_records)
-        printf("  %lld line%s no record\n", f->no_records, f->no_records == 1 ? " is" : "s are");
 }
 
 static int check(const char *path, const struct wanted *w, struct error *e)
 {
-    struct runlog_map *m;
+    struct cursor *c;
     struct findings f;
-    if (runlog_map_open(path, &m, e))
+    if (cursor_open(path, &c, e))
         return CMD_FAILED;
-    int rc = look(path, m, &f, e) ? CMD_FAILED : CMD_OK;
+    int rc = look(path, c, &f, e) ? CMD_FAILED : CMD_OK;
     if (rc == CMD_OK && !w->json)
         print_text(path, &f);
     else if (rc == CMD_OK)
         rc = print_json(path, &f);
-    int good = rc == CMD_OK && !f.lost && !f.no_records && runlog_map_count(m);
-    runlog_map_free(m);
+    int good = rc == CMD_OK && !f.lost && cursor_passed(c);
+    cursor_free(c);
     return good ? CMD_OK : CMD_FAILED;
 }
 
 // --- repair ---
 
-struct repaired {
-    long long lines, left_out;
-};
-
-static int copy_lines(struct runlog_reader *r, struct runlog_writer *w, struct repaired *done,
-                      struct error *e)
+static int copy_lines(struct cursor *c, struct runlog_writer *w, struct error *e)
 {
-    const char *line;
-    size_t n;
-    int rc;
-    while ((rc = runlog_next(r, &line, &n, e)) == 1) {
-        struct record record;
-        int bad = record_parse(line, n, &record, NULL) || n >= RUNLOG_LINE_MAX;
-        record_free(&record);
-        done->left_out += bad;
-        if (bad)
-            continue;
-        done->lines++;
-        if (runlog_write(w, line, n, e) || (runlog_pending(w) > REPACKED && runlog_flush(w, 0, e)))
-            return -1;
+    struct record r;
+    int rc, bad = 0;
+    for (; !bad && (rc = cursor_record(c, &r, e)) == 1; record_free(&r)) {
+        size_t n;
+        const char *line = cursor_line(c, &n);
+        bad =
+            runlog_write(w, line, n, e) || (runlog_pending(w) > REPACKED && runlog_flush(w, 0, e));
     }
-    return rc;
+    return bad ? -1 : rc;
 }
 
-static int copy_log(struct runlog_reader *r, const char *part, struct repaired *done,
-                    struct error *e)
+static int copy_log(struct cursor *c, const char *part, int64_t *lines, struct error *e)
 {
     struct runlog_writer *w;
-    *done = (struct repaired){0};
     unlink(part); // of a repair that was killed
     if (runlog_create(part, &w, e))
         return -1;
-    int rc = copy_lines(r, w, done, e);
+    int rc = copy_lines(c, w, e);
+    *lines = runlog_lines(w);
     if (runlog_close(w, rc ? NULL : e))
         rc = -1;
     return rc;
@@ -244,31 +205,31 @@ static int settle(const char *part, const char *out, struct error *e)
 static int repair(const char *path, const char *out, struct error *e)
 {
     struct stat st;
-    struct repaired done;
-    struct runlog_reader *r;
+    struct cursor *c;
+    int64_t lines = 0;
     char part[PATH_MAX];
     // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): -o was asked for
     if (lstat(out, &st) == 0)
         return error_set(e, "%s exists; give a name that does not", out);
     if ((size_t)snprintf(part, sizeof part, "%s.part", out) >= sizeof part)
         return error_set(e, "the path %.60s... is too long", out);
-    if (runlog_open(path, &r, e))
+    if (cursor_open(path, &c, e))
         return -1;
-    int rc = copy_log(r, part, &done, e);
-    if (!rc && !done.lines)
-        rc = error_set(e, "%s: nothing in it can be read", path);
+    int rc = copy_log(c, part, &lines, e);
+    if (!rc && !lines)
+        rc = error_set(e, "nothing in it can be read");
     if (!rc)
         rc = settle(part, out, e);
-    if (rc)
+    if (rc) {
         unlink(part);
-    const char *lost = runlog_lost(r);
+        error_prefix(e, "%s", path);
+    }
+    const char *lost = cursor_lost(c);
     if (!rc && lost)
         fprintf(stderr, "ssltop: %s\n", lost);
-    if (!rc && done.left_out)
-        fprintf(stderr, "ssltop: lines that are no records, left out: %lld\n", done.left_out);
     if (!rc)
-        printf("%s lines\n", format_count(done.lines).s);
-    runlog_reader_free(r);
+        printf("%s lines\n", format_count(lines).s);
+    cursor_free(c);
     return rc;
 }
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/log/runlog_map.h"
 #include "metrics/log/mode.h"
 #include "tui/cli/export.h"
 #include "tui/model/format.h"
@@ -476,71 +475,37 @@ static void draw(struct figure *g)
     put(g, "</g>\n</svg>\n");
 }
 
-// --- records of the range to a history ---
-
-static int take(struct history *h, const char *line, size_t n, struct export_range range,
-                struct error *e)
-{
-    struct record r;
-    int rc = 0;
-    if (record_parse(line, n, &r, NULL) == 0 && r.type != RECORD_UNKNOWN &&
-        (r.type == RECORD_RUN || (r.step >= range.from && r.step <= range.to)))
-        rc = history_add(h, &r, e);
-    record_free(&r);
-    return rc;
-}
-
-static int take_text(struct history *h, const char *text_, size_t n, struct export_range range,
-                     struct error *e)
-{
-    for (size_t at = 0; at < n;) {
-        const char *newline = memchr(text_ + at, '\n', n - at);
-        size_t len = newline ? (size_t)(newline - text_) - at : n - at;
-        if (len && take(h, text_ + at, len, range, e))
-            return -1;
-        at += len + 1;
-    }
-    return 0;
-}
-
 // Of the live spectra, which are most of a log, only the last of the range is looked at.
-static int gather(struct runlog_map *m, struct export_range range, struct history *h,
+static int gather(struct cursor *c, const struct cursor_range *range, struct history *h,
                   struct error *e)
 {
-    const char *p;
-    size_t n;
-    for (size_t i = 0; i < runlog_map_count(m); i++) {
-        if (runlog_map_frame(m, i)->kind == RUNLOG_LIVE)
-            continue;
-        int rc = runlog_map_read(m, i, &p, &n, e);
-        if (rc < 0 || (rc && take_text(h, p, n, range, e)))
-            return -1;
-    }
-    int rc = runlog_map_spectrum(m, range.to, SPECTRUM_LIVE, &p, &n, e);
-    return rc < 0 || (rc && take(h, p, n, range, e)) ? -1 : 0;
+    struct record r;
+    int rc, bad = 0;
+    cursor_want(c, &(struct cursor_wanted){.kinds = CURSOR_CURVES, .range = range});
+    for (; !bad && (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
+        bad = history_add(h, &r, e);
+    if (bad || rc < 0)
+        return -1;
+    rc = cursor_find(c, RUNLOG_LIVE, range->to, &r, e);
+    if (rc == 1 && r.step >= range->from)
+        rc = history_add(h, &r, e);
+    record_free(&r);
+    return rc < 0 ? -1 : 0;
 }
 
-int export_svg(const char *path, struct export_range range, FILE *f, char **lost, struct error *e)
+int export_svg(struct cursor *c, const struct cursor_range *range, FILE *f, struct error *e)
 {
-    struct runlog_map *m;
     struct history h;
-    *lost = NULL;
-    if (runlog_map_open(path, &m, e))
+    if (history_init(&h, e))
         return -1;
-    int rc = history_init(&h, e);
-    if (rc == 0) {
-        rc = gather(m, range, &h, e);
-        const char *why = runlog_map_lost(m);
-        *lost = why ? strdup(why) : NULL;
-        if (rc == 0 && !h.have_run)
-            rc = error_set(e, "%s: nothing in it can be read", path);
-        if (rc == 0 && h.last_step < 0)
-            rc = error_set(e, "%s has no steps there to draw", path);
-        struct figure g = {f, &h, range.from, h.last_step + 1};
-        if (rc == 0)
-            draw(&g);
-        history_free(&h);
-    }
-    runlog_map_free(m);
+    int rc = gather(c, range, &h, e);
+    if (rc == 0 && !h.have_run)
+        rc = error_set(e, "nothing in it can be read");
+    if (rc == 0 && h.last_step < 0)
+        rc = error_set(e, "it has no steps there to draw");
+    struct figure g = {f, &h, range->from, h.last_step + 1};
+    if (rc == 0)
+        draw(&g);
+    history_free(&h);
     return rc;
 }

@@ -102,29 +102,21 @@ static int put_row(FILE *f, const struct record *r, const unsigned char *wanted,
     return 0;
 }
 
-int export_csv(struct export_lines *l, enum record_type type, const unsigned char *wanted, FILE *f,
+int export_csv(struct cursor *c, enum record_type type, const unsigned char *wanted, FILE *f,
                struct error *e)
 {
-    const char *line;
-    size_t n;
-    int rc, width = -1;
-    while ((rc = export_lines_next(l, &line, &n, e)) == 1 && !ferror(f)) {
-        struct record r;
-        rc = 0;
-        if (record_parse(line, n, &r, NULL) == 0 && r.type == type) {
-            if (width < 0) {
-                width = type == RECORD_SPECTRUM ? r.u.spectrum.d : 0;
-                put_head(f, type, wanted, width);
-            }
-            rc = put_row(f, &r, wanted, width, e);
+    struct record r;
+    int rc, width = -1, bad = 0;
+    for (; !bad && !ferror(f) && (rc = cursor_record(c, &r, e)) == 1; record_free(&r)) {
+        if (width < 0) {
+            width = type == RECORD_SPECTRUM ? r.u.spectrum.d : 0;
+            put_head(f, type, wanted, width);
         }
-        record_free(&r);
-        if (rc)
-            return -1;
+        bad = put_row(f, &r, wanted, width, e);
     }
     if (width < 0)
         put_head(f, type, wanted, 0);
-    return rc < 0 ? -1 : 0;
+    return bad || rc < 0 ? -1 : 0;
 }
 
 // --- JSON lines ---
@@ -137,28 +129,23 @@ static int all(enum record_type type, const unsigned char *wanted)
     return 1;
 }
 
-int export_json(struct export_lines *l, const unsigned char *wanted, FILE *f, struct error *e)
+int export_json(struct cursor *c, const unsigned char *wanted, FILE *f, struct error *e)
 {
-    const char *line;
-    size_t n;
-    int rc;
-    while ((rc = export_lines_next(l, &line, &n, e)) == 1 && !ferror(f)) {
-        struct record r;
+    struct record r;
+    int rc, bad = 0;
+    for (; !bad && !ferror(f) && (rc = cursor_record(c, &r, e)) == 1; record_free(&r)) {
         char *own = NULL;
-        int is_record = record_parse(line, n, &r, NULL) == 0;
-        rc = 0;
-        if (is_record && !all(r.type, wanted)) {
-            rc = record_format_columns(&r, wanted, &own, &n, e);
+        size_t n;
+        const char *line = cursor_line(c, &n);
+        if (!all(r.type, wanted)) {
+            bad = record_format_columns(&r, wanted, &own, &n, e);
             line = own;
         }
-        record_free(&r);
-        if (rc == 0 && is_record) {
+        if (!bad) {
             fwrite(line, 1, n, f);
             fputc('\n', f);
         }
         free(own);
-        if (rc)
-            return -1;
     }
-    return rc < 0 ? -1 : 0;
+    return bad || rc < 0 ? -1 : 0;
 }

@@ -45,8 +45,8 @@ struct viewer {
     char settings[4096];       // their file, "" none
     struct view_state begun;   // how it looked at first
     const struct theme *liked; // of the settings
-    struct log_lookup *recall; // of the log, once it was needed
-    struct log_lookup_kept read, marked, switched;
+    struct cursor *log;        // for what is looked up, once it was needed
+    struct log_lookup read, marked, switched;
     double drawn;
     int dirty; // records since it was drawn
 };
@@ -218,14 +218,13 @@ static void look_at_link(struct viewer *w)
 // --- keys and drawing ---
 
 // A live spectrum of the log; NULL: it has none, or not yet.
-static const struct history_spectrum *look_up(struct viewer *w, struct log_lookup_kept *k,
-                                              int64_t step)
+static const struct history_spectrum *look_up(struct viewer *w, struct log_lookup *k, int64_t step)
 {
     if (step < 0 || step >= w->h.last_step || !w->o->log)
         return NULL;
-    if (!w->recall && log_lookup_open(w->o->log, &w->recall, NULL))
+    if (!w->log && cursor_open(w->o->log, &w->log, NULL))
         return NULL;
-    return log_lookup_keep(w->recall, k, step, SPECTRUM_LIVE, NULL) ? NULL : &k->p;
+    return log_lookup_spectrum(w->log, k, step, RUNLOG_LIVE, NULL) ? NULL : &k->p;
 }
 
 static void draw(struct viewer *w, int again)
@@ -405,9 +404,9 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->v.asked_pause = -1;
     w->v.cursor = w->v.centre = w->v.mark = w->v.event = -1;
     w->v.heard = w->v.rss = NAN;
-    log_lookup_kept_init(&w->read);
-    log_lookup_kept_init(&w->marked);
-    log_lookup_kept_init(&w->switched);
+    log_lookup_init(&w->read);
+    log_lookup_init(&w->marked);
+    log_lookup_init(&w->switched);
     read_settings(w);
     choose_characters(w);
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
@@ -436,10 +435,10 @@ done:
     history_free(&w->h);
     schedule_view_free(&w->schedule);
     canvas_free(&w->canvas);
-    log_lookup_kept_free(&w->read);
-    log_lookup_kept_free(&w->marked);
-    log_lookup_kept_free(&w->switched);
-    log_lookup_free(w->recall);
+    log_lookup_free(&w->read);
+    log_lookup_free(&w->marked);
+    log_lookup_free(&w->switched);
+    cursor_free(w->log);
     free(w);
     return rc;
 }

@@ -21,14 +21,14 @@ enum { LIVE, EXACT, FIRST_LIVE, FIRST_EXACT, MARKED, SWITCHED, LOOKED_UP };
 struct reel {
     char name[64];
     struct source *source;
-    struct log_lookup *recall;
+    struct cursor *log; // for what is looked up
     struct history h, past;
     struct schedule_view all, then; // the schedule in the end, and as it was at the place
     int then_n;                     // switches in `then`; -1: not made
     struct schedule_switch *steered;
     int n_steered;
     struct timeline line;
-    struct log_lookup_kept spectrum[LOOKED_UP];
+    struct log_lookup spectrum[LOOKED_UP];
 };
 
 struct playback {
@@ -89,8 +89,8 @@ static int reel_open(struct reel *r, const char *path, const char *name, struct 
     text_clean(r->name, sizeof r->name, name);
     r->then_n = -1;
     for (int i = 0; i < LOOKED_UP; i++)
-        log_lookup_kept_init(&r->spectrum[i]);
-    if (source_replay_open(path, &r->source, e) || log_lookup_open(path, &r->recall, e))
+        log_lookup_init(&r->spectrum[i]);
+    if (source_replay_open(path, &r->source, e) || cursor_open(path, &r->log, e))
         return -1;
     return history_init(&r->h, e);
 }
@@ -99,14 +99,14 @@ static void reel_free(struct reel *r)
 {
     if (r->source)
         r->source->klass->free(r->source);
-    log_lookup_free(r->recall);
+    cursor_free(r->log);
     history_free(&r->h);
     schedule_view_free(&r->all);
     schedule_view_free(&r->then);
     free(r->steered);
     timeline_free(&r->line);
     for (int i = 0; i < LOOKED_UP; i++)
-        log_lookup_kept_free(&r->spectrum[i]);
+        log_lookup_free(&r->spectrum[i]);
 }
 
 int playback_open(const char *const *log_path, const char *const *name, int n, double now,
@@ -230,9 +230,8 @@ static void schedule_then(struct reel *r, int64_t step)
 // The newest live spectrum by `step`; NULL: there is none, or it cannot be read any more.
 static const struct history_spectrum *look_up(struct reel *r, int which, int64_t step)
 {
-    struct log_lookup_kept *k = &r->spectrum[which];
-    return step >= 0 && log_lookup_keep(r->recall, k, step, SPECTRUM_LIVE, NULL) == 0 ? &k->p
-                                                                                      : NULL;
+    struct log_lookup *k = &r->spectrum[which];
+    return step >= 0 && log_lookup_spectrum(r->log, k, step, RUNLOG_LIVE, NULL) == 0 ? &k->p : NULL;
 }
 
 // The first step with a live AUC, and so with a live spectrum; -1: none.
@@ -259,12 +258,11 @@ static void look_back(struct reel *r, int64_t step)
     int newest = step >= h->last_step;
     // What was measured behind the last step bears the number of the next.
     int64_t until = newest ? h->last_step + 1 : step;
-    log_lookup_keep(r->recall, &r->spectrum[LIVE], until, SPECTRUM_LIVE, NULL);
-    log_lookup_keep(r->recall, &r->spectrum[EXACT], until, SPECTRUM_EXACT, NULL);
-    log_lookup_keep(r->recall, &r->spectrum[FIRST_LIVE], first_live(h), SPECTRUM_LIVE, NULL);
+    log_lookup_spectrum(r->log, &r->spectrum[LIVE], until, RUNLOG_LIVE, NULL);
+    log_lookup_spectrum(r->log, &r->spectrum[EXACT], until, RUNLOG_EXACT, NULL);
+    log_lookup_spectrum(r->log, &r->spectrum[FIRST_LIVE], first_live(h), RUNLOG_LIVE, NULL);
     if (h->n_eval)
-        log_lookup_keep(r->recall, &r->spectrum[FIRST_EXACT], h->eval[0].step, SPECTRUM_EXACT,
-                        NULL);
+        log_lookup_spectrum(r->log, &r->spectrum[FIRST_EXACT], h->eval[0].step, RUNLOG_EXACT, NULL);
     past->live = r->spectrum[LIVE].p;
     past->exact = r->spectrum[EXACT].p;
     past->first_live = r->spectrum[FIRST_LIVE].p;
@@ -274,7 +272,7 @@ static void look_back(struct reel *r, int64_t step)
     if (past->first_exact.step > step && !newest)
         past->first_exact.step = -1;
     struct record rec;
-    if (newest || log_lookup_step(r->recall, step, &rec, NULL) != 1)
+    if (newest || log_lookup_step(r->log, step, &rec, NULL) != 1)
         return;
     past->last = rec.u.step;
     record_free(&rec);

@@ -14,9 +14,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "metrics/log/record_head.h"
-#include "metrics/log/runlog.h"
-#include "tui/feed/spectra_sample.h"
+#include "metrics/log/cursor.h"
 
 enum {
     SLICE_MS = 15,       // how long one pump may take
@@ -42,11 +40,10 @@ struct chain { // hashes of lines: hash[at .. n)
 struct live {
     struct source base;
     char dir[4096];
-    struct runlog_reader *log;
+    struct cursor *log;
     enum stage stage;
-    int began; // the log was read to its end once; until then live spectra are left out
-    struct spectra_sample *sampler;
-    int fd; // to the trainer, -1
+    int began; // the log was read to its end once
+    int fd;    // to the trainer, -1
     pid_t pid;
     int64_t read,
         promised; // lines of the log: read so far, and on disk when the trainer began to send
@@ -111,35 +108,15 @@ static int flush_held(struct live *s, const struct sink *sink, struct error *e)
     return give(s->held.data, n, sink, e);
 }
 
-static int starts_with(const char *line, size_t n, const char *text)
-{
-    size_t len = strlen(text);
-    return n >= len && memcmp(line, text, len) == 0;
-}
-
-// The step of a line, from its beginning; -1: not there.
-static int64_t step_of(const char *line, size_t n)
-{
-    static const char key[] = "\"step\":";
-    const char *p = memmem(line, n < 96 ? n : 96, key, sizeof key - 1);
-    char digits[24] = "";
-    if (!p)
-        return -1;
-    p += sizeof key - 1;
-    size_t left = n - (size_t)(p - line), i = 0;
-    for (; i < left && i < sizeof digits - 1 && p[i] >= '0' && p[i] <= '9'; i++)
-        digits[i] = p[i];
-    return i ? strtoll(digits, NULL, 10) : -1;
-}
-
 static int take_line(struct live *s, const char *line, size_t n, const struct sink *sink,
                      struct error *e)
 {
-    if (!starts_with(line, n, "{\"type\":\"spectrum\"") ||
-        !memmem(line, n < 96 ? n : 96, "\"live\"", 6) || !s->spectra++)
+    struct record_head head;
+    record_head(line, n, &head);
+    if (runlog_kind_of(&head) != RUNLOG_LIVE || !s->spectra++)
         return give(line, n, sink, e);
     s->held.n = 0;
-    if (sink->wants_spectrum && sink->wants_spectrum(sink->to, step_of(line, n)))
+    if (sink->wants_spectrum && sink->wants_spectrum(sink->to, head.step))
         return give(line, n, sink, e);
     return append(&s->held, line, n) ? error_set(e, "out of memory for a line of the log") : 0;
 }
@@ -156,9 +133,7 @@ static struct chain *chain_of(struct live *s, const char *line, size_t n)
 {
     struct record_head head;
     record_head(line, n, &head);
-    return &s->seen[head.type != RECORD_SPECTRUM   ? RUNLOG_SCALARS
-                    : head.source == SPECTRUM_LIVE ? RUNLOG_LIVE
-                                                   : RUNLOG_EXACT];
+    return &s->seen[runlog_kind_of(&head)];
 }
 
 static size_t seen_lines(const struct live *s)
@@ -211,8 +186,8 @@ static int read_log(struct live *s, int64_t limit, int64_t until, const struct s
     for (int done = 1; limit < 0 || s->read < limit; done++) {
         const char *line;
         size_t n;
-        int rc = runlog_next(s->log, &line, &n, e);
-        s->read = runlog_passed(s->log);
+        int rc = cursor_next(s->log, &line, &n, e);
+        s->read = cursor_passed(s->log);
         if (rc <= 0)
             return rc;
         if (!seen_before(s, line, n) && take_line(s, line, n, sink, e))
@@ -227,23 +202,16 @@ static int read_log(struct live *s, int64_t limit, int64_t until, const struct s
 // these, spread over the run, so that a long run is not decoded to be looked at. As read_log.
 static int read_first(struct live *s, int64_t until, const struct sink *sink, struct error *e)
 {
-    const char *line;
-    size_t n;
-    int rc = s->sampler ? 0 : read_log(s, -1, until, sink, e);
-    if (rc == 0 && !s->sampler) {
-        char path[4200];
-        runlog_skip(s->log, 0);
-        snprintf(path, sizeof path, "%s/run.jsonl.zst", s->dir);
-        rc = spectra_sample_open(path, SAMPLES, &s->sampler, e);
+    struct record r;
+    int rc = 1;
+    for (int done = 1; rc == 1 && (done % 16 || clock_ms() < until); done++) {
+        rc = cursor_record(s->log, &r, e);
+        if (rc == 1 && r.type != RECORD_UNKNOWN && sink->record(sink->to, &r, e))
+            rc = -1;
+        record_free(&r);
     }
-    while (rc == 0 && (rc = spectra_sample_next(s->sampler, &line, &n, e)) == 1)
-        rc = give(line, n, sink, e) ? -1 : clock_ms() >= until;
-    if (rc == 0) {
-        s->began = 1;
-        s->spectra = 1;
-        spectra_sample_free(s->sampler);
-        s->sampler = NULL;
-    }
+    s->read = cursor_passed(s->log);
+    s->began = s->spectra = rc == 0;
     return rc;
 }
 
@@ -329,7 +297,9 @@ static int take_input(struct live *s, int64_t until, const struct sink *sink, st
         size_t n = (size_t)(end - line);
         at += n + 1;
         struct answer a;
-        int kind = starts_with(line, n, "{\"type\":\"step\"") ? 0 : answer_parse(line, n, &a, NULL);
+        struct record_head head;
+        int is_record = record_head(line, n, &head) && head.type != RECORD_UNKNOWN;
+        int kind = is_record ? 0 : answer_parse(line, n, &a, NULL);
         if (kind == 1 && a.id == s->watch_id) {
             s->promised = a.ok && a.lines >= 0 ? a.lines : 0;
             s->stage = STAGE_CATCHING_UP;
@@ -447,15 +417,14 @@ static pid_t live_pid(const struct source *base)
 
 static const char *live_lost(const struct source *base)
 {
-    return runlog_lost(((const struct live *)base)->log);
+    return cursor_lost(((const struct live *)base)->log);
 }
 
 static void live_free(struct source *base)
 {
     struct live *s = (struct live *)base;
     hang_up(s);
-    runlog_reader_free(s->log);
-    spectra_sample_free(s->sampler);
+    cursor_free(s->log);
     free(s->in.data);
     free(s->out.data);
     free(s->held.data);
@@ -490,11 +459,11 @@ int source_live_open(const char *run_dir, struct source **out, struct error *e)
         live_free(&s->base);
         return error_set(e, "the path of the run folder is too long");
     }
-    if (runlog_open(path, &s->log, e)) {
+    if (cursor_open(path, &s->log, e)) {
         live_free(&s->base);
         return -1;
     }
-    runlog_skip(s->log, 1u << RUNLOG_LIVE);
+    cursor_want(s->log, &(struct cursor_wanted){.spectra = SAMPLES});
     *out = &s->base;
     return 0;
 }

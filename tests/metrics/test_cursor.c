@@ -1,6 +1,6 @@
 // A log as a list of frames: index and seek table against the published format, against a scan, and
 // against damage; spectra found by step; scalars read without spectra.
-#include "metrics/log/runlog_map.h"
+#include "metrics/log/cursor.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -11,11 +11,10 @@
 #include <zstd.h>
 
 #include "tests/kit/logfile.h"
-#include "metrics/log/record_head.h"
 #include "metrics/log/runlog.h"
 #include "metrics/log/seekable.h"
 
-TestSuite(logmap, .init = logfile_open, .fini = logfile_close);
+TestSuite(cursor, .init = logfile_open, .fini = logfile_close);
 
 // --- a log of steps with a live spectrum each; an exact one and its eval every 10 steps ---
 
@@ -68,26 +67,37 @@ static int64_t make(size_t *before_index)
     return lines;
 }
 
-static struct runlog_map *map(void)
+static struct cursor *map(void)
 {
-    struct runlog_map *m;
+    struct cursor *m;
     struct error e = {""};
-    cr_assert_eq(runlog_map_open(logfile_path, &m, &e), 0, "%s", e.text);
+    cr_assert_eq(cursor_open(logfile_path, &m, &e), 0, "%s", e.text);
+    cr_assert(cursor_look(m, &e) >= 0, "%s", e.text);
     return m;
 }
 
-// The step of the spectrum found, or -1; its life in *life.
-static int look(struct runlog_map *m, int64_t step, enum spectrum_source source, int *life)
+static size_t frames(const struct cursor *m)
 {
-    const char *line;
     size_t n;
+    cursor_frames(m, &n);
+    return n;
+}
+
+static const struct runlog_frame *frame(const struct cursor *m, size_t i)
+{
+    size_t n;
+    return cursor_frames(m, &n) + i;
+}
+
+// The step of the spectrum found, or -1; its life in *life.
+static int look(struct cursor *m, int64_t step, enum spectrum_source source, int *life)
+{
     struct error e = {""};
-    int rc = runlog_map_spectrum(m, step, source, &line, &n, &e);
+    struct record r;
+    int rc = cursor_find(m, source == SPECTRUM_LIVE ? RUNLOG_LIVE : RUNLOG_EXACT, step, &r, &e);
     cr_assert(rc >= 0, "%s", e.text);
     if (!rc)
         return -1;
-    struct record r;
-    cr_assert_eq(record_parse(line, n, &r, NULL), 0);
     cr_assert(r.type == RECORD_SPECTRUM && r.u.spectrum.source == source);
     int found = (int)r.step;
     cr_assert_eq(r.u.spectrum.sigma[0], 1000 + found);
@@ -100,7 +110,7 @@ static int look(struct runlog_map *m, int64_t step, enum spectrum_source source,
 // --- what is written ---
 
 // The seek table read here by the words of the published format, with nothing of ours.
-Test(logmap, seek_table_follows_the_format)
+Test(cursor, seek_table_follows_the_format)
 {
     size_t end;
     make(&end);
@@ -129,7 +139,7 @@ Test(logmap, seek_table_follows_the_format)
     free(b.p);
 }
 
-Test(logmap, any_zstd_reads_it)
+Test(cursor, any_zstd_reads_it)
 {
     size_t end;
     int64_t lines = make(&end);
@@ -141,80 +151,81 @@ Test(logmap, any_zstd_reads_it)
     cr_assert_eq(strtoll(said, NULL, 10), lines, "%s", said);
 }
 
-static void check_frames(struct runlog_map *m)
+// Each line is of a frame of its kind, which begins with the step that it is said to begin with.
+static void check_frames(struct cursor *m)
 {
-    int64_t of[RUNLOG_KINDS] = {0};
-    const char *text;
+    int64_t of[RUNLOG_KINDS] = {0}, want[RUNLOG_KINDS] = {0};
+    const char *line;
     size_t n;
-    for (size_t i = 0; i < runlog_map_count(m); i++) {
-        const struct runlog_frame *f = runlog_map_frame(m, i);
-        cr_assert_eq(runlog_map_read(m, i, &text, &n, NULL), 1);
-        cr_assert(n <= f->content && n > 0);
-        int64_t lines = 0;
-        for (size_t at = 0; at < n; lines++) {
-            struct record_head head;
-            size_t len = (size_t)((const char *)memchr(text + at, '\n', n - at) - text) - at;
-            cr_assert(record_head(text + at, len, &head));
-            enum runlog_kind kind = head.type != RECORD_SPECTRUM   ? RUNLOG_SCALARS
-                                    : head.source == SPECTRUM_LIVE ? RUNLOG_LIVE
-                                                                   : RUNLOG_EXACT;
-            cr_assert_eq(kind, f->kind);
-            if (!lines && head.step >= 0)
-                cr_assert_eq(head.step, f->first_step);
-            at += len + 1;
+    int64_t last = -1;
+    enum runlog_kind was = RUNLOG_OTHER;
+    size_t f = 0;
+    cursor_want(m, &(struct cursor_wanted){0});
+    while (cursor_next(m, &line, &n, NULL) == 1) {
+        const struct record_head *head = cursor_head(m);
+        enum runlog_kind kind = runlog_kind_of(head);
+        if (kind != was || of[kind] == want[kind]) {
+            cr_assert_eq(frame(m, f)->kind, kind);
+            want[kind] += frame(m, f)->lines;
+            if (head->step >= 0)
+                cr_assert_eq(frame(m, f)->first_step, head->step);
+            f++;
         }
-        cr_assert_eq(lines, f->lines);
-        of[f->kind] += lines;
+        was = kind;
+        of[kind]++;
+        last = head->step;
     }
+    cr_assert_eq(last, STEPS - 1);
+    cr_assert_eq(f, frames(m));
     cr_assert_eq(of[RUNLOG_LIVE], STEPS);
     cr_assert_eq(of[RUNLOG_EXACT], STEPS / EVERY);
     cr_assert_eq(of[RUNLOG_SCALARS], 1 + STEPS + STEPS / EVERY);
-    cr_assert_null(runlog_map_lost(m));
+    cr_assert_null(cursor_lost(m));
 }
 
-Test(logmap, index_says_what_a_scan_finds)
+Test(cursor, index_says_what_a_scan_finds)
 {
     size_t end;
     make(&end);
-    struct runlog_map *with = map();
-    cr_assert(runlog_map_indexed(with));
+    struct cursor *with = map();
+    cr_assert(cursor_indexed(with));
     struct bytes b = logfile_slurp();
     logfile_spill(b.p, end);
     free(b.p);
-    struct runlog_map *without = map();
-    cr_assert(!runlog_map_indexed(without));
-    cr_assert_eq(runlog_map_count(with), runlog_map_count(without));
-    for (size_t i = 0; i < runlog_map_count(with); i++) {
-        const struct runlog_frame *a = runlog_map_frame(with, i), *c = runlog_map_frame(without, i);
+    struct cursor *without = map();
+    cr_assert(!cursor_indexed(without));
+    cr_assert_eq(frames(with), frames(without));
+    for (size_t i = 0; i < frames(with); i++) {
+        const struct runlog_frame *a = frame(with, i), *c = frame(without, i);
         cr_assert(a->offset == c->offset && a->size == c->size && a->content <= c->content);
         cr_assert(a->kind == c->kind && a->first_step == c->first_step && a->lines == c->lines);
     }
     check_frames(with);
     check_frames(without);
-    runlog_map_free(with);
-    runlog_map_free(without);
-    runlog_map_free(NULL);
+    cursor_free(with);
+    cursor_free(without);
+    cursor_free(NULL);
 }
 
 // --- what is read ---
 
-Test(logmap, spectra_by_step)
+Test(cursor, spectra_by_step)
 {
     size_t end;
     make(&end);
-    struct runlog_map *m = map();
+    struct cursor *m = map();
     for (int i = 0; i < STEPS; i++) {
         cr_assert_eq(look(m, i, SPECTRUM_LIVE, NULL), i);
         cr_assert_eq(look(m, i, SPECTRUM_EXACT, NULL), i / EVERY * EVERY);
     }
     cr_assert_eq(look(m, 1000000, SPECTRUM_LIVE, NULL), STEPS - 1);
     cr_assert_eq(look(m, -1, SPECTRUM_LIVE, NULL), -1);
-    runlog_map_free(m);
+    cursor_free(m);
 }
 
 // A run that was killed and resumed at an earlier step: what it did before from there on does not
 // count any more.
-Test(logmap, a_resumed_run_repeats_steps)
+Test(cursor, a_resumed_run_repeats_steps)
 {
     size_t end;
     make(&end);
@@ -228,71 +239,68 @@ Test(logmap, a_resumed_run_repeats_steps)
         cr_assert_eq(runlog_close(w, NULL), 0);
         if (trial)
             cr_assert_eq(truncate(logfile_path, st.st_size), 0);
-        struct runlog_map *m = map();
-        cr_assert_eq(runlog_map_indexed(m), !trial);
+        struct cursor *m = map();
+        cr_assert_eq(cursor_indexed(m), !trial);
         for (int i = 0; i < STEPS; i++) {
             int life, want = i < 38 ? i : 37;
             cr_assert_eq(look(m, i, SPECTRUM_LIVE, &life), want, "%d", i);
             cr_assert_eq(life, i < 25 ? 1 : 2, "%d", i);
         }
         cr_assert_eq(look(m, 45, SPECTRUM_EXACT, NULL), 30);
-        cr_assert_null(runlog_map_lost(m));
-        runlog_map_free(m);
+        cr_assert_null(cursor_lost(m));
+        cursor_free(m);
     }
 }
 
-Test(logmap, skipping_spectra_counts_them)
+Test(cursor, skipping_spectra_counts_them)
 {
     size_t end;
     int64_t lines = make(&end);
-    struct runlog_reader *r;
-    cr_assert_eq(runlog_open(logfile_path, &r, NULL), 0);
-    runlog_skip(r, 1u << RUNLOG_LIVE);
+    struct cursor *r = map();
+    cursor_want(r, &(struct cursor_wanted){.kinds = CURSOR_CURVES});
     const char *line;
     size_t n;
     int64_t given = 0;
-    while (runlog_next(r, &line, &n, NULL) == 1) {
-        struct record_head head;
-        cr_assert(record_head(line, n, &head));
-        cr_assert(head.type != RECORD_SPECTRUM || head.source == SPECTRUM_EXACT);
+    while (cursor_next(r, &line, &n, NULL) == 1) {
+        cr_assert(runlog_kind_of(cursor_head(r)) != RUNLOG_LIVE);
         given++;
     }
     cr_assert_eq(given, lines - STEPS);
-    cr_assert_eq(runlog_passed(r), lines);
-    cr_assert_null(runlog_lost(r));
-    runlog_reader_free(r);
+    cr_assert_eq(cursor_passed(r), lines);
+    cr_assert_null(cursor_lost(r));
+    cursor_free(r);
 }
 
-Test(logmap, follows_a_growing_log)
+Test(cursor, follows_a_growing_log)
 {
     struct runlog_writer *w;
     cr_assert_eq(runlog_create(logfile_path, &w, NULL), 0);
-    struct runlog_map *m = map();
-    cr_assert_eq(runlog_map_count(m), 0);
+    struct cursor *m = map();
+    cr_assert_eq(frames(m), 0);
     for (int i = 0; i < STEPS; i += FLUSH) {
-        size_t before = runlog_map_count(m);
+        size_t before = frames(m);
         put_steps(w, i, i + FLUSH, 1);
-        int64_t more = runlog_map_update(m, NULL);
+        int64_t more = cursor_look(m, NULL);
         cr_assert(more == 2 || more == 3);
-        cr_assert_eq(runlog_map_count(m), before + (size_t)more);
-        cr_assert_eq(runlog_map_update(m, NULL), 0);
+        cr_assert_eq(frames(m), before + (size_t)more);
+        cr_assert_eq(cursor_look(m, NULL), 0);
         cr_assert_eq(look(m, i + 1, SPECTRUM_LIVE, NULL), i + 1);
     }
-    size_t n = runlog_map_count(m);
+    size_t n = frames(m);
     cr_assert_eq(runlog_close(w, NULL), 0);
-    cr_assert_eq(runlog_map_update(m, NULL), 0, "index and table are no news");
-    cr_assert_null(runlog_map_lost(m));
+    cr_assert_eq(cursor_look(m, NULL), 0, "index and table are no news");
+    cr_assert_null(cursor_lost(m));
     cr_assert_eq(runlog_append(logfile_path, &w, NULL, NULL), 0);
     put_steps(w, STEPS + 2, STEPS + 4, 2);
-    cr_assert(runlog_map_update(m, NULL) > 0);
-    cr_assert(runlog_map_count(m) > n);
+    cr_assert(cursor_look(m, NULL) > 0);
+    cr_assert(frames(m) > n);
     cr_assert_eq(look(m, STEPS + 9, SPECTRUM_LIVE, NULL), STEPS + 3);
     cr_assert_eq(runlog_close(w, NULL), 0);
-    runlog_map_free(m);
+    cursor_free(m);
 }
 
 // Frames without marks, as other tools pack them: any lines may be in them.
-Test(logmap, repacked_by_zstd)
+Test(cursor, repacked_by_zstd)
 {
     size_t end;
     make(&end);
@@ -300,43 +308,37 @@ Test(logmap, repacked_by_zstd)
     snprintf(command, sizeof command, "zstd -dcq %s | zstd -q > %s.new && mv %s.new %s",
              logfile_path, logfile_path, logfile_path, logfile_path);
     cr_assert_eq(system(command), 0);
-    struct runlog_map *m = map();
-    cr_assert(!runlog_map_indexed(m) && runlog_map_count(m) == 1);
-    cr_assert_eq(runlog_map_frame(m, 0)->kind, RUNLOG_OTHER);
+    struct cursor *m = map();
+    cr_assert(!cursor_indexed(m) && frames(m) == 1);
+    cr_assert_eq(frame(m, 0)->kind, RUNLOG_OTHER);
     cr_assert_eq(look(m, 17, SPECTRUM_LIVE, NULL), 17);
     cr_assert_eq(look(m, 17, SPECTRUM_EXACT, NULL), 10);
-    runlog_map_free(m);
+    cursor_free(m);
     // Such a log may be gone on with.
     struct runlog_writer *w;
     cr_assert_eq(runlog_append(logfile_path, &w, NULL, NULL), 0);
     put_steps(w, STEPS, STEPS + 2, 1);
     cr_assert_eq(runlog_close(w, NULL), 0);
     m = map();
-    cr_assert(runlog_map_indexed(m));
+    cr_assert(cursor_indexed(m));
     cr_assert_eq(look(m, 17, SPECTRUM_LIVE, NULL), 17);
     cr_assert_eq(look(m, STEPS + 1, SPECTRUM_LIVE, NULL), STEPS + 1);
-    runlog_map_free(m);
+    cursor_free(m);
 }
 
 // --- damage ---
 
 // Everything that a map can be asked. What it gives is what was written; returns the lines it gave.
-static int64_t use(struct runlog_map *m)
+static int64_t use(struct cursor *m)
 {
     int64_t lines = 0;
-    const char *text;
+    const char *line;
     size_t n;
-    for (size_t i = 0; i < runlog_map_count(m); i++) {
-        int rc = runlog_map_read(m, i, &text, &n, NULL);
-        cr_assert(rc >= 0);
-        for (size_t at = 0; rc && at < n; lines++) {
-            const char *newline = memchr(text + at, '\n', n - at);
-            struct record_head head;
-            cr_assert(newline);
-            cr_assert(record_head(text + at, (size_t)(newline - text) - at, &head));
-            at = (size_t)(newline - text) + 1;
-        }
-    }
+    int rc;
+    cursor_want(m, &(struct cursor_wanted){0});
+    for (; (rc = cursor_next(m, &line, &n, NULL)) == 1; lines++)
+        cr_assert(cursor_head(m)->type != RECORD_UNKNOWN);
+    cr_assert_eq(rc, 0);
     for (int step = 0; step < STEPS; step += 7) {
         look(m, step, SPECTRUM_LIVE, NULL);
         look(m, step, SPECTRUM_EXACT, NULL);
@@ -344,25 +346,25 @@ static int64_t use(struct runlog_map *m)
     return lines;
 }
 
-Test(logmap, cut_at_every_byte)
+Test(cursor, cut_at_every_byte)
 {
     size_t end;
     int64_t lines = make(&end), last = 0;
     struct bytes b = logfile_slurp();
     for (size_t n = 0; n <= b.n; n++) {
         logfile_spill(b.p, n);
-        struct runlog_map *m = map();
+        struct cursor *m = map();
         int64_t got = use(m);
         cr_assert(got >= last && got <= lines, "cut at %zu", n);
         cr_assert(n < end || got == lines);
-        cr_assert_eq(runlog_map_indexed(m), n == b.n);
+        cr_assert_eq(cursor_indexed(m), n == b.n);
         last = got;
-        runlog_map_free(m);
+        cursor_free(m);
     }
     free(b.p);
 }
 
-Test(logmap, flipped_bits)
+Test(cursor, flipped_bits)
 {
     size_t end;
     int64_t lines = make(&end);
@@ -373,17 +375,17 @@ Test(logmap, flipped_bits)
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
         logfile_spill(b.p, trial % 2 ? b.n : end); // with and without index
         b.p[bit / 8] ^= (unsigned char)(1 << bit % 8);
-        struct runlog_map *m = map();
+        struct cursor *m = map();
         int64_t got = use(m);
         cr_assert(got <= lines);
-        cr_assert(got == lines || runlog_map_lost(m), "bit %zu: the loss is not told", bit);
-        runlog_map_free(m);
+        cr_assert(got == lines || cursor_lost(m), "bit %zu: the loss is not told", bit);
+        cursor_free(m);
     }
     free(b.p);
 }
 
 // Endings that promise what the file does not have, with and without a right checksum.
-Test(logmap, hostile_endings)
+Test(cursor, hostile_endings)
 {
     size_t end;
     int64_t lines = make(&end);
@@ -397,10 +399,10 @@ Test(logmap, hostile_endings)
         memcpy(footer, count[i], 4);
         logfile_spill(b.p, b.n);
         memcpy(footer, kept, 4);
-        struct runlog_map *m = map();
-        cr_assert(!runlog_map_indexed(m));
+        struct cursor *m = map();
+        cr_assert(!cursor_indexed(m));
         cr_assert_eq(use(m), lines);
-        runlog_map_free(m);
+        cursor_free(m);
     }
     // A good index behind another log's frames.
     unsigned char *p = malloc(b.n + end);
@@ -408,15 +410,15 @@ Test(logmap, hostile_endings)
     memcpy(p, b.p, end);
     memcpy(p + end, b.p, b.n);
     logfile_spill(p, end + b.n);
-    struct runlog_map *m = map();
-    cr_assert(!runlog_map_indexed(m));
+    struct cursor *m = map();
+    cr_assert(!cursor_indexed(m));
     cr_assert_eq(use(m), 2 * lines);
-    runlog_map_free(m);
+    cursor_free(m);
     // Only an ending.
     logfile_spill(b.p + end, b.n - end);
     m = map();
-    cr_assert_eq(runlog_map_count(m), 0);
-    runlog_map_free(m);
+    cr_assert_eq(frames(m), 0);
+    cursor_free(m);
     free(p);
     free(b.p);
 }
