@@ -145,58 +145,95 @@ static void find_name(const struct options *o, int attempt, char *name, size_t s
         snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), o->data);
 }
 
-static void empty_folder(const char *dir)
+// What a start has written so far. Only for who holds the lock in this folder.
+static void clear_folder(const char *dir)
 {
-    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
-                                       "lock"};
+    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control"};
     char path[4200];
     rundir_sweep(dir);
     rundir_drop_after(dir, -1);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (join(path, sizeof path, dir, ours[i], NULL) == 0)
             unlink(path);
+}
+
+static void remove_folder(const char *dir)
+{
+    char path[4200];
+    clear_folder(dir);
+    if (join(path, sizeof path, dir, "lock", NULL) == 0)
+        unlink(path);
     rmdir(dir);
 }
 
-// A hidden folder of this name may be left from a trainer that was killed while it started.
-static int make_hidden(struct rundir *d, struct error *e)
+// Whether the lock that is held is the one that has this name: who held it before may have removed
+// it with its folder, or given the folder its name.
+static int is_there(int fd, const char *lock)
 {
-    char hidden[300];
-    snprintf(hidden, sizeof hidden, ".%s.new", d->name);
-    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0)
-        return -1;
-    if (mkdir(d->path, 0700) == 0)
-        return 0;
-    if (errno == EEXIST && !rundir_alive(d->path)) {
-        empty_folder(d->path);
-        if (mkdir(d->path, 0700) == 0)
-            return 0;
-    }
-    if (errno == EEXIST)
-        return error_set(e, "another trainer is just starting %s in %s", d->name, d->runs);
-    return error_set(e, "can't make the run folder %s/%s: %s", d->runs, d->name, strerror(errno));
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(lock, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
 }
 
+// The hidden folder of this name belongs to who holds the lock in it, whoever made it: a trainer
+// that was killed while it started leaves one. 1: it is another's; 2: it went away meanwhile.
+static int make_hidden(struct rundir *d, struct error *e)
+{
+    char hidden[300], lock[4200];
+    snprintf(hidden, sizeof hidden, ".%s.new", d->name);
+    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0 ||
+        join(lock, sizeof lock, d->path, "lock", e) < 0)
+        return -1;
+    if (mkdir(d->path, 0700) == 0 || errno == EEXIST)
+        d->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (d->lock_fd < 0)
+        return errno == ENOENT ? 2
+                               : error_set(e, "can't make the run folder %s/%s: %s", d->runs,
+                                           d->name, strerror(errno));
+    int rc = 0;
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        rc = errno == EWOULDBLOCK ? 1 : error_set(e, "can't lock %s: %s", lock, strerror(errno));
+    else if (!is_there(d->lock_fd, lock))
+        rc = 2;
+    else if (rundir_check(d->runs, d->name, NULL) < 0) { // it was given its name just before
+        remove_folder(d->path);
+        rc = 2;
+    }
+    if (rc == 0) {
+        clear_folder(d->path);
+        d->made = 1;
+        return 0;
+    }
+    close(d->lock_fd);
+    d->lock_fd = -1;
+    return rc;
+}
+
+// However many trainers start at once, each gets a folder of its own.
 static int make_folder(struct rundir *d, const struct options *o, const char *name, struct error *e)
 {
-    if (mkdir(o->runs, 0777) == 0)
-        d->made_runs = 1;
-    else if (errno != EEXIST)
-        return error_set(e, "can't make the folder %s: %s", o->runs, strerror(errno));
-    for (int attempt = 0;; attempt++) {
+    enum { ATTEMPTS = 1000 };
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (mkdir(o->runs, 0777) == 0)
+            d->made_runs = 1;
+        else if (errno != EEXIST)
+            return error_set(e, "can't make the folder %s: %s", o->runs, strerror(errno));
         if (*name)
             snprintf(d->name, sizeof d->name, "%s", name);
         else
             find_name(o, attempt, d->name, sizeof d->name);
-        if (rundir_check(o->runs, d->name, e) == 0)
-            break;
-        if (*name || attempt == 100)
-            return -1;
+        if (rundir_check(o->runs, d->name, e) < 0) {
+            if (*name)
+                return -1;
+            continue;
+        }
+        int rc = make_hidden(d, e);
+        if (rc <= 0)
+            return rc;
+        if (rc == 1 && *name)
+            return error_set(e, "another trainer is just starting %s in %s", d->name, d->runs);
     }
-    if (make_hidden(d, e) < 0)
-        return -1;
-    d->made = 1;
-    return 0;
+    return error_set(e, "no name is left for a run in %s", o->runs);
 }
 
 int rundir_publish(struct rundir *d, struct error *e)
@@ -230,7 +267,7 @@ int rundir_create(struct rundir *d, const struct options *o, const char *name, s
 {
     rundir_zero(d);
     snprintf(d->runs, sizeof d->runs, "%s", o->runs);
-    if (make_folder(d, o, name, e) < 0 || lock_folder(d, e) < 0 || write_config(d, o, e) < 0) {
+    if (make_folder(d, o, name, e) < 0 || write_config(d, o, e) < 0) {
         rundir_discard(d);
         return -1;
     }
@@ -268,7 +305,7 @@ void rundir_close(struct rundir *d)
 void rundir_discard(struct rundir *d)
 {
     if (d->made)
-        empty_folder(d->path);
+        remove_folder(d->path);
     if (d->made_runs)
         rmdir(d->runs); // refuses when somebody else put something there meanwhile
     rundir_close(d);
