@@ -18,6 +18,7 @@ typedef float vf __attribute__((vector_size(4 * LANES)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
 typedef uint16_t vh __attribute__((vector_size(2 * LANES)));
+typedef uint8_t vb __attribute__((vector_size(LANES)));
 typedef double vd __attribute__((vector_size(8 * LANES)));
 
 static const float EPS = 1e-5f;
@@ -81,29 +82,21 @@ static inline void store1_bf16(uint16_t *p, float v)
     *p = (uint16_t)(v != v ? (u >> 16) | 0x40 : (u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
+// 0 where g <= 0, else v: a NaN is not hidden. (A maximum would take the other operand for one.)
+static inline vf gate(vf v, vf g)
+{
 #ifdef __AVX512F__
-static inline vf positive(vf v)
-{
-    return (vf)_mm512_max_ps((__m512)v, _mm512_setzero_ps());
-}
-
-// v where g > 0, else 0.
-static inline vf gate(vf v, vf g)
-{
-    __mmask16 m = _mm512_cmp_ps_mask((__m512)g, _mm512_setzero_ps(), _CMP_GT_OQ);
+    __mmask16 m = _mm512_cmp_ps_mask((__m512)g, _mm512_setzero_ps(), _CMP_NLE_UQ);
     return (vf)_mm512_maskz_mov_ps(m, (__m512)v);
-}
 #else
-static inline vf gate(vf v, vf g)
-{
-    return (vf)((vi)v & (g > 0));
+    return (vf)((vi)v & ~(g <= 0));
+#endif
 }
 
 static inline vf positive(vf v)
 {
     return gate(v, v);
 }
-#endif
 
 static inline void accumulate(double *sum, vf v)
 {
@@ -242,6 +235,8 @@ const struct kernels PASTE(kernels_, ISA) = {
     .relu_backward = BOTH(relu_backward),
     .gap = BOTH(gap),
     .gap_backward = BOTH(gap_backward),
+    .maxpool = BOTH(maxpool),
+    .maxpool_backward = BOTH(maxpool_backward),
     .cosine_dots = BOTH(cosine_dots),
     .cosine_backward = BOTH(cosine_backward),
     .direction_std = BOTH(direction_std),

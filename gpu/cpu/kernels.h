@@ -5,7 +5,8 @@
 // Layouts. Blocked: n x ceil(c/B) x hw x B with B = kernels.block channels side by side, padding
 // channels zero. Rows: n x c. Element types: f32 or bf16 (the upper half of an f32). Every kernel
 // splits its work over `threads` OpenMP threads in a fixed way, so that results depend on the
-// thread count and on nothing else.
+// thread count and on nothing else. NaN and infinity are passed on, never hidden: a ReLU of NaN is
+// NaN.
 #ifndef SSLTOP_GPU_CPU_KERNELS_H
 #define SSLTOP_GPU_CPU_KERNELS_H
 
@@ -31,6 +32,16 @@ struct norm_args {
     void *dx;        // gradient of x; may be dy unless `add`
 };
 
+// One max pool of one view, blocked. `place` (as many as y, padding included): which of its
+// window's k x k pixels (k at most 15) is the largest, the first of several or a NaN.
+struct pool_args {
+    int n, c, h, w, oh, ow, k, stride, pad;
+    int threads;
+    const void *x, *dy;
+    void *y, *dx;
+    uint8_t *place;
+};
+
 // The gradient of a filter over one view. Channels are padded to whole blocks of 16; x and dy are
 // blocked bf16 tensors. dw: oc/16 x ic/16 x k x k x 16 (in) x 16 (out) floats, overwritten.
 struct filter_args {
@@ -54,8 +65,8 @@ struct kernels {
     void (*row_norm_backward[TYPE_COUNT])(const struct norm_args *);
     void (*row_norm_apply[TYPE_COUNT])(const struct norm_args *);
 
-    // n elements, multiple of the vector length or not. y = max(x, 0); y = a + b; d = (y > 0) d, in
-    // place allowed.
+    // n elements, multiple of the vector length or not, in place allowed. y = max(x, 0); y = a + b;
+    // d = d where y is not at most 0.
     void (*relu[TYPE_COUNT])(void *y, const void *x, size_t n, int threads);
     void (*add[TYPE_COUNT])(void *y, const void *a, const void *b, size_t n, int threads);
     void (*relu_backward[TYPE_COUNT])(void *dx, const void *dy, const void *y, size_t n,
@@ -64,6 +75,9 @@ struct kernels {
     // Mean over hw of a blocked tensor to n x c rows of floats. c unpadded.
     void (*gap[TYPE_COUNT])(float *y, const void *x, int n, int c, int hw, int threads);
     void (*gap_backward[TYPE_COUNT])(void *dx, const float *dy, int n, int c, int hw, int threads);
+
+    void (*maxpool[TYPE_COUNT])(const struct pool_args *);
+    void (*maxpool_backward[TYPE_COUNT])(const struct pool_args *);
 
     // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(scale/2n) (z/|z| - cos p/|p|)
     // / |p|.

@@ -209,7 +209,7 @@ static inline void NAME(row_map)(const struct norm_args *a, int64_t c0, int64_t 
             float v = LOAD1((const T *)a->x + at + c) * a->scale[c] + a->shift[c];
             if (a->add)
                 v += LOAD1((const T *)a->add + at + c);
-            STORE1((T *)a->y + at + c, a->relu && !(v > 0) && v == v ? 0 : v);
+            STORE1((T *)a->y + at + c, a->relu && v <= 0 ? 0 : v);
         }
     }
 }
@@ -264,7 +264,7 @@ static void NAME(row_norm_backward)(const struct norm_args *a)
             for (int64_t c = c0; c < c1; c++) {
                 size_t i = (size_t)n * a->c + c;
                 float v = LOAD1(x + i), g = LOAD1(dy + i) + (dy2 ? LOAD1(dy2 + i) : 0);
-                if (a->relu && !((y ? LOAD1(y + i) : v * a->scale[c] + a->shift[c]) > 0))
+                if (a->relu && (y ? LOAD1(y + i) : v * a->scale[c] + a->shift[c]) <= 0)
                     g = 0;
                 STORE1(dy + i, g);
                 s[c] += g;
@@ -292,7 +292,7 @@ static void NAME(relu)(void *yv, const void *xv, size_t n, int threads)
         STORE(y + i, positive(LOAD(x + i)));
     for (size_t i = whole; i < n; i++) {
         float v = LOAD1(x + i);
-        STORE1(y + i, v > 0 ? v : 0);
+        STORE1(y + i, v <= 0 ? 0 : v);
     }
 }
 
@@ -317,7 +317,7 @@ static void NAME(relu_backward)(void *dxv, const void *dyv, const void *yv, size
     for (size_t i = 0; i < whole; i += LANES)
         STORE(dx + i, gate(LOAD(dy + i), LOAD(y + i)));
     for (size_t i = whole; i < n; i++)
-        STORE1(dx + i, LOAD1(y + i) > 0 ? LOAD1(dy + i) : 0);
+        STORE1(dx + i, LOAD1(y + i) <= 0 ? 0 : LOAD1(dy + i));
 }
 
 static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int threads)
@@ -357,6 +357,62 @@ static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw,
         }
 }
 
+// --- max pool: output by output, then input by input, which gathers from the windows it lies in
+// ---
+
+static void NAME(maxpool)(const struct pool_args *a)
+{
+    int blocks = a->n * ((a->c + LANES - 1) / LANES);
+#pragma omp parallel for collapse(2) num_threads(a->threads) schedule(static)
+    for (int b = 0; b < blocks; b++)
+        for (int oh = 0; oh < a->oh; oh++)
+            for (int ow = 0; ow < a->ow; ow++) {
+                const T *x = (const T *)a->x + (size_t)b * a->h * a->w * LANES;
+                size_t to = (((size_t)b * a->oh + oh) * a->ow + ow) * LANES;
+                vf best = {0};
+                vi at = (vi){0} - 1;
+                for (int i = 0; i < a->k * a->k; i++) {
+                    int r = oh * a->stride - a->pad + i / a->k,
+                        q = ow * a->stride - a->pad + i % a->k;
+                    if (r < 0 || r >= a->h || q < 0 || q >= a->w)
+                        continue;
+                    vf v = LOAD(x + ((size_t)r * a->w + q) * LANES);
+                    vi take =
+                        (at < 0) | (~(v <= best) & (best == best)); // a NaN is taken and stays
+                    best = (vf)(((vi)v & take) | ((vi)best & ~take));
+                    at = (i & take) | (at & ~take);
+                }
+                STORE((T *)a->y + to, best);
+                vb place = __builtin_convertvector(at, vb);
+                memcpy(a->place + to, &place, sizeof place);
+            }
+}
+
+static void NAME(maxpool_backward)(const struct pool_args *a)
+{
+    int blocks = a->n * ((a->c + LANES - 1) / LANES);
+#pragma omp parallel for collapse(2) num_threads(a->threads) schedule(static)
+    for (int b = 0; b < blocks; b++)
+        for (int r = 0; r < a->h; r++)
+            for (int q = 0; q < a->w; q++) {
+                size_t from = (size_t)b * a->oh * a->ow;
+                vf sum = {0};
+                for (int i = 0; i < a->k * a->k; i++) {
+                    int y = r + a->pad - i / a->k, x = q + a->pad - i % a->k;
+                    int oh = y / a->stride, ow = x / a->stride;
+                    if (y < 0 || x < 0 || y % a->stride || x % a->stride || oh >= a->oh ||
+                        ow >= a->ow)
+                        continue;
+                    size_t o = (from + (size_t)oh * a->ow + ow) * LANES;
+                    vb place;
+                    memcpy(&place, a->place + o, sizeof place);
+                    vi here = __builtin_convertvector(place, vi) == i;
+                    sum += (vf)((vi)LOAD((const T *)a->dy + o) & here);
+                }
+                STORE((T *)a->dx + (((size_t)b * a->h + r) * a->w + q) * LANES, sum);
+            }
+}
+
 // --- cosine loss ---
 
 static void NAME(cosine_dots)(double *dots, const void *pv, const void *zv, int n, int c,
@@ -388,8 +444,8 @@ static void NAME(cosine_backward)(void *dpv, const double *dots, const void *pv,
         T *dp = (T *)dpv + (size_t)i * c;
         double np = sqrt(dots[3 * (size_t)i]), nz = sqrt(dots[3 * (size_t)i + 1]),
                pz = dots[3 * (size_t)i + 2];
-        np = np > 1e-8 ? np : 1e-8; // as PyTorch's cosine_similarity
-        nz = nz > 1e-8 ? nz : 1e-8;
+        np = np < 1e-8 ? 1e-8 : np; // as PyTorch's cosine_similarity; a NaN stays
+        nz = nz < 1e-8 ? 1e-8 : nz;
         double f = -0.5 * scale / n / np;
         float kz = (float)(f / nz), kp = (float)(-f * pz / (nz * np * np));
         for (int j = 0; j < c; j++)
@@ -405,7 +461,7 @@ static double NAME(direction_std)(const double *dots, const void *zv, int n, int
         return NAN;
     memset(work, 0, 2 * (size_t)c * sizeof *work);
     for (int i = 0; i < n; i++) {
-        double norm = sqrt(dots[3 * (size_t)i + 1]), inv = 1 / (norm > 1e-12 ? norm : 1e-12);
+        double norm = sqrt(dots[3 * (size_t)i + 1]), inv = 1 / (norm < 1e-12 ? 1e-12 : norm);
         for (int j = 0; j < c; j++) {
             double u = LOAD1(z + (size_t)i * c + j) * inv;
             s[j] += u;
@@ -414,7 +470,7 @@ static double NAME(direction_std)(const double *dots, const void *zv, int n, int
     }
     for (int j = 0; j < c; j++) {
         double var = (q[j] - s[j] * s[j] / n) / (n - 1);
-        total += sqrt(var > 0 ? var : 0);
+        total += sqrt(var < 0 ? 0 : var);
     }
     return total;
 }

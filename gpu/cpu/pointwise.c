@@ -152,37 +152,62 @@ struct stage *gap_stage(struct cpu_plan *p, const struct node *d, struct tensor 
     return stage_new(p, &gap_kind, d, in, NULL, out, e);
 }
 
-// --- max pool, by oneDNN: the workspace remembers where the maximum was ---
+// --- max pool (oneDNN's takes the other operand for a NaN) ---
 struct maxpool {
     struct stage base;
-    dnnl_primitive_desc_t forward_pd, backward_pd;
-    dnnl_primitive_t forward, backward;
-    dnnl_memory_t workspace[VIEWS];
+    uint8_t *place[VIEWS];
 };
+
+static struct pool_args pool_args(const struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    const struct node *d = s->node;
+    return (struct pool_args){
+        .n = p->batch,
+        .c = s->in->c,
+        .h = s->in->h,
+        .w = s->in->w,
+        .oh = d->h,
+        .ow = d->w,
+        .k = d->k,
+        .stride = d->stride,
+        .pad = d->pad,
+        .threads = p->threads,
+        .place = ((const struct maxpool *)s)->place[op->view],
+    };
+}
+
+static int run_maxpool(struct cpu_plan *p, const struct op *op)
+{
+    const struct stage *s = op->stage;
+    struct pool_args a = pool_args(p, op);
+    a.x = s->in->data[op->view];
+    a.y = s->out->data[op->view];
+    p->k->maxpool[s->in->type](&a);
+    return 0;
+}
+
+static int run_maxpool_backward(struct cpu_plan *p, const struct op *op)
+{
+    struct pool_args a = pool_args(p, op);
+    a.dy = op->a;
+    a.dx = op->out;
+    p->k->maxpool_backward[op->stage->in->type](&a);
+    return 0;
+}
 
 static int maxpool_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
                            struct error *e)
 {
-    struct maxpool *m = (struct maxpool *)s;
-    dnnl_exec_arg_t arg[] = {{DNNL_ARG_SRC, s->in->memory[view]},
-                             {DNNL_ARG_DST, s->out->memory[view]},
-                             {DNNL_ARG_WORKSPACE, m->workspace[view]}};
-    return cpu_op_primitive(p, list, m->forward_pd, m->forward, arg, 3, e);
+    return append(list, run_maxpool, s, view, NULL, NULL, e);
 }
 
 static int maxpool_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
                             struct error *e)
 {
-    struct maxpool *m = (struct maxpool *)s;
     struct grad *g = cpu_grad_of(p, s, list, e);
     struct grad *dx = g ? cpu_grad_take(p, s->in->elements * type_size(s->in->type), e) : NULL;
-    dnnl_memory_t dy, d;
-    if (!dx || cpu_memory(p, &s->out->md, g->data, &dy, e) < 0 ||
-        cpu_memory(p, &s->in->md, dx->data, &d, e) < 0)
-        return -1;
-    dnnl_exec_arg_t arg[] = {
-        {DNNL_ARG_DIFF_DST, dy}, {DNNL_ARG_DIFF_SRC, d}, {DNNL_ARG_WORKSPACE, m->workspace[view]}};
-    if (cpu_op_primitive(p, list, m->backward_pd, m->backward, arg, 3, e) < 0)
+    if (!dx || append(list, run_maxpool_backward, s, view, g->data, dx->data, e) < 0)
         return -1;
     cpu_grad_release(g);
     return cpu_grad_give(s->in, dx, e);
@@ -194,46 +219,12 @@ struct stage *maxpool_stage(struct cpu_plan *p, const struct node *d, struct ten
                             struct tensor *out, struct error *e)
 {
     struct maxpool *m = cpu_heap(p, sizeof *m, e);
-    dnnl_primitive_attr_t attr = m ? cpu_attr(e) : NULL;
-    if (!attr)
+    if (!m)
         return NULL;
     m->base = (struct stage){&maxpool_kind, d, in, NULL, out};
-    dnnl_dims_t stride = {d->stride, d->stride}, kernel = {d->k, d->k}, pad = {d->pad, d->pad}, end;
-    for (int i = 0; i < 2; i++) { // what the last window reaches beyond the image
-        int have = i ? in->w : in->h, give = i ? d->w : d->h;
-        end[i] = (give - 1) * d->stride + d->k - have - d->pad;
-    }
-    dnnl_pooling_desc_t desc;
-    dnnl_engine_t engine = p->device->engine;
-    int rc =
-        cpu_check(dnnl_pooling_forward_desc_init(&desc, dnnl_forward_training, dnnl_pooling_max,
-                                                 &in->md, &out->md, stride, kernel, pad, end),
-                  "max pool", e);
-    if (!rc)
-        rc = cpu_check(dnnl_primitive_desc_create(&m->forward_pd, &desc, attr, engine, NULL),
-                       "max pool", e);
-    if (!rc)
-        rc = cpu_keep_desc(p, m->forward_pd, e);
-    if (!rc)
-        rc = cpu_check(dnnl_pooling_backward_desc_init(&desc, dnnl_pooling_max, &in->md, &out->md,
-                                                       stride, kernel, pad, end),
-                       "max pool", e);
-    if (!rc)
-        rc = cpu_check(
-            dnnl_primitive_desc_create(&m->backward_pd, &desc, attr, engine, m->forward_pd),
-            "max pool", e);
-    dnnl_primitive_attr_destroy(attr);
-    if (rc || cpu_keep_desc(p, m->backward_pd, e) < 0 ||
-        cpu_primitive(p, m->forward_pd, &m->forward, e) < 0 ||
-        cpu_primitive(p, m->backward_pd, &m->backward, e) < 0)
-        return NULL;
-    const dnnl_memory_desc_t *ws =
-        dnnl_primitive_desc_query_md(m->forward_pd, dnnl_query_workspace_md, 0);
-    for (int v = 0; v < VIEWS; v++) {
-        void *data = cpu_take(p, dnnl_memory_desc_get_size(ws), e);
-        if (!data || cpu_memory(p, ws, data, &m->workspace[v], e) < 0)
+    for (int v = 0; v < VIEWS; v++)
+        if (!(m->place[v] = cpu_take(p, out->elements, e)))
             return NULL;
-    }
     return &m->base;
 }
 

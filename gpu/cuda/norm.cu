@@ -140,7 +140,7 @@ norm_finish(const T *x, const float *partial, int parts, int views, int rows, in
         if (threadIdx.y || ch >= c)
             continue;
         double d = s / rows, var = q / rows - d * d;
-        var = var > 0 || var != var ? var : 0;
+        var = var < 0 ? 0 : var;
         double m = d + (double)load1(x + (size_t)v * rows * c + ch), i = 1 / sqrt(var + EPS);
         double w = weight ? (double)weight[ch] : 1, b = bias ? (double)bias[ch] : 0;
         size_t at = (size_t)v * c + ch;
@@ -192,7 +192,7 @@ norm_apply(const T *x, const T *add, T *y, int rows, int c, int groups, const fl
         }
         if (relu)
             for (int i = 0; i < V; i++)
-                v[i] = v[i] > 0 || v[i] != v[i] ? v[i] : 0;
+                v[i] = v[i] <= 0 ? 0 : v[i];
         store(y + at, v);
     }
 }
@@ -218,7 +218,7 @@ DEVICE void masked(float (&g)[V], const float (&v)[V], const T *dy, const T *dy2
         for (int i = 0; i < V; i++)
             u[i] = v[i] * k[i] + b[i];
     for (int i = 0; i < V; i++)
-        g[i] = u[i] > 0 ? g[i] : 0;
+        g[i] = u[i] <= 0 ? 0 : g[i];
 }
 
 template <typename T, int V>

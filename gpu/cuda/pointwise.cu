@@ -19,14 +19,14 @@ template <typename T> KERNEL(THREADS) relu(T *y, const T *x, size_t n)
 {
     for (size_t i = first_item(); i < n; i += item_step()) {
         float v = load1(x + i);
-        store1(y + i, v > 0 || v != v ? v : 0);
+        store1(y + i, v <= 0 ? 0 : v); // a NaN stays one
     }
 }
 
 template <typename T> KERNEL(THREADS) relu_backward(T *dx, const T *dy, const T *y, size_t n)
 {
     for (size_t i = first_item(); i < n; i += item_step())
-        store1(dx + i, load1(y + i) > 0 ? load1(dy + i) : 0);
+        store1(dx + i, load1(y + i) <= 0 ? 0 : load1(dy + i));
 }
 
 template <typename T> KERNEL(THREADS) add(T *y, const T *a, const T *b, size_t n)

@@ -438,6 +438,105 @@ Test(nodes, bf16)
         cr_skip_test("this processor has no bf16: nodes are not checked in bf16 here");
 }
 
+// --- what is no number ---
+
+// Where the reference is not finite neither is `got`; the rest may have caught it.
+static void not_hidden(const struct node_case *c, const char *what, float special, const float *got,
+                       const double *want, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        cr_assert(isfinite(want[i]) || !isfinite(got[i]), "%s: %g of %s is hidden at %zu: %g",
+                  c->title, (double)special, what, i, (double)got[i]);
+}
+
+// A step with one number of `which` replaced: 0 an input, 1 a gradient of the output, 2 a
+// parameter.
+static void check_special(struct device *d, const struct node_case *c, enum precision precision,
+                          int which, float special)
+{
+    static const char *const where[] = {"the input", "the gradient", "a parameter"};
+    struct error e;
+    struct bench b;
+    struct plan *plan = NULL;
+    struct plan_options o = {.batch = BATCH, .precision = precision, .input_gradient = 1};
+    float *x[2], *dy[2] = {NULL, NULL};
+    bench_open(&b, c);
+    cr_assert(device_compile(d, &b.net, &o, &plan, &e) == 0, "%s: %s", c->title, e.text);
+    put_parameters(&b.net, plan, &b.r);
+    if (which == 2) {
+        const struct param *p = &b.net.param[0];
+        float *v = numbers(p->name, 0, p->count);
+        v[p->count / 2] = special;
+        cr_assert(plan_put(plan, p->name, v, p->count, &e) == 0, "%s", e.text);
+        reference_put(&b.r, 0, v);
+        free(v);
+    }
+    make_input(&b, x);
+    if (which == 0)
+        b.x[0][b.n_in / 2] = x[0][b.n_in / 2] = special;
+    reference_forward(&b.r, (const double *const *)b.x);
+    make_gradient(&b, dy);
+    if (which == 1)
+        b.dy[0][b.n_out / 2] = dy[0][b.n_out / 2] = special;
+    reference_step(&b);
+    for (int v = 0; v < 2; v++)
+        cr_assert(plan_input(plan, v, x[v], &e) == 0, "%s: %s", c->title, e.text);
+    cr_assert(plan_forward(plan, &e) == 0, "%s: %s", c->title, e.text);
+    float *y = need(b.n_out, sizeof *y), *dx = need(b.n_in, sizeof *dx);
+    if (b.net.loss < 0) {
+        cr_assert(plan_output(plan, b.net.n - 1, 0, y, &e) == 0, "%s: %s", c->title, e.text);
+        not_hidden(c, where[which], special, y, b.r.y[0][b.net.n - 1], b.n_out);
+        cr_assert(plan_backward_from(plan, (const float *const *)dy, &e) == 0, "%s", e.text);
+    } else {
+        struct plan_scores s;
+        cr_assert(plan_scores(plan, &s, &e) == 0, "%s: %s", c->title, e.text);
+        cr_assert(isfinite(b.r.loss) || !isfinite(s.loss), "%s: loss %g", c->title, s.loss);
+        cr_assert(isfinite(b.r.zstd) || !isfinite(s.zstd), "%s: z-std %g", c->title, s.zstd);
+        cr_assert(plan_backward(plan, &e) == 0, "%s: %s", c->title, e.text);
+    }
+    cr_assert(plan_input_gradient(plan, 0, dx, &e) == 0, "%s: %s", c->title, e.text);
+    not_hidden(c, where[which], special, dx, b.r.dy[0][0], b.n_in);
+    for (int v = 0; v < 2; v++) {
+        free(x[v]);
+        free(dy[v]);
+    }
+    free(y);
+    free(dx);
+    plan_free(plan);
+    bench_close(&b);
+}
+
+static void check_specials(enum precision precision)
+{
+    static const float special[] = {NAN, INFINITY};
+    struct device *d = open_cpu();
+    int has = precision == PRECISION_F32 || device_info(d)->bf16;
+    for (int i = 0; has && i < CASES; i++)
+        for (int which = 0; which < 3; which++)
+            for (size_t k = 0; k < sizeof special / sizeof *special; k++) {
+                struct net net;
+                net_init(&net, cases[i].c, cases[i].h, cases[i].w);
+                cases[i].build(&net, &cases[i]);
+                int there = which == 0 || (which == 1 ? net.loss < 0 : net.n_param > 0);
+                net_free(&net);
+                if (there)
+                    check_special(d, &cases[i], precision, which, special[k]);
+            }
+    device_close(d);
+    if (!has)
+        cr_skip_test("this processor has no bf16: nodes are not checked in bf16 here");
+}
+
+Test(nodes, hide_no_special_number_f32)
+{
+    check_specials(PRECISION_F32);
+}
+
+Test(nodes, hide_no_special_number_bf16)
+{
+    check_specials(PRECISION_BF16);
+}
+
 // --- the reference itself ---
 
 // What the reference's backward is the gradient of.

@@ -230,13 +230,13 @@ static void bn_backward(struct at *t)
 static void relu_forward(struct at *t)
 {
     for (size_t i = 0; i < reference_size(t->r, t->node); i++)
-        t->y[i] = t->x[i] > 0 ? t->x[i] : 0;
+        t->y[i] = t->x[i] <= 0 ? 0 : t->x[i];
 }
 
 static void relu_backward(struct at *t)
 {
     for (size_t i = 0; i < reference_size(t->r, t->node); i++)
-        t->dx[i] += t->x[i] > 0 ? t->dy[i] : 0;
+        t->dx[i] += t->x[i] <= 0 ? 0 : t->dy[i];
 }
 
 static void add_forward(struct at *t)
@@ -260,8 +260,10 @@ static void maxpool_forward(struct at *t)
     for (size_t i = 0; i < reference_size(t->r, t->node); i++)
         t->y[i] = -INFINITY;
     for (int k = 0; k < t->r->batch * t->d->c; k++)
-        for (const struct tap *p = list; p < list + n; p++)
-            t->y[k * plane + p->out] = fmax(t->y[k * plane + p->out], t->x[k * in_plane + p->in]);
+        for (const struct tap *p = list; p < list + n; p++) {
+            double *most = &t->y[k * plane + p->out], v = t->x[k * in_plane + p->in];
+            *most = *most != *most || v <= *most ? *most : v; // a NaN stays
+        }
     free(list);
 }
 
