@@ -184,7 +184,7 @@ CHECK_CUDA := $(if $(CUDA_SO),SSLTOP_PLAYED=$(CURDIR)/$(B)/played SSLTOP_CUDA_RE
 PLAYED_RUN := $(CHECK_ENV) XDG_CACHE_HOME=$(CURDIR)/$(B)/cache SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/played
 check-cuda:
 ifneq ($(CUDA_SO),)
-	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|output_*|evaluation_*)'
+	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|output_*|evaluation_*|hide_*)'
 	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|odd_*|byol_*)'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \

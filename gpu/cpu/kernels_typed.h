@@ -369,19 +369,17 @@ static void NAME(maxpool)(const struct pool_args *a)
             for (int ow = 0; ow < a->ow; ow++) {
                 const T *x = (const T *)a->x + (size_t)b * a->h * a->w * LANES;
                 size_t to = (((size_t)b * a->oh + oh) * a->ow + ow) * LANES;
+                int r = oh * a->stride - a->pad, q = ow * a->stride - a->pad;
                 vf best = {0};
                 vi at = (vi){0} - 1;
-                for (int i = 0; i < a->k * a->k; i++) {
-                    int r = oh * a->stride - a->pad + i / a->k,
-                        q = ow * a->stride - a->pad + i % a->k;
-                    if (r < 0 || r >= a->h || q < 0 || q >= a->w)
-                        continue;
-                    vf v = LOAD(x + ((size_t)r * a->w + q) * LANES);
-                    vi take =
-                        (at < 0) | (~(v <= best) & (best == best)); // a NaN is taken and stays
-                    best = (vf)(((vi)v & take) | ((vi)best & ~take));
-                    at = (i & take) | (at & ~take);
-                }
+                for (int i = r < 0 ? -r : 0; i < a->k && r + i < a->h; i++)
+                    for (int j = q < 0 ? -q : 0; j < a->k && q + j < a->w; j++) {
+                        vf v = LOAD(x + ((size_t)(r + i) * a->w + q + j) * LANES);
+                        // A NaN is taken and stays.
+                        vi take = (at < 0) | (~(v <= best) & (best == best));
+                        best = (vf)(((vi)v & take) | ((vi)best & ~take));
+                        at = ((i * a->k + j) & take) | (at & ~take);
+                    }
                 STORE((T *)a->y + to, best);
                 vb place = __builtin_convertvector(at, vb);
                 memcpy(a->place + to, &place, sizeof place);
@@ -393,24 +391,26 @@ static void NAME(maxpool_backward)(const struct pool_args *a)
     int blocks = a->n * ((a->c + LANES - 1) / LANES);
 #pragma omp parallel for collapse(2) num_threads(a->threads) schedule(static)
     for (int b = 0; b < blocks; b++)
-        for (int r = 0; r < a->h; r++)
+        for (int r = 0; r < a->h; r++) {
+            int first = (r + a->pad) / a->stride;
             for (int q = 0; q < a->w; q++) {
-                size_t from = (size_t)b * a->oh * a->ow;
                 vf sum = {0};
-                for (int i = 0; i < a->k * a->k; i++) {
-                    int y = r + a->pad - i / a->k, x = q + a->pad - i % a->k;
-                    int oh = y / a->stride, ow = x / a->stride;
-                    if (y < 0 || x < 0 || y % a->stride || x % a->stride || oh >= a->oh ||
-                        ow >= a->ow)
-                        continue;
-                    size_t o = (from + (size_t)oh * a->ow + ow) * LANES;
-                    vb place;
-                    memcpy(&place, a->place + o, sizeof place);
-                    vi here = __builtin_convertvector(place, vi) == i;
-                    sum += (vf)((vi)LOAD((const T *)a->dy + o) & here);
-                }
+                for (int oh = first; oh >= 0 && r + a->pad - oh * a->stride < a->k; oh--)
+                    for (int ow = (q + a->pad) / a->stride;
+                         ow >= 0 && q + a->pad - ow * a->stride < a->k; ow--) {
+                        if (oh >= a->oh || ow >= a->ow)
+                            continue;
+                        size_t o = (((size_t)b * a->oh + oh) * a->ow + ow) * LANES;
+                        int tap =
+                            (r + a->pad - oh * a->stride) * a->k + q + a->pad - ow * a->stride;
+                        vb place;
+                        memcpy(&place, a->place + o, sizeof place);
+                        vi here = __builtin_convertvector(place, vi) == tap;
+                        sum += (vf)((vi)LOAD((const T *)a->dy + o) & here);
+                    }
                 STORE((T *)a->dx + (((size_t)b * a->h + r) * a->w + q) * LANES, sum);
             }
+        }
 }
 
 // --- cosine loss ---
