@@ -484,7 +484,7 @@ static void check_special(struct device *d, const struct node_case *c, enum prec
     cr_assert(plan_forward(plan, &e) == 0, "%s: %s", c->title, e.text);
     float *y = need(b.n_out, sizeof *y), *dx = need(b.n_in, sizeof *dx);
     if (b.net.loss < 0) {
-        cr_assert(plan_output(plan, b.net.n - 1, 0, y, &e) == 0, "%s: %s", c->title, e.text);
+        cr_assert(plan_output(plan, b.net.n - 1, 0, BATCH, y, &e) == 0, "%s: %s", c->title, e.text);
         not_hidden(c, where[which], special, y, b.r.y[0][b.net.n - 1], b.n_out);
         cr_assert(plan_backward_from(plan, (const float *const *)dy, &e) == 0, "%s", e.text);
     } else {
