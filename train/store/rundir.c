@@ -222,7 +222,9 @@ static int make_folder(struct rundir *d, const struct options *o, const char *na
             snprintf(d->name, sizeof d->name, "%s", name);
         else
             find_name(o, attempt, d->name, sizeof d->name);
-        if (rundir_check(o->runs, d->name, e) < 0) {
+        if (rundir_check(o->runs, "", e) < 0)
+            return -1;
+        if (rundir_check(o->runs, d->name, *name ? e : NULL) < 0) {
             if (*name)
                 return -1;
             continue;
