@@ -245,6 +245,11 @@ Test(screen, states)
     expect_screen(&t, "died-80x24", 24, 80);
     snprintf(t.v.lost, sizeof t.v.lost, "the last 312 bytes are no whole frame");
     expect_screen(&t, "damaged-80x24", 24, 80);
+    t.v.lost[0] = 0;
+    t.v.link = LINK_APART;
+    snprintf(t.v.link_text, sizeof t.v.link_text,
+             "a trainer runs this, but can't be reached: SIGUSR1 makes its socket anew");
+    expect_screen(&t, "apart-80x24", 24, 80);
     scene_free(&t);
 }
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,37 @@ Test(source, a_log_without_a_trainer)
     struct error e;
     cr_assert_lt(s.source->klass->send(s.source, &call, &e), 0);
     cr_assert_not_null(strstr(e.text, "no trainer"));
+    close_stage(&s);
+}
+
+// A trainer holds the run and its socket is gone: it does not count as dead.
+Test(source, a_trainer_out_of_reach)
+{
+    struct stage s;
+    char path[128];
+    struct command_call call = {.command = COMMAND_EVAL};
+    struct error e;
+    open_stage(&s);
+    snprintf(path, sizeof path, "%s/lock", s.dir);
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(lock >= 0 && flock(lock, LOCK_EX) == 0);
+    pump(&s);
+    cr_assert_eq(s.source->klass->state(s.source), SOURCE_APART);
+    cr_assert_lt(s.source->klass->send(s.source, &call, &e), 0);
+    cr_assert_str_eq(e.text, "the trainer can't be reached");
+    cr_assert_lt(control_connect(s.dir, 0, &e), 0);
+    cr_assert_not_null(strstr(e.text, "just starting or ending"), "%s", e.text);
+    snprintf(path, sizeof path, "%s/control", s.dir);
+    FILE *f = fopen(path, "w");
+    cr_assert(f && fprintf(f, "%s/socket\n", s.dir) > 0 && fclose(f) == 0);
+    cr_assert_lt(control_connect(s.dir, 0, &e), 0);
+    cr_assert(strstr(e.text, "lives but can't be reached") && strstr(e.text, "SIGUSR1"), "%s",
+              e.text);
+    close(lock);
+    cr_assert_lt(control_connect(s.dir, 0, &e), 0);
+    cr_assert_not_null(strstr(e.text, "no trainer is running"), "%s", e.text);
+    snprintf(path, sizeof path, "%s/lock", s.dir);
+    unlink(path);
     close_stage(&s);
 }
 

@@ -172,6 +172,8 @@ static int run_train(int argc, char **argv)
         rc = launch_trainer(&o, given, stderr, &l, &e);
         if (rc == 0) {
             rc = watch(o.runs, l.run_dir, &s, &l);
+            int stayed = getpid() == 1 ? launch_stay(l.pid, stderr) : -1;
+            rc = stayed >= 0 ? stayed : rc;
             close(l.fd);
         }
     }

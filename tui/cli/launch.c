@@ -159,3 +159,33 @@ int launch_trainer(const struct options *o, const unsigned char *given, FILE *pr
     fcntl(out->fd, F_SETFL, O_NONBLOCK);
     return 0;
 }
+
+int launch_stay(pid_t trainer, FILE *say)
+{
+    static const int heard[] = {SIGHUP, SIGINT, SIGTERM, SIGCHLD};
+    struct signals signals;
+    struct error e;
+    int status = 0, told = 0, sig;
+    if (signals_take(&signals, heard, sizeof heard / sizeof *heard, 1 << 0, &e) < 0) {
+        fprintf(say, "ssltop: %s\n", e.text);
+        return -1;
+    }
+    pid_t gone;
+    while ((gone = waitpid(trainer, &status, WNOHANG)) == 0) {
+        struct pollfd p = {.fd = signals.fd, .events = POLLIN};
+        if (!told++) {
+            fprintf(say, "ssltop: the training would end with this process, which stays until it "
+                         "is over\n");
+            fflush(say);
+        }
+        if (poll(&p, 1, -1) < 0 && errno != EINTR)
+            break;
+        while ((sig = signals_next(&signals)) != 0)
+            if (sig != SIGCHLD)
+                kill(trainer, SIGTERM);
+    }
+    signals_release(&signals);
+    if (gone != trainer)
+        return -1;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

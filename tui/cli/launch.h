@@ -22,4 +22,9 @@ struct launch {
 int launch_trainer(const struct options *o, const unsigned char *given, FILE *progress,
                    struct launch *out, struct error *e);
 
+// Stay until the trainer has ended, for a process whose end takes all others with it (that of
+// number 1 in a container): says so on `say` when there is something to wait for. SIGINT and
+// SIGTERM are passed on as SIGTERM. The trainer's exit code, or -1: it is gone already.
+int launch_stay(pid_t trainer, FILE *say);
+
 #endif

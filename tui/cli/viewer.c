@@ -196,7 +196,12 @@ static void look_at_link(struct viewer *w)
         v->link = LINK_LIVE;
         v->link_text[0] = 0;
         w->was_live = 1;
-    } else if (state == SOURCE_ALONE && w->child == 0) {
+    } else if (state == SOURCE_APART && !w->h.ended) {
+        v->link = LINK_APART;
+        v->asked_pause = -1;
+        snprintf(v->link_text, sizeof v->link_text,
+                 "a trainer runs this, but can't be reached: SIGUSR1 makes its socket anew");
+    } else if ((state == SOURCE_ALONE || state == SOURCE_APART) && w->child == 0) {
         describe_end(w);
         v->asked_pause = -1;
         if (w->stopping)

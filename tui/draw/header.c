@@ -95,13 +95,13 @@ static int draw_state(struct canvas *c, const struct scene *s)
     } states[] = {
         {0x2026, "reading the log", ROLE_DIM}, {0x25B6, "training", ROLE_GOOD},
         {0x25A0, "ended", ROLE_VALUE},         {0x25A0, "TRAINER DIED", ROLE_BAD},
-        {0x275A, "PAUSED", ROLE_WARN},
+        {0x25B6, "out of reach", ROLE_WARN},   {0x275A, "PAUSED", ROLE_WARN},
     };
     int x = 3;
     if (s->v->link == LINK_REPLAY) {
         x = draw_replay(c, s);
     } else {
-        int state = s->v->link == LINK_LIVE && h->paused ? 4 : (int)s->v->link;
+        int state = s->v->link == LINK_LIVE && h->paused ? LINK_REPLAY : (int)s->v->link;
         canvas_put(c, 1, 1, states[state].sign, states[state].role);
         const char *what =
             state == LINK_ENDED && h->end_reason[0] ? h->end_reason : states[state].text;

@@ -65,6 +65,10 @@ static enum role status(const struct scene *s, char *text, size_t size)
         readout(s, text, size);
         return ROLE_VALUE;
     }
+    if (v->link == LINK_APART) {
+        snprintf(text, size, "%s", v->link_text);
+        return ROLE_WARN;
+    }
     if (is_over(v)) {
         snprintf(text, size, "%s%s%s", v->link_text, v->lost[0] ? "; the log is damaged: " : "",
                  v->lost);

@@ -15,6 +15,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/log/cursor.h"
+#include "train/store/rundir.h"
 
 enum {
     SLICE_MS = 15,       // how long one pump may take
@@ -51,6 +52,7 @@ struct live {
     // order of a kind.
     struct chain seen[RUNLOG_KINDS];
     int draining;     // the log is read along
+    int apart;        // while waiting: a trainer holds the run all the same
     int64_t next_try; // ms
     int64_t watch_id, calls;
     struct buffer in, out;
@@ -349,6 +351,7 @@ static void look_for_trainer(struct live *s)
         s->stage = STAGE_ASKING;
     } else {
         s->stage = STAGE_WAITING;
+        s->apart = rundir_alive(s->dir);
         s->next_try = clock_ms() + RETRY_MS;
     }
 }
@@ -395,7 +398,7 @@ static int live_pump(struct source *base, short revents, const struct sink *sink
 static enum source_state live_state(const struct source *base)
 {
     const struct live *s = (const struct live *)base;
-    return s->stage == STAGE_WAITING     ? SOURCE_ALONE
+    return s->stage == STAGE_WAITING     ? s->apart ? SOURCE_APART : SOURCE_ALONE
            : s->stage == STAGE_FOLLOWING ? SOURCE_LIVE
                                          : SOURCE_READING;
 }
@@ -404,7 +407,8 @@ static int live_send(struct source *base, const struct command_call *call, struc
 {
     struct live *s = (struct live *)base;
     if (s->fd < 0)
-        return error_set(e, "no trainer is running this");
+        return error_set(e,
+                         s->apart ? "the trainer can't be reached" : "no trainer is running this");
     struct command_call numbered = *call;
     numbered.id = next_id(s, call->command);
     return queue_call(s, &numbered, e);

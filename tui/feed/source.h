@@ -26,7 +26,8 @@ struct sink {
 enum source_state {
     SOURCE_READING, // the log so far; pump again at once
     SOURCE_LIVE,    // following a trainer
-    SOURCE_ALONE    // the whole log is read and no trainer runs
+    SOURCE_ALONE,   // the whole log is read and no trainer runs
+    SOURCE_APART    // the same, but a trainer holds the run: it can't be reached
 };
 
 struct source_class {

@@ -33,7 +33,9 @@ static int send_call(struct ui *u, struct command_call *call)
         error_set(&e, "this is a replay: there is no training to steer");
     else if (!u->v->can_steer || !u->send)
         error_set(&e, "no trainer to tell: %s",
-                  u->v->link == LINK_READING ? "still reading the log" : "it is gone");
+                  u->v->link == LINK_READING ? "still reading the log"
+                  : u->v->link == LINK_APART ? "it can't be reached"
+                                             : "it is gone");
     else if (u->send(u->to, call, &e) == 0) {
         u->waiting |= 1U << call->command;
         say(u, ROLE_DIM, "%s \u2026", command_table[call->command].name);

@@ -46,6 +46,7 @@ enum link {       // to the trainer
     LINK_LIVE,
     LINK_ENDED, // it finished, stopped or failed, and said so
     LINK_LOST,  // it is gone without a word
+    LINK_APART, // it lives, but can't be reached
     LINK_REPLAY // there is none to look for: a log is shown
 };
 
