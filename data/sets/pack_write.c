@@ -19,8 +19,8 @@
 #include "data/sets/images.h"
 #include "data/sets/pack_image.h"
 #include "data/parallel.h"
-#include "data/photos/part.h"
 #include "metrics/base/clock.h"
+#include "metrics/base/file.h"
 
 enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
@@ -41,7 +41,7 @@ struct packing {
     const struct pack_options *o;
     struct pack_progress progress;
     int fd;
-    char *part;   // name of the file while it is worked on
+    struct file file;
     uint64_t end; // where the next record goes
     struct pack_head head;
     struct pack_entry *entry;
@@ -116,7 +116,7 @@ static int write_at(struct packing *p, uint64_t at, const void *from, size_t n, 
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return error_set(e, "cannot write %.300s: %s", p->part,
+            return error_set(e, "cannot write %.300s: %s", p->o->path,
                              strerror(put < 0 ? errno : EIO));
         c += put;
         at += (uint64_t)put;
@@ -241,7 +241,7 @@ static int take_up(struct packing *p, struct error *e)
     struct pack_head h;
     struct stat st;
     if (fstat(p->fd, &st) != 0)
-        return error_set(e, "cannot look at %.300s: %s", p->part, strerror(errno));
+        return error_set(e, "cannot look at %.300s: %s", p->o->path, strerror(errno));
     uint64_t file = (uint64_t)st.st_size;
     p->end = sizeof h;
     int same = file >= sizeof h && pread(p->fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
@@ -250,7 +250,7 @@ static int take_up(struct packing *p, struct error *e)
     if (rc != 0)
         return rc;
     if (ftruncate(p->fd, (off_t)p->end) != 0)
-        return error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
+        return error_set(e, "cannot write %.300s: %s", p->o->path, strerror(errno));
     return write_at(p, 0, &p->head, sizeof p->head, e);
 }
 
@@ -331,11 +331,9 @@ static int finish(struct packing *p, struct error *e)
     if (rc == 0)
         rc = write_at(p, p->end + entries, name, names, e);
     free(name);
-    if (rc == 0 && fsync(p->fd) != 0)
-        rc = error_set(e, "cannot write %.300s: %s", p->part, strerror(errno));
     if (rc == 0)
-        rc = write_at(p, 0, &h, sizeof h, e);
-    return rc < 0 ? rc : part_finish(p->fd, p->part, p->o->path, e);
+        rc = file_sync(&p->file, e);
+    return rc < 0 ? rc : write_at(p, 0, &h, sizeof h, e);
 }
 
 // ---------------------------------------------------------------- the whole
@@ -387,9 +385,9 @@ static int prepare(struct packing *p, struct error *e)
     p->entry = malloc((size_t)p->progress.n * sizeof *p->entry);
     if (!p->entry)
         return error_set(e, "out of memory for %" PRId64 " images", p->progress.n);
-    p->fd = part_open(p->o->path, &p->part, e);
-    if (p->fd < 0)
+    if (file_create(&p->file, p->o->path, FILE_RESUME | FILE_DURABLE, e) < 0)
         return -1;
+    p->fd = fileno(p->file.stream);
     return take_up(p, e);
 }
 
@@ -413,11 +411,10 @@ int pack_write(struct dataset *d, const struct pack_options *o, struct pack_prog
         rc = finish(&p, e);
     *out = p.progress;
     if (p.fd >= 0)
-        close(p.fd);
+        rc = file_finish(&p.file, rc, e);
     pthread_cond_destroy(&p.changed);
     pthread_mutex_destroy(&p.lock);
     free(p.place);
     free(p.entry);
-    free(p.part);
     return rc;
 }

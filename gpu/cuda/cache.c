@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
+
 enum { FILE_MAX = 1 << 20, ENTRIES_MAX = 8192, NUMBERS = 10, EXTENT_MAX = 1 << 24 };
 
 struct entry {
@@ -224,13 +226,13 @@ static void load(struct cache *c)
     free(text);
 }
 
-static int write_all(const struct cache *c, FILE *f)
+static int write_all(const struct cache *c, FILE *f, struct error *e)
 {
     char line[256];
     size_t size = strlen(c->title) + (size_t)c->n * sizeof line + sizeof line, at;
     char *text = malloc(size);
     if (!text)
-        return -1;
+        return error_set(e, "out of memory");
     at = (size_t)snprintf(text, size, "%s", c->title);
     for (int i = 0; i < c->n; i++)
         if (c->entry[i].kept) {
@@ -238,44 +240,30 @@ static int write_all(const struct cache *c, FILE *f)
             memcpy(text + at, line, n + 1);
             at += n;
         }
-    int rc = fwrite(text, 1, at, f) == at &&
-                     fprintf(f, "end %016" PRIx64 "\n", checksum(text, at)) > 0 && fflush(f) == 0 &&
-                     fsync(fileno(f)) == 0
-                 ? 0
-                 : -1;
+    fwrite(text, 1, at, f);
+    fprintf(f, "end %016" PRIx64 "\n", checksum(text, at));
     free(text);
-    return rc;
+    return 0;
 }
 
 void cache_save(struct cache *c)
 {
-    char temporary[1100];
+    struct file out;
     if (!c->fresh || !c->path[0])
         return;
     load(c); // others may have written meanwhile
     c->fresh = 0;
-    snprintf(temporary, sizeof temporary, "%s.%ld", c->path, (long)getpid());
-    // Two levels may be missing; what is there already is no error, and the rest shows in fopen.
+    // Two levels may be missing; what is there already is no error, and the rest shows in the file.
     char *slash = strrchr(c->folder, '/');
     *slash = '\0';
     mkdir(c->folder, 0700);
     *slash = '/';
     mkdir(c->folder, 0700);
-    FILE *f = fopen(temporary, "wxe");
-    int rc = f ? write_all(c, f) : -1, why = errno;
-    if (f && fclose(f) != 0 && rc == 0) {
-        rc = -1;
-        why = errno;
-    }
-    if (rc == 0 && rename(temporary, c->path) < 0) {
-        rc = -1;
-        why = errno;
-    }
+    int rc = file_create(&out, c->path, FILE_DURABLE, &c->notice);
     if (rc == 0)
-        return;
-    if (f)
-        unlink(temporary);
-    error_set(&c->notice, "what was clocked is not remembered: %s: %s", c->path, strerror(why));
+        rc = file_finish(&out, write_all(c, out.stream, &c->notice), &c->notice);
+    if (rc < 0)
+        error_prefix(&c->notice, "what was clocked is not remembered");
 }
 
 // --- beginning and end ---

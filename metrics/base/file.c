@@ -124,17 +124,20 @@ static int open_nameless(const struct file *f, mode_t mode)
     return open_folder(f->path, O_TMPFILE | O_RDWR, mode);
 }
 
-static int open_output(struct file *f, struct error *e)
+static int open_output(struct file *f, const char *path, struct error *e)
 {
     struct stat old = {0};
     int number = descriptor(f->path);
     mode_t mode = f->flags & FILE_PRIVATE ? 0600 : 0666;
     if (number == STDOUT_FILENO)
         fflush(stdout);
+    if (f->flags & FILE_RESUME && stat(path, &old) == 0 && !S_ISREG(old.st_mode) &&
+        !S_ISDIR(old.st_mode))
+        return error_set(e, "%.300s is not a file: the output needs another name", path);
     int fd = number >= 0 ? fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                          : open(f->path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == EISDIR)
-        return error_set(e, "%.300s is a folder: the output needs another name", f->path);
+        return error_set(e, "%.300s is a folder: the output needs another name", path);
     if ((fd < 0 && (errno != ENOENT || number >= 0)) || (fd >= 0 && fstat(fd, &old) != 0)) {
         failed(f, e);
         if (fd >= 0)
@@ -170,7 +173,7 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     f->path = follow(path);
     if (!f->path)
         return error_set(e, "can't write %.300s: %s", path, strerror(errno));
-    int fd = open_output(f, e);
+    int fd = open_output(f, path, e);
     f->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (f->stream)
         return 0;

@@ -24,7 +24,7 @@ enum {
     FILE_PRIVATE = 2, // a new one is its owner's only
     FILE_NEW = 4,     // never over what is there, whenever that came
     FILE_RESUME = 8,  // in PATH.part, with what is in there, which one process at a time works on;
-                      // a failure leaves it for the next
+                      // a failure leaves it for the next; only over a file
 };
 
 struct file {

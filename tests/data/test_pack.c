@@ -15,7 +15,6 @@
 
 #include "data/sets/dataset.h"
 #include "data/sets/pack.h"
-#include "data/photos/part.h"
 #include "data/photos/pictures.h"
 #include "tests/kit/imageset.h"
 #include "tests/kit/pictures.h"
@@ -297,35 +296,6 @@ Test(pack, places_that_are_no_file)
         cr_expect_eq(made.done, 0);
         cr_expect_neq(access(part, F_OK), 0);
     }
-    scratch_remove(dir);
-}
-
-// Between opening the file in the making and locking it, another process may have given it its
-// final name: then it is no more ours to write.
-Test(pack, file_in_the_making_is_renamed_meanwhile)
-{
-    char dir[64], path[160], *name;
-    struct error e = {""};
-    scratch_make(dir);
-    snprintf(path, sizeof path, "%s/a", dir);
-    int fd = part_open(path, &name, &e);
-    cr_assert_geq(fd, 0, "%s", e.text);
-    cr_expect(strlen(name) == strlen(path) + 5 && access(name, F_OK) == 0);
-    char *second;
-    cr_expect_eq(part_open(path, &second, &e), -1);
-    cr_expect_not_null(strstr(e.text, "written by another"), "%s", e.text);
-    close(fd);
-    fd = open(name, O_RDWR);
-    cr_assert_geq(fd, 0);
-    cr_expect_eq(part_claim(fd, name, &e), 1);
-    close(fd);
-    fd = open(name, O_RDWR);
-    cr_assert_eq(rename(name, path), 0);
-    cr_expect_eq(part_claim(fd, name, &e), 0);
-    picture_write(name, (const uint8_t *)"x", 1);
-    cr_expect_eq(part_claim(fd, name, &e), 0);
-    close(fd);
-    free(name);
     scratch_remove(dir);
 }
 

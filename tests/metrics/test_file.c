@@ -258,6 +258,29 @@ Test(file, one_at_a_time_works_on_what_is_resumed, .init = enter, .fini = leave)
     cr_assert_eq(names("."), 3);
 }
 
+// Two work on the same name all the time. Between opening the file in the making and locking it the
+// other may have finished it: then it is no more one's own to write, and what is finished stays.
+Test(file, one_that_is_finished_meanwhile_is_left_alone, .init = enter, .fini = leave)
+{
+    pid_t pid = fork();
+    for (int i = 0; i < 300; i++) {
+        struct error e = {""};
+        struct file f;
+        char got[8] = "";
+        if (file_create(&f, "x", FILE_RESUME, &e) < 0)
+            continue;
+        cr_assert(read(fileno(f.stream), got, sizeof got) == 0, "a new one is empty");
+        fputs("whole", f.stream);
+        cr_assert(file_finish(&f, 0, &e) == 0, "%s", e.text);
+        has("x", "whole");
+    }
+    if (pid == 0)
+        _exit(0);
+    int status;
+    cr_assert(waitpid(pid, &status, 0) == pid && status == 0);
+    cr_assert_eq(names("."), 1);
+}
+
 // Also where the name has no room for anything added to it.
 Test(file, long_names, .init = enter, .fini = leave)
 {

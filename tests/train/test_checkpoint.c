@@ -300,7 +300,7 @@ Test(checkpoint, a_full_disk_leaves_nothing)
     cr_assert(strstr(a.e.text, "ckpt-8.safetensors") != NULL, "%s", a.e.text);
     cr_assert(setrlimit(RLIMIT_FSIZE, &all) == 0);
     cr_assert(!lab_exists(&lab, "ckpt-8.safetensors") &&
-              !lab_exists(&lab, "ckpt-8.safetensors.tmp"));
+              !lab_exists(&lab, "ckpt-8.safetensors.part"));
     cr_assert(lab_exists(&lab, "ckpt-7.safetensors"));
     // Neither does a value that is not finite.
     size_t n = net_param(&a.net, "encoder.bn1.weight")->count;
@@ -310,7 +310,7 @@ Test(checkpoint, a_full_disk_leaves_nothing)
     cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e) == -2);
     cr_assert(strstr(a.e.text, "encoder.bn1.weight is not finite") != NULL, "%s", a.e.text);
     cr_assert(!lab_exists(&lab, "ckpt-8.safetensors") &&
-              !lab_exists(&lab, "ckpt-8.safetensors.tmp"));
+              !lab_exists(&lab, "ckpt-8.safetensors.part"));
     free(v);
     side_close(&a);
     lab_close(&lab);

@@ -514,7 +514,7 @@ Test(trainer, goes_on_when_the_disk_is_full)
     says(&lab, "failed at step 120, no last checkpoint: can't write ckpt-120.safetensors");
     says(&lab, "no checkpoint: can't write ckpt-120.safetensors");
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors"));
-    cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors.tmp"));
+    cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors.part"));
     char log[128];
     snprintf(log, sizeof log, "%s/full/trainer.log", lab.dir);
     char *text = lab_text(log);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
 #include "metrics/log/record.h"
 #include "train/store/safetensors.h"
 
@@ -193,59 +194,34 @@ static int write_file(FILE *f, const struct checkpoint *c, const struct contents
         {"config", c->config}, {"data_crc", crc},
         {"device", c->device},
     };
-    int rc =
-        safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
-    if (rc < 0)
-        return rc;
-    if (fflush(f) != 0 || fsync(fileno(f)) < 0)
-        return error_set(e, "%s", strerror(errno));
-    return 0;
-}
-
-static void sync_folder(const char *dir)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd); // not every file system can
-        close(fd);
-    }
+    return safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
 }
 
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct net *net,
                      struct plan *plan, const struct moments *live, void (*before)(void *),
                      void *context, struct error *e)
 {
-    char name[64], path[4200], temporary[4208];
+    char name[64], path[4200];
     struct contents t;
+    struct file out;
 
     checkpoint_name(c->step, name, sizeof name);
     snprintf(path, sizeof path, "%s/%s", dir, name);
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
     int rc = contents_make(&t, c->step, net, live, e);
-    unlink(temporary);
-    int fd = rc < 0 ? -1 : open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (rc == 0 && !f) {
-        rc = error_set(e, "%s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    }
     if (rc == 0)
-        rc = write_file(f, c, &t, plan, e);
-    if (f && fclose(f) != 0 && rc == 0)
-        rc = error_set(e, "%s", strerror(errno));
-    contents_free(&t);
-    if (rc == 0 && before)
-        before(context);
-    if (rc == 0 && rename(temporary, path) < 0)
-        rc = error_set(e, "%s", strerror(errno));
-    if (rc < 0) {
-        unlink(temporary);
-        error_prefix(e, "can't write %s", name);
-        return rc;
+        rc = file_create(&out, path, FILE_PRIVATE | FILE_DURABLE, e);
+    if (rc == 0) {
+        rc = write_file(out.stream, c, &t, plan, e);
+        if (rc == 0)
+            rc = file_sync(&out, e);
+        if (rc == 0 && before)
+            before(context);
+        rc = file_finish(&out, rc, e);
     }
-    sync_folder(dir);
-    return 0;
+    contents_free(&t);
+    if (rc < 0)
+        error_prefix(e, "can't write %s", name);
+    return rc;
 }
 
 // ---------------------------------------------------------------- reading

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/file.h"
 #include "train/store/checkpoint.h"
 
 enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, TRAINER_LOG_ROOM = 8192 };
@@ -94,20 +95,10 @@ static int write_config(const struct rundir *d, const struct options *o, struct 
     char path[4200];
     if (join(path, sizeof path, d->path, "config.ini", e) < 0)
         return -1;
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!f) {
-        error_set(e, "can't write %s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+    struct file out;
+    if (file_create(&out, path, FILE_PRIVATE | FILE_NEW | FILE_DURABLE, e) < 0)
         return -1;
-    }
-    int rc = options_write_file(o, f, e);
-    if (rc == 0 && (fflush(f) != 0 || fsync(fd) < 0))
-        rc = error_set(e, "can't write %s: %s", path, strerror(errno));
-    if (fclose(f) != 0 && rc == 0)
-        rc = error_set(e, "can't write %s: %s", path, strerror(errno));
-    return rc;
+    return file_finish(&out, options_write_file(o, out.stream, e), e);
 }
 
 int rundir_check(const char *runs, const char *name, struct error *e)
@@ -406,10 +397,11 @@ void rundir_sweep(const char *path)
     if (!d)
         return;
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
-        size_t n = strlen(entry->d_name);
+        // ".tmp" is what versions before this one left.
+        const char *dot = strrchr(entry->d_name, '.');
         int temporary =
-            n > 4 && strcmp(entry->d_name + n - 4, ".tmp") == 0 &&
-            (strncmp(entry->d_name, "ckpt-", 5) == 0 || strcmp(entry->d_name, "control.tmp") == 0);
+            dot && (strcmp(dot, ".part") == 0 || strcmp(dot, ".tmp") == 0) &&
+            (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "control.", 8) == 0);
         if (temporary && join(file, sizeof file, path, entry->d_name, NULL) == 0)
             unlink(file);
     }

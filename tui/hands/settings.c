@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "metrics/base/file.h"
 
 #define FIELD(f) offsetof(struct view_state, f)
 
@@ -111,13 +112,12 @@ static int make_folders(const char *path)
 
 int settings_write(const char *path, const struct view_state *v, struct error *e)
 {
-    char tmp[4200];
-    snprintf(tmp, sizeof tmp, "%s.%d", path, (int)getpid());
-    if (strlen(path) >= 4096 || make_folders(path))
+    struct file out;
+    if (make_folders(path))
         return error_set(e, "can't make the folder of %.300s: %s", path, strerror(errno));
-    FILE *f = fopen(tmp, "we");
-    if (!f)
-        return error_set(e, "can't write %.300s: %s", tmp, strerror(errno));
+    if (file_create(&out, path, 0, e) < 0)
+        return -1;
+    FILE *f = out.stream;
     fprintf(f, "; how ssltop's screen looks: written when it is left\n[screen]\n");
     for (const struct setting *s = setting_table; s->name; s++) {
         int n;
@@ -128,14 +128,7 @@ int settings_write(const char *path, const struct view_state *v, struct error *e
         const char *word = choice(s->choices, value_of(v, s), &n);
         fprintf(f, "%s = %.*s\n", s->name, n, word);
     }
-    int bad = ferror(f);
-    bad |= fclose(f);
-    if (bad || rename(tmp, path)) {
-        error_set(e, "can't write %.300s: %s", path, strerror(errno));
-        unlink(tmp);
-        return -1;
-    }
-    return 0;
+    return file_finish(&out, 0, e);
 }
 
 int settings_differ(const struct view_state *a, const struct view_state *b)
