@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,29 +48,23 @@ int file_distinct(const char *out, const char *in, struct error *e)
 
 static int failed(const struct file *f, struct error *e)
 {
-    int standard = f->path && file_is_standard(f->path);
-    return error_set(e, "can't write %.300s: %s", standard ? "standard output" : f->path,
-                     strerror(errno));
+    return error_set(e, "can't write %.300s: %s",
+                     file_is_standard(f->path.s) ? "standard output" : f->path.s, strerror(errno));
 }
 
-// Where links lead, the last of which may lead to nothing yet.
-static char *follow(const char *path)
+// Where links lead, the last of which may lead to nothing yet. -1: in circles.
+static int follow(const char *path, struct path *at)
 {
-    char *at = strdup(path), to[PATH_MAX];
-    for (int i = 0; at && i < LINKS_MAX; i++) {
-        ssize_t n = descriptor(at) < 0 ? readlink(at, to, sizeof to) : -1;
+    *at = path_of("%s", path);
+    for (int i = 0; i < LINKS_MAX; i++) {
+        char to[PATH_MAX];
+        ssize_t n = descriptor(at->s) < 0 ? readlink(at->s, to, sizeof to) : -1;
         if (n < 0)
-            return at;
-        const char *slash = *to == '/' ? NULL : strrchr(at, '/');
-        char *next = NULL;
-        if (asprintf(&next, "%.*s%.*s", slash ? (int)(slash - at) + 1 : 0, at, (int)n, to) < 0)
-            next = NULL;
-        free(at);
-        at = next;
+            return 0;
+        *at = path_of("%s%.*s", *to == '/' ? "" : path_folder(at->s).s, (int)n, to);
     }
-    errno = at ? ELOOP : ENOMEM;
-    free(at);
-    return NULL;
+    errno = ELOOP;
+    return -1;
 }
 
 // Opening and locking are two steps, and between them another process may finish: hence a second
@@ -82,16 +74,16 @@ static int open_part(const struct file *f, mode_t mode, struct error *e)
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat ours, there;
     for (int i = 0; i < TRIES; i++) {
-        int fd = open(f->part, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+        int fd = open(f->part.s, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
         if (fd < 0 || fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode)) {
-            error_set(e, "can't write %.300s: %s", f->part,
+            error_set(e, "can't write %.300s: %s", f->part.s,
                       fd < 0 ? strerror(errno) : "it is not a file");
         } else if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
             if (errno == EAGAIN || errno == EACCES)
-                error_set(e, "%.300s is being written by another process", f->part);
+                error_set(e, "%.300s is being written by another process", f->part.s);
             else
-                error_set(e, "can't lock %.300s: %s", f->part, strerror(errno));
-        } else if (lstat(f->part, &there) != 0 || ours.st_dev != there.st_dev ||
+                error_set(e, "can't lock %.300s: %s", f->part.s, strerror(errno));
+        } else if (lstat(f->part.s, &there) != 0 || ours.st_dev != there.st_dev ||
                    ours.st_ino != there.st_ino) {
             close(fd);
             continue;
@@ -104,16 +96,7 @@ static int open_part(const struct file *f, mode_t mode, struct error *e)
             close(fd);
         return -1;
     }
-    return error_set(e, "%.300s is always another file", f->part);
-}
-
-static int open_folder(const char *path, int flags, mode_t mode)
-{
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = folder ? open(folder, flags | O_CLOEXEC, mode) : -1;
-    free(folder);
-    return fd;
+    return error_set(e, "%.300s is always another file", f->part.s);
 }
 
 static int open_nameless(const struct file *f, mode_t mode)
@@ -121,13 +104,13 @@ static int open_nameless(const struct file *f, mode_t mode)
     // It gets its name through there.
     if (f->flags & FILE_RESUME || access("/proc/self/fd", X_OK) != 0)
         return -1;
-    return open_folder(f->path, O_TMPFILE | O_RDWR, mode);
+    return open(path_folder(f->path.s).s, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 }
 
 static int open_output(struct file *f, const char *path, struct error *e)
 {
     struct stat old = {0};
-    int number = descriptor(f->path);
+    int number = descriptor(f->path.s);
     mode_t mode = f->flags & FILE_PRIVATE ? 0600 : 0666;
     if (number == STDOUT_FILENO)
         fflush(stdout);
@@ -135,7 +118,7 @@ static int open_output(struct file *f, const char *path, struct error *e)
         !S_ISDIR(old.st_mode))
         return error_set(e, "%.300s is not a file: the output needs another name", path);
     int fd = number >= 0 ? fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-                         : open(f->path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+                         : open(f->path.s, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == EISDIR)
         return error_set(e, "%.300s is a folder: the output needs another name", path);
     if ((fd < 0 && (errno != ENOENT || number >= 0)) || (fd >= 0 && fstat(fd, &old) != 0)) {
@@ -152,9 +135,8 @@ static int open_output(struct file *f, const char *path, struct error *e)
     int replaces = fd >= 0;
     fd = open_nameless(f, mode);
     if (fd < 0) {
-        if (asprintf(&f->part, "%s.part", f->path) < 0)
-            f->part = NULL;
-        fd = f->part ? open_part(f, mode, e) : error_set(e, "out of memory for a file name");
+        f->part = path_of("%s.part", f->path.s);
+        fd = open_part(f, mode, e);
     }
     if (fd >= 0 && replaces) {
         if (fchown(fd, old.st_uid, old.st_gid) != 0)
@@ -170,8 +152,7 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     *f = (struct file){.flags = flags};
     if (flags & FILE_NEW && descriptor(path) < 0 && lstat(path, &st) == 0)
         return error_set(e, "%.300s exists; give a name that does not", path);
-    f->path = follow(path);
-    if (!f->path)
+    if (follow(path, &f->path) < 0)
         return error_set(e, "can't write %.300s: %s", path, strerror(errno));
     int fd = open_output(f, path, e);
     f->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -181,8 +162,6 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
         failed(f, e);
         close(fd);
     }
-    free(f->part);
-    free(f->path);
     return -1;
 }
 
@@ -204,35 +183,31 @@ int file_sync(struct file *f, struct error *e)
 // Without a name: under it where nothing is there, else beside it and over it.
 static int name_nameless(const struct file *f)
 {
-    char from[64], *beside = NULL;
-    snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
-    int rc = linkat(AT_FDCWD, from, AT_FDCWD, f->path, AT_SYMLINK_FOLLOW);
+    struct path from = path_of("/proc/self/fd/%d", fileno(f->stream));
+    int rc = linkat(AT_FDCWD, from.s, AT_FDCWD, f->path.s, AT_SYMLINK_FOLLOW);
     if (rc == 0 || errno != EEXIST || f->flags & FILE_NEW)
         return rc;
-    const char *slash = strrchr(f->path, '/');
-    if (asprintf(&beside, "%.*s.ssltop-%ld", slash ? (int)(slash - f->path) + 1 : 0, f->path,
-                 (long)getpid()) < 0)
-        return -1;
-    unlink(beside); // of a process that died between these lines
-    rc = linkat(AT_FDCWD, from, AT_FDCWD, beside, AT_SYMLINK_FOLLOW);
-    if (rc == 0 && (rc = rename(beside, f->path)) != 0) {
+    struct path beside = path_of("%s.ssltop-%ld", path_folder(f->path.s).s, (long)getpid());
+    unlink(beside.s); // of a process that died between these lines
+    rc = linkat(AT_FDCWD, from.s, AT_FDCWD, beside.s, AT_SYMLINK_FOLLOW);
+    if (rc == 0 && (rc = rename(beside.s, f->path.s)) != 0) {
         int why = errno;
-        unlink(beside);
+        unlink(beside.s);
         errno = why;
     }
-    free(beside);
     return rc;
 }
 
 static int give_name(const struct file *f)
 {
-    if (!f->part)
+    if (!f->part.s[0])
         return name_nameless(f);
     if (!(f->flags & FILE_NEW))
-        return rename(f->part, f->path);
-    int rc = renameat2(AT_FDCWD, f->part, AT_FDCWD, f->path, RENAME_NOREPLACE);
-    if (rc != 0 && errno == EINVAL && (rc = link(f->part, f->path)) == 0) // not every file system
-        unlink(f->part);
+        return rename(f->part.s, f->path.s);
+    int rc = renameat2(AT_FDCWD, f->part.s, AT_FDCWD, f->path.s, RENAME_NOREPLACE);
+    if (rc != 0 && errno == EINVAL &&
+        (rc = link(f->part.s, f->path.s)) == 0) // not every file system
+        unlink(f->part.s);
     return rc;
 }
 
@@ -240,21 +215,21 @@ int file_finish(struct file *f, int rc, struct error *e)
 {
     // A file system that needs PATH.part may be a server's, which tells of a full disk only when it
     // is asked.
-    int to_disk = f->flags & FILE_DURABLE || f->part;
+    int to_disk = f->flags & FILE_DURABLE || f->part.s[0];
     if (rc == 0)
         rc = flush(f, to_disk, e);
     if (rc == 0 && !f->as_it_is && give_name(f) != 0)
         rc = failed(f, e);
     if (fclose(f->stream) != 0 && rc == 0)
         rc = failed(f, e);
-    int folder = rc == 0 && to_disk && !f->as_it_is ? open_folder(f->path, O_RDONLY, 0) : -1;
+    int folder = rc == 0 && to_disk && !f->as_it_is
+                     ? open(path_folder(f->path.s).s, O_RDONLY | O_CLOEXEC)
+                     : -1;
     if (folder >= 0) {
         fsync(folder); // not every file system can
         close(folder);
     }
-    if (rc != 0 && f->part && !(f->flags & FILE_RESUME))
-        unlink(f->part);
-    free(f->part);
-    free(f->path);
+    if (rc != 0 && f->part.s[0] && !(f->flags & FILE_RESUME))
+        unlink(f->part.s);
     return rc;
 }

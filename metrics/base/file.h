@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/path.h"
 
 enum {
     FILE_DURABLE = 1, // on the disk when it is finished, with its name
@@ -30,7 +31,7 @@ enum {
 struct file {
     FILE *stream; // to be written; with FILE_RESUME its descriptor may be read and written
     // private
-    char *path, *part; // where the links lead; NULL: without a name, or written as it is
+    struct path path, part; // where the links lead; "": without a name, or written as it is
     unsigned flags;
     int as_it_is;
 };

@@ -1,0 +1,22 @@
+// The kernel takes PATH_MAX bytes with the NUL: what had to be cut here has one more.
+#include "metrics/base/path.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct path path_of(const char *fmt, ...)
+{
+    struct path p = {""};
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(p.s, sizeof p.s, fmt, ap);
+    va_end(ap);
+    return p;
+}
+
+struct path path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? path_of("%.*s", (int)(slash - path) + 1, path) : path_of("./");
+}
