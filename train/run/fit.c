@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/log/cursor.h"
+#include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/run/live_forecast.h"
@@ -50,11 +51,17 @@ struct reading {
 };
 
 // The first run says what all must be.
-static int same(struct points *p, const struct record_run *r, const struct options *o,
+static int same(struct points *p, const struct record_run *r, const struct run_facts *facts,
                 struct error *e)
 {
     char method[sizeof p->method];
-    method_title(o, method, sizeof method);
+    struct options o;
+    options_default(&o);
+    snprintf(o.method, sizeof o.method, "%s", facts->method);
+    snprintf(o.augment, sizeof o.augment, "%s", facts->augment);
+    o.predictor = facts->predictor;
+    o.stop_gradient = facts->stop_gradient;
+    method_title(&o, method, sizeof method);
     if (!p->data[0]) {
         snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
         snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
@@ -71,17 +78,15 @@ static int same(struct points *p, const struct record_run *r, const struct optio
 
 static int on_run(struct points *p, struct reading *g, const struct record_run *r, struct error *e)
 {
-    struct options o;
-    options_default(&o);
-    if (!r->config || options_from_json(&o, r->config, e) < 0)
-        return r->config ? -1 : error_set(e, "its run record has no options");
-    if (r->model.d < 1 || o.batch < 1)
-        return error_set(e, "its run record has no features or no batch");
+    struct run_facts facts;
+    run_facts_read(r, &facts);
+    if (r->model.d < 1 || facts.batch < 1 || !facts.method[0])
+        return error_set(e, "its run record has no features, no batch or no method");
     g->has_run = 1;
     snprintf(g->name, sizeof g->name, "%s", r->name);
     g->steps = r->steps;
-    live_forecast_init(&g->forecast, r->model.width, r->model.d, 2 * (int64_t)o.batch);
-    return same(p, r, &o, e);
+    live_forecast_init(&g->forecast, r->model.width, r->model.d, 2 * (int64_t)facts.batch);
+    return same(p, r, &facts, e);
 }
 
 static int on_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)

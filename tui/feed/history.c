@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
-#include "train/options/options.h"
 
 static const double rate_memory =
     0.95; // weight of the past in the smoothed images/s: about the last 20 steps
@@ -75,15 +75,10 @@ static int add_run(struct history *h, const struct record_run *r, struct error *
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         text_clean(texts[i].to, texts[i].size, texts[i].from);
-    struct options *o = calloc(1, sizeof *o);
-    if (!o)
-        return error_set(e, "out of memory for the configuration of a run");
-    options_default(o);
-    if (config && options_from_json(o, config, NULL) == 0) {
-        h->batch = o->batch;
-        text_clean(h->method, sizeof h->method, o->method);
-    }
-    free(o);
+    struct run_facts facts;
+    run_facts_read(r, &facts);
+    h->batch = facts.batch;
+    snprintf(h->method, sizeof h->method, "%s", facts.method);
     h->have_run = 1;
     return 0;
 }

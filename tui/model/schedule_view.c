@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/options/options.h"
+#include "metrics/log/run_facts.h"
 #include "train/schedule/schedule_text.h"
 #include "tui/model/format.h"
 
@@ -20,20 +20,16 @@ void schedule_view_free(struct schedule_view *c)
 // The schedule that the run started with.
 static void begin(struct schedule_view *c, const struct record_run *run)
 {
+    struct run_facts r;
     schedule_view_free(c);
-    struct options *o = calloc(1, sizeof *o);
-    if (!o)
-        return;
-    options_default(o);
-    if (run->config && options_from_json(o, run->config, NULL) == 0 && run->steps > 0) {
-        struct schedule_facts f = {.seed = o->seed,
-                                   .n = run->dataset.n,
-                                   .batch = o->batch,
-                                   .steps = run->steps,
-                                   .chunks = o->chunks};
-        c->known = schedule_text_parse(&c->run, &f, o->schedule, NULL) == 0;
-    }
-    free(o);
+    run_facts_read(run, &r);
+    struct schedule_facts f = {.seed = r.seed,
+                               .n = run->dataset.n,
+                               .batch = r.batch,
+                               .steps = run->steps,
+                               .chunks = r.chunks};
+    c->known =
+        run->steps > 0 && r.batch > 0 && schedule_text_parse(&c->run, &f, r.schedule, NULL) == 0;
 }
 
 void schedule_view_add(struct schedule_view *c, const struct history *h, const struct record *r)

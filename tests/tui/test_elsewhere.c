@@ -1,0 +1,289 @@
+// Logs from elsewhere: of the version before, of one to come, and written again by other tools.
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/log/run_facts.h"
+#include "metrics/log/runlog.h"
+#include "tests/kit/runs.h"
+#include "tests/kit/say.h"
+#include "tests/kit/scene.h"
+#include "tui/feed/playback.h"
+
+static struct lab lab;
+static char log_path[128], other[160];
+
+// A run of 0.1.0 that was stopped at step 24 of 40, in a folder where it may be changed.
+static void setup(void)
+{
+    char command[256];
+    lab_open(&lab);
+    snprintf(command, sizeof command, "cp -r tests/fixtures/run-0.1.0 %s/before", lab.dir);
+    cr_assert_eq(system(command), 0);
+    snprintf(log_path, sizeof log_path, "%s/before/run.jsonl.zst", lab.dir);
+    snprintf(other, sizeof other, "%s/other", lab.dir);
+}
+
+static void teardown(void)
+{
+    unlink(other);
+    lab_close(&lab);
+}
+
+TestSuite(elsewhere, .init = setup, .fini = teardown);
+
+static void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *fmt, ...)
+{
+    char command[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(command, sizeof command, fmt, args);
+    va_end(args);
+    cr_assert_eq(system(command), 0, "%s", command);
+}
+
+// What a viewer has of a log that it has read to its end.
+static struct playback *replayed(const char *path, struct error *e)
+{
+    const char *name = "elsewhere";
+    struct playback *p;
+    if (playback_open(&path, &name, 1, 0, &p, e))
+        return NULL;
+    for (int timeout = 0; timeout == 0; timeout = 1000, playback_poll(p, &timeout))
+        if (playback_pump(p, 0, e) < 0) {
+            playback_free(p);
+            return NULL;
+        }
+    return p;
+}
+
+// The schedule that is drawn for it.
+static const struct schedule_view *schedule_of(struct playback *p)
+{
+    static struct view_state v = {.cursor = -1, .centre = -1, .mark = -1, .event = -1};
+    static struct scene s;
+    playback_tick(p, &v, 0);
+    playback_scene(p, &v, &s);
+    return s.schedule;
+}
+
+// --- the version before ---
+
+Test(elsewhere, the_version_before_is_read)
+{
+    struct error e = {""};
+    struct said s = SAY("log", "check", log_path);
+    cr_assert(s.code == 0 && strstr(s.out, "24 step, 27 spectrum, 3 eval, 1 event, 3 checkpoint"),
+              "%s%s", s.out, s.err);
+    said_free(&s);
+    s = SAY("export", log_path, "--what", "eval", "--columns", "step,probe");
+    cr_assert_eq(s.code, 0);
+    cr_assert_str_eq(s.out, "step,probe\n0,0.40909090909090912\n12,0.15909090909090909\n"
+                            "24,0.18181818181818182\n");
+    cr_assert_str_empty(s.err);
+    said_free(&s);
+    struct playback *p = replayed(log_path, &e);
+    cr_assert(p, "%s", e.text);
+    const struct history *h = playback_history(p);
+    cr_expect_eq(h->last_step, 23);
+    cr_expect_eq(h->batch, 32);
+    cr_expect_str_eq(h->method, "simsiam");
+    cr_expect_eq(h->n_eval, 3);
+    cr_expect_eq(h->live_rows.n, 24);
+    cr_expect(schedule_of(p)->known);
+    cr_expect_null(playback_lost(p));
+    playback_free(p);
+}
+
+// On another processor it is not the same to the last bit, but it goes on.
+Test(elsewhere, the_version_before_is_gone_on_with)
+{
+    cr_assert_eq(RUN(&lab, "--resume", "before", "--inexact", "--stop-at", "40"), 0, "%s", lab.out);
+    struct said s = SAY("log", "check", log_path);
+    cr_assert(s.code == 0 && strstr(s.out, "steps   0 to 39\n"), "%s%s", s.out, s.err);
+    said_free(&s);
+}
+
+// --- a version to come ---
+
+// Another option, one less: all that is told is shown.
+Test(elsewhere, another_option_hides_nothing)
+{
+    struct error e = {""};
+    shell(
+        "zstd -dcq %s | sed 's/\"chunks\":\"3\",//; s/\"tau\":\"auto\"/\"heads\":\"7\"/' | zstd -q "
+        "> %s",
+        log_path, other);
+    struct playback *p = replayed(other, &e);
+    cr_assert(p, "%s", e.text);
+    const struct history *h = playback_history(p);
+    cr_expect(strstr(h->run.config, "heads") && !strstr(h->run.config, "chunks"));
+    cr_expect_eq(h->batch, 32);
+    cr_expect_str_eq(h->method, "simsiam");
+    cr_expect_eq(h->run.steps, 40);
+    cr_expect_eq(h->run.model.width, 4);
+    cr_expect(history_eta(h) > 0);
+    cr_expect(schedule_of(p)->known);
+    cr_expect_eq(schedule_view_mode(schedule_of(p), h, 39), MODE_MULTI_EPOCH);
+    playback_free(p);
+}
+
+Test(elsewhere, facts_are_taken_as_they_come)
+{
+    struct record_run r = {.config =
+                               "{\"batch\":64,\"seed\":\"18446744073709551615\",\"chunks\":\"-1\","
+                               "\"method\":7,\"predictor\":\"off\",\"stop-gradient\":false}"};
+    struct run_facts f;
+    run_facts_read(&r, &f);
+    cr_expect(f.batch == 64 && f.seed == UINT64_MAX && f.chunks == 0);
+    cr_expect(!f.method[0] && !f.schedule[0] && !f.predictor && !f.stop_gradient);
+    cr_expect_str_eq(f.augment, "auto");
+    r.config = NULL;
+    run_facts_read(&r, &f);
+    cr_expect(f.batch == 0 && f.predictor && f.stop_gradient);
+    r.config = "[]";
+    run_facts_read(&r, &f);
+    cr_expect_eq(f.batch, 0);
+}
+
+// "Whatever breaks this promise carries another number, which readers should refuse."
+Test(elsewhere, another_version_is_refused)
+{
+    struct error e = {""};
+    char file[200];
+    snprintf(file, sizeof file, "%s.2", other);
+    shell("zstd -dcq %s | sed 's/\"version\":1/\"version\":2/' | zstd -q > %s", log_path, other);
+    const char *const call[][6] = {
+        {"log", "check", other},
+        {"log", "repair", other, "-o", file},
+        {"export", other},
+        {"export", other, "--what", "eval"},
+        {"export", other, "--what", "spectrum", "--from", "3"},
+        {"export", other, "--format", "svg"},
+    };
+    for (size_t i = 0; i < sizeof call / sizeof *call; i++) {
+        const char *word[7] = {0};
+        memcpy(word, call[i], sizeof call[i]);
+        struct said s = say(0, word);
+        cr_expect(s.code == 1 && strstr(s.err, "a log of version 2"), "%zu: %d %s", i, s.code,
+                  s.err);
+        said_free(&s);
+    }
+    cr_expect_eq(access(file, F_OK), -1);
+    cr_expect_null(replayed(other, &e));
+    cr_expect(strstr(e.text, "a log of version 2"), "%s", e.text);
+    shell("cp %s %s", other, log_path);
+    cr_expect_eq(RUN(&lab, "--resume", "before", "--inexact"), 1);
+    char *said = lab_text(lab.out);
+    cr_expect(strstr(said, "a log of version 2"), "%s", said);
+    free(said);
+}
+
+// --- other tools ---
+
+// The same lines, however they are packed, are the same to everybody.
+Test(elsewhere, written_again_is_read_alike)
+{
+    static const char *const pack[] = {
+        "zstd -q",                       // one frame, its size not told
+        "zstd -q --no-check",            // and without a checksum
+        "cat",                           // plain lines
+        "head -c -1",                    // and the last without an end
+        "split -l 7 --filter='zstd -q'", // frames of some lines
+        "sed 's/^{\\(\"type\":\"[a-z]*\"\\),\\(.*\\)}$/{\\2,\\1}/' | zstd -q", // members in another
+                                                                               // order
+    };
+    static const char *const what[] = {"step", "eval", "event", "spectrum", "checkpoint"};
+    enum { WHAT = sizeof what / sizeof *what };
+    struct said want[WHAT];
+    struct error e = {""};
+    char mended[200];
+    snprintf(mended, sizeof mended, "%s.mended", other);
+    for (int k = 0; k < WHAT; k++)
+        want[k] = SAY("export", log_path, "--what", what[k]);
+    for (size_t i = 0; i < sizeof pack / sizeof *pack; i++) {
+        shell("zstd -dcq %s | %s > %s", log_path, pack[i], other);
+        struct said s = SAY("log", "check", other);
+        cr_expect(s.code == 0 && strstr(s.out, "24 step, 27 spectrum, 3 eval") &&
+                      strstr(s.out, "lost    nothing"),
+                  "%s: %s%s", pack[i], s.out, s.err);
+        said_free(&s);
+        s = SAY("log", "repair", other, "-o", mended);
+        cr_expect_eq(s.code, 0, "%s: %s", pack[i], s.err);
+        cr_expect_str_empty(s.err);
+        said_free(&s);
+        for (int k = 0; k < 2 * WHAT; k++) {
+            s = SAY("export", k < WHAT ? other : mended, "--what", what[k % WHAT]);
+            cr_expect_eq(s.code, 0, "%s: %s", pack[i], s.err);
+            // A repaired log has spectra behind scalars: within a kind the order is the same.
+            if (strcmp(what[k % WHAT], "spectrum") != 0)
+                cr_expect_str_eq(s.out, want[k % WHAT].out, "%s: %s", pack[i], what[k % WHAT]);
+            else
+                cr_expect_eq(strlen(s.out), strlen(want[k % WHAT].out), "%s", pack[i]);
+            cr_expect_str_empty(s.err);
+            said_free(&s);
+        }
+        struct playback *p = replayed(other, &e);
+        cr_assert(p, "%s: %s", pack[i], e.text);
+        cr_expect_eq(playback_history(p)->last_step, 23);
+        cr_expect_eq(playback_history(p)->live_rows.n, 24);
+        cr_expect_eq(playback_history(p)->exact.step, 24);
+        cr_expect_null(playback_lost(p));
+        playback_free(p);
+        unlink(mended);
+    }
+    for (int k = 0; k < WHAT; k++)
+        said_free(&want[k]);
+}
+
+// Plain lines are nothing to append frames to.
+Test(elsewhere, plain_lines_are_not_gone_on_with)
+{
+    struct runlog_writer *w;
+    struct error e = {""};
+    shell("zstd -dcq %s > %s", log_path, other);
+    cr_assert_eq(runlog_append(other, &w, NULL, &e), -1);
+    cr_assert(strstr(e.text, "log repair"), "%s", e.text);
+}
+
+// Lines that are no records: the others are read, and all say how many those were.
+Test(elsewhere, strangers_are_counted_aloud)
+{
+    static const char *const pack[] = {"zstd -q", "cat"};
+    struct error e = {""};
+    char mended[200];
+    snprintf(mended, sizeof mended, "%s.mended", other);
+    for (int i = 0; i < 2; i++) {
+        shell("(zstd -dcq %s; echo my diary; echo '{\"type\":\"step\",\"step\":24,'; echo '[1]') | "
+              "%s "
+              "> %s",
+              log_path, pack[i], other);
+        struct said s = SAY("log", "check", other);
+        cr_expect(s.code == 1 && strstr(s.out, "lost    3 lines are no records"), "%s", s.out);
+        said_free(&s);
+        s = SAY("export", other);
+        cr_expect(s.code == 0 && strstr(s.err, "3 lines are no records"), "%s", s.err);
+        said_free(&s);
+        s = SAY("export", other, "--format", "svg");
+        cr_expect(s.code == 0 && strstr(s.err, "3 lines are no records"), "%s", s.err);
+        said_free(&s);
+        s = SAY("log", "repair", other, "-o", mended);
+        cr_expect(s.code == 0 && strstr(s.err, "3 lines are no records"), "%s", s.err);
+        said_free(&s);
+        s = SAY("log", "check", mended);
+        cr_expect_eq(s.code, 0);
+        said_free(&s);
+        unlink(mended);
+        struct playback *p = replayed(other, &e);
+        cr_assert(p, "%s", e.text);
+        cr_expect_eq(playback_history(p)->last_step, 23);
+        cr_expect(strstr(playback_lost(p), "3 lines are no records"));
+        playback_free(p);
+    }
+}
