@@ -135,7 +135,12 @@ int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, 
     struct runlog_scan s;
     if (runlog_scan_open(&s, path, e))
         return -1;
-    int rc = survey(&s, &ending, &kept, e), fd = -1;
+    int rc = s.plain ? error_set(e,
+                                 "%s has plain lines and can't be gone on with: ssltop log repair "
+                                 "makes a log of them",
+                                 path)
+                     : survey(&s, &ending, &kept, e),
+        fd = -1;
     end = s.whole;
     runlog_scan_close(&s);
     if (rc == 0 && (fd = open(path, O_RDWR | O_CLOEXEC)) < 0)

@@ -14,14 +14,10 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/log/frame.h"
 #include "metrics/log/seekable.h"
 
-#define MAGIC           0xfd2fb528u
-#define MAGIC_SKIPPABLE 0x184d2a50u // the last four bits are free
-#define BLOCK_MAX       (128u << 10)
-#define CHUNK           ((size_t)256 << 10)
-// A frame of RUNLOG_CONTENT_MAX that would not compress, with room for block headers.
-#define FRAME_MAX ((size_t)RUNLOG_CONTENT_MAX + ((size_t)1 << 20))
+#define CHUNK ((size_t)256 << 10)
 // Work on what turns out not to be a frame (bytes decoded, blocks looked at) that a file of `size`
 // bytes may cause. Damage needs little; a file made to keep us busy ends here.
 #define PATIENCE(size) ((int64_t)4 * RUNLOG_CONTENT_MAX + 64 * (size))
@@ -56,6 +52,8 @@ int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
         close(fd);
         return error_set(e, "out of memory for the log %s", path);
     }
+    char first;
+    s->plain = pread(fd, &first, 1, 0) == 1 && first == '{';
     s->fd = fd;
     s->size = -1;
     return 0;
@@ -160,67 +158,6 @@ static int fill(struct runlog_scan *s, int64_t at, size_t want, size_t *n, struc
 
 // --- frames ---
 
-enum frame_kind { FRAME_BAD, FRAME_PART, FRAME_SKIPPABLE, FRAME_LINES };
-
-struct frame {
-    enum frame_kind kind;
-    size_t size;    // bytes of a whole frame; of a part: how many would be needed to see more
-    size_t content; // bytes that it can decode to, at most
-    size_t blocks;
-    int checked; // carries a checksum
-};
-
-static struct frame part(size_t size, size_t blocks)
-{
-    return (struct frame){size > FRAME_MAX ? FRAME_BAD : FRAME_PART, size, 0, blocks, 0};
-}
-
-// What begins at p, of which n bytes are there. Follows the block headers and decodes nothing.
-static struct frame look(const unsigned char *p, size_t n)
-{
-    struct frame bad = {.kind = FRAME_BAD};
-    if (n < 4)
-        return part(4, 0);
-    uint32_t magic = (uint32_t)seekable_get(p, 4);
-    if ((magic & ~0xfu) == MAGIC_SKIPPABLE) {
-        if (n < 8)
-            return part(8, 0);
-        // Not held in memory: its end is looked for in the file.
-        return (struct frame){FRAME_SKIPPABLE, 8 + (size_t)seekable_get(p + 4, 4), 0, 0, 0};
-    }
-    if (magic != MAGIC)
-        return bad;
-    if (n < 5)
-        return part(5, 0);
-    unsigned flags = p[4];
-    if (flags & 0x0b) // reserved, or a dictionary that we don't have
-        return bad;
-    unsigned single = flags >> 5 & 1, field = flags >> 6;
-    size_t at = 5 + (single ? 0u : 1u) + (field ? 1u << field : single), blocks = 0;
-    for (int last = 0; !last;) {
-        if (n < at + 3)
-            return part(at + 3, blocks);
-        uint32_t head = (uint32_t)seekable_get(p + at, 3), type = head >> 1 & 3, size = head >> 3;
-        bad.blocks = ++blocks;
-        if (type == 3 || size > BLOCK_MAX)
-            return bad;
-        last = head & 1;
-        at += 3 + (type == 1 ? 1 : size);
-    }
-    at += flags & 4;
-    if (n < at)
-        return part(at, blocks);
-    unsigned long long content = ZSTD_getFrameContentSize(p, n),
-                       most = blocks * (uint64_t)BLOCK_MAX;
-    if (content == ZSTD_CONTENTSIZE_ERROR)
-        return bad;
-    if (content == ZSTD_CONTENTSIZE_UNKNOWN)
-        content = most < RUNLOG_CONTENT_MAX ? most : RUNLOG_CONTENT_MAX;
-    if (content > most || content > RUNLOG_CONTENT_MAX)
-        return bad;
-    return (struct frame){FRAME_LINES, at, (size_t)content, blocks, (flags & 4) != 0};
-}
-
 // What begins at offset `at`; what the file does not have whole is bad. Its bytes are in memory
 // unless it is skippable.
 static int see(struct runlog_scan *s, int64_t at, struct frame *f, struct error *e)
@@ -228,7 +165,7 @@ static int see(struct runlog_scan *s, int64_t at, struct frame *f, struct error 
     size_t n, want = 5;
     int more = fill(s, at, want, &n, e);
     for (*f = (struct frame){.kind = FRAME_BAD}; more >= 0;) {
-        *f = look(s->in + (at - s->base), n);
+        *f = frame_look(s->in + (at - s->base), n);
         s->effort += (int64_t)f->blocks;
         if (f->kind != FRAME_PART)
             return 0;
@@ -244,19 +181,27 @@ static int see(struct runlog_scan *s, int64_t at, struct frame *f, struct error 
     return -1;
 }
 
+// Room for so many bytes in `out`, which is empty then.
+static int make_room(struct runlog_scan *s, size_t n, struct error *e)
+{
+    s->out_n = 0;
+    if (n < s->out_cap)
+        return 0;
+    free(s->out);
+    s->out_cap = 0;
+    s->out = malloc(n + 1);
+    if (!s->out)
+        return error_set(e, "out of memory for a frame of the log");
+    s->out_cap = n + 1;
+    return 0;
+}
+
 // Decode a whole frame into `out`: 1 = good, 0 = damaged, -1 = error.
 static int decode(struct runlog_scan *s, const unsigned char *p, const struct frame *f,
                   struct error *e)
 {
-    s->out_n = 0;
-    if (f->content >= s->out_cap) {
-        free(s->out);
-        s->out_cap = 0;
-        s->out = malloc(f->content + 1);
-        if (!s->out)
-            return error_set(e, "out of memory for a frame of the log");
-        s->out_cap = f->content + 1;
-    }
+    if (make_room(s, f->content, e))
+        return -1;
     size_t n = ZSTD_decompressDCtx(s->zstd, s->out, f->content, p, f->size);
     if (ZSTD_isError(n)) {
         s->effort += (int64_t)f->content;
@@ -275,7 +220,7 @@ static int may_follow(struct runlog_scan *s, int64_t at, struct error *e)
     if (n < 4)
         return at + (int64_t)n >= s->limit;
     uint32_t magic = (uint32_t)seekable_get(s->in + (at - s->base), 4);
-    return magic == MAGIC || (magic & ~0xfu) == MAGIC_SKIPPABLE;
+    return magic == FRAME_MAGIC || (magic & ~0xfu) == FRAME_SKIPPABLE_MAGIC;
 }
 
 // Take the frame of lines at `at`, with `gap` bytes of rubble before it, if it is good: 1, 0, -1.
@@ -362,7 +307,7 @@ static int seek_magic(struct runlog_scan *s, int64_t *at, struct error *e)
         const unsigned char *p = s->in + (*at - s->base);
         for (size_t i = 0; i + 4 <= n; i++) {
             uint32_t magic = (uint32_t)seekable_get(p + i, 4);
-            if (magic == MAGIC || (magic & ~0xfu) == MAGIC_SKIPPABLE) {
+            if (magic == FRAME_MAGIC || (magic & ~0xfu) == FRAME_SKIPPABLE_MAGIC) {
                 *at += (int64_t)i;
                 return 0;
             }
@@ -393,11 +338,50 @@ static int begin(struct runlog_scan *s, struct error *e)
     return 1;
 }
 
+// Of a file of plain lines: the next of them, some at once, as if they were a frame.
+static int next_plain(struct runlog_scan *s, struct error *e)
+{
+    size_t n = 0, take = 0;
+    for (size_t want = CHUNK, had = SIZE_MAX; !take && n != had; want *= 2) {
+        had = n;
+        if (fill(s, s->whole, want, &n, e) < 0)
+            return -1;
+        const unsigned char *p = s->in + (s->whole - s->base);
+        const unsigned char *newline = n ? memrchr(p, '\n', n) : NULL;
+        int ends = s->whole + (int64_t)n == s->limit && n && p[n - 1] == '}';
+        take = ends ? n : newline ? (size_t)(newline - p) + 1 : 0;
+        if (!take && n > RUNLOG_LINE_MAX)
+            s->given_up = 1;
+        if (s->given_up)
+            break;
+    }
+    s->tail = take ? 0 : s->limit - s->whole;
+    if (!take) {
+        s->size = s->limit;
+        return 0;
+    }
+    if (make_room(s, take, e))
+        return -1;
+    memcpy(s->out, s->in + (s->whole - s->base), take);
+    s->out_n = take;
+    s->decoded = 1;
+    s->found = (struct runlog_frame){.offset = s->whole,
+                                     .size = (uint32_t)take,
+                                     .content = (uint32_t)take,
+                                     .first_step = -1,
+                                     .lines = -1,
+                                     .live = -1};
+    s->whole += (int64_t)take;
+    return 1;
+}
+
 int runlog_scan_next(struct runlog_scan *s, struct error *e)
 {
     int rc = begin(s, e);
     if (rc <= 0)
         return rc;
+    if (s->plain)
+        return next_plain(s, e);
     int64_t at = s->whole, skipped = 0, marks = 0;
     int ahead = s->in_n > 0; // bytes that an earlier call read: they may have been cut off since
     while (at < s->limit) {
@@ -434,6 +418,7 @@ int runlog_scan_next(struct runlog_scan *s, struct error *e)
             *(mark ? &marks : &skipped) += (int64_t)f.size;
             continue;
         }
+        s->large |= f.large && !gap;
         at++;
         if (seek_magic(s, &at, e))
             return -1;
@@ -455,7 +440,16 @@ int runlog_scan_read(struct runlog_scan *s, const struct runlog_frame *found, st
     s->limit = st.st_size;
     s->in_n = 0;
     s->decoded = 0;
-    if (fill(s, found->offset, found->size, &n, e) < 0 || see(s, found->offset, &f, e))
+    if (fill(s, found->offset, found->size, &n, e) < 0)
+        return -1;
+    if (s->plain) {
+        if (make_room(s, found->size, e))
+            return -1;
+        s->out_n = n < found->size ? n : found->size;
+        memcpy(s->out, s->in + (found->offset - s->base), s->out_n);
+        return s->decoded = 1;
+    }
+    if (see(s, found->offset, &f, e))
         return -1;
     int rc = f.kind == FRAME_LINES && f.size == found->size
                  ? decode(s, s->in + (found->offset - s->base), &f, e)
@@ -491,9 +485,13 @@ const char *runlog_scan_lost(const struct runlog_scan *s, char *text, size_t siz
     int64_t missing = 0;
     for (size_t i = s->at_promised; s->size >= 0 && i < s->n_promised; i++)
         missing += s->promised[i].lines;
-    if (s->tail)
-        say(text, size, "the last %lld bytes are not a whole frame%s", (long long)s->tail,
-            s->given_up ? ", and too broken to search" : "");
+    if (s->large)
+        say(text, size,
+            "a frame has more than %d MB of lines: what zstd -d makes of it can be read",
+            RUNLOG_CONTENT_MAX >> 20);
+    else if (s->tail)
+        say(text, size, "the last %lld bytes are not a whole %s%s", (long long)s->tail,
+            s->plain ? "line" : "frame", s->given_up ? ", and too broken to search" : "");
     else if (missing && s->promised_at == s->whole)
         say(text, size, "%lld lines are missing at the end", (long long)missing);
     return text[0] ? text : NULL;

@@ -40,6 +40,8 @@ size_t runlog_put_mark(unsigned char *out, const struct runlog_holds *h, size_t 
 // A scan of a file: from `whole` on to the next frame of lines that is good.
 struct runlog_scan {
     int fd;
+    int plain;          // no frames at all: the lines as they are, which zstd -d made of a log
+    int large;          // a frame was more than is read at once
     unsigned skip;      // kinds (bits 1 << kind) whose frames are not decoded
     int64_t limit;      // size of the file when the scan began: what ends before it was written
                         // whole, and so was all before that

@@ -173,6 +173,7 @@ Test(elsewhere, another_version_is_refused)
         struct said s = say(0, word);
         cr_expect(s.code == 1 && strstr(s.err, "a log of version 2"), "%zu: %d %s", i, s.code,
                   s.err);
+        cr_expect_str_empty(s.out);
         said_free(&s);
     }
     cr_expect_eq(access(file, F_OK), -1);

@@ -139,7 +139,9 @@ static void print_text(const char *path, const struct findings *f)
     if (f->resumed)
         printf(", %lld time%s gone back to an earlier one", f->resumed, f->resumed == 1 ? "" : "s");
     printf("\n  index   %s\n",
-           f->index[0] == 'n' ? "none: the run was killed, or is still running" : f->index);
+           f->index[0] == 'n'
+               ? "none: the run was killed or is still running, or another tool wrote this"
+               : f->index);
     printf("  lost    %s\n", f->lost ? f->lost : "nothing");
 }
 

@@ -114,9 +114,11 @@ int export_csv(struct cursor *c, enum record_type type, const unsigned char *wan
         }
         bad = put_row(f, &r, wanted, width, e);
     }
+    if (bad || rc < 0)
+        return -1;
     if (width < 0)
         put_head(f, type, wanted, 0);
-    return bad || rc < 0 ? -1 : 0;
+    return 0;
 }
 
 // --- JSON lines ---
