@@ -169,7 +169,7 @@ static int run_train(int argc, char **argv)
         rc = trainer_main(&o, given, -1, &e);
     } else {
         struct launch l;
-        rc = launch_trainer(&o, given, stderr, &l, &e);
+        rc = launch_trainer(&o, given, &l, &e);
         if (rc == 0) {
             rc = watch(o.runs, l.run_dir, &s, &l);
             int stayed = getpid() == 1 ? launch_stay(l.pid, stderr) : -1;

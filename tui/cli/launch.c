@@ -42,16 +42,15 @@ struct wait {
 };
 
 // A line of the child.
-static void take_line(struct wait *w, FILE *progress, struct launch *out, struct error *e)
+static void take_line(struct wait *w, struct launch *out, struct error *e)
 {
     char clean[4200];
-    if (w->line[0] == '#' && progress) {
-        text_clean(clean, sizeof clean, w->line + 1 + strspn(w->line + 1, " "));
-        fprintf(progress, "ssltop: %s\n", clean);
-        fflush(progress);
-    } else if (w->line[0] == '!') {
+    if (w->line[0] == '!') {
         error_set(e, "%.500s", w->line + 1);
-    } else if (w->line[0] == '/' || w->line[0] == '.' || (w->line[0] && w->line[0] != '#')) {
+    } else if (w->line[0] == '#') {
+        text_clean(clean, sizeof clean, w->line + 1 + strspn(w->line + 1, " "));
+        fprintf(stderr, "ssltop: %s\n", clean);
+    } else if (w->line[0]) {
         memcpy(out->run_dir, w->line, sizeof out->run_dir - 1);
         out->run_dir[sizeof out->run_dir - 1] = 0;
         w->ready = 1;
@@ -59,7 +58,7 @@ static void take_line(struct wait *w, FILE *progress, struct launch *out, struct
 }
 
 // What the pipe holds: 1 = more may come, 0 = the child closed it.
-static int take_bytes(struct wait *w, int fd, FILE *progress, struct launch *out, struct error *e)
+static int take_bytes(struct wait *w, int fd, struct launch *out, struct error *e)
 {
     char chunk[4096];
     ssize_t n = read(fd, chunk, sizeof chunk);
@@ -73,7 +72,7 @@ static int take_bytes(struct wait *w, int fd, FILE *progress, struct launch *out
         }
         w->line[w->n] = 0;
         w->n = 0;
-        take_line(w, progress, out, e);
+        take_line(w, out, e);
     }
     return n > 0;
 }
@@ -90,16 +89,14 @@ static int exit_code_of(pid_t pid, int sig, struct error *e)
                   strsignal(WTERMSIG(status)));
         return 1;
     }
-    if (WEXITSTATUS(status) == 0)
-        return 0;
-    if (!e->text[0])
-        error_set(e, "the trainer ended before it began (exit code %d)", WEXITSTATUS(status));
-    return WEXITSTATUS(status);
+    int code = WEXITSTATUS(status);
+    if (!e->text[0] || !code)
+        error_set(e, "the trainer ended before it began (exit code %d)", code);
+    return code ? code : 1;
 }
 
 // 0 = ready, else the exit code.
-static int wait_until_ready(struct launch *l, const struct signals *signals, FILE *progress,
-                            struct error *e)
+static int wait_until_ready(struct launch *l, const struct signals *signals, struct error *e)
 {
     struct wait w = {.n = 0};
     int sig = 0;
@@ -115,17 +112,16 @@ static int wait_until_ready(struct launch *l, const struct signals *signals, FIL
             sig = came;
             kill(l->pid, SIGTERM);
         }
-        if (p[0].revents && !take_bytes(&w, l->fd, progress, l, e))
+        if (p[0].revents && !take_bytes(&w, l->fd, l, e))
             break;
         if (w.ready && !sig)
             return 0;
     }
-    int code = exit_code_of(l->pid, sig, e);
-    return code ? code : error_set(e, "the trainer ended before it began") + 2;
+    return exit_code_of(l->pid, sig, e);
 }
 
-int launch_trainer(const struct options *o, const unsigned char *given, FILE *progress,
-                   struct launch *out, struct error *e)
+int launch_trainer(const struct options *o, const unsigned char *given, struct launch *out,
+                   struct error *e)
 {
     *out = (struct launch){.fd = -1};
     int fd[2];
@@ -149,7 +145,7 @@ int launch_trainer(const struct options *o, const unsigned char *given, FILE *pr
     close(fd[1]);
     out->fd = fd[0];
     if (rc == 0)
-        rc = wait_until_ready(out, &signals, progress, e);
+        rc = wait_until_ready(out, &signals, e);
     signals_release(&signals);
     if (rc) {
         close(out->fd);

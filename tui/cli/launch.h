@@ -3,7 +3,6 @@
 #ifndef SSLTOP_TUI_CLI_LAUNCH_H
 #define SSLTOP_TUI_CLI_LAUNCH_H
 
-#include <stdio.h>
 #include <sys/types.h>
 
 #include "metrics/base/error.h"
@@ -16,11 +15,11 @@ struct launch {
 };
 
 // Fork, train in the child, wait until its run folder stands. Before any device is opened: libgomp
-// does not survive a fork. What it is doing meanwhile goes to `progress` (NULL: nowhere). 0; or the
-// exit code of a trainer that could not begin, with its sentence in `e`; SIGINT and SIGTERM while
-// waiting end the child too (130, 143).
-int launch_trainer(const struct options *o, const unsigned char *given, FILE *progress,
-                   struct launch *out, struct error *e);
+// does not survive a fork. What it is doing meanwhile goes to stderr. 0; or the exit code of a
+// trainer that could not begin, with its sentence in `e`; SIGINT and SIGTERM while waiting end the
+// child too (130, 143).
+int launch_trainer(const struct options *o, const unsigned char *given, struct launch *out,
+                   struct error *e);
 
 // Stay until the trainer has ended, for a process whose end takes all others with it (that of
 // number 1 in a container): says so on `say` when there is something to wait for. SIGINT and
