@@ -2,6 +2,7 @@
 // and lines on their way to a terminal.
 #include "metrics/base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int text_utf8(const char *s, size_t n, uint32_t *code)
@@ -63,4 +64,20 @@ void text_clean(char *dst, size_t size, const char *src)
         n -= step;
     }
     dst[out] = '\0';
+}
+
+void text_quote(char *dst, size_t size, const char *src)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "%+,-./:=@_";
+    if (*src && !src[strspn(src, plain)]) {
+        text_copy(dst, size, src, strlen(src));
+        return;
+    }
+    size_t n = (size_t)snprintf(dst, size, "'");
+    for (; *src && n < size; src++)
+        n += (size_t)(*src == '\'' ? snprintf(dst + n, size - n, "'\\''")
+                                    : snprintf(dst + n, size - n, "%c", *src));
+    if (n < size)
+        snprintf(dst + n, size - n, "'");
 }

@@ -78,3 +78,19 @@ Test(text, utf8)
                 cr_assert(0, "%06x of %zu bytes", v, n);
     }
 }
+
+Test(text, quotes_what_a_shell_would_take_apart)
+{
+    static const char *const row[][2] = {
+        {"a", "a"},         {"/runs/a-b_1.x", "/runs/a-b_1.x"}, {"c d", "'c d'"}, {"", "''"},
+        {"it's", "'it'\\''s'"}, {"$x", "'$x'"},                 {"größer", "'größer'"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char text[64];
+        text_quote(text, sizeof text, row[i][0]);
+        cr_expect_str_eq(text, row[i][1]);
+    }
+    char small[4];
+    text_quote(small, sizeof small, "a b c d");
+    cr_expect_str_eq(small, "'a ");
+}

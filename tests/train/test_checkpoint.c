@@ -12,6 +12,7 @@
 #include "metrics/base/rng.h"
 #include "tests/kit/runs.h"
 #include "train/store/checkpoint.h"
+#include "train/store/initial.h"
 #include "train/methods/method.h"
 #include "train/store/safetensors.h"
 
@@ -245,7 +246,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     struct lab lab;
     struct side a, b, wide;
     char path[160];
-    char notice[160];
+    char notice[INITIAL_NOTICE];
     lab_open(&lab);
     side_open(&a, 4, 3, 1);
     side_open(&b, 4, 3, 2);
@@ -253,7 +254,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rewrite(&a, path, &cases[i].change);
-        int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
+        int rc = initial_load(path, &b.net, b.plan, notice, &b.e);
         if (cases[i].says)
             cr_assert(rc == -1 && strstr(b.e.text, cases[i].says), "%s: %s", cases[i].change.tensor,
                       b.e.text);
@@ -267,7 +268,7 @@ Test(checkpoint, init_names_what_does_not_fit)
     cr_assert(plan_get(a.plan, "encoder.fc.7.running_mean", was, 128, &a.e) == 0);
     for (int i = 0; i < 128; i++)
         cr_assert(mean[i] == was[i] - 0.25f);
-    cr_assert(checkpoint_init(path, &wide.net, wide.plan, notice, sizeof notice, &wide.e) == -1);
+    cr_assert(initial_load(path, &wide.net, wide.plan, notice, &wide.e) == -1);
     cr_assert(
         strstr(wide.e.text,
                "encoder.conv1.weight has the shape [4, 1, 3, 3], the network needs [8, 1, 3, 3]"),
@@ -358,7 +359,7 @@ Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
 {
     struct lab lab;
     struct side a, b, target;
-    char path[160], notice[160];
+    char path[160], notice[INITIAL_NOTICE];
     lab_open(&lab);
     side_open(&a, 4, 3, 1);
     side_open(&b, 4, 3, 2);
@@ -369,7 +370,7 @@ Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
     size_t heads = net_param(&b.net, "predictor.0.weight")->count;
     float *before = malloc(heads * sizeof *before), *after = malloc(heads * sizeof *after);
     cr_assert(before && after && plan_get(b.plan, "predictor.0.weight", before, heads, &b.e) == 0);
-    int rc = checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e);
+    int rc = initial_load(path, &b.net, b.plan, notice, &b.e);
     cr_assert(rc == 0, "%s", b.e.text);
     cr_assert(strstr(notice, "classifier") && strstr(notice, "at random"), "%s", notice);
     same_tensor(&a, &b, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
@@ -378,7 +379,7 @@ Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
     cr_assert(memcmp(before, after, heads * sizeof *before) == 0, "the heads were touched");
 
     // A target network begins as the encoder.
-    rc = checkpoint_init(path, &target.net, target.plan, notice, sizeof notice, &target.e);
+    rc = initial_load(path, &target.net, target.plan, notice, &target.e);
     cr_assert(rc == 0, "%s", target.e.text);
     same_tensor(&a, &target, "encoder.layer4.1.conv2.weight", 32 * 32 * 9);
     float w[16], t[16];
@@ -387,13 +388,146 @@ Test(checkpoint, init_takes_torchvisions_encoder_and_says_what_it_left_out)
     cr_assert(memcmp(w, t, 8 * sizeof *w) == 0, "the target did not begin as the encoder");
 
     write_bare(&a, path, "layer5.0.conv1.weight");
-    cr_assert(checkpoint_init(path, &b.net, b.plan, notice, sizeof notice, &b.e) == -1);
+    cr_assert(initial_load(path, &b.net, b.plan, notice, &b.e) == -1);
     cr_assert(strstr(b.e.text, "layer5.0.conv1.weight has no place"), "%s", b.e.text);
     free(before);
     free(after);
     side_close(&a);
     side_close(&b);
     side_close(&target);
+    lab_close(&lab);
+}
+
+// The parameters of a side under other names: `encoder` instead of "encoder.", `rest` before the
+// others; up to the encoder (0), the projector (1) or all (2).
+static void write_as(struct side *s, const char *path, const char *encoder, const char *rest,
+                     int parts)
+{
+    struct tensor_source *source = calloc((size_t)s->net.n_param, sizeof *source);
+    float **data = calloc((size_t)s->net.n_param, sizeof *data);
+    size_t n = 0;
+    for (int i = 0; i < s->net.n_param; i++) {
+        const struct param *p = &s->net.param[i];
+        int ours = strncmp(p->name, "encoder.", 8) == 0;
+        int part = !ours ? 2 : strncmp(p->name, "encoder.fc.", 11) == 0;
+        if (part > parts)
+            continue;
+        data[n] = malloc(p->count * sizeof **data);
+        cr_assert(plan_get(s->plan, p->name, data[n], p->count, &s->e) == 0);
+        source[n] = (struct tensor_source){.dtype = DTYPE_F32, .ndim = p->ndim, .data = data[n]};
+        snprintf(source[n].name, sizeof source[n].name, "%s%s", ours ? encoder : rest,
+                 p->name + (ours ? 8 : 0));
+        memcpy(source[n++].dim, p->dim, sizeof p->dim);
+    }
+    FILE *f = fopen(path, "w");
+    cr_assert(safetensors_write(f, source, n, NULL, 0, NULL, NULL, &s->e) == 0, "%s", s->e.text);
+    cr_assert(fclose(f) == 0);
+    while (n > 0)
+        free(data[--n]);
+    free(data);
+    free(source);
+}
+
+static const float *value(struct side *s, const char *name)
+{
+    static float v[2][1 << 16];
+    static int which;
+    which = !which;
+    cr_assert(plan_get(s->plan, name, v[which], net_param(&s->net, name)->count, &s->e) == 0, "%s",
+              s->e.text);
+    return v[which];
+}
+
+static int is_same(struct side *a, struct side *b, const char *name)
+{
+    const float *x = value(a, name), *y = value(b, name);
+    return memcmp(x, y, net_param(&a->net, name)->count * sizeof *x) == 0;
+}
+
+// Names as people's files have them, and what is said of each.
+Test(checkpoint, init_takes_names_with_what_wrappers_put_before_them)
+{
+    static const struct {
+        const char *encoder, *rest;
+        int parts;
+        const char *says; // "": nothing
+    } files[] = {
+        {"encoder.", "", 2, ""},
+        {"module.encoder.", "module.", 2, "names are taken without module.encoder."},
+        {"_orig_mod.encoder.", "_orig_mod.", 2, "names are taken without _orig_mod.encoder."},
+        {"module._orig_mod.encoder.", "module._orig_mod.", 2, "without module._orig_mod.encoder."},
+        {"encoder._orig_mod.", "", 2, "without encoder._orig_mod."},
+        {"encoder.", "", 0, "the encoder alone is taken: the heads begin at random"},
+        {"encoder.", "", 1, "no predictor that fits: it begins at random"},
+        {"", "", 1, "no predictor that fits: it begins at random"},
+        {"", "", 0, "the encoder alone is taken: the heads begin at random"},
+        {"backbone.", "", 0, "without backbone.; of the file the encoder alone"},
+        {"module.encoder_q.", "", 0, "without module.encoder_q.; of the file the encoder alone"},
+        {"model.backbone.", "", 0, "without model.backbone.; of the file the encoder alone"},
+    };
+    struct lab lab;
+    struct side a, b;
+    char path[160], notice[INITIAL_NOTICE];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        scramble(&a, 20 + i);
+        side_open(&b, 4, 3, 2);
+        write_as(&a, path, files[i].encoder, files[i].rest, files[i].parts);
+        cr_assert(initial_load(path, &b.net, b.plan, notice, &b.e) == 0, "%zu: %s", i, b.e.text);
+        cr_expect(is_same(&a, &b, "encoder.layer4.1.conv2.weight"), "%zu", i);
+        cr_expect(is_same(&a, &b, "encoder.fc.0.weight") == (files[i].parts >= 1), "%zu", i);
+        cr_expect(is_same(&a, &b, "predictor.0.weight") == (files[i].parts == 2), "%zu", i);
+        cr_expect(*files[i].says ? strstr(notice, files[i].says) != NULL : !*notice, "%zu: %s", i,
+                  notice);
+        side_close(&b);
+    }
+    side_close(&a);
+    lab_close(&lab);
+}
+
+// A checkpoint of another method gives its encoder, and the notice says so.
+Test(checkpoint, init_takes_the_encoder_of_another_method)
+{
+    static const char *const method[] = {"simsiam", "byol"};
+    struct lab lab;
+    struct side a, b;
+    char path[200], notice[INITIAL_NOTICE];
+    lab_open(&lab);
+    for (int i = 0; i < 2; i++) {
+        side_of(&a, method[i], 4, 0, 1);
+        side_of(&b, method[!i], 4, 0, 2);
+        scramble(&a, 3);
+        struct checkpoint c = describe(5 + i);
+        int rc = checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &a.e);
+        cr_assert(rc == 0, "%s", a.e.text);
+        snprintf(path, sizeof path, "%s/ckpt-%d.safetensors", lab.dir, 5 + i);
+        cr_assert(initial_load(path, &b.net, b.plan, notice, &b.e) == 0, "%s", b.e.text);
+        cr_expect(is_same(&a, &b, "encoder.layer3.0.conv1.weight"));
+        cr_expect(strstr(notice, "heads begin at random") && strstr(notice, "left out: "), "%s",
+                  notice);
+        side_close(&a);
+        side_close(&b);
+    }
+    lab_close(&lab);
+}
+
+Test(checkpoint, init_refuses_a_variance_below_zero)
+{
+    struct lab lab;
+    struct side a, b;
+    char path[160], notice[INITIAL_NOTICE];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    side_open(&b, 4, 3, 2);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    struct change below = {"encoder.bn1.running_var", "encoder.bn1.running_var", -0.5f};
+    rewrite(&a, path, &below);
+    cr_assert(initial_load(path, &b.net, b.plan, notice, &b.e) == -1);
+    cr_assert(strstr(b.e.text, "encoder.bn1.running_var holds a variance below 0"), "%s", b.e.text);
+    side_close(&a);
+    side_close(&b);
     lab_close(&lab);
 }
 

@@ -14,6 +14,7 @@
 #include "gpu/device.h"
 #include "tests/kit/net_fixture.h"
 #include "train/store/checkpoint.h"
+#include "train/store/initial.h"
 #include "train/store/safetensors.h"
 
 #define FROM_TORCH "tests/fixtures/torch-w4.safetensors"
@@ -132,9 +133,9 @@ Test(interchange, init_takes_pytorchs_file)
     struct fixture_tensor want;
     size_t n;
     double off = 0, square = 0;
-    char notice[160];
+    char notice[INITIAL_NOTICE];
     open_side(&s, FEATURES);
-    ok(&s, checkpoint_init(FROM_TORCH, &s.net, s.plan, notice, sizeof notice, &s.e));
+    ok(&s, initial_load(FROM_TORCH, &s.net, s.plan, notice, &s.e));
     float *h = features(&s, &n);
     ok(&s, fixture_tensor(&s.f, "evaluate", &want, &s.e));
     cr_assert(want.count == n);

@@ -229,3 +229,55 @@ Test(safetensors, damaged)
     cr_assert(refused > 100 && taken > 100, "%d refused, %d taken", refused, taken);
     unlink(path);
 }
+
+// What people hand in instead of a safetensors file is told what it is.
+Test(safetensors, other_files_are_known)
+{
+    static const struct {
+        const char *begins, *says;
+    } row[] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"},
+        {"<!DOCTYPE html><html><body>Not found</body></html>", "web page"},
+        {"<html><body>Not found</body></html>", "web page"},
+        {"PK\3\4 and the rest of a zip", "torch.save"},
+        {"\x80\2}q\1X\5 and the rest of a pickle", "torch.save"},
+        {"\x89HDF\r\n\x1a\n and more", "HDF5"},
+        {"\x1f\x8b\b\b and what is compressed", "gunzip"},
+        {"no file that anybody knows", "does not fit"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char path[64];
+        struct safetensors *s;
+        struct error e = {""};
+        temporary(path);
+        FILE *f = fopen(path, "w");
+        cr_assert(f && fputs(row[i].begins, f) >= 0 && fclose(f) == 0);
+        cr_assert(safetensors_open(path, &s, &e) == -1);
+        cr_expect(strstr(e.text, row[i].says) && strstr(e.text, path), "%s", e.text);
+        unlink(path);
+    }
+}
+
+Test(safetensors, numbers_of_other_types_are_told_what_to_do)
+{
+    static const char header[] =
+        "{\"h\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]}}";
+    char path[64];
+    struct error e = {""};
+    struct safetensors *s;
+    float v[4];
+    temporary(path);
+    write_raw(path, strlen(header), header, strlen(header), 4);
+    cr_assert(safetensors_open(path, &s, &e) == 0, "%s", e.text);
+    cr_assert(safetensors_floats(s, safetensors_at(s, 0), v, 4, &e) == -1);
+    cr_expect(strstr(e.text, "tensor h holds numbers of the type F8_E4M3") &&
+                  strstr(e.text, ".float()"),
+              "%s", e.text);
+    safetensors_close(s);
+    static const char twice[] = "{\"h\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                                "\"h\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    write_raw(path, strlen(twice), twice, strlen(twice), 4);
+    cr_assert(safetensors_open(path, &s, &e) == -1);
+    cr_expect(strstr(e.text, "duplicate"), "%s", e.text);
+    unlink(path);
+}

@@ -195,8 +195,9 @@ const struct option_row options_table[] = {
      .doc = "Allow a resumed or repeated run another device or thread count: it then agrees but for rounding."},
 
     {TEXT("init", OPTION_COMMAND, init, "command"), .argument = "FILE", .fallback = "",
-     .doc = "Start from the parameters of this safetensors file: a checkpoint's, or those of an encoder alone under "
-            "torchvision's names. Then the heads begin at random, and a classifier (fc) is left out with a notice."},
+     .doc = "Start from the parameters of this safetensors file: a checkpoint's, or an encoder's under torchvision's "
+            "names, with or without what stands before them (module., _orig_mod., encoder_q., backbone.). What the file "
+            "does not have begins at random, and what has no place is left out, with a notice."},
     {TEXT("resume", OPTION_COMMAND, resume, "command"), .argument = "RUN", .fallback = "",
      .doc = "Go on with this run from its last checkpoint. With --name: branch from it into a new run."},
     {ROW("from", OPTION_INT64, OPTION_COMMAND, from, "command"), .fallback = "last", .word = "last", .word_value = -1,

@@ -10,6 +10,7 @@
 #include "data/sets/dataset.h"
 #include "gpu/device.h"
 #include "train/store/checkpoint.h"
+#include "train/store/initial.h"
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/store/rundir.h"
@@ -70,7 +71,7 @@ static int open_data(struct embed *m, const struct embed_options *o, struct erro
 static int open_network(struct embed *m, const struct embed_options *o, const char *path,
                         struct error *e)
 {
-    char notice[160];
+    char notice[INITIAL_NOTICE];
     const char *device = o->device ? o->device : m->o.device;
     if (device_open(device, o->threads, &m->device, e) < 0)
         return o->device ? -1 : error_prefix(e, "this was trained on %.20s; say --device", device);
@@ -87,7 +88,7 @@ static int open_network(struct embed *m, const struct embed_options *o, const ch
     };
     if (device_compile(m->device, &m->net, &compile, &m->plan, e) < 0)
         return -1;
-    return checkpoint_init(path, &m->net, m->plan, notice, sizeof notice, e);
+    return initial_load(path, &m->net, m->plan, notice, e);
 }
 
 static int open_images(struct embed *m, struct error *e)

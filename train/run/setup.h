@@ -11,6 +11,7 @@
 #include "gpu/net.h"
 #include "metrics/base/error.h"
 #include "train/schedule/guard.h"
+#include "train/store/initial.h"
 #include "train/options/options.h"
 #include "train/schedule/schedule.h"
 
@@ -26,10 +27,10 @@ struct setup {
     const struct augment_recipe *recipe;
     struct device *device;
     struct net net;
-    struct images *images; // the training images
-    struct plan *plan;     // compiled, with initial weights
-    int d;                 // numbers of a feature
-    char notice[160];      // something to tell about the start, or ""
+    struct images *images;       // the training images
+    struct plan *plan;           // compiled, with initial weights
+    int d;                       // numbers of a feature
+    char notice[INITIAL_NOTICE]; // something to tell about the start, or ""
 };
 
 // Tells a waiting person what takes so long.

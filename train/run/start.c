@@ -360,9 +360,7 @@ int start_restore(const struct start *a, struct setup *s, struct rates *rates, s
                   struct error *e)
 {
     if (a->kind == START_FRESH)
-        return *a->o.init
-                   ? checkpoint_init(a->o.init, &s->net, s->plan, s->notice, sizeof s->notice, e)
-                   : 0;
+        return *a->o.init ? initial_load(a->o.init, &s->net, s->plan, s->notice, e) : 0;
     if (same_machine(a, s, e) < 0 || same_data(a, s, e) < 0 || restore_schedule(a, s, rates, e) < 0)
         return -1;
     if (a->step > s->steps || (a->step == s->steps && a->kind != START_RESUME))

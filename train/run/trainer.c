@@ -379,6 +379,8 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
     if (rc != 0)
         return rc;
     if (tr->setup.o.dry_run) {
+        if (*tr->setup.notice)
+            fprintf(stderr, "ssltop: %s\n", tr->setup.notice);
         describe(tr, stdout);
         return 0;
     }

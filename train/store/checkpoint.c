@@ -14,13 +14,11 @@
 
 #include "metrics/base/file.h"
 #include "metrics/log/record.h"
-#include "train/store/safetensors.h"
+#include "train/store/weights.h"
 
-#define MOMENTUM     "optim."
 #define LIVE_MEAN    "optim.live.mean"
 #define LIVE_SCATTER "optim.live.scatter"
 #define LIVE_WEIGHT  "optim.live.weight"
-#define TRACKED      ".num_batches_tracked"
 enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 4, NOT_FINITE = -2 };
 
 void checkpoint_free(struct checkpoint *c)
@@ -51,24 +49,6 @@ int64_t checkpoint_step(const char *name)
         return -1;
     checkpoint_name(step, again, sizeof again);
     return strcmp(again, name) == 0 ? step : -1;
-}
-
-// The bias of the projector's last linear layer, which SimSiam freezes at zero and this network
-// does not have: its name and the batch norm that follows. 0 when there is none.
-static int frozen_bias(const struct net *net, char name[128], const struct node **bn)
-{
-    if (net->projected < 0)
-        return 0;
-    const struct node *z = &net->node[net->projected];
-    if (z->op != NODE_BN || z->in[0] < 0)
-        return 0;
-    const struct node *linear = &net->node[z->in[0]];
-    if (linear->op != NODE_LINEAR || linear->bias)
-        return 0;
-    snprintf(name, 128, "%s.bias", linear->name);
-    if (bn)
-        *bn = z;
-    return linear->c;
 }
 
 // ---------------------------------------------------------------- writing
@@ -102,14 +82,14 @@ static void add_param(struct contents *c, const struct param *p)
 {
     for (int momentum = 0; momentum <= param_trained(p); momentum++) {
         struct tensor_source *s = add(c, DTYPE_F32, NULL);
-        snprintf(s->name, sizeof s->name, "%s%s", momentum ? MOMENTUM : "", p->name);
+        snprintf(s->name, sizeof s->name, "%s%s", momentum ? WEIGHTS_MOMENTUM : "", p->name);
         s->ndim = p->ndim;
         memcpy(s->dim, p->dim, sizeof p->dim);
     }
     if (p->kind == PARAM_RUNNING_MEAN) {
         struct tensor_source *s = add(c, DTYPE_I64, &c->tracked);
-        snprintf(s->name, sizeof s->name, "%.*s" TRACKED, (int)(strrchr(p->name, '.') - p->name),
-                 p->name);
+        snprintf(s->name, sizeof s->name, "%.*s" WEIGHTS_TRACKED,
+                 (int)(strrchr(p->name, '.') - p->name), p->name);
     }
 }
 
@@ -139,7 +119,7 @@ static int contents_make(struct contents *c, int64_t step, const struct net *net
 {
     size_t room = (size_t)net->n_param * TENSORS_PER_PARAM + MORE_TENSORS;
     char name[128];
-    int frozen = frozen_bias(net, name, NULL);
+    int frozen = weights_frozen_bias(net, name, NULL);
 
     memset(c, 0, sizeof *c);
     c->source = calloc(room, sizeof *c->source);
@@ -276,99 +256,23 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
     return rc;
 }
 
-static int same_shape(const struct param *p, const struct tensor *t)
-{
-    if (t->ndim != p->ndim)
-        return 0;
-    for (int i = 0; i < p->ndim; i++)
-        if (t->dim[i] != p->dim[i])
-            return 0;
-    return 1;
-}
-
-static void shape_text(int ndim, const int64_t *dim, char *text, size_t size)
-{
-    size_t at = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < ndim && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%" PRId64, i ? ", " : "", dim[i]);
-    if (at < size)
-        snprintf(text + at, size - at, "]");
-}
-
-static int read_finite(struct safetensors *f, const struct tensor *t, float *v, size_t n,
-                       struct error *e)
-{
-    if (safetensors_floats(f, t, v, n, e) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(v[i]))
-            return error_set(e, "tensor %s holds a value that is not finite", t->name);
-    return 0;
-}
-
-// Take the frozen bias into the running mean of the batch norm behind it: BN(x + b) with mean m is
-// BN(x) with m - b.
-static int fold_bias(struct safetensors *f, const struct net *net, const struct param *p, float *v,
-                     struct error *e)
-{
-    char name[128];
-    const struct node *bn;
-    int n = frozen_bias(net, name, &bn);
-    if (!n || p->kind != PARAM_RUNNING_MEAN || &net->node[p->node] != bn)
-        return 0;
-    const struct tensor *t = safetensors_find(f, name);
-    if (!t)
-        return 0;
-    if (t->ndim != 1 || t->dim[0] != n || (size_t)n != p->count)
-        return error_set(e, "tensor %s should have the shape [%d]", name, n);
-    float *b = malloc((size_t)n * sizeof *b);
-    if (!b)
-        return error_set(e, "out of memory");
-    int rc = read_finite(f, t, b, (size_t)n, e);
-    for (int i = 0; rc == 0 && i < n; i++)
-        v[i] -= b[i];
-    free(b);
-    return rc;
-}
-
-static int load_tensor(struct safetensors *f, const struct net *net, const struct param *p,
-                       const struct tensor *t, const char *name, struct plan *plan, float *v,
-                       struct error *e)
-{
-    char want[96], got[200];
-    if (!t)
-        return error_set(e, "tensor %s is missing", name);
-    if (!same_shape(p, t)) {
-        shape_text(p->ndim, p->dim, want, sizeof want);
-        shape_text(t->ndim, t->dim, got, sizeof got);
-        return error_set(e, "tensor %s has the shape %s, the network needs %s", name, got, want);
-    }
-    if (read_finite(f, t, v, p->count, e) < 0 || fold_bias(f, net, p, v, e) < 0)
-        return -1;
-    return plan_put(plan, name, v, p->count, e);
-}
-
 static int load_param(struct safetensors *f, const struct net *net, const struct param *p,
                       const char *prefix, struct plan *plan, float *v, struct error *e)
 {
     char name[128];
+    const struct weights w = {f, NULL, NULL};
     snprintf(name, sizeof name, "%s%s", prefix, p->name);
-    return load_tensor(f, net, p, safetensors_find(f, name), name, plan, v, e);
-}
-
-static int ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
+    return weights_put(&w, net, p, weights_find(&w, name), name, plan, v, e);
 }
 
 // Whether the network has a place for this tensor, or knows why it needs none.
 static int is_known(const struct net *net, const struct tensor *t)
 {
     char frozen[128] = "";
-    frozen_bias(net, frozen, NULL);
-    return net_param(net, t->name) || strncmp(t->name, MOMENTUM, strlen(MOMENTUM)) == 0 ||
-           ends_with(t->name, TRACKED) || strcmp(t->name, frozen) == 0;
+    weights_frozen_bias(net, frozen, NULL);
+    return net_param(net, t->name) ||
+           strncmp(t->name, WEIGHTS_MOMENTUM, strlen(WEIGHTS_MOMENTUM)) == 0 ||
+           weights_is_count(t->name) || strcmp(t->name, frozen) == 0;
 }
 
 static int refuse_extra(struct safetensors *f, const struct net *net, struct error *e)
@@ -395,19 +299,15 @@ static int refuse_extra(struct safetensors *f, const struct net *net, struct err
 static int load_network(struct safetensors *f, const struct net *net, struct plan *plan,
                         int momentum, struct error *e)
 {
-    size_t most = 1;
-    for (int i = 0; i < net->n_param; i++)
-        if (net->param[i].count > most)
-            most = net->param[i].count;
-    float *v = malloc(most * sizeof *v);
+    float *v = weights_room(net, e);
     if (!v)
-        return error_set(e, "out of memory for parameters");
+        return -1;
     int rc = refuse_extra(f, net, e);
     for (int i = 0; rc == 0 && i < net->n_param; i++) {
         const struct param *p = &net->param[i];
         rc = load_param(f, net, p, "", plan, v, e);
         if (rc == 0 && momentum && param_trained(p))
-            rc = load_param(f, net, p, MOMENTUM, plan, v, e);
+            rc = load_param(f, net, p, WEIGHTS_MOMENTUM, plan, v, e);
     }
     free(v);
     return rc;
@@ -453,95 +353,6 @@ int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
     int rc = load_network(f, net, plan, 1, e);
     if (rc == 0)
         rc = load_live(f, live, e);
-    safetensors_close(f);
-    return rc < 0 ? error_prefix(e, "%s", path) : 0;
-}
-
-// ---------------------------------------------------------------- from elsewhere
-
-#define ENCODER "encoder."
-#define TARGET  "target."
-
-// A file of an encoder alone, as torchvision has them: its names lack the prefix, and a classifier
-// may stand where the projector would.
-static int is_bare(struct safetensors *f)
-{
-    return safetensors_find(f, "conv1.weight") && !safetensors_find(f, ENCODER "conv1.weight");
-}
-
-static int is_classifier(const char *name)
-{
-    return strcmp(name, "fc.weight") == 0 || strcmp(name, "fc.bias") == 0;
-}
-
-// Where a parameter stands in the file: under its name; a target network's without its prefix, for
-// it begins as what it follows; in a bare file without the encoder's. NULL: nowhere.
-static const struct tensor *find_initial(struct safetensors *f, const struct param *p, int bare)
-{
-    const char *name = p->name;
-    const struct tensor *t = safetensors_find(f, name);
-    if (!t && strncmp(name, TARGET, strlen(TARGET)) == 0) {
-        name += strlen(TARGET);
-        t = safetensors_find(f, name);
-    }
-    if (!t && bare && strncmp(name, ENCODER, strlen(ENCODER)) == 0)
-        t = safetensors_find(f, name + strlen(ENCODER));
-    return t;
-}
-
-// Extra tensors of a bare file, and whether it has a classifier.
-static int check_bare(struct safetensors *f, const struct net *net, int *classifier,
-                      struct error *e)
-{
-    char name[160], shown[128];
-    *classifier = 0;
-    for (size_t i = 0; i < safetensors_count(f); i++) {
-        const struct tensor *t = safetensors_at(f, i);
-        snprintf(name, sizeof name, ENCODER "%.120s", t->name);
-        if (is_classifier(t->name)) {
-            *classifier = 1;
-        } else if (!net_param(net, name) && !ends_with(t->name, TRACKED)) {
-            text_clean(shown, sizeof shown, t->name);
-            return error_set(e, "tensor %s has no place in the network", shown);
-        }
-    }
-    return 0;
-}
-
-static int load_initial(struct safetensors *f, const struct net *net, struct plan *plan,
-                        char *notice, size_t size, struct error *e)
-{
-    int bare = is_bare(f), classifier = 0;
-    size_t most = 1;
-    for (int i = 0; i < net->n_param; i++)
-        if (net->param[i].count > most)
-            most = net->param[i].count;
-    float *v = malloc(most * sizeof *v);
-    if (!v)
-        return error_set(e, "out of memory for parameters");
-    int rc = bare ? check_bare(f, net, &classifier, e) : refuse_extra(f, net, e);
-    for (int i = 0; rc == 0 && i < net->n_param; i++) {
-        const struct param *p = &net->param[i];
-        const struct tensor *t = find_initial(f, p, bare);
-        // A bare file leaves the heads as they are.
-        if (t || !bare || p->node <= net->features)
-            rc = load_tensor(f, net, p, t, p->name, plan, v, e);
-    }
-    free(v);
-    if (rc == 0 && bare)
-        snprintf(notice, size, "the file holds an encoder alone%s: the heads begin at random",
-                 classifier ? " and a classifier, which is left out" : "");
-    return rc;
-}
-
-int checkpoint_init(const char *path, const struct net *net, struct plan *plan, char *notice,
-                    size_t size, struct error *e)
-{
-    struct safetensors *f;
-    notice[0] = '\0';
-    if (safetensors_open(path, &f, e) < 0)
-        return -1;
-    int rc = load_initial(f, net, plan, notice, size, e);
     safetensors_close(f);
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }

@@ -43,11 +43,5 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e);
 // Everything into plan and moments: bit for bit what was written.
 int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
                     struct moments *live, struct error *e);
-// Parameters and running statistics only, from any file with PyTorch's names (--init): a whole
-// network, or an encoder alone under torchvision's names, whose classifier is left out; `notice`
-// says so, "" when there is nothing to say. A target network that the file lacks begins as what it
-// follows. Missing, extra and mis-shaped tensors are named.
-int checkpoint_init(const char *path, const struct net *net, struct plan *plan, char *notice,
-                    size_t size, struct error *e);
 
 #endif

@@ -169,16 +169,54 @@ static int parse_header(struct safetensors *f, uint64_t data, struct error *e)
     return 0;
 }
 
-// What torch.save writes: a zip, before version 1.6 pickles of which the first is a magic number.
-static int is_torch_save(const unsigned char *p)
+// Files that people hand in instead, by their first bytes: what they are and what to do. Asked only
+// where these bytes are no length of a header.
+#define TORCH                                                                                      \
+    "is a file of torch.save: in Python, safetensors.torch.save_file(torch.load(FILE), NEW) "      \
+    "makes "                                                                                       \
+    "it one that can be read"
+#define PAGE "is a web page, perhaps one about the file or a login: load the file itself"
+static const struct {
+    const char *begins, *says;
+} other_files[] = {
+    {"PK\3\4", TORCH},
+    {"\x80\2\x8a\nl\xfc\x9c", TORCH}, // before version 1.6: pickles, the first a magic number
+    {"\x80\2", TORCH},                // pickled by hand
+    {"\x80\3", TORCH},
+    {"\x80\4", TORCH},
+    {"\x80\5", TORCH},
+    {"version https://git-lfs",
+     "is a pointer of Git LFS, not the file that it stands for: git lfs pull brings that"},
+    {"<!DOCTYPE", PAGE},
+    {"<!doctype", PAGE},
+    {"<html", PAGE},
+    {"<HTML", PAGE},
+    {"\x89HDF", "is an HDF5 file, as Keras writes them: save it from PyTorch's names and tensors"},
+    {"GGUF", "is a GGUF file, not a safetensors file"},
+    {"\x1f\x8b", "is compressed: gunzip makes it one that can be read"},
+};
+
+static const char *other_file(const unsigned char *p, size_t n)
 {
-    return memcmp(p, "PK\3\4", 4) == 0 || memcmp(p, "\x80\2\x8a\nl\xfc\x9c", 7) == 0;
+    for (size_t i = 0; i < sizeof other_files / sizeof *other_files; i++) {
+        size_t len = strlen(other_files[i].begins);
+        if (len <= n && memcmp(p, other_files[i].begins, len) == 0)
+            return other_files[i].says;
+    }
+    return NULL;
+}
+
+static int bad_json(const struct safetensors *f, const json_error_t *why, struct error *e)
+{
+    char shown[160];
+    text_clean(shown, sizeof shown, f->header ? "it is another value" : why->text);
+    return error_set(e, "%s: the header (at offset 8) is not a JSON object: %s", f->path, shown);
 }
 
 static int read_header(struct safetensors *f, struct error *e)
 {
     struct stat st;
-    unsigned char raw[8];
+    unsigned char raw[32] = {0};
     if (fstat(f->fd, &st) < 0)
         return error_set(e, "can't read %s: %s", f->path, strerror(errno));
     if (!S_ISREG(st.st_mode))
@@ -187,16 +225,15 @@ static int read_header(struct safetensors *f, struct error *e)
     if (size < 10)
         return error_set(e, "%s: %llu bytes are too short for a safetensors file", f->path,
                          (unsigned long long)size);
-    if (read_at(f->fd, raw, sizeof raw, 0) < 0)
+    if (read_at(f->fd, raw, size < sizeof raw ? size : sizeof raw, 0) < 0)
         return error_set(e, "can't read %s: %s", f->path, strerror(errno));
-    if (is_torch_save(raw))
-        return error_set(e,
-                         "%s is a file of torch.save: in Python, safetensors.torch."
-                         "save_file(torch.load(FILE), NEW) makes it one that can be read",
-                         f->path);
     for (int i = 7; i >= 0; i--)
         len = len << 8 | raw[i];
-    if (len < 2 || len > size - 8 || len > HEADER_MAX)
+    const char *other = other_file(raw, sizeof raw);
+    int fits = len >= 2 && len <= size - 8 && len <= HEADER_MAX;
+    if (!fits && other)
+        return error_set(e, "%s %s", f->path, other);
+    if (!fits)
         return error_set(
             e,
             "%s: a header of %llu bytes (at offset 0) does not fit: the file has %llu and "
@@ -215,7 +252,7 @@ static int read_header(struct safetensors *f, struct error *e)
     if (rc < 0)
         return -1;
     if (!json_is_object(f->header))
-        return error_set(e, "%s: the header (at offset 8) is not a JSON object", f->path);
+        return other ? error_set(e, "%s %s", f->path, other) : bad_json(f, &why, e);
     f->start = 8 + len;
     return parse_header(f, size - f->start, e);
 }
@@ -319,14 +356,20 @@ static int convert(struct safetensors *f, const struct tensor *t, float *single,
 {
     unsigned char buf[CHUNK];
     if (t->count != n)
-        return bad(f, t->name, "has another number of elements than asked for", e);
-    if (t->dtype > DTYPE_BF16)
-        return bad(f, t->name, "does not hold floating point numbers", e);
+        return error_set(e, "tensor %s has another number of elements than asked for", t->name);
+    if (t->dtype > DTYPE_BF16) {
+        const char *dtype =
+            json_string_value(json_object_get(json_object_get(f->header, t->name), "dtype"));
+        return error_set(e,
+                         "tensor %s holds numbers of the type %s; F32, F64, F16 and BF16 can be "
+                         "read: in Python, .float() makes them F32",
+                         t->name, dtype);
+    }
     size_t bytes = dtype_table[t->dtype].bytes, each = CHUNK / bytes;
     for (size_t i = 0; i < n; i += each) {
         size_t m = n - i < each ? n - i : each;
         if (read_at(f->fd, buf, m * bytes, f->start + t->offset + i * bytes) < 0)
-            return error_set(e, "can't read %s: %s", f->path, strerror(errno));
+            return error_set(e, "can't be read: %s", strerror(errno));
         for (size_t j = 0; j < m; j++) {
             double v = element(t->dtype, buf + j * bytes);
             if (single)
@@ -348,7 +391,7 @@ int safetensors_doubles(struct safetensors *f, const struct tensor *t, double *o
                         struct error *e)
 {
     if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F64)
-        return bad(f, t->name, "is neither F32 nor F64", e);
+        return error_set(e, "tensor %s is neither F32 nor F64", t->name);
     return convert(f, t, NULL, out, n, e);
 }
 
