@@ -77,7 +77,7 @@ void text_quote(char *dst, size_t size, const char *src)
     size_t n = (size_t)snprintf(dst, size, "'");
     for (; *src && n < size; src++)
         n += (size_t)(*src == '\'' ? snprintf(dst + n, size - n, "'\\''")
-                                    : snprintf(dst + n, size - n, "%c", *src));
+                                   : snprintf(dst + n, size - n, "%c", *src));
     if (n < size)
         snprintf(dst + n, size - n, "'");
 }

@@ -18,8 +18,8 @@ void text_copy(char *dst, size_t size, const char *src, size_t n);
 // before any text from a file or socket reaches a terminal. May work in place (dst == src).
 void text_clean(char *dst, size_t size, const char *src);
 
-// Copy `src` into dst[size] so that a shell takes it for one word: between single quotes unless that
-// changes nothing.
+// Copy `src` into dst[size] so that a shell takes it for one word: between single quotes unless
+// that changes nothing.
 void text_quote(char *dst, size_t size, const char *src);
 
 #endif

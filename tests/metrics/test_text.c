@@ -82,8 +82,13 @@ Test(text, utf8)
 Test(text, quotes_what_a_shell_would_take_apart)
 {
     static const char *const row[][2] = {
-        {"a", "a"},         {"/runs/a-b_1.x", "/runs/a-b_1.x"}, {"c d", "'c d'"}, {"", "''"},
-        {"it's", "'it'\\''s'"}, {"$x", "'$x'"},                 {"größer", "'größer'"},
+        {"a", "a"},
+        {"/runs/a-b_1.x", "/runs/a-b_1.x"},
+        {"c d", "'c d'"},
+        {"", "''"},
+        {"it's", "'it'\\''s'"},
+        {"$x", "'$x'"},
+        {"größer", "'größer'"},
     };
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
         char text[64];

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/text.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/file.h"
 #include "train/store/checkpoint.h"
@@ -57,7 +58,7 @@ int rundir_alive(const char *path)
 
 static int lock_folder(struct rundir *d, struct error *e)
 {
-    char path[4200];
+    char path[4200], pasted[300];
     if (join(path, sizeof path, d->path, "lock", e) < 0)
         return -1;
     d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -65,11 +66,13 @@ static int lock_folder(struct rundir *d, struct error *e)
         return error_set(e, "can't write in %s: %s", d->path, strerror(errno));
     if (acquire_lock(d->lock_fd) == 0)
         return 0;
-    if (errno == EWOULDBLOCK)
+    int why = errno;
+    text_quote(pasted, sizeof pasted, d->name);
+    if (why == EWOULDBLOCK)
         return error_set(
             e, "%s is locked: another trainer is running it; watch it with ssltop attach %s",
-            d->path, d->name);
-    return error_set(e, "can't lock %s: %s", d->path, strerror(errno));
+            d->path, pasted);
+    return error_set(e, "can't lock %s: %s", d->path, strerror(why));
 }
 
 // ---------------------------------------------------------------- making it
@@ -103,7 +106,7 @@ static int write_config(const struct rundir *d, const struct options *o, struct 
 
 int rundir_check(const char *runs, const char *name, struct error *e)
 {
-    char path[4200];
+    char path[4200], pasted[300];
     struct stat st;
     if (stat(runs, &st) == 0) {
         if (!S_ISDIR(st.st_mode))
@@ -117,10 +120,11 @@ int rundir_check(const char *runs, const char *name, struct error *e)
         return 0;
     if (join(path, sizeof path, runs, name, e) < 0)
         return -1;
+    text_quote(pasted, sizeof pasted, name);
     if (lstat(path, &st) == 0)
         return error_set(e,
                          "%s exists already: choose another --name, or go on with it: --resume %s",
-                         path, name);
+                         path, pasted);
     return 0;
 }
 

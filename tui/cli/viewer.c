@@ -37,10 +37,11 @@ struct viewer {
     pid_t child;      // not yet reaped
     int child_status; // of waitpid, once known
     int child_gone;
-    char shown_name[256]; // of the run, clean
-    char child_text[600]; // what it said at its end
-    int leave;            // exit code + 1, 0: stay
-    int stopping;         // leave once the trainer has stopped
+    char shown_name[256];  // of the run, clean
+    char pasted_name[300]; // the same, as a shell takes it
+    char child_text[600];  // what it said at its end
+    int leave;             // exit code + 1, 0: stay
+    int stopping;          // leave once the trainer has stopped
     int was_live;
     char settings[4096];       // their file, "" none
     struct view_state begun;   // how it looked at first
@@ -158,7 +159,7 @@ static void describe_end(struct viewer *w)
     v->link_hint[0] = 0;
     if (can_resume)
         snprintf(v->link_hint, sizeof v->link_hint, "resume with: ssltop train --resume %.270s",
-                 w->shown_name);
+                 w->pasted_name);
 }
 
 static const char *lost(const struct viewer *w)
@@ -344,7 +345,8 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     } else {
         snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
                  format_count(w->h.last_step + 1).s);
-        snprintf(out->hint, sizeof out->hint, "look again with: ssltop attach %s", w->shown_name);
+        snprintf(out->hint, sizeof out->hint, "look again with: ssltop attach %.270s",
+                 w->pasted_name);
     }
 }
 
@@ -415,6 +417,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     read_settings(w);
     choose_characters(w);
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
+    text_quote(w->pasted_name, sizeof w->pasted_name, w->shown_name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
     w->ui = (struct ui){.v = &w->v, .h = &w->h, .send = send_command, .to = w, .play = o->play};
     if (history_init(&w->h, e))
