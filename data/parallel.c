@@ -2,10 +2,11 @@
 #include "data/parallel.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+
+#include "metrics/base/cores.h"
 
 struct job {
     int64_t n;
@@ -13,13 +14,6 @@ struct job {
     void (*work)(void *context, int64_t i);
     void *context;
 };
-
-int parallel_cores(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return n < 1 ? 1 : n;
-}
 
 static void *help(void *argument)
 {
@@ -33,7 +27,7 @@ void parallel_run(int threads, int64_t n, void (*work)(void *context, int64_t i)
 {
     struct job job = {.n = n, .work = work, .context = context};
     pthread_t thread[PARALLEL_MAX];
-    int most = threads > 0 ? threads : parallel_cores(), started = 0;
+    int most = threads > 0 ? threads : cores_usable(), started = 0;
     most = most < PARALLEL_MAX ? most : PARALLEL_MAX;
     sigset_t all, before;
     sigfillset(&all);

@@ -6,9 +6,6 @@
 
 enum { PARALLEL_MAX = 256 };
 
-// Cores that this process may use.
-int parallel_cores(void);
-
 // work(context, i) for every i < n, in no order; returns when all are done. `threads` (0: as many
 // as there are cores) is the most that work at a time, and never more than PARALLEL_MAX. The caller
 // is one of them, so that it cannot fail: where no thread can be started it does everything.

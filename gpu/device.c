@@ -2,7 +2,6 @@
 #include "gpu/device.h"
 
 #include <dlfcn.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "gpu/backend.h"
 #include "gpu/nvml.h"
 #include "gpu/views/staged.h"
+#include "metrics/base/cores.h"
 
 void device_prepare(char **argv)
 {
@@ -22,28 +22,6 @@ void device_prepare(char **argv)
         return;
     self[n] = '\0';
     execv(self, argv); // by its path: the process keeps its name
-}
-
-// The cgroup's quota in whole cores, rounded up; 0 when there is none.
-static int quota(void)
-{
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
-    if (!f)
-        return 0;
-    long long limit, period;
-    int got = fscanf(f, "%lld %lld", &limit, &period);
-    fclose(f);
-    if (got != 2 || limit <= 0 || period <= 0) // "max": no quota
-        return 0;
-    return (int)((limit + period - 1) / period);
-}
-
-int device_default_threads(void)
-{
-    cpu_set_t set;
-    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    int q = quota();
-    return q > 0 && q < n ? q : n;
 }
 
 static int open_cuda(const char *argument, int threads, struct device **out, struct error *e)
@@ -99,7 +77,7 @@ int device_open(const char *spec, int threads, struct device **out, struct error
     if (threads < 0 || threads > 1024)
         return error_set(e, "%d threads are not possible (1 to 1024)", threads);
     if (!threads)
-        threads = device_default_threads();
+        threads = cores_usable();
     if (!strcmp(spec, "auto"))
         return open_auto(threads, out, e);
     if (kind == 3 && !strncmp(spec, "cpu", kind))

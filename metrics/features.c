@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/cores.h"
+
 enum { BLOCK_BYTES = 4 << 20, BLOCK_LEAST = 256, BLOCK_MOST = 4096 };
 static const size_t MEMORY = 128u << 20; // for all threads together
 
@@ -178,7 +180,7 @@ int features_moments(const struct npy *a, int l2, int threads, struct moments *m
     *power = 0;
     if (a->d != m->d)
         return error_set(e, "%lld features do not fit moments of %d", (long long)a->d, m->d);
-    threads = fit_threads(a, threads > 0 ? threads : omp_get_max_threads());
+    threads = fit_threads(a, threads > 0 ? threads : cores_usable());
     int rc = one_pass(a, l2, 0, threads, m, &top, e);
     if (rc < 0 || l2 || !(*power = safe_power(top)))
         return rc;

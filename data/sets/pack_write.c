@@ -20,6 +20,7 @@
 #include "data/sets/pack_image.h"
 #include "data/parallel.h"
 #include "metrics/base/clock.h"
+#include "metrics/base/cores.h"
 #include "metrics/base/file.h"
 
 enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
@@ -341,7 +342,7 @@ static int finish(struct packing *p, struct error *e)
 static int run(struct packing *p, struct error *e)
 {
     pthread_t thread[PACK_THREADS_MAX];
-    int wanted = p->o->threads > 0 ? p->o->threads : parallel_cores(), started = 0;
+    int wanted = p->o->threads > 0 ? p->o->threads : cores_usable(), started = 0;
     wanted = wanted < PACK_THREADS_MAX ? wanted : PACK_THREADS_MAX;
     p->places = AHEAD * wanted;
     p->place = calloc((size_t)p->places, sizeof *p->place);

@@ -1,0 +1,115 @@
+// A group's folder is where its hierarchy is mounted, and its path below what is mounted there: in
+// a container often the group itself. Version 1 has a hierarchy for the cpu controller, version 2
+// one for all; a machine may have both, and then the quota is in the one that has its files.
+#include "metrics/base/cores.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/base/path.h"
+
+enum { V1, V2, VERSIONS };
+
+static int is_among(const char *list, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (strncmp(p, word, n) == 0 && (p[n] == ',' || !p[n]))
+            return 1;
+    return 0;
+}
+
+// Two numbers out of one file or of two.
+static int read_numbers(const char *folder, const char *a, const char *b, long long v[2])
+{
+    FILE *f = fopen(path_of("%s/%s", folder, a).s, "re");
+    int got = f ? fscanf(f, "%lld %lld", &v[0], &v[1]) : 0;
+    if (f)
+        fclose(f);
+    if (got == 1 && b && (f = fopen(path_of("%s/%s", folder, b).s, "re"))) {
+        got += fscanf(f, "%lld", &v[1]) == 1;
+        fclose(f);
+    }
+    return got == 2 ? 0 : -1;
+}
+
+// The least quota of a folder and those above it, up to the one whose path has `root` bytes.
+static int least(struct path folder, size_t root, int version, int most)
+{
+    for (;;) {
+        long long v[2];
+        int rc = version == V2 ? read_numbers(folder.s, "cpu.max", NULL, v)
+                               : read_numbers(folder.s, "cpu.cfs_quota_us", "cpu.cfs_period_us", v);
+        if (rc == 0 && v[0] > 0 && v[1] > 0) { // "max" and -1: none
+            long long n = v[0] / v[1] + (v[0] % v[1] > 0);
+            n = n < INT_MAX ? n : INT_MAX;
+            most = !most || n < most ? (int)n : most;
+        }
+        char *slash = strrchr(folder.s, '/');
+        if (!slash || (size_t)(slash - folder.s) < root)
+            return most;
+        *slash = '\0';
+    }
+}
+
+// Lines "number:controllers:path"; version 2 names no controller.
+static void find_own(const char *proc, struct path own[VERSIONS])
+{
+    char *line = NULL, list[256];
+    size_t room = 0;
+    FILE *f = fopen(path_of("%s/cgroup", proc).s, "re");
+    while (f && getline(&line, &room, f) > 0) {
+        char *path = strstr(line, ":/");
+        line[strcspn(line, "\n")] = '\0';
+        int named = path && sscanf(line, "%*d:%255[^:]", list) == 1;
+        if (path && (!named || is_among(list, "cpu")))
+            own[named ? V1 : V2] = path_of("%s", path + 1);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+}
+
+int cores_quota(const char *proc)
+{
+    struct path own[VERSIONS] = {{""}, {""}}, root, mount;
+    char *line = NULL, type[16], options[256];
+    size_t room = 0;
+    int most = 0;
+    find_own(proc, own);
+    FILE *f = fopen(path_of("%s/mountinfo", proc).s, "re");
+    while (f && getline(&line, &room, f) > 0) {
+        // NUMBER PARENT DEVICE ROOT MOUNT OPTIONS [MORE ...] - TYPE SOURCE OPTIONS
+        const char *rest = strstr(line, " - ");
+        _Static_assert(PATH_MAX == 4096, "the widths below");
+        if (!rest || sscanf(line, "%*s %*s %*s %4096s %4096s", root.s, mount.s) != 2 ||
+            sscanf(rest, " - %15s %*s %255s", type, options) != 2)
+            continue;
+        int version = strcmp(type, "cgroup2") == 0 ? V2 : V1;
+        if (version == V1 && (strcmp(type, "cgroup") != 0 || !is_among(options, "cpu")))
+            continue;
+        // What is outside of the root that is mounted, or of our name space, cannot be seen.
+        const char *below = own[version].s;
+        size_t n = strcmp(root.s, "/") == 0 ? 0 : strlen(root.s);
+        below = strncmp(below, root.s, n) == 0 && !strstr(below, "/..") ? below + n : "";
+        most = least(path_of("%s%s", mount.s, below), strlen(mount.s), version, most);
+    }
+    free(line);
+    if (f)
+        fclose(f);
+    return most;
+}
+
+int cores_usable(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                        : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int quota = cores_quota("/proc/self");
+    n = quota > 0 && quota < n ? quota : n;
+    return n > 0 ? n : 1;
+}

@@ -1,0 +1,13 @@
+// How many threads may work at once.
+#ifndef SSLTOP_METRICS_BASE_CORES_H
+#define SSLTOP_METRICS_BASE_CORES_H
+
+// Cores that this process may use, 1 or more: its affinity, and no more than the quotas of its
+// control groups pay for (rounded up), those of the groups around them too, of either version.
+int cores_usable(void);
+
+// The least of those quotas, in cores; 0: there is none. `proc`: the folder whose files "cgroup"
+// and "mountinfo" say where the groups are, /proc/self but in a test.
+int cores_quota(const char *proc);
+
+#endif
