@@ -70,7 +70,7 @@ CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 

@@ -6,28 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
+
 // Larger than any image or channel count that could be meant; keeps products of shapes far from
 // overflow.
 enum { NET_EXTENT_MAX = 1 << 16, NET_COUNT_MAX = 1 << 30 };
 
-static int grow(struct net *net, void **array, int *cap, int n, size_t size)
-{
-    if (n < *cap)
-        return 0;
-    int want = *cap ? 2 * *cap : 64;
-    void *p = realloc(*array, (size_t)want * size);
-    if (!p)
-        return error_set(&net->error, "out of memory describing the network");
-    *array = p;
-    *cap = want;
-    return 0;
-}
-
 static int add_param(struct net *net, int node, enum param_kind kind, const char *suffix, int ndim,
                      const int64_t *dim)
 {
-    if (grow(net, (void **)&net->param, &net->cap_param, net->n_param, sizeof *net->param) < 0)
-        return -1;
+    if (grow_array(net->param, net->cap_param, net->n_param + 1) < 0)
+        return error_set(&net->error, "out of memory describing the network");
     struct param *p = &net->param[net->n_param];
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "%s.%s", net->node[node].name, suffix);
@@ -62,8 +51,10 @@ static struct node *add_node(struct net *net, enum node_op op, int a, int b, con
         error_set(&net->error, "the node name %.40s... is too long", name);
         return NULL;
     }
-    if (grow(net, (void **)&net->node, &net->cap, net->n, sizeof *net->node) < 0)
+    if (grow_array(net->node, net->cap, net->n + 1) < 0) {
+        error_set(&net->error, "out of memory describing the network");
         return NULL;
+    }
     struct node *d = &net->node[net->n++];
     memset(d, 0, sizeof *d);
     d->op = op;

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/grow.h"
+
 enum { LABEL_NONE = -1 };
 
 // ---------------------------------------------------------------- folders that were entered
@@ -134,22 +136,8 @@ static int add(struct folder *f, const char *path, int32_t label, struct error *
     size_t n = strlen(path) + 1;
     if (f->n == INT32_MAX)
         return error_set(e, "more than %d images", INT32_MAX);
-    if (f->used + n > f->room) {
-        size_t room = f->room * 2 + n + 4096;
-        char *text = realloc(f->text, room);
-        if (!text)
-            return error_set(e, "out of memory for file names");
-        f->text = text;
-        f->room = room;
-    }
-    if (f->n == f->cap) {
-        int64_t cap = f->cap * 2 + 64;
-        struct folder_file *file = realloc(f->file, (size_t)cap * sizeof *file);
-        if (!file)
-            return error_set(e, "out of memory for %lld files", (long long)cap);
-        f->file = file;
-        f->cap = cap;
-    }
+    if (grow_array(f->text, f->room, f->used + n) < 0 || grow_array(f->file, f->cap, f->n + 1) < 0)
+        return error_set(e, "out of memory for the names of %lld files", (long long)f->n);
     memcpy(f->text + f->used, path, n);
     f->file[f->n++] = (struct folder_file){f->used, label};
     f->used += n;

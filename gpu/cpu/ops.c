@@ -5,6 +5,7 @@
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/ops.h"
+#include "metrics/base/grow.h"
 
 enum owned_kind { OWNED_MEMORY, OWNED_PRIMITIVE, OWNED_DESC, OWNED_HEAP };
 struct owned {
@@ -12,19 +13,8 @@ struct owned {
     void *object;
 };
 
-// Room for one more element; *array keeps its old content on failure.
-static int room(void **array, int *cap, int n, size_t size, struct error *e)
-{
-    if (n < *cap)
-        return 0;
-    int want = *cap ? 2 * *cap : 128;
-    void *p = realloc(*array, (size_t)want * size);
-    if (!p)
-        return error_set(e, "out of memory compiling the network");
-    *array = p;
-    *cap = want;
-    return 0;
-}
+#define ROOM(list, n, cap, e)                                                                      \
+    (grow_array(list, cap, (n) + 1) < 0 ? error_set(e, "out of memory compiling the network") : 0)
 
 static void destroy(struct owned o)
 {
@@ -48,7 +38,7 @@ static void destroy(struct owned o)
 static int own(struct cpu_plan *p, enum owned_kind kind, void *object, struct error *e)
 {
     struct owned o = {kind, object};
-    if (room((void **)&p->owned, &p->cap_owned, p->n_owned, sizeof *p->owned, e) < 0) {
+    if (ROOM(p->owned, p->n_owned, p->cap_owned, e) < 0) {
         destroy(o);
         return -1;
     }
@@ -136,7 +126,7 @@ dnnl_primitive_attr_t cpu_attr(struct error *e)
 
 struct op *cpu_op(struct op_list *list, struct error *e)
 {
-    if (room((void **)&list->op, &list->cap, list->n, sizeof *list->op, e) < 0)
+    if (ROOM(list->op, list->n, list->cap, e) < 0)
         return NULL;
     struct op *op = &list->op[list->n++];
     memset(op, 0, sizeof *op);
@@ -153,7 +143,7 @@ static int scratch(struct cpu_plan *p, dnnl_primitive_desc_t pd, struct op *op, 
         return 0;
     dnnl_memory_t m;
     if (cpu_memory(p, md, DNNL_MEMORY_NONE, &m, e) < 0 ||
-        room((void **)&p->scratch, &p->cap_scratch, p->n_scratch, sizeof *p->scratch, e) < 0)
+        ROOM(p->scratch, p->n_scratch, p->cap_scratch, e) < 0)
         return -1;
     p->scratch[p->n_scratch++] = m;
     cpu_scratch_want(p, size);

@@ -10,17 +10,12 @@
 #include "gpu/cpu/ops.h"
 #include "gpu/cpu/params.h"
 #include "gpu/fuse.h"
+#include "metrics/base/grow.h"
 
 int plan_choice(struct cpu_plan *p, char letter, struct error *e)
 {
-    if (p->n_choice + 1 >= p->cap_choice) {
-        int cap = p->cap_choice ? 2 * p->cap_choice : 64;
-        char *c = realloc(p->choice, (size_t)cap);
-        if (!c)
-            return error_set(e, "out of memory compiling the network");
-        p->choice = c;
-        p->cap_choice = cap;
-    }
+    if (grow_array(p->choice, p->cap_choice, p->n_choice + 2) < 0)
+        return error_set(e, "out of memory compiling the network");
     p->choice[p->n_choice++] = letter;
     p->choice[p->n_choice] = '\0';
     return 0;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/record.h"
 
 struct cursor_turn {
@@ -36,14 +37,8 @@ static int64_t key_of(const struct record_head *head)
 
 static int push(struct cursor_turns *t, int64_t key, struct error *e)
 {
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? 2 * t->cap : 16;
-        struct cursor_turn *turn = realloc(t->turn, cap * sizeof *turn);
-        if (!turn)
-            return error_set(e, "out of memory for the lives of a run");
-        t->turn = turn;
-        t->cap = cap;
-    }
+    if (grow_array(t->turn, t->cap, t->n + 1) < 0)
+        return error_set(e, "out of memory for the lives of a run");
     t->turn[t->n++] = (struct cursor_turn){t->line, key};
     t->last = key - 1;
     return 0;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
+
 // --- a record's beginning and end ---
 
 static void nothing(double *v, int n)
@@ -73,20 +75,9 @@ struct line {
 
 static void put(struct line *l, const char *s, size_t n)
 {
+    l->failed = l->failed || grow_array(l->p, l->cap, l->n + n + 1) < 0;
     if (l->failed)
         return;
-    if (n >= l->cap - l->n) {
-        size_t cap = l->cap ? l->cap : 1024;
-        while (cap - l->n <= n && cap < SIZE_MAX / 4)
-            cap *= 2;
-        char *p = cap - l->n > n ? realloc(l->p, cap) : NULL;
-        if (!p) {
-            l->failed = 1;
-            return;
-        }
-        l->p = p;
-        l->cap = cap;
-    }
     memcpy(l->p + l->n, s, n);
     l->n += n;
     l->p[l->n] = '\0';

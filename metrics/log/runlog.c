@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog_ending.h"
 #include "metrics/log/runlog_frames.h"
@@ -214,16 +215,8 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
         q->n -= q->head;
         q->head = 0;
     }
-    if (q->cap - q->n < len + 1) {
-        size_t cap = q->cap ? q->cap : 1 << 16;
-        while (cap - q->n < len + 1)
-            cap *= 2;
-        char *buf = realloc(q->buf, cap);
-        if (!buf)
-            return error_set(e, "out of memory for a line of the log");
-        q->buf = buf;
-        q->cap = cap;
-    }
+    if (grow_array(q->buf, q->cap, q->n + len + 1) < 0)
+        return error_set(e, "out of memory for a line of the log");
     memcpy(q->buf + q->n, line, len);
     q->n += len;
     q->buf[q->n++] = '\n';

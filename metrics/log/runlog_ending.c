@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/runlog_frames.h"
 #include "metrics/log/seekable.h"
 
@@ -15,15 +16,8 @@ enum { HEAD = 16, CRC = 4 }; // of the index: magic, size, version, count; check
 
 void runlog_ending_add(struct runlog_ending *ending, const struct runlog_frame *f)
 {
-    if (ending->n == ending->cap && !ending->broken) {
-        size_t cap = ending->cap ? 2 * ending->cap : 64;
-        struct runlog_frame *frame = realloc(ending->frame, cap * sizeof *frame);
-        ending->broken = !frame;
-        if (frame) {
-            ending->frame = frame;
-            ending->cap = cap;
-        }
-    }
+    if (!ending->broken)
+        ending->broken = grow_array(ending->frame, ending->cap, ending->n + 1) < 0;
     if (!ending->broken)
         ending->frame[ending->n++] = *f;
 }

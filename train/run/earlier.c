@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/cursor.h"
 #include "train/schedule/schedule_text.h"
 
@@ -17,18 +18,6 @@ void earlier_free(struct earlier *p)
     free(p->event);
     free(p->evaluated);
     memset(p, 0, sizeof *p);
-}
-
-// Room for one more element of `size` bytes.
-static void *grow(void *array, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return array;
-    size_t more = *cap ? 2 * *cap : 64;
-    void *larger = more > SIZE_MAX / size ? NULL : realloc(array, more * size);
-    if (larger)
-        *cap = more;
-    return larger;
 }
 
 static int keep_event(struct earlier *p, const struct record *r, struct error *e)
@@ -42,20 +31,16 @@ static int keep_event(struct earlier *p, const struct record *r, struct error *e
         p->last_step = r->step - 1;
         return 0;
     }
-    struct earlier_event *more = grow(p->event, p->n, &p->cap, sizeof *more);
-    if (!more)
+    if (grow_array(p->event, p->cap, p->n + 1) < 0)
         return error_set(e, "out of memory for the events of a run");
-    p->event = more;
     p->event[p->n++] = (struct earlier_event){r->step, *event};
     return 0;
 }
 
 static int keep_eval(struct earlier *p, int64_t step, struct error *e)
 {
-    int64_t *more = grow(p->evaluated, p->n_evaluated, &p->cap_evaluated, sizeof *more);
-    if (!more)
+    if (grow_array(p->evaluated, p->cap_evaluated, p->n_evaluated + 1) < 0)
         return error_set(e, "out of memory for the evaluations of a run");
-    p->evaluated = more;
     p->evaluated[p->n_evaluated++] = step;
     return 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
@@ -31,14 +32,8 @@ struct points {
 
 static int add(struct points *p, const struct forecast_point *point, struct error *e)
 {
-    if (p->n == p->cap) {
-        int64_t cap = p->cap ? 2 * p->cap : 256;
-        struct forecast_point *more = realloc(p->point, (size_t)cap * sizeof *more);
-        if (!more)
-            return error_set(e, "out of memory for evaluations");
-        p->point = more;
-        p->cap = cap;
-    }
+    if (grow_array(p->point, p->cap, p->n + 1) < 0)
+        return error_set(e, "out of memory for evaluations");
     p->point[p->n++] = *point;
     return 0;
 }

@@ -4,13 +4,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/cursor.h"
 #include "train/wire/control.h"
 #include "train/store/rundir.h"
@@ -113,17 +113,11 @@ static int list(const char *runs, int all, struct runs_info **out, int *n, struc
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
         if (entry->d_name[0] == '.')
             continue;
-        if (used == cap) {
-            cap = cap ? 2 * cap : 16;
-            struct runs_info *more =
-                cap > INT_MAX / sizeof *more ? NULL : realloc(*out, cap * sizeof *more);
-            if (!more) {
-                free(*out);
-                *out = NULL;
-                closedir(d);
-                return error_set(e, "out of memory for a list of runs");
-            }
-            *out = more;
+        if (grow_array(*out, cap, used + 1) < 0) {
+            free(*out);
+            *out = NULL;
+            closedir(d);
+            return error_set(e, "out of memory for a list of runs");
         }
         used += (size_t)fill(runs, entry->d_name, all, &(*out)[used]);
     }

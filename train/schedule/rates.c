@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
 #include "train/methods/method.h"
 #include "train/schedule/schedule_text.h"
 
@@ -79,15 +79,8 @@ int rates_set(struct rates *r, int64_t from, double factor, struct error *e)
         r->entry[i].factor = factor;
         return 0;
     }
-    if (r->n == r->cap) {
-        int cap = r->cap ? 2 * r->cap : 8;
-        struct rates_entry *more =
-            cap > INT_MAX / 64 ? NULL : realloc(r->entry, (size_t)cap * sizeof *more);
-        if (!more)
-            return error_set(e, "too many changes of the learning rate");
-        r->entry = more;
-        r->cap = cap;
-    }
+    if (grow_array(r->entry, r->cap, r->n + 1) < 0)
+        return error_set(e, "too many changes of the learning rate");
     memmove(r->entry + i + 1, r->entry + i, (size_t)(r->n - i) * sizeof *r->entry);
     r->entry[i] = (struct rates_entry){from, factor};
     r->n++;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/base/rng.h"
 
 typedef __int128 wide; // products of steps, chunks and images
@@ -79,30 +80,16 @@ int schedule_init(struct schedule *s, const struct schedule_facts *f, struct err
     return schedule_switch(s, &first, e);
 }
 
-// Room for one more entry.
-static int grow(struct schedule *s, struct error *e)
-{
-    if (s->n < s->cap)
-        return 0;
-    int cap = s->cap ? s->cap : 4;
-    if (cap > INT_MAX / 2)
-        return error_set(e, "the schedule has too many entries");
-    struct schedule_entry *grown = realloc(s->entry, 2 * (size_t)cap * sizeof *grown);
-    if (!grown)
-        return error_set(e, "out of memory");
-    s->entry = grown;
-    s->cap = 2 * cap;
-    return 0;
-}
-
 int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct error *e)
 {
     struct schedule_entry new = {w->from, w->mode, w->chunks ? w->chunks : s->facts.chunks};
     if (new.from < 0 || new.from >= s->facts.steps)
         return error_set(e, "the run has no step %" PRId64 ": it ends after %" PRId64 " steps",
                          new.from, s->facts.steps);
-    if (schedule_check_chunks(&s->facts, new.chunks, e) < 0 || grow(s, e) < 0)
+    if (schedule_check_chunks(&s->facts, new.chunks, e) < 0)
         return -1;
+    if (grow_array(s->entry, s->cap, s->n + 1) < 0)
+        return error_set(e, "out of memory for a schedule");
     while (w->clears >= 0 && s->n > 1 && s->entry[s->n - 1].from > w->clears)
         s->n--;   // the first is from step 0
     int i = s->n; // where it goes: before the first later entry

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "metrics/base/text.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/file.h"
+#include "metrics/base/grow.h"
 #include "train/store/checkpoint.h"
 
 enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, TRAINER_LOG_ROOM = 8192 };
@@ -329,17 +329,12 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
         int64_t s = checkpoint_step(entry->d_name);
         if (s < 0)
             continue;
-        if (*n == cap) {
-            cap = cap ? 2 * cap : 16;
-            int64_t *more = realloc(*step, cap * sizeof *more);
-            if (!more) {
-                free(*step);
-                closedir(d);
-                *step = NULL;
-                *n = 0;
-                return error_set(e, "out of memory for a list of checkpoints");
-            }
-            *step = more;
+        if (grow_array(*step, cap, *n + 1) < 0) {
+            free(*step);
+            closedir(d);
+            *step = NULL;
+            *n = 0;
+            return error_set(e, "out of memory for a list of checkpoints");
         }
         (*step)[(*n)++] = s;
     }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/grow.h"
 #include "metrics/log/record.h"
 #include "train/wire/socket.h"
 
@@ -110,17 +111,9 @@ static void owe(struct client *c, const char *text, size_t n)
         drop(c);
         return;
     }
-    if (c->used + n > c->cap) {
-        size_t cap = c->cap ? c->cap : 4096;
-        while (cap < c->used + n)
-            cap *= 2;
-        char *more = realloc(c->owed, cap);
-        if (!more) {
-            drop(c);
-            return;
-        }
-        c->owed = more;
-        c->cap = cap;
+    if (grow_array(c->owed, c->cap, c->used + n) < 0) {
+        drop(c);
+        return;
     }
     memcpy(c->owed + c->used, text, n);
     c->used += n;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/grow.h"
 #include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
 
@@ -191,14 +192,8 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
 static int add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,
                           const char *text, struct error *e)
 {
-    if (h->n_event == h->event_cap && h->event_cap < HISTORY_EVENTS) {
-        int cap = h->event_cap ? 2 * h->event_cap : 256;
-        struct history_event *grown = realloc(h->event, (size_t)cap * sizeof *grown);
-        if (!grown)
-            return error_set(e, "out of memory for the events of a run");
-        h->event = grown;
-        h->event_cap = cap;
-    }
+    if (grow_array(h->event, h->event_cap, h->n_event + (h->n_event < HISTORY_EVENTS)) < 0)
+        return error_set(e, "out of memory for the events of a run");
     if (h->n_event == HISTORY_EVENTS) {
         h->n_event -= HISTORY_EVENTS / 4;
         memmove(h->event, h->event + HISTORY_EVENTS / 4, (size_t)h->n_event * sizeof *h->event);

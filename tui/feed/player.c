@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "metrics/base/grow.h"
+
 const double timeline_gap = 2;
 
 const struct player_speed player_speed_table[] = {
@@ -28,21 +30,6 @@ static void halve(struct timeline *l)
     l->width *= 2;
 }
 
-static int grow(struct timeline *l, int64_t need, struct error *e)
-{
-    if (need <= l->cap)
-        return 0;
-    int64_t cap = l->cap ? l->cap : 1024;
-    while (cap < need)
-        cap *= 2;
-    double *at = realloc(l->at, (size_t)cap * sizeof *at);
-    if (!at)
-        return error_set(e, "out of memory for the time of a run's steps");
-    l->at = at;
-    l->cap = cap;
-    return 0;
-}
-
 int timeline_add(struct timeline *l, int64_t step, double t, struct error *e)
 {
     if (step < 0)
@@ -57,8 +44,8 @@ int timeline_add(struct timeline *l, int64_t step, double t, struct error *e)
     while (step / l->width >= TIMELINE_MAX)
         halve(l);
     int64_t i = step / l->width;
-    if (grow(l, i + 1, e))
-        return -1;
+    if (grow_array(l->at, l->cap, i + 1) < 0)
+        return error_set(e, "out of memory for the time of a run's steps");
     if (l->n > i + 1)
         l->n = i + 1;
     if (step % l->width == 0 && l->n == i + 1)

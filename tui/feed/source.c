@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/grow.h"
 #include "metrics/log/cursor.h"
 #include "train/store/rundir.h"
 
@@ -63,16 +64,8 @@ struct live {
 
 static int append(struct buffer *b, const char *data, size_t n)
 {
-    if (b->n + n > b->cap) {
-        size_t cap = b->cap ? b->cap : 4096;
-        while (cap < b->n + n)
-            cap *= 2;
-        char *grown = realloc(b->data, cap);
-        if (!grown)
-            return -1;
-        b->data = grown;
-        b->cap = cap;
-    }
+    if (grow_array(b->data, b->cap, b->n + n) < 0)
+        return -1;
     memcpy(b->data + b->n, data, n);
     b->n += n;
     return 0;

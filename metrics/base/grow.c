@@ -1,0 +1,30 @@
+// One place that knows how fast arrays grow, and where they end.
+#include "metrics/base/grow.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST = 1024 }; // bytes, about
+
+int grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
+{
+    size_t most = PTRDIFF_MAX / size;
+    if (counter <= sizeof(int) && most > INT_MAX)
+        most = INT_MAX;
+    if (want <= *cap)
+        return 0;
+    if (want > most)
+        return -1;
+    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : 1 + FIRST / size;
+    more = more > want ? more : want;
+    void *p;
+    memcpy(&p, array, sizeof p);
+    p = realloc(p, more * size);
+    if (!p)
+        return -1;
+    memcpy(array, &p, sizeof p);
+    *cap = more;
+    return 0;
+}

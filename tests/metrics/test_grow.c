@@ -1,0 +1,52 @@
+// Arrays that grow: what is in them stays, additions are cheap, and no size goes round.
+#include "metrics/base/grow.h"
+
+#include <criterion/criterion.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "metrics/base/rng.h"
+
+Test(grow, keeps_what_is_there_and_doubles)
+{
+    struct rng r;
+    rng_init(&r, 1, RNG_TEST, 0, 0);
+    for (int round = 0; round < 20; round++) {
+        int64_t *a = NULL, n = 0;
+        int cap = 0, moves = 0;
+        while (n < 20000) {
+            int64_t more = 1 + (int64_t)rng_below(&r, 1 << (round % 12));
+            int before = cap;
+            cr_assert(grow_array(a, cap, n + more) == 0 && cap >= n + more);
+            cr_assert(cap == before || cap >= 2 * before);
+            moves += cap != before;
+            for (int64_t i = 0; i < more; i++, n++)
+                a[n] = n * round;
+        }
+        for (int64_t i = 0; i < n; i++)
+            cr_assert_eq(a[i], i * round);
+        cr_assert_leq(moves, 16);
+        free(a);
+    }
+}
+
+Test(grow, refuses_what_cannot_be_counted)
+{
+    struct big {
+        char byte[1 << 20];
+    } *big = NULL;
+    char *text = NULL;
+    int small = 0;
+    int64_t wide = 0;
+    size_t size = 0;
+    cr_assert(grow_array(text, small, (size_t)INT_MAX + 1) == -1 && !text && small == 0);
+    cr_assert(grow_array(text, size, SIZE_MAX) == -1 && grow_array(text, wide, INT64_MIN) == -1);
+    cr_assert(grow_array(big, size, SIZE_MAX >> 20) == -1 && !big && size == 0);
+    cr_assert(grow_array(text, size, 3) == 0 && size >= 3);
+    size_t before = size;
+    text[2] = 'x';
+    cr_assert(grow_array(text, size, (size_t)PTRDIFF_MAX) == -1);
+    cr_assert(size == before && text[2] == 'x', "as it was");
+    free(text);
+}
