@@ -11,17 +11,16 @@
 #include "gpu/nvml.h"
 #include "gpu/views/staged.h"
 #include "metrics/base/cores.h"
+#include "metrics/base/path.h"
 
 void device_prepare(char **argv)
 {
-    char self[4096];
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
         return;
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || setenv("GOMP_SPINCOUNT", "1000", 1) < 0)
+    struct path self = path_program();
+    if (!self.s[0] || setenv("GOMP_SPINCOUNT", "1000", 1) < 0)
         return;
-    self[n] = '\0';
-    execv(self, argv); // by its path: the process keeps its name
+    execv(self.s, argv); // by its path: the process keeps its name
 }
 
 static int open_cuda(const char *argument, int threads, struct device **out, struct error *e)

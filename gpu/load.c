@@ -2,11 +2,12 @@
 // install` puts it. It stays loaded until the process ends: its libraries do not survive being
 // unloaded.
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "metrics/base/path.h"
 
 #include "gpu/backend.h"
 
@@ -29,27 +30,16 @@ static const struct backend *load(const char *path, struct error *e)
     return b;
 }
 
-// "DIRECTORY/ssltop-cuda.so" when that can be read. 1: yes.
-static int there(char *path, size_t size, const char *directory)
-{
-    int n = snprintf(path, size, "%s/" LIBRARY, directory);
-    return n > 0 && (size_t)n < size && access(path, R_OK) == 0;
-}
-
 const struct backend *backend_cuda(struct error *e)
 {
-    char self[PATH_MAX], path[PATH_MAX];
     const char *set = getenv("SSLTOP_CUDA");
     if (set && set[0])
         return load(set, e);
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = '\0';
-    if ((slash && there(path, sizeof path, self)) ||
-        there(path, sizeof path, SSLTOP_PREFIX "/lib/ssltop"))
-        return load(path, e);
+    struct path beside = path_of("%s" LIBRARY, path_folder(path_program().s).s);
+    if (beside.s[0] == '/' && access(beside.s, R_OK) == 0)
+        return load(beside.s, e);
+    if (access(SSLTOP_PREFIX "/lib/ssltop/" LIBRARY, R_OK) == 0)
+        return load(SSLTOP_PREFIX "/lib/ssltop/" LIBRARY, e);
     error_set(e, LIBRARY " is neither beside the program nor in " SSLTOP_PREFIX
                          "/lib/ssltop: this ssltop was built without the CUDA device");
     return NULL;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "data/sets/fixed_file.h"
+#include "metrics/base/path.h"
 
 enum { SIDE = 32, IMAGE = 3 * SIDE * SIDE, LABELS_MAX = 2, FILES_MAX = 5, AT_ONCE = 256 };
 
@@ -79,10 +80,8 @@ static int is_folder(const char *path)
 
 static int load(const struct cifar *c, const char *dir, struct dataset *out, struct error *e)
 {
-    char *inside;
-    if (asprintf(&inside, "%s/%s", dir, c->folder) < 0)
-        return error_set(e, "out of memory for a path");
-    const char *from = is_folder(inside) ? inside : dir;
+    struct path inside = path_of("%s/%s", dir, c->folder);
+    const char *from = is_folder(inside.s) ? inside.s : dir;
     int rc = 0;
     for (int s = 0; s < SPLIT_COUNT; s++)
         for (const char *const *file = c->file[s]; *file && rc == 0; file++) {
@@ -92,7 +91,6 @@ static int load(const struct cifar *c, const char *dir, struct dataset *out, str
                 rc = take(c, &b, &out->split[s], e);
             fixed_file_close(&b);
         }
-    free(inside);
     if (rc < 0)
         return -1;
     out->channels = 3;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "data/sets/fixed_file.h"
+#include "metrics/base/path.h"
 
 enum { SIDE = 96, PLANE = SIDE * SIDE, IMAGE = 3 * PLANE, CLASSES = 10, UNLABELLED = -1 };
 
@@ -90,11 +91,7 @@ static int load(const char *dir, struct dataset *out, struct error *e)
 
 int stl10_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)
 {
-    char *inside;
+    struct path inside = path_of("%s/stl10_binary", dir);
     struct stat st;
-    if (asprintf(&inside, "%s/stl10_binary", dir) < 0)
-        return error_set(e, "out of memory for a path");
-    int rc = load(stat(inside, &st) == 0 && S_ISDIR(st.st_mode) ? inside : dir, out, e);
-    free(inside);
-    return rc;
+    return load(stat(inside.s, &st) == 0 && S_ISDIR(st.st_mode) ? inside.s : dir, out, e);
 }

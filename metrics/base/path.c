@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct path path_of(const char *fmt, ...)
 {
@@ -19,4 +20,12 @@ struct path path_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? path_of("%.*s", (int)(slash - path) + 1, path) : path_of("./");
+}
+
+struct path path_program(void)
+{
+    struct path p = {""};
+    ssize_t n = readlink("/proc/self/exe", p.s, sizeof p.s - 1);
+    p.s[n > 0 ? n : 0] = '\0';
+    return p;
 }

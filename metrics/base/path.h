@@ -16,4 +16,7 @@ struct path path_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // The folder that a path lies in, with a slash at its end; "./" where it names none.
 struct path path_folder(const char *path);
 
+// This program's own file; "" where the system does not say.
+struct path path_program(void);
+
 #endif

@@ -16,6 +16,11 @@ Test(path, put_together)
         cr_assert_str_eq(path_folder(row[i][0]).s, row[i][1]);
 }
 
+Test(path, of_this_program)
+{
+    cr_assert(path_program().s[0] == '/' && access(path_program().s, X_OK) == 0);
+}
+
 Test(path, too_long_is_too_long)
 {
     for (int n = PATH_MAX - 3; n < PATH_MAX + 5; n++) {

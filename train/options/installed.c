@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
+
 int installed_folders(const char *variable, const char *kind,
                       char folder[INSTALLED_FOLDERS][INSTALLED_PATH])
 {
@@ -15,18 +17,12 @@ int installed_folders(const char *variable, const char *kind,
         snprintf(folder[0], INSTALLED_PATH, "%s", set);
         return 1;
     }
-    char self[4096];
+    struct path self = path_program();
     int n = 0;
-    ssize_t got = readlink("/proc/self/exe", self, sizeof self - 1);
-    char *slash = NULL;
-    if (got > 0) {
-        self[got] = '\0';
-        slash = strrchr(self, '/');
-    }
-    if (slash) {
-        *slash = '\0';
-        snprintf(folder[n++], INSTALLED_PATH, "%s/data/%.32s", self, kind);
-        snprintf(folder[n++], INSTALLED_PATH, "%s/../share/ssltop/%.32s", self, kind);
+    if (self.s[0]) {
+        struct path here = path_folder(self.s);
+        snprintf(folder[n++], INSTALLED_PATH, "%sdata/%.32s", here.s, kind);
+        snprintf(folder[n++], INSTALLED_PATH, "%s../share/ssltop/%.32s", here.s, kind);
     }
     snprintf(folder[n++], INSTALLED_PATH, "%s/share/ssltop/%.32s", SSLTOP_PREFIX, kind);
     return n;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/schedule/schedule_text.h"
 
@@ -86,14 +87,12 @@ static int keep(struct earlier *p, struct record *r, struct error *e)
 
 int earlier_read(const char *dir, struct earlier *out, struct error *e)
 {
-    char path[4200];
     struct cursor *c;
     struct record r;
     int rc, kept = 0;
     memset(out, 0, sizeof *out);
     out->last_step = out->end_step = -1;
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (cursor_open(path, &c, e))
+    if (cursor_open(path_of("%s/run.jsonl.zst", dir).s, &c, e))
         return -1;
     cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
     for (; kept == 0 && (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
@@ -104,7 +103,7 @@ int earlier_read(const char *dir, struct earlier *out, struct error *e)
     if (rc >= 0 && kept >= 0)
         return 0;
     earlier_free(out);
-    return error_prefix(e, "%s", path);
+    return error_prefix(e, "%s/run.jsonl.zst", dir);
 }
 
 int earlier_apply(const struct earlier *p, int64_t from, struct schedule *s, struct rates *r,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
@@ -124,12 +125,10 @@ static int on_record(struct points *p, struct reading *g, const struct record *r
 
 static int read_log(const char *dir, struct points *p, struct reading *g, struct error *e)
 {
-    char path[4200];
     struct cursor *c;
     struct record r;
     int rc, bad = 0;
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (cursor_open(path, &c, e))
+    if (cursor_open(path_of("%s/run.jsonl.zst", dir).s, &c, e))
         return -1;
     // What an earlier life of the run said of steps that were done again did not happen.
     cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS, .newest = 1});

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/options/installed.h"
 
@@ -154,12 +155,10 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
 
 int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step, struct error *e)
 {
-    char path[4200];
     struct cursor *c;
     struct record r;
     int rc;
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    if (cursor_open(path, &c, e))
+    if (cursor_open(path_of("%s/run.jsonl.zst", dir).s, &c, e))
         return -1;
     cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
     for (; (rc = cursor_record(c, &r, e)) == 1; record_free(&r))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/wire/control.h"
 #include "train/store/rundir.h"
@@ -19,10 +20,8 @@ enum { STATUS_MS = 300 };
 
 static int is_run(const char *path)
 {
-    char log[4200];
     struct stat st;
-    return snprintf(log, sizeof log, "%s/run.jsonl.zst", path) < (int)sizeof log &&
-           stat(log, &st) == 0 && S_ISREG(st.st_mode);
+    return stat(path_of("%s/run.jsonl.zst", path).s, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 static void fill_run(struct runs_info *info, const struct record_run *r)
@@ -38,12 +37,10 @@ static void fill_run(struct runs_info *info, const struct record_run *r)
 // and how it ended.
 static void read_log(const char *path, int all, struct runs_info *info)
 {
-    char log[4200];
     struct cursor *c;
     struct record r;
     int more = 1, have_run = 0;
-    snprintf(log, sizeof log, "%s/run.jsonl.zst", path);
-    if (cursor_open(log, &c, NULL))
+    if (cursor_open(path_of("%s/run.jsonl.zst", path).s, &c, NULL))
         return;
     cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
     for (; more && cursor_record(c, &r, NULL) == 1; record_free(&r)) {

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
 #include "metrics/log/record.h"
 #include "train/store/weights.h"
 
@@ -181,15 +182,14 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct n
                      struct plan *plan, const struct moments *live, void (*before)(void *),
                      void *context, struct error *e)
 {
-    char name[64], path[4200];
+    char name[64];
     struct contents t;
     struct file out;
 
     checkpoint_name(c->step, name, sizeof name);
-    snprintf(path, sizeof path, "%s/%s", dir, name);
     int rc = contents_make(&t, c->step, net, live, e);
     if (rc == 0)
-        rc = file_create(&out, path, FILE_PRIVATE | FILE_DURABLE, e);
+        rc = file_create(&out, path_of("%s/%s", dir, name).s, FILE_PRIVATE | FILE_DURABLE, e);
     if (rc == 0) {
         rc = write_file(out.stream, c, &t, plan, e);
         if (rc == 0)

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/file.h"
@@ -46,9 +47,7 @@ static int acquire_lock(int fd)
 
 int rundir_alive(const char *path)
 {
-    char lock[4200];
-    snprintf(lock, sizeof lock, "%s/lock", path);
-    int fd = open(lock, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path_of("%s/lock", path).s, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return 0;
     int held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
@@ -58,10 +57,9 @@ int rundir_alive(const char *path)
 
 static int lock_folder(struct rundir *d, struct error *e)
 {
-    char path[4200], pasted[300];
-    if (join(path, sizeof path, d->path, "lock", e) < 0)
-        return -1;
-    d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char pasted[300];
+    d->lock_fd =
+        open(path_of("%s/lock", d->path).s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0)
         return error_set(e, "can't write in %s: %s", d->path, strerror(errno));
     if (acquire_lock(d->lock_fd) == 0)
@@ -79,10 +77,8 @@ static int lock_folder(struct rundir *d, struct error *e)
 
 static void open_trainer_log(struct rundir *d)
 {
-    char path[4200];
-    if (join(path, sizeof path, d->path, "trainer.log", NULL) < 0)
-        return;
-    d->trainer_log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    d->trainer_log_fd = open(path_of("%s/trainer.log", d->path).s,
+                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     // Room for what there will be to say when the disk is full. Not every file system can; then
     // there is none.
     if (d->trainer_log_fd >= 0) {
@@ -95,18 +91,17 @@ static void open_trainer_log(struct rundir *d)
 
 static int write_config(const struct rundir *d, const struct options *o, struct error *e)
 {
-    char path[4200];
-    if (join(path, sizeof path, d->path, "config.ini", e) < 0)
-        return -1;
     struct file out;
-    if (file_create(&out, path, FILE_PRIVATE | FILE_NEW | FILE_DURABLE, e) < 0)
+    if (file_create(&out, path_of("%s/config.ini", d->path).s,
+                    FILE_PRIVATE | FILE_NEW | FILE_DURABLE, e) < 0)
         return -1;
     return file_finish(&out, options_write_file(o, out.stream, e), e);
 }
 
 int rundir_check(const char *runs, const char *name, struct error *e)
 {
-    char path[4200], pasted[300];
+    struct path path = path_of("%s/%s", runs, name);
+    char pasted[300];
     struct stat st;
     if (stat(runs, &st) == 0) {
         if (!S_ISDIR(st.st_mode))
@@ -118,13 +113,11 @@ int rundir_check(const char *runs, const char *name, struct error *e)
     }
     if (!*name)
         return 0;
-    if (join(path, sizeof path, runs, name, e) < 0)
-        return -1;
     text_quote(pasted, sizeof pasted, name);
-    if (lstat(path, &st) == 0)
+    if (lstat(path.s, &st) == 0)
         return error_set(e,
                          "%s exists already: choose another --name, or go on with it: --resume %s",
-                         path, pasted);
+                         path.s, pasted);
     return 0;
 }
 
@@ -144,20 +137,16 @@ static void find_name(const struct options *o, int attempt, char *name, size_t s
 static void clear_folder(const char *dir)
 {
     static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control"};
-    char path[4200];
     rundir_sweep(dir);
     rundir_drop_after(dir, -1);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (join(path, sizeof path, dir, ours[i], NULL) == 0)
-            unlink(path);
+        unlink(path_of("%s/%s", dir, ours[i]).s);
 }
 
 static void remove_folder(const char *dir)
 {
-    char path[4200];
     clear_folder(dir);
-    if (join(path, sizeof path, dir, "lock", NULL) == 0)
-        unlink(path);
+    unlink(path_of("%s/lock", dir).s);
     rmdir(dir);
 }
 
@@ -174,21 +163,21 @@ static int is_there(int fd, const char *lock)
 // that was killed while it started leaves one. 1: it is another's; 2: it went away meanwhile.
 static int make_hidden(struct rundir *d, struct error *e)
 {
-    char hidden[300], lock[4200];
+    char hidden[300];
     snprintf(hidden, sizeof hidden, ".%s.new", d->name);
-    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0 ||
-        join(lock, sizeof lock, d->path, "lock", e) < 0)
+    if (join(d->path, sizeof d->path, d->runs, hidden, e) < 0)
         return -1;
+    struct path lock = path_of("%s/lock", d->path);
     if (mkdir(d->path, 0700) == 0 || errno == EEXIST)
-        d->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        d->lock_fd = open(lock.s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0)
         return errno == ENOENT ? 2
                                : error_set(e, "can't make the run folder %s/%s: %s", d->runs,
                                            d->name, strerror(errno));
     int rc = 0;
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        rc = errno == EWOULDBLOCK ? 1 : error_set(e, "can't lock %s: %s", lock, strerror(errno));
-    else if (!is_there(d->lock_fd, lock))
+        rc = errno == EWOULDBLOCK ? 1 : error_set(e, "can't lock %s: %s", lock.s, strerror(errno));
+    else if (!is_there(d->lock_fd, lock.s))
         rc = 2;
     else if (rundir_check(d->runs, d->name, NULL) < 0) { // it was given its name just before
         remove_folder(d->path);
@@ -346,10 +335,9 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
 
 static void remove_checkpoint(const char *dir, int64_t step)
 {
-    char name[64], path[4200];
+    char name[64];
     checkpoint_name(step, name, sizeof name);
-    if (join(path, sizeof path, dir, name, NULL) == 0)
-        unlink(path);
+    unlink(path_of("%s/%s", dir, name).s);
 }
 
 static int is_switch(const struct schedule *s, int64_t step)
@@ -391,7 +379,6 @@ void rundir_drop_after(const char *path, int64_t step)
 
 void rundir_sweep(const char *path)
 {
-    char file[4200];
     DIR *d = opendir(path);
     if (!d)
         return;
@@ -401,8 +388,8 @@ void rundir_sweep(const char *path)
         int temporary =
             dot && (strcmp(dot, ".part") == 0 || strcmp(dot, ".tmp") == 0) &&
             (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "control.", 8) == 0);
-        if (temporary && join(file, sizeof file, path, entry->d_name, NULL) == 0)
-            unlink(file);
+        if (temporary)
+            unlink(path_of("%s/%s", path, entry->d_name).s);
     }
     closedir(d);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/path.h"
 #include "train/store/rundir.h"
 #include "train/wire/socket.h"
 
@@ -21,19 +22,16 @@ enum { LINE_MAX_BYTES = 1 << 20, PEEK = 4096 };
 // The socket's path from the file `control` of the run folder. 1: there is none.
 static int read_path(const char *run_dir, char *path, size_t size, struct error *e)
 {
-    char name[4200];
-    if (snprintf(name, sizeof name, "%s/control", run_dir) >= (int)sizeof name)
-        return error_set(e, "the path of the run folder is too long");
-    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path_of("%s/control", run_dir).s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     *path = '\0';
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return 1;
     if (fd < 0)
-        return error_set(e, "can't read %s: %s", name, strerror(errno));
+        return error_set(e, "can't read %s/control: %s", run_dir, strerror(errno));
     ssize_t n = read(fd, path, size - 1);
     close(fd);
     if (n <= 0)
-        return error_set(e, "%s is empty", name);
+        return error_set(e, "%s/control is empty", run_dir);
     path[n] = '\0';
     path[strcspn(path, "\n")] = '\0';
     return 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/path.h"
 #include "train/store/trainer_log.h"
 #include "train/wire/socket.h"
 #include "train/wire/writer.h"
@@ -167,11 +168,10 @@ static void release(struct publisher *p)
 
 static int open_log(struct publisher *p, int append, struct error *e)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", p->dir);
+    struct path path = path_of("%s/run.jsonl.zst", p->dir);
     if (append)
-        return runlog_append(path, &p->log, &p->disk_lines, e);
-    return runlog_create(path, &p->log, e);
+        return runlog_append(path.s, &p->log, &p->disk_lines, e);
+    return runlog_create(path.s, &p->log, e);
 }
 
 static int open_parts(struct publisher *p, const struct publisher_options *o, struct error *e)
@@ -278,9 +278,8 @@ int publisher_close(struct publisher *p, struct error *e)
 
 void publisher_discard(struct publisher *p)
 {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", p->dir);
+    struct path path = path_of("%s/run.jsonl.zst", p->dir);
     end_thread(p);
     release(p);
-    unlink(path);
+    unlink(path.s);
 }

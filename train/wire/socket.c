@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
 
 enum { NAME_ROOM = 32 }; // "/4194304-89abcdef.sock" and its NUL
 
@@ -118,12 +119,12 @@ int socket_listen(char *path, size_t size, struct error *e)
 
 int socket_tell(const char *run_dir, const char *path, struct error *e)
 {
-    char control[4200], link;
+    struct path control = path_of("%s/control", run_dir);
     struct file out;
-    snprintf(control, sizeof control, "%s/control", run_dir);
-    if (readlink(control, &link, 1) >= 0)
-        unlink(control); // it would be followed
-    if (file_create(&out, control, FILE_PRIVATE, e) < 0)
+    char link;
+    if (readlink(control.s, &link, 1) >= 0)
+        unlink(control.s); // it would be followed
+    if (file_create(&out, control.s, FILE_PRIVATE, e) < 0)
         return -1;
     fprintf(out.stream, "%s\n", path);
     return file_finish(&out, 0, e);
@@ -131,8 +132,6 @@ int socket_tell(const char *run_dir, const char *path, struct error *e)
 
 void socket_remove(const char *run_dir, const char *path)
 {
-    char control[4200];
-    snprintf(control, sizeof control, "%s/control", run_dir);
-    unlink(control);
+    unlink(path_of("%s/control", run_dir).s);
     unlink(path);
 }

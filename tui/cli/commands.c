@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/path.h"
 #include "metrics/log/record.h"
 #include "train/wire/control.h"
 #include "train/run/devices.h"
@@ -100,9 +101,9 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
     struct error e = {""};
     struct source *source;
     struct viewer_result result;
-    char name[4096], log[4200];
+    char name[4096];
+    struct path log = path_of("%s/run.jsonl.zst", run_dir);
     name_of(runs, run_dir, name, sizeof name);
-    snprintf(log, sizeof log, "%s/run.jsonl.zst", run_dir);
     if (source_live_open(run_dir, &source, &e))
         return cmd_complain(CMD_FAILED, &e);
     struct viewer_options o = {.name = name,
@@ -110,7 +111,7 @@ static int watch(const char *runs, const char *run_dir, const struct small *s,
                                .child_fd = l ? l->fd : -1,
                                .ascii = s->ascii,
                                .theme = theme_of(s),
-                               .log = log};
+                               .log = log.s};
     int rc = viewer_run(source, &o, &result, &e);
     source->klass->free(source);
     if (rc < 0)

@@ -15,6 +15,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/grow.h"
+#include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/store/rundir.h"
 
@@ -449,14 +450,12 @@ int source_live_open(const char *run_dir, struct source **out, struct error *e)
         return error_set(e, "out of memory");
     s->base.klass = &live_class;
     s->fd = -1;
-    char path[4200];
     int n = snprintf(s->dir, sizeof s->dir, "%s", run_dir);
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", s->dir);
     if (n < 0 || (size_t)n >= sizeof s->dir) {
         live_free(&s->base);
         return error_set(e, "the path of the run folder is too long");
     }
-    if (cursor_open(path, &s->log, e)) {
+    if (cursor_open(path_of("%s/run.jsonl.zst", s->dir).s, &s->log, e)) {
         live_free(&s->base);
         return -1;
     }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
 
 #define FIELD(f) offsetof(struct view_state, f)
 
@@ -101,12 +102,9 @@ int settings_read(const char *path, struct view_state *v, struct error *e)
 // The folders above a file.
 static int make_folders(const char *path)
 {
-    char part[4096];
-    for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-        snprintf(part, sizeof part, "%.*s", (int)(p - path), path);
-        if (mkdir(part, 0700) && errno != EEXIST)
+    for (const char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/'))
+        if (mkdir(path_of("%.*s", (int)(p - path), path).s, 0700) && errno != EEXIST)
             return -1;
-    }
     return 0;
 }
 

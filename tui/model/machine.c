@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
+
 // Lines "cpuN user nice system idle iowait irq softirq steal ...", after one "cpu  ..." of all.
 void machine_loads(struct machine *m, FILE *stat, int (*may_use)(const void *of, int core),
                    const void *of)
@@ -59,9 +61,8 @@ static void read_cores(struct machine *m, pid_t pid)
 // utime + stime of a process, in clock ticks.
 static int read_ticks(pid_t pid, uint64_t *ticks)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
+    char text[1024];
+    FILE *f = fopen(path_of("/proc/%d/stat", (int)pid).s, "re");
     if (!f)
         return -1;
     size_t n = fread(text, 1, sizeof text - 1, f);
@@ -78,9 +79,7 @@ static int read_ticks(pid_t pid, uint64_t *ticks)
 
 static double read_rss(pid_t pid)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
-    FILE *f = fopen(path, "re");
+    FILE *f = fopen(path_of("/proc/%d/statm", (int)pid).s, "re");
     if (!f)
         return NAN;
     long long pages = 0, resident = -1;
