@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
-
 #include "train/run/duties.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
@@ -31,22 +30,24 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct answer *a, const
     va_end(ap);
 }
 
-__attribute__((format(printf, 3, 4))) static void accept(struct answer *a, int64_t step,
-                                                         const char *fmt, ...)
+// The outcome of what steers: -1 refused, with the reason in `why`; 0 done; 1 done, but not on
+// disk.
+__attribute__((format(printf, 5, 6))) static void
+settle(struct answer *a, int rc, const struct error *why, int64_t step, const char *fmt, ...)
 {
     va_list ap;
+    if (rc < 0) {
+        refuse(a, "%.250s", why->text);
+        return;
+    }
     a->ok = 1;
     a->step = step;
     va_start(ap, fmt);
-    vsnprintf(a->text, sizeof a->text, fmt, ap);
+    int n = vsnprintf(a->text, sizeof a->text, fmt, ap);
     va_end(ap);
-}
-
-static void append_unsynced(struct answer *a)
-{
-    size_t n = strlen(a->text);
-    snprintf(a->text + n, sizeof a->text - n,
-             " (the log can't be written: a kill would forget it)");
+    if (rc && n >= 0 && (size_t)n < sizeof a->text)
+        snprintf(a->text + n, sizeof a->text - (size_t)n,
+                 " (the log can't be written: a kill would forget it)");
 }
 
 static void do_pause(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -57,7 +58,7 @@ static void do_pause(struct trainer *tr, const struct command_call *c, struct an
     }
     tr->pause_at = next_free(tr);
     report_event(&tr->report, tr->pause_at, "pause", c->by, "", "", 0, "%s", "");
-    accept(a, tr->pause_at, "paused from step %" PRId64, tr->pause_at);
+    settle(a, 0, NULL, tr->pause_at, "paused from step %" PRId64, tr->pause_at);
 }
 
 static void do_resume(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -68,7 +69,7 @@ static void do_resume(struct trainer *tr, const struct command_call *c, struct a
     }
     tr->pause_at = -1;
     report_event(&tr->report, tr->t, "resume", c->by, "", "", 0, "%s", "");
-    accept(a, tr->t, "goes on with step %" PRId64, tr->t);
+    settle(a, 0, NULL, tr->t, "goes on with step %" PRId64, tr->t);
 }
 
 static void do_step(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -79,7 +80,7 @@ static void do_step(struct trainer *tr, const struct command_call *c, struct ans
     }
     tr->pause_at = tr->t + 1;
     report_event(&tr->report, tr->t, "step", c->by, "", "", 0, "%s", "");
-    accept(a, tr->t, "makes step %" PRId64, tr->t);
+    settle(a, 0, NULL, tr->t, "makes step %" PRId64, tr->t);
 }
 
 static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -89,7 +90,7 @@ static void do_eval(struct trainer *tr, const struct command_call *c, struct ans
         duties_evaluate(tr, 0);
     }
     if (tr->last_eval == tr->t)
-        accept(a, tr->t, "evaluated before step %" PRId64, tr->t);
+        settle(a, 0, NULL, tr->t, "evaluated before step %" PRId64, tr->t);
     else
         refuse(a, "the evaluation failed; trainer.log says why");
 }
@@ -101,7 +102,7 @@ static void do_checkpoint(struct trainer *tr, const struct command_call *c, stru
     report_event(&tr->report, tr->t, "checkpoint", c->by, "", "", 0, "%s", "");
     checkpoint_name(tr->t, file, sizeof file);
     if (duties_checkpoint(tr, &why) == 0)
-        accept(a, tr->t, "%s is written", file);
+        settle(a, 0, NULL, tr->t, "%s is written", file);
     else
         refuse(a, "%.250s", why.text);
 }
@@ -112,7 +113,7 @@ static void do_stop(struct trainer *tr, const struct command_call *c, struct ans
     if (!tr->broken)
         snprintf(tr->why, sizeof tr->why, "by %s", c->by);
     report_event(&tr->report, tr->t, "stop", c->by, "", "", 0, "%s", "");
-    accept(a, tr->t, "stops before step %" PRId64, tr->t);
+    settle(a, 0, NULL, tr->t, "stops before step %" PRId64, tr->t);
 }
 
 static void do_mode(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -120,27 +121,15 @@ static void do_mode(struct trainer *tr, const struct command_call *c, struct ans
     struct error why = {{0}};
     const struct schedule_switch w = {next_free(tr), c->mode, c->chunks, .clears = -1};
     int rc = steer_switch(tr, &w, c->by, "", &why);
-    if (rc < 0) {
-        refuse(a, "%.250s", why.text);
-        return;
-    }
-    accept(a, w.from, "%s from step %" PRId64, mode_name(c->mode), w.from);
-    if (rc)
-        append_unsynced(a);
+    settle(a, rc, &why, w.from, "%s from step %" PRId64, mode_name(c->mode), w.from);
 }
 
 static void do_lr(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
     struct error why = {{0}};
     int rc = steer_rate(tr, tr->t, c->factor, c->by, "", &why);
-    if (rc < 0) {
-        refuse(a, "%.250s", why.text);
-        return;
-    }
-    accept(a, tr->t, "learning rates times %g from step %" PRId64, rates_at(&tr->rates, tr->t),
-           tr->t);
-    if (rc)
-        append_unsynced(a);
+    settle(a, rc, &why, tr->t, "learning rates times %g from step %" PRId64,
+           rates_at(&tr->rates, tr->t), tr->t);
 }
 
 static void do_until(struct trainer *tr, const struct command_call *c, struct answer *a)
@@ -156,13 +145,8 @@ static void do_until(struct trainer *tr, const struct command_call *c, struct an
                        w.from, w.clears);
     if (rc == 0)
         rc = steer_switch(tr, &w, c->by, "", &why);
-    if (rc < 0) {
-        refuse(a, "%.250s", why.text);
-        return;
-    }
-    accept(a, w.from, "%s until step %" PRId64 ", then %s", now, w.from, mode_name(c->mode));
-    if (rc)
-        append_unsynced(a);
+    settle(a, rc, &why, w.from, "%s until step %" PRId64 ", then %s", now, w.from,
+           mode_name(c->mode));
 }
 
 static void (*const handler[COMMAND_COUNT])(struct trainer *, const struct command_call *,

@@ -196,20 +196,24 @@ static int drain(struct publisher *p)
     return n;
 }
 
+// Once the run folder has its name, neither it nor the socket is touched by the trainer any more.
+static int is_settled(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    int settled = p->settled;
+    pthread_mutex_unlock(&p->lock);
+    return settled;
+}
+
 // A new socket in place of one that nobody finds any more, and the way to it in the run folder.
 static void renew_socket(struct publisher *p)
 {
     char path[sizeof p->socket_path];
     struct error why;
     int fd = socket_listen(path, sizeof path, &why);
-    pthread_mutex_lock(&p->lock);
-    int rc = fd < 0 ? -1 : socket_tell(p->dir, path, &why);
-    if (rc == 0) {
+    if (fd >= 0 && socket_tell(p->dir, path, &why) == 0) {
         unlink(p->socket_path);
         memcpy(p->socket_path, path, sizeof path);
-    }
-    pthread_mutex_unlock(&p->lock);
-    if (rc == 0) {
         watchers_listen(p->watchers, fd);
         p->told_socket = 0;
         trainer_log(p->trainer_log_fd, 0, "the control socket is %s now", path);
@@ -226,10 +230,7 @@ static void renew_socket(struct publisher *p)
 // systemd removes the user's runtime folder at the last logout, and others clean /tmp.
 static void look_after_socket(struct publisher *p)
 {
-    pthread_mutex_lock(&p->lock);
-    int settled = p->settled;
-    pthread_mutex_unlock(&p->lock);
-    if (!settled || clock_ms() < p->next_look)
+    if (clock_ms() < p->next_look || !is_settled(p))
         return;
     if (access(p->socket_path, F_OK) < 0)
         renew_socket(p);
@@ -270,7 +271,8 @@ static void read_signal(struct publisher *p)
     if (read(p->signal_fd, &number, 1) != 1)
         return;
     if (number == SIGUSR1) {
-        renew_socket(p);
+        if (is_settled(p))
+            renew_socket(p);
         return;
     }
     pthread_mutex_lock(&p->lock);
