@@ -70,7 +70,7 @@ CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/loss.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
@@ -184,7 +184,7 @@ CHECK_CUDA := $(if $(CUDA_SO),SSLTOP_PLAYED=$(CURDIR)/$(B)/played SSLTOP_CUDA_RE
 PLAYED_RUN := $(CHECK_ENV) XDG_CACHE_HOME=$(CURDIR)/$(B)/cache SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/$(B)/played
 check-cuda:
 ifneq ($(CUDA_SO),)
-	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'nodes/@(f32|bf16|output_*|evaluation_*|hide_*)'
+	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter '@(loss/every*|nodes/@(f32|bf16|output_*|evaluation_*|hide_*))'
 	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|odd_*|byol_*)'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
@@ -202,10 +202,10 @@ gpu-check: deps-check ## run the contract tests on the GPU of this machine
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
 	@$(MAKE) --no-print-directory ssltop $(B)/check ssltop-cuda.so
 	@$(GPU_ENV) ./ssltop devices | { ! grep '^cuda *not usable'; } # says why, and that is the end
-	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|contract/*|parity/*_@(f32|bf16))'
+	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|loss/*|contract/*|parity/*_@(f32|bf16))'
 	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
 	  $(GPU_ENV) $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --report-api-errors no --target-processes all \
-	  $(B)/check -j1 --filter '@(nodes/@(f32|bf16)|contract/*)'; \
+	  $(B)/check -j1 --filter '@(nodes/@(f32|bf16)|loss/*|contract/*)'; \
 	else echo "  SKIP  compute-sanitizer is not there"; fi
 GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache
 

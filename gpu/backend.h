@@ -7,7 +7,7 @@
 
 // Raise it with every change of the structs here or in device.h and net.h: a backend that was built
 // for other structs is refused when it is loaded.
-#define BACKEND_ABI 6u
+#define BACKEND_ABI 7u
 
 struct backend {
     const char *kind;              // what --device says before the colon

@@ -26,7 +26,8 @@ static int operand(const struct fusion *f, const struct net *net, const struct n
 
 static void count_uses(const struct net *net, struct fusion *f)
 {
-    const int wanted[] = {net->n - 1, net->features, net->projected};
+    const int wanted[] = {net->loss ? -1 : net->n - 1, net->features, net->projected,
+                          net->predicted};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (wanted[i] >= 0)
             f->uses[wanted[i]]++;
@@ -92,7 +93,7 @@ static void fusion_free(struct fusion *f)
 static int passes(const struct fusion *f, const struct net *net, int i)
 {
     return net->node[i].frozen && f->until[i] > i && net->node[f->until[i]].frozen &&
-           i != net->projected;
+           i != net->projected && i != net->predicted;
 }
 
 // --- stages ---
@@ -113,8 +114,7 @@ static int build_stage(const struct net *net, const struct fusion *f, int i,
                        const struct fused_builder *b, void *context, struct error *e)
 {
     struct fused s = stage_at(f, net, i);
-    if ((net->node[i].op != NODE_COSINE && b->tensor(context, i, passes(f, net, i), e) < 0) ||
-        b->stage(context, i, &s, e) < 0)
+    if (b->tensor(context, i, passes(f, net, i), e) < 0 || b->stage(context, i, &s, e) < 0)
         return -1;
     for (int k = 0; k < i; k++)
         if (f->into[k] == k && f->until[k] == i && passes(f, net, k))

@@ -15,7 +15,7 @@ struct fused {               // a stage
 // What a device does at each stage, in order. `out` is the node whose output the stage gives.
 struct fused_builder {
     // Make room for that output. lend: only frozen nodes take it, so that nobody asks for it once
-    // `forget` is called. Not called for a loss, which has no output.
+    // `forget` is called.
     int (*tensor)(void *context, int out, int lend, struct error *e);
     int (*stage)(void *context, int out, const struct fused *s, struct error *e);
     void (*forget)(void *context, int node);

@@ -81,7 +81,7 @@ static int last(const struct net *net)
 void net_init(struct net *net, int channels, int height, int width)
 {
     memset(net, 0, sizeof *net);
-    net->features = net->projected = net->loss = -1;
+    net->features = net->projected = net->predicted = -1;
     struct node *d = add_node(net, NODE_INPUT, -1, -1, NULL);
     if (!d)
         return;
@@ -195,30 +195,16 @@ int net_linear(struct net *net, int in, const char *name, int out, int bias)
     return last(net);
 }
 
-int net_cosine(struct net *net, int p, int z)
+void net_outputs(struct net *net, int p, int z, net_loss *loss)
 {
-    struct node *d = add_node(net, NODE_COSINE, p, z, NULL);
-    if (!d)
-        return -1;
-    const struct node *x = &net->node[p], *y = &net->node[z];
-    if (z < 0 || x->c != y->c || x->h != 1 || x->w != 1 || y->h != 1 || y->w != 1)
-        error_set(&net->error, "the loss takes two vectors of one length");
-    d->c = 1;
-    d->scale = 1;
-    d->stop_gradient = 1;
-    net->projected = z;
-    net->loss = last(net);
-    return net->loss;
-}
-
-void net_cosine_form(struct net *net, double scale, double offset, int stop_gradient)
-{
-    if (net->error.text[0] || net->loss < 0)
+    if (net->error.text[0])
         return;
-    struct node *d = &net->node[net->loss];
-    d->scale = scale;
-    d->offset = offset;
-    d->stop_gradient = stop_gradient;
+    const struct node *x = &net->node[p], *y = &net->node[z];
+    if (x->c != y->c || x->h != 1 || x->w != 1 || y->h != 1 || y->w != 1)
+        error_set(&net->error, "the loss takes two vectors of one length");
+    net->predicted = p;
+    net->projected = z;
+    net->loss = loss;
 }
 
 int net_follow(struct net *net, const char *prefix)

@@ -1,6 +1,6 @@
 // A network as a list of nodes with shapes: what train/ describes once and a device compiles. The
-// list is for one view; a device runs it for both, and the loss node pairs them. Nodes come after
-// their inputs.
+// list is for one view; a device runs it for both. Nodes come after their inputs. The heads end in
+// named outputs, which the loss, a function of the method, brings together.
 #ifndef SSLTOP_GPU_NET_H
 #define SSLTOP_GPU_NET_H
 
@@ -17,9 +17,7 @@ enum node_op {
     NODE_ADD,     // two inputs of one shape
     NODE_MAXPOOL, // padding counts as -infinity
     NODE_GAP,     // global average pool: c x 1 x 1
-    NODE_LINEAR,  // on c x 1 x 1; weight [out, in], bias [out] when asked for
-    NODE_COSINE // inputs p, z, c numbers each: L = offset + scale S with S = -1/2 mean cos(p1, z2)
-                // - 1/2 mean cos(p2, z1), z held constant where stop_gradient (SimSiam, eq. 2)
+    NODE_LINEAR   // on c x 1 x 1; weight [out, in], bias [out] when asked for
 };
 
 enum param_group { GROUP_MAIN, GROUP_PREDICTOR, GROUP_COUNT }; // each has its learning rate
@@ -33,8 +31,6 @@ struct node {
     int bias;               // linear
     int zero;               // bn: its weight starts at 0
     int frozen;             // works on batch statistics, but no gradient comes here or goes through
-    double scale, offset;   // cosine: 1 and 0 for SimSiam
-    int stop_gradient;      // cosine
     enum param_group group; // of its parameters
     char name[64];          // prefix of its parameters: "encoder.layer1.0.conv1"
 };
@@ -55,14 +51,20 @@ struct param {
     size_t count;
 };
 
+struct net;
+struct loss;
+// Says to `l` what the loss of this net is made of (gpu/loss.h).
+typedef void net_loss(struct loss *l, const struct net *net);
+
 struct net {
     struct node *node;
     int n, cap;
     struct param *param;
     int n_param, cap_param;
     int features;           // node of h (the encoder's pooled output), -1 before it is set
-    int projected;          // node of z
-    int loss;               // node of the loss, -1 for none
+    int projected;          // node of z, or -1
+    int predicted;          // node of p: what is made of z and compared, or -1
+    net_loss *loss;         // what it is trained for, or NULL
     enum param_group group; // of the nodes added next
     int frozen;             // the nodes added next
     struct error error;     // the first thing that went wrong; every net_* call is a no-op after it
@@ -79,9 +81,8 @@ int net_add(struct net *net, int a, int b);
 int net_maxpool(struct net *net, int in, int k, int stride, int pad);
 int net_gap(struct net *net, int in);
 int net_linear(struct net *net, int in, const char *name, int out, int bias);
-int net_cosine(struct net *net, int p, int z); // scale 1, offset 0, with stop-gradient
-// The form of the loss added last.
-void net_cosine_form(struct net *net, double scale, double offset, int stop_gradient);
+// What the heads end in and the loss takes: rows of one length.
+void net_outputs(struct net *net, int p, int z, net_loss *loss);
 // Every frozen weight and bias named `prefix` + NAME becomes the moving average of NAME, which must
 // be there and of the same shape.
 int net_follow(struct net *net, const char *prefix);

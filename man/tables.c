@@ -148,8 +148,8 @@ static void print_archs(FILE *f)
 static void print_methods(FILE *f)
 {
     begin_list(f);
-    for (const struct method_row *row = method_table; row->name; row++)
-        item(f, row->name, NULL, row->doc);
+    for (const struct method_row *const *row = method_table; *row; row++)
+        item(f, (*row)->name, NULL, (*row)->doc);
     end_list(f);
 }
 
@@ -290,10 +290,10 @@ static void print_range(FILE *f, double lo, double hi)
 
 static void print_loss_ranges(FILE *f)
 {
-    for (const struct method_row *row = method_table; row->name; row++) {
+    for (const struct method_row *const *row = method_table; *row; row++) {
         fprintf(f, "%s", row == method_table ? "" : ", ");
-        print_range(f, row->loss_lo, row->loss_hi);
-        fprintf(f, " with %s", row->name);
+        print_range(f, (*row)->loss_lo, (*row)->loss_hi);
+        fprintf(f, " with %s", (*row)->name);
     }
 }
 

@@ -192,7 +192,7 @@ static int cpu_backward(struct plan *plan, const float *const dy[2], struct erro
 {
     struct cpu_plan *p = (struct cpu_plan *)plan;
     double t0 = clock_seconds();
-    if (!dy != (p->net.loss >= 0))
+    if (!dy != !!p->net.loss)
         return error_set(e, dy ? "the network has a loss" : "the network has no loss");
     for (int v = 0; v < VIEWS; v++) {
         if (dy && seed(p, v, dy[v], e) < 0)

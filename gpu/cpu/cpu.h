@@ -158,17 +158,16 @@ struct cpu_plan {
     int stale;               // master weights have changed: run `refresh` before the next pass
 
     // Work of the stages.
-    double *partial;            // batch norm sums
-    double *dots[VIEWS], *work; // loss: p.p, z.z, p.z of each row; 2 c of the projection
-    double *dots_z[VIEWS];      // without stop-gradient: z.z, p.p, p.z, by the view of z
-    int feature_d;              // width of the features, rows of f32
-    struct grad *seed[VIEWS];   // where backward_from puts the gradient of the last node
+    double *partial;          // batch norm sums
+    struct cpu_loss *loss_is; // loss.c's
+    int feature_d;            // width of the features, rows of f32
+    struct grad *seed[VIEWS]; // where backward_from puts the gradient of the last node
     void *input_gradient[VIEWS];
 
     struct feed feed; // where images come in (feed.c)
 };
 
-// Stages: create, one file each (conv.c linear.c norm.c pool.c loss.c).
+// Stages: create, one file each (conv.c linear.c norm.c pointwise.c).
 struct stage *conv_stage(struct cpu_plan *p, const struct node *node, struct tensor *in,
                          struct tensor *out, struct error *e);
 struct stage *linear_stage(struct cpu_plan *p, const struct node *node, struct tensor *in,
@@ -184,8 +183,10 @@ struct stage *relu_stage(struct cpu_plan *p, const struct node *node, struct ten
 struct stage *add_stage(struct cpu_plan *p, const struct node *node, struct tensor *a,
                         struct tensor *b, struct tensor *out, struct error *e);
 struct stage *input_stage(struct cpu_plan *p, struct tensor *out, struct error *e);
-struct stage *loss_stage(struct cpu_plan *p, const struct node *node, struct tensor *in_p,
-                         struct tensor *in_z, struct error *e);
+
+// Of a net with a loss: append its value (first), and its gradients to the outputs of a view.
+int cpu_loss_value(struct cpu_plan *p, struct op_list *list, struct error *e);
+int cpu_loss_gradient(struct cpu_plan *p, int view, struct op_list *list, struct error *e);
 
 // Remember the algorithm of the next convolution pass (plan.c).
 int plan_choice(struct cpu_plan *p, char letter, struct error *e);

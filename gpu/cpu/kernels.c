@@ -209,6 +209,7 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
         w[i] = keep * w[i] + take * followed[i];
 }
 
+#include "gpu/cpu/kernels_loss.h"
 #include "gpu/cpu/kernels_filter.h"
 
 #define PASTE_(a, b) a##b
@@ -237,9 +238,13 @@ const struct kernels PASTE(kernels_, ISA) = {
     .gap_backward = BOTH(gap_backward),
     .maxpool = BOTH(maxpool),
     .maxpool_backward = BOTH(maxpool_backward),
-    .cosine_dots = BOTH(cosine_dots),
-    .cosine_backward = BOTH(cosine_backward),
-    .direction_std = BOTH(direction_std),
+    .cosine_dots = cosine_dots,
+    .cosine_backward = cosine_backward,
+    .direction_std = direction_std,
+    .dot = dot,
+    .centre = centre,
+    .combine = combine,
+    .multiply = multiply,
     .sgd = sgd,
     .squares = squares,
     .lars = lars,

@@ -79,15 +79,20 @@ struct kernels {
     void (*maxpool[TYPE_COUNT])(const struct pool_args *);
     void (*maxpool_backward[TYPE_COUNT])(const struct pool_args *);
 
-    // Cosine loss. dots[n][3] = p.p, z.z, p.z in double; then dp = -(scale/2n) (z/|z| - cos p/|p|)
-    // / |p|.
-    void (*cosine_dots[TYPE_COUNT])(double *dots, const void *p, const void *z, int n, int c,
-                                    int threads);
-    void (*cosine_backward[TYPE_COUNT])(void *dp, const double *dots, const void *p, const void *z,
-                                        int n, int c, double scale, int threads);
-    // Sum over dimensions of the unbiased std of z/|z| (norms from dots[.][1]); work: 2 c doubles.
-    double (*direction_std[TYPE_COUNT])(const double *dots, const void *z, int n, int c,
-                                        double *work);
+    // Losses, on rows of f32. Directions: dots[n][3] = p.p, z.z, p.z in double; then dp =
+    // -(scale/2n) (z/|z| - cos p/|p|) / |p|; and the sum over dimensions of the unbiased std of
+    // z/|z| (norms from dots[.][1]; work: 2 c doubles).
+    void (*cosine_dots)(double *dots, const float *p, const float *z, int n, int c, int threads);
+    void (*cosine_backward)(float *dp, const double *dots, const float *p, const float *z, int n,
+                            int c, double scale, int threads);
+    double (*direction_std)(const double *dots, const float *z, int n, int c, double *work);
+    // sum a b in double (partial: `threads` doubles of work); y = x less the mean of its column
+    // (mean: c doubles of work); y = alpha a + beta b; y = alpha a b.
+    double (*dot)(const float *a, const float *b, size_t n, double *partial, int threads);
+    void (*centre)(float *y, const float *x, int n, int c, double *mean, int threads);
+    void (*combine)(float *y, float alpha, const float *a, float beta, const float *b, size_t n,
+                    int threads);
+    void (*multiply)(float *y, float alpha, const float *a, const float *b, size_t n, int threads);
 
     // v = momentum v + (g0 + g1) + wd w; w -= lr v.
     void (*sgd)(float *w, float *v, const float *g0, const float *g1, size_t n, float lr,

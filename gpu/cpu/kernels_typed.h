@@ -413,68 +413,6 @@ static void NAME(maxpool_backward)(const struct pool_args *a)
         }
 }
 
-// --- cosine loss ---
-
-static void NAME(cosine_dots)(double *dots, const void *pv, const void *zv, int n, int c,
-                              int threads)
-{
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int i = 0; i < n; i++) {
-        const T *p = (const T *)pv + (size_t)i * c, *z = (const T *)zv + (size_t)i * c;
-        double pp = 0, zz = 0, pz = 0;
-#pragma omp simd reduction(+ : pp, zz, pz)
-        for (int j = 0; j < c; j++) {
-            double a = LOAD1(p + j), b = LOAD1(z + j);
-            pp += a * a;
-            zz += b * b;
-            pz += a * b;
-        }
-        dots[3 * (size_t)i] = pp;
-        dots[3 * (size_t)i + 1] = zz;
-        dots[3 * (size_t)i + 2] = pz;
-    }
-}
-
-static void NAME(cosine_backward)(void *dpv, const double *dots, const void *pv, const void *zv,
-                                  int n, int c, double scale, int threads)
-{
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int i = 0; i < n; i++) {
-        const T *p = (const T *)pv + (size_t)i * c, *z = (const T *)zv + (size_t)i * c;
-        T *dp = (T *)dpv + (size_t)i * c;
-        double np = sqrt(dots[3 * (size_t)i]), nz = sqrt(dots[3 * (size_t)i + 1]),
-               pz = dots[3 * (size_t)i + 2];
-        np = np < 1e-8 ? 1e-8 : np; // as PyTorch's cosine_similarity; a NaN stays
-        nz = nz < 1e-8 ? 1e-8 : nz;
-        double f = -0.5 * scale / n / np;
-        float kz = (float)(f / nz), kp = (float)(-f * pz / (nz * np * np));
-        for (int j = 0; j < c; j++)
-            STORE1(dp + j, kz * LOAD1(z + j) + kp * LOAD1(p + j));
-    }
-}
-
-static double NAME(direction_std)(const double *dots, const void *zv, int n, int c, double *work)
-{
-    const T *z = zv;
-    double *s = work, *q = work + c, total = 0;
-    if (n < 2)
-        return NAN;
-    memset(work, 0, 2 * (size_t)c * sizeof *work);
-    for (int i = 0; i < n; i++) {
-        double norm = sqrt(dots[3 * (size_t)i + 1]), inv = 1 / (norm < 1e-12 ? 1e-12 : norm);
-        for (int j = 0; j < c; j++) {
-            double u = LOAD1(z + (size_t)i * c + j) * inv;
-            s[j] += u;
-            q[j] += u * u;
-        }
-    }
-    for (int j = 0; j < c; j++) {
-        double var = (q[j] - s[j] * s[j] / n) / (n - 1);
-        total += sqrt(var < 0 ? 0 : var);
-    }
-    return total;
-}
-
 #undef LOAD
 #undef STORE
 #undef LOAD1

@@ -1,114 +1,235 @@
-// The symmetric negative cosine similarity (Chen & He, CVPR 2021, eq. 2), formed in double: view
-// v's prediction against the other view's projection. The value is made after both forward passes,
-// the gradients of the predictions, and without stop-gradient those of the projections, at the
-// start of each backward pass.
+// The loss, worked as the method says it (gpu/loss.h): its value after both forward passes, its
+// gradients at the start of each view's backward pass; and the spread of the projections'
+// directions, which every method is looked at by.
 #include <math.h>
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/ops.h"
+#include "gpu/loss.h"
+
+struct cpu_loss {
+    struct stage stage; // of none of the nodes
+    struct loss is;
+    float *data[LOSS_MATRICES];
+    double *dots, *work; // p.p, z.z, p.z of each row; 2 numbers a column
+    double value;
+};
+
+static size_t elements(const struct cpu_loss *l, int m)
+{
+    return (size_t)l->is.matrix[m].rows * (size_t)l->is.matrix[m].cols;
+}
+
+// --- operations ---
+typedef int work(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s);
 
 static const double NORM_FLOOR = 1e-8; // PyTorch's cosine_similarity
 
-static int run_loss(struct cpu_plan *p, const struct op *op)
+static int cosine(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    const struct stage *s = op->stage;
-    int n = p->batch, c = s->in->c;
-    double loss = 0, spread = 0;
+    int n = p->batch, c = l->is.matrix[s->a].cols;
+    double loss = 0;
     for (int v = 0; v < VIEWS; v++) {
-        p->k->cosine_dots[s->in->type](p->dots[v], s->in->data[v], s->in2->data[1 - v], n, c,
-                                       p->threads);
+        p->k->cosine_dots(l->dots, l->data[s->a + v], l->data[s->b + !v], n, c, p->threads);
         double sum = 0;
         for (int i = 0; i < n; i++) {
-            const double *d = p->dots[v] + 3 * (size_t)i;
+            const double *d = l->dots + 3 * (size_t)i;
             double np = sqrt(d[0]), nz = sqrt(d[1]);
             sum +=
                 d[2] / ((np < NORM_FLOOR ? NORM_FLOOR : np) * (nz < NORM_FLOOR ? NORM_FLOOR : nz));
         }
         loss -= 0.5 * sum / n;
-        spread += p->k->direction_std[s->in->type](p->dots[v], s->in2->data[1 - v], n, c, p->work);
     }
     // Rounding may leave the range by an ulp; NaN fails both comparisons and stays.
     loss = loss > 1 ? 1 : loss < -1 ? -1 : loss;
-    p->base.scores.loss = s->node->offset + s->node->scale * loss;
-    p->base.scores.zstd = spread / VIEWS / c * sqrt((double)c);
+    l->value += s->beta + s->alpha * loss;
     return 0;
 }
 
-static int run_backward(struct cpu_plan *p, const struct op *op)
+static int cosine_gradient(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    const struct stage *s = op->stage;
-    int v = op->view;
-    p->k->cosine_backward[s->in->type](op->out, p->dots[v], s->in->data[v], s->in2->data[1 - v],
-                                       p->batch, s->in->c, s->node->scale, p->threads);
+    int n = p->batch, c = l->is.matrix[s->a].cols;
+    const float *a = l->data[s->a], *b = l->data[s->b];
+    p->k->cosine_dots(l->dots, a, b, n, c, p->threads);
+    p->k->cosine_backward(l->data[s->out], l->dots, a, b, n, c, s->alpha, p->threads);
     return 0;
 }
 
-// The same with the roles of p and z exchanged.
-static int run_backward_z(struct cpu_plan *p, const struct op *op)
+static int product(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    const struct stage *s = op->stage;
-    int v = op->view;
-    p->k->cosine_dots[s->in->type](p->dots_z[v], s->in2->data[v], s->in->data[1 - v], p->batch,
-                                   s->in->c, p->threads);
-    p->k->cosine_backward[s->in->type](op->out, p->dots_z[v], s->in2->data[v], s->in->data[1 - v],
-                                       p->batch, s->in->c, s->node->scale, p->threads);
+    const struct loss_matrix *out = &l->is.matrix[s->out], *a = &l->is.matrix[s->a],
+                             *b = &l->is.matrix[s->b];
+    (void)p;
+    return dnnl_sgemm(s->turn_a ? 'T' : 'N', s->turn_b ? 'T' : 'N', out->rows, out->cols,
+                      s->turn_a ? a->rows : a->cols, (float)s->alpha, l->data[s->a], a->cols,
+                      l->data[s->b], b->cols, (float)s->beta, l->data[s->out],
+                      out->cols) == dnnl_success
+               ? 0
+               : -1;
+}
+
+static int centre(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+{
+    const struct loss_matrix *a = &l->is.matrix[s->a];
+    p->k->centre(l->data[s->out], l->data[s->a], a->rows, a->cols, l->work, p->threads);
     return 0;
 }
 
-static int loss_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
-                        struct error *e)
+static int combine(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    (void)list;
-    if (view != VIEWS - 1)
-        return 0;
-    struct op *op = cpu_op(&p->loss, e);
-    if (!op)
-        return -1;
-    op->run = run_loss;
-    op->stage = s;
+    p->k->combine(l->data[s->out], (float)s->alpha, l->data[s->a], (float)s->beta, l->data[s->b],
+                  elements(l, s->out), p->threads);
     return 0;
 }
 
-static int append(struct cpu_plan *p, struct stage *s, struct tensor *to, int view,
-                  int (*run)(struct cpu_plan *, const struct op *), struct op_list *list,
-                  struct error *e)
+static int multiply(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    struct grad *g = cpu_grad_take(p, to->elements * type_size(to->type), e);
-    struct op *op = g ? cpu_op(list, e) : NULL;
-    if (!op)
-        return -1;
-    op->run = run;
-    op->stage = s;
-    op->view = view;
-    op->out = g->data;
-    return cpu_grad_give(to, g, e);
+    p->k->multiply(l->data[s->out], (float)s->alpha, l->data[s->a], l->data[s->b],
+                   elements(l, s->out), p->threads);
+    return 0;
 }
 
-static int loss_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
-                         struct error *e)
+static float function(enum loss_function f, float x)
 {
-    if (append(p, s, s->in, view, run_backward, list, e) < 0)
-        return -1;
-    if (s->node->stop_gradient || !s->in2->wants_grad)
-        return 0;
-    return append(p, s, s->in2, view, run_backward_z, list, e);
+    return f == LOSS_ROOT       ? sqrtf(x)
+           : f == LOSS_INVERSE  ? 1 / x
+           : f == LOSS_POSITIVE ? (x < 0 ? 0 : x)
+           : f == LOSS_STEP     ? (float)(x > 0)
+                                : x;
 }
 
-static const struct stage_kind loss_kind = {"cosine loss", loss_forward, NULL, loss_backward};
-
-struct stage *loss_stage(struct cpu_plan *p, const struct node *d, struct tensor *in_p,
-                         struct tensor *in_z, struct error *e)
+static int apply(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    struct stage *s = cpu_heap(p, sizeof *s, e);
-    if (!s)
-        return NULL;
-    *s = (struct stage){&loss_kind, d, in_p, in_z, NULL};
-    p->work = cpu_take(p, 2 * (size_t)in_p->c * sizeof(double), e);
+    (void)p;
+    for (size_t i = 0; i < elements(l, s->out); i++)
+        l->data[s->out][i] = function(s->f, (float)s->alpha * l->data[s->a][i] + (float)s->beta);
+    return 0;
+}
+
+static int diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+{
+    size_t n = (size_t)l->is.matrix[s->a].cols;
+    (void)p;
+    for (size_t i = 0; i < n; i++)
+        l->data[s->out][i] = l->data[s->a][i * (n + 1)];
+    return 0;
+}
+
+static int put_diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+{
+    size_t n = (size_t)l->is.matrix[s->a].cols;
+    (void)p;
+    for (size_t i = 0; i < n; i++)
+        l->data[s->out][i * (n + 1)] = l->data[s->a][i];
+    return 0;
+}
+
+static int sum(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+{
+    l->value += s->alpha *
+                p->k->dot(l->data[s->a], l->data[s->b], elements(l, s->a), p->partial, p->threads);
+    return 0;
+}
+
+static work *const works[LOSS_OPS] = {
+    [LOSS_COSINE] = cosine,   [LOSS_COSINE_GRADIENT] = cosine_gradient,
+    [LOSS_PRODUCT] = product, [LOSS_CENTRE] = centre,
+    [LOSS_COMBINE] = combine, [LOSS_MULTIPLY] = multiply,
+    [LOSS_APPLY] = apply,     [LOSS_DIAGONAL] = diagonal,
+    [LOSS_SUM] = sum,         [LOSS_PUT_DIAGONAL] = put_diagonal,
+};
+
+static int run(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *step, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (works[step[i].op](p, l, &step[i]) < 0)
+            return -1;
+    return 0;
+}
+
+// Mean over dimensions of std(z / |z|), times sqrt(dim), mean of the two views.
+static double spread(struct cpu_plan *p, const struct cpu_loss *l)
+{
+    const struct tensor *z = p->tensor[p->net.projected];
+    double sum = 0;
     for (int v = 0; v < VIEWS; v++) {
-        size_t size = 3 * (size_t)p->batch * sizeof(double);
-        if (!(p->dots[v] = cpu_take(p, size, e)) ||
-            (!d->stop_gradient && !(p->dots_z[v] = cpu_take(p, size, e))))
-            return NULL;
+        p->k->cosine_dots(l->dots, z->data[v], z->data[v], p->batch, z->c, p->threads);
+        sum += p->k->direction_std(l->dots, z->data[v], p->batch, z->c, l->work);
     }
-    return p->work ? s : NULL;
+    return sum / VIEWS / z->c * sqrt((double)z->c);
+}
+
+static int run_value(struct cpu_plan *p, const struct op *op)
+{
+    struct cpu_loss *l = (struct cpu_loss *)op->stage;
+    l->value = 0;
+    if (run(p, l, l->is.value, l->is.n_value) < 0)
+        return -1;
+    p->base.scores.loss = l->value;
+    p->base.scores.zstd = spread(p, l);
+    return 0;
+}
+
+static int run_gradient(struct cpu_plan *p, const struct op *op)
+{
+    struct cpu_loss *l = (struct cpu_loss *)op->stage;
+    return run(p, l, l->is.gradient[op->view], l->is.n_gradient[op->view]);
+}
+
+// --- compiling ---
+static int append(struct cpu_loss *l, int (*f)(struct cpu_plan *, const struct op *), int view,
+                  struct op_list *list, struct error *e)
+{
+    struct op *op = cpu_op(list, e);
+    if (!op)
+        return -1;
+    op->run = f;
+    op->stage = &l->stage;
+    op->view = view;
+    return 0;
+}
+
+int cpu_loss_value(struct cpu_plan *p, struct op_list *list, struct error *e)
+{
+    static const struct stage_kind kind = {"loss", NULL, NULL, NULL};
+    struct cpu_loss *l = p->loss_is = cpu_heap(p, sizeof *l, e);
+    if (!l || loss_describe(&p->net, p->batch, &l->is, e) < 0)
+        return -1;
+    l->stage.kind = &kind;
+    int most = p->net.node[p->net.projected].c;
+    for (int m = 0; m < l->is.n_matrix; m++) {
+        const struct loss_matrix *x = &l->is.matrix[m];
+        most = x->cols > most ? x->cols : most;
+        if (x->source == LOSS_OUTPUT)
+            l->data[m] = p->tensor[x->node]->data[x->view];
+        else if (x->source == LOSS_WORK &&
+                 !(l->data[m] = cpu_take(p, elements(l, m) * sizeof(float), e)))
+            return -1;
+        if (x->source == LOSS_OUTPUT && p->tensor[x->node]->layout != LAYOUT_ROWS)
+            return error_set(e, "the loss takes rows of numbers");
+    }
+    l->dots = cpu_take(p, 3 * (size_t)p->batch * sizeof *l->dots, e);
+    l->work = cpu_take(p, 2 * (size_t)most * sizeof *l->work, e);
+    return l->dots && l->work ? append(l, run_value, 0, list, e) : -1;
+}
+
+int cpu_loss_gradient(struct cpu_plan *p, int view, struct op_list *list, struct error *e)
+{
+    struct cpu_loss *l = p->loss_is;
+    struct grad *grad[LOSS_MATRICES];
+    for (int m = 0; m < l->is.n_matrix; m++) {
+        const struct loss_matrix *x = &l->is.matrix[m];
+        grad[m] = NULL;
+        if (x->source != LOSS_GRADIENT || x->view != view)
+            continue;
+        if (!(grad[m] = cpu_grad_take(p, elements(l, m) * sizeof(float), e)))
+            return -1;
+        l->data[m] = grad[m]->data;
+    }
+    if (append(l, run_gradient, view, list, e) < 0)
+        return -1;
+    for (int m = 0; m < l->is.n_matrix; m++)
+        if (grad[m] && cpu_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
+            return -1;
+    return 0;
 }

@@ -113,8 +113,6 @@ static struct stage *stage_new(struct cpu_plan *p, const struct fused *s, struct
         return gap_stage(p, d, a, out, e);
     case NODE_LINEAR:
         return linear_stage(p, d, a, out, e);
-    case NODE_COSINE:
-        return loss_stage(p, d, a, b, e);
     }
     error_set(e, "a node of kind %d is not known to the CPU device", (int)d->op);
     return NULL;
@@ -167,7 +165,7 @@ static int build_forward(struct cpu_plan *p, struct error *e)
             if (s->kind->forward && s->kind->forward(p, s, v, &p->forward[v], e) < 0)
                 return -1;
     }
-    return 0;
+    return p->net.loss ? cpu_loss_value(p, &p->loss, e) : 0;
 }
 
 static int build_evaluate(struct cpu_plan *p, struct error *e)
@@ -185,13 +183,15 @@ static int build_evaluate(struct cpu_plan *p, struct error *e)
 
 static int build_backward(struct cpu_plan *p, struct error *e)
 {
-    struct tensor *end = p->net.loss < 0 ? p->tensor[p->net.n - 1] : NULL;
+    struct tensor *end = !p->net.loss ? p->tensor[p->net.n - 1] : NULL;
     for (int v = 0; v < VIEWS; v++) {
         if (end) {
             p->seed[v] = cpu_grad_take(p, end->elements * type_size(end->type), e);
             if (!p->seed[v] || cpu_grad_give(end, p->seed[v], e) < 0)
                 return -1;
         }
+        if (!end && cpu_loss_gradient(p, v, &p->backward[v], e) < 0)
+            return -1;
         for (int i = p->n_stage - 1; i >= 0; i--) {
             struct stage *s = p->stage[i];
             if (s->kind->backward && !s->node->frozen &&

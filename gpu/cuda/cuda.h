@@ -153,6 +153,7 @@ struct cuda_plan {
 
     float *features; // [VIEWS][batch][feature_d]: the pooled rows themselves
     int feature_d;
+    struct cuda_loss *loss_is;                  // loss.c's
     double *scores;                             // pinned: loss, zstd
     double *mean, *centred, *scatter, *moments; // of features: on the card; pinned d + d * d
     struct grad *seed; // where backward_from puts the gradient of the last node
@@ -220,8 +221,9 @@ struct stage *cuda_norm_stage(struct cuda_plan *p, const struct node *d, struct 
                               struct tensor *add, int relu, struct tensor *out, struct error *e);
 struct stage *cuda_simple_stage(struct cuda_plan *p, const struct node *d, struct tensor *in,
                                 struct tensor *in2, struct tensor *out, struct error *e);
-struct stage *cuda_loss_stage(struct cuda_plan *p, const struct node *d, struct tensor *in_p,
-                              struct tensor *in_z, struct error *e);
+// Of a net with a loss: append its value (first), and its gradients to the outputs.
+int cuda_loss_value(struct cuda_plan *p, struct op_list *list, struct error *e);
+int cuda_loss_gradient(struct cuda_plan *p, struct op_list *list, struct error *e);
 // After the last convolution: the workspace that all share, and what ties plans to memory.
 int cuda_conv_place(struct cuda_plan *p, struct error *e);
 

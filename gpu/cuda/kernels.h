@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "data/augment.h"
+#include "gpu/loss.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -68,24 +69,38 @@ cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const float *dy, int n
 cudaError_t cuda_bias(float *y, const float *b, int rows, int c, cudaStream_t s);
 cudaError_t cuda_bias_gradient(float *db, const float *dy, int rows, int c, cudaStream_t s);
 
-// --- cosine loss: predictions p and projections z of both views, [2][n][c] ---
-struct cuda_loss {
-    int n, c;
-    double scale, offset; // of what it is: offset + scale S, S from -1 to 1
+// --- losses: matrices of f32 (gpu/loss.h); `first`: the loss is set, else added to ---
+struct cuda_cosine { // both views of predictions and projections: [2][n][c]
+    int n, c, first;
+    double scale, offset;
     const float *p, *z;
-    double *dots;   // [2][n][4]: p.p, z.z, p.z of view v's p with the other view's z; 1/|z|
-    double *spread; // [2][c]: std of z/|z| by dimension
-    double *scores; // loss, zstd
+    double *cosine; // work: [2][n]
 };
-cudaError_t cuda_loss_forward(const struct cuda_loss *a, cudaStream_t s);
-// The gradient of the predictions; and that of the projections, which has one without
-// stop-gradient only.
-cudaError_t cuda_loss_backward(const struct cuda_loss *a, float *dp, cudaStream_t s);
-cudaError_t cuda_loss_backward_z(const struct cuda_loss *a, float *dz, cudaStream_t s);
+cudaError_t cuda_cosine(const struct cuda_cosine *a, double *loss, cudaStream_t s);
+cudaError_t cuda_cosine_gradient(float *to, const float *a, const float *b, int n, int c,
+                                 double scale, cudaStream_t s);
+// The spread of the directions of both views' projections; work: inverse [2][n], spread [2][c].
+cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *spread,
+                            double *zstd, cudaStream_t s);
+enum { DOT_PARTS = 4096 };
+// loss (+)= alpha sum a b; part: work, DOT_PARTS.
+cudaError_t cuda_dot(const float *a, const float *b, size_t n, double alpha, int first,
+                     double *part, double *loss, cudaStream_t s);
+// y = alpha a + beta b; y = alpha a b; y = f(alpha a + beta); every to_by-th of `to` is every
+// by-th.
+cudaError_t cuda_combine(float *y, double alpha, const float *a, double beta, const float *b,
+                         size_t n, cudaStream_t s);
+cudaError_t cuda_multiply(float *y, double alpha, const float *a, const float *b, size_t n,
+                          cudaStream_t s);
+cudaError_t cuda_apply(float *y, enum loss_function f, double alpha, const float *a, double beta,
+                       size_t n, cudaStream_t s);
+cudaError_t cuda_strided(float *to, int to_by, const float *from, int by, int n, cudaStream_t s);
 
-// --- features: mean of n rows of d floats in double, and the rows less it ---
+// --- n rows of d floats: the mean of each column in double, and the rows less it ---
 cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d,
                         cudaStream_t s);
+cudaError_t cuda_centre_rows(double *mean, float *centred, const float *h, int n, int d,
+                             cudaStream_t s);
 
 // --- update: tensors in pieces of at most UPDATE_CHUNK elements ---
 enum { UPDATE_CHUNK = 16384, UPDATE_RATES = 4 };

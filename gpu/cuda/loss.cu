@@ -1,8 +1,8 @@
-// The symmetric negative cosine similarity (Chen & He, CVPR 2021, eq. 2) and the spread of the
-// projections' directions, formed in double and summed in a fixed order.
+// What losses are made of: directions, their spread and the element-wise work, summed in double and
+// in a fixed order. Products are cuBLAS's (loss.c).
 #include "gpu/cuda/kernels.cuh"
 
-enum { THREADS = 128, WARPS = THREADS / 32, DOTS = 4 };
+enum { THREADS = 128, WARPS = THREADS / 32, DOTS = 3 };
 static const double COSINE_FLOOR = 1e-8, DIRECTION_FLOOR = 1e-12; // PyTorch's
 
 DEVICE double at_least(double v, double floor)
@@ -10,12 +10,9 @@ DEVICE double at_least(double v, double floor)
     return v < floor ? floor : v; // a NaN stays one
 }
 
-// A block a row of a view: p.p, z.z, p.z with the other view's z, and 1/|z|.
-KERNEL(THREADS) loss_dots(const float *p, const float *z, int n, int c, double *dots)
+// p.p, z.z, p.z of a row, given to every thread of its block.
+DEVICE void row_dots(const float *a, const float *b, int c, double *room, double (&to)[DOTS])
 {
-    SHARED(double, room, WARPS);
-    int row = (int)blockIdx.x, view = (int)blockIdx.y;
-    const float *a = p + ((size_t)view * n + row) * c, *b = z + ((size_t)(1 - view) * n + row) * c;
     double pp = 0, zz = 0, pz = 0;
     for (int j = (int)threadIdx.x; j < c; j += THREADS) {
         double u = a[j], v = b[j];
@@ -23,28 +20,94 @@ KERNEL(THREADS) loss_dots(const float *p, const float *z, int n, int c, double *
         zz += v * v;
         pz += u * v;
     }
-    pp = block_sum(pp, room);
+    to[0] = block_sum(pp, room);
+    to[1] = block_sum(zz, room);
+    to[2] = block_sum(pz, room);
+}
+
+// A block a row of a view's p: its cosine with the other view's z.
+KERNEL(THREADS) cosine_rows(const float *p, const float *z, int n, int c, double *cosine)
+{
+    SHARED(double, room, WARPS);
+    int row = (int)blockIdx.x, view = (int)blockIdx.y;
+    double d[DOTS];
+    row_dots(p + ((size_t)view * n + row) * c, z + ((size_t)(1 - view) * n + row) * c, c, room, d);
+    if (threadIdx.x == 0)
+        cosine[(size_t)view * n + row] =
+            d[2] / (at_least(sqrt(d[0]), COSINE_FLOOR) * at_least(sqrt(d[1]), COSINE_FLOOR));
+}
+
+// One block: loss (+)= offset + scale S.
+KERNEL(THREADS)
+cosine_score(const double *cosine, int n, double scale, double offset, int first, double *loss)
+{
+    SHARED(double, room, WARPS);
+    double sum = 0;
+    for (int i = (int)threadIdx.x; i < 2 * n; i += THREADS)
+        sum += cosine[i];
+    sum = block_sum(sum, room);
+    double s = -0.5 * sum / n;
+    if (threadIdx.x == 0)
+        *loss = (first ? 0 : *loss) + (offset + scale * (s > 1 ? 1 : s < -1 ? -1 : s));
+}
+
+// A block a row: the gradient of -scale/2 mean cos(a, b) to a.
+KERNEL(THREADS)
+cosine_gradient(float *to, const float *a, const float *b, int n, int c, double scale)
+{
+    SHARED(double, room, WARPS);
+    size_t at = (size_t)blockIdx.x * c;
+    double d[DOTS];
+    row_dots(a + at, b + at, c, room, d);
+    double na = at_least(sqrt(d[0]), COSINE_FLOOR), nb = at_least(sqrt(d[1]), COSINE_FLOOR);
+    double f = -0.5 * scale / n / na;
+    float kb = (float)(f / nb), ka = (float)(-f * d[2] / (nb * na * na));
+    for (int j = (int)threadIdx.x; j < c; j += THREADS)
+        to[at + j] = kb * b[at + j] + ka * a[at + j];
+}
+
+cudaError_t cuda_cosine(const struct cuda_cosine *a, double *loss, cudaStream_t s)
+{
+    LAUNCH(cosine_rows, dim3((unsigned)a->n, 2), THREADS, s, a->p, a->z, a->n, a->c, a->cosine);
+    cudaError_t e = cudaGetLastError();
+    if (e != cudaSuccess)
+        return e;
+    LAUNCH(cosine_score, 1, THREADS, s, (const double *)a->cosine, a->n, a->scale, a->offset,
+           a->first, loss);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_cosine_gradient(float *to, const float *a, const float *b, int n, int c,
+                                 double scale, cudaStream_t s)
+{
+    LAUNCH(cosine_gradient, (unsigned)n, THREADS, s, to, a, b, n, c, scale);
+    return cudaGetLastError();
+}
+
+// --- the spread of the projections' directions; view 2 comes first in every sum ---
+// A block a row: 1/|z|.
+KERNEL(THREADS) direction_rows(const float *z, int n, int c, double *inverse)
+{
+    SHARED(double, room, WARPS);
+    int row = (int)blockIdx.x, view = (int)blockIdx.y;
+    const float *b = z + ((size_t)(1 - view) * n + row) * c;
+    double zz = 0;
+    for (int j = (int)threadIdx.x; j < c; j += THREADS)
+        zz += (double)b[j] * (double)b[j];
     zz = block_sum(zz, room);
-    pz = block_sum(pz, room);
-    if (threadIdx.x)
-        return;
-    double *to = dots + ((size_t)view * n + row) * DOTS;
-    to[0] = pp;
-    to[1] = zz;
-    to[2] = pz;
-    to[3] = 1 / at_least(sqrt(zz), DIRECTION_FLOOR);
+    if (threadIdx.x == 0)
+        inverse[(size_t)view * n + row] = 1 / at_least(sqrt(zz), DIRECTION_FLOOR);
 }
 
 // The unbiased standard deviation of each dimension of z/|z| over the rows of view 1 - y.
 KERNEL(COLUMN_X *COLUMN_Y)
-loss_spread(const float *z, const double *dots, int n, int c, double *spread)
+direction_spread(const float *z, const double *inverse, int n, int c, double *spread)
 {
     SHARED(column_row, room, COLUMN_Y);
     int j = (int)(blockIdx.x * COLUMN_X + threadIdx.x), view = (int)blockIdx.y;
     double s = 0, q = 0;
     for (int i = (int)threadIdx.y; i < n && j < c; i += COLUMN_Y) {
-        double u =
-            z[((size_t)(1 - view) * n + i) * c + j] * dots[((size_t)view * n + i) * DOTS + 3];
+        double u = z[((size_t)(1 - view) * n + i) * c + j] * inverse[(size_t)view * n + i];
         s += u;
         q += u * u;
     }
@@ -55,81 +118,133 @@ loss_spread(const float *z, const double *dots, int n, int c, double *spread)
     spread[(size_t)view * c + j] = sqrt(var > 0 || var != var ? var : 0);
 }
 
-// One block: the two numbers.
-KERNEL(THREADS)
-loss_scores(const double *dots, const double *spread, int n, int c, double scale, double offset,
-            double *scores)
+KERNEL(THREADS) direction_score(const double *spread, int c, double *zstd)
 {
     SHARED(double, room, WARPS);
-    double cosine = 0, spreads = 0;
-    for (int i = (int)threadIdx.x; i < 2 * n; i += THREADS) {
-        const double *d = dots + (size_t)i * DOTS;
-        cosine += d[2] / (at_least(sqrt(d[0]), COSINE_FLOOR) * at_least(sqrt(d[1]), COSINE_FLOOR));
-    }
+    double sum = 0;
     for (int j = (int)threadIdx.x; j < 2 * c; j += THREADS)
-        spreads += spread[j];
-    cosine = block_sum(cosine, room);
-    spreads = block_sum(spreads, room);
-    if (threadIdx.x)
-        return;
-    double loss = -0.5 * cosine / n;
-    scores[0] = offset + scale * (loss > 1 ? 1 : loss < -1 ? -1 : loss);
-    scores[1] = spreads / 2 / c * sqrt((double)c);
+        sum += spread[j];
+    sum = block_sum(sum, room);
+    if (threadIdx.x == 0)
+        *zstd = sum / 2 / c * sqrt((double)c);
 }
 
-// A block a row: the gradient of the predictions of a view, or (of_z) of its projections, which the
-// other view's predictions are compared with.
-KERNEL(THREADS)
-loss_gradient(const float *p, const float *z, const double *dots, int n, int c, double scale,
-              int of_z, float *to)
+cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *spread,
+                            double *zstd, cudaStream_t s)
 {
-    int row = (int)blockIdx.x, view = (int)blockIdx.y;
-    size_t mine = ((size_t)view * n + row) * c, theirs = ((size_t)(1 - view) * n + row) * c;
-    const float *a = (of_z ? z : p) + mine, *b = (of_z ? p : z) + theirs;
-    const double *d = dots + ((size_t)(of_z ? 1 - view : view) * n + row) * DOTS;
-    double na = at_least(sqrt(d[of_z]), COSINE_FLOOR),
-           nb = at_least(sqrt(d[1 - of_z]), COSINE_FLOOR);
-    double f = -0.5 * scale / n / na;
-    float kb = (float)(f / nb), ka = (float)(-f * d[2] / (nb * na * na));
-    for (int j = (int)threadIdx.x; j < c; j += THREADS)
-        to[mine + j] = kb * b[j] + ka * a[j];
-}
-
-cudaError_t cuda_loss_forward(const struct cuda_loss *a, cudaStream_t s)
-{
-    const double *dots = a->dots;
-    LAUNCH(loss_dots, dim3((unsigned)a->n, 2), THREADS, s, a->p, a->z, a->n, a->c, a->dots);
+    LAUNCH(direction_rows, dim3((unsigned)n, 2), THREADS, s, z, n, c, inverse);
     cudaError_t e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    LAUNCH(loss_spread, column_blocks(a->c, 2), dim3(COLUMN_X, COLUMN_Y), s, a->z, dots, a->n, a->c,
-           a->spread);
+    LAUNCH(direction_spread, column_blocks(c, 2), dim3(COLUMN_X, COLUMN_Y), s, z,
+           (const double *)inverse, n, c, spread);
     e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    LAUNCH(loss_scores, 1, THREADS, s, dots, (const double *)a->spread, a->n, a->c, a->scale,
-           a->offset, a->scores);
+    LAUNCH(direction_score, 1, THREADS, s, (const double *)spread, c, zstd);
     return cudaGetLastError();
 }
 
-static cudaError_t backward(const struct cuda_loss *a, int of_z, float *to, cudaStream_t s)
+// --- matrices ---
+KERNEL(THREADS) dot_parts(const float *a, const float *b, size_t n, double *part)
 {
-    LAUNCH(loss_gradient, dim3((unsigned)a->n, 2), THREADS, s, a->p, a->z, (const double *)a->dots,
-           a->n, a->c, a->scale, of_z, to);
+    SHARED(double, room, WARPS);
+    double sum = 0;
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * THREADS)
+        sum += (double)a[i] * (double)b[i];
+    sum = block_sum(sum, room);
+    if (threadIdx.x == 0)
+        part[blockIdx.x] = sum;
+}
+
+KERNEL(THREADS) dot_score(const double *part, int n, double alpha, int first, double *loss)
+{
+    SHARED(double, room, WARPS);
+    double sum = 0;
+    for (int i = (int)threadIdx.x; i < n; i += THREADS)
+        sum += part[i];
+    sum = block_sum(sum, room);
+    if (threadIdx.x == 0)
+        *loss = (first ? 0 : *loss) + alpha * sum;
+}
+
+cudaError_t cuda_dot(const float *a, const float *b, size_t n, double alpha, int first,
+                     double *part, double *loss, cudaStream_t s)
+{
+    unsigned blocks = blocks_for(n, THREADS);
+    LAUNCH(dot_parts, blocks, THREADS, s, a, b, n, part);
+    cudaError_t e = cudaGetLastError();
+    if (e != cudaSuccess)
+        return e;
+    LAUNCH(dot_score, 1, THREADS, s, (const double *)part, (int)blocks, alpha, first, loss);
     return cudaGetLastError();
 }
 
-cudaError_t cuda_loss_backward(const struct cuda_loss *a, float *dp, cudaStream_t s)
+KERNEL(THREADS)
+combine(float *y, float alpha, const float *a, float beta, const float *b, size_t n)
 {
-    return backward(a, 0, dp, s);
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * THREADS)
+        y[i] = alpha * a[i] + beta * b[i];
 }
 
-cudaError_t cuda_loss_backward_z(const struct cuda_loss *a, float *dz, cudaStream_t s)
+KERNEL(THREADS) multiply(float *y, float alpha, const float *a, const float *b, size_t n)
 {
-    return backward(a, 1, dz, s);
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * THREADS)
+        y[i] = alpha * a[i] * b[i];
 }
 
-// --- features on their way into the covariance ---
+KERNEL(THREADS) apply(float *y, int f, float alpha, const float *a, float beta, size_t n)
+{
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * THREADS) {
+        float x = alpha * a[i] + beta;
+        y[i] = f == LOSS_ROOT       ? sqrtf(x)
+               : f == LOSS_INVERSE  ? 1 / x
+               : f == LOSS_POSITIVE ? (x < 0 ? 0 : x)
+               : f == LOSS_STEP     ? (float)(x > 0)
+                                    : x;
+    }
+}
+
+// to[i steps of `to_by`] = from[i steps of `by`]
+KERNEL(THREADS) copy_strided(float *to, int to_by, const float *from, int by, int n)
+{
+    for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < (size_t)n;
+         i += (size_t)gridDim.x * THREADS)
+        to[i * to_by] = from[i * by];
+}
+
+cudaError_t cuda_combine(float *y, double alpha, const float *a, double beta, const float *b,
+                         size_t n, cudaStream_t s)
+{
+    LAUNCH(combine, blocks_for(n, THREADS), THREADS, s, y, (float)alpha, a, (float)beta, b, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_multiply(float *y, double alpha, const float *a, const float *b, size_t n,
+                          cudaStream_t s)
+{
+    LAUNCH(multiply, blocks_for(n, THREADS), THREADS, s, y, (float)alpha, a, b, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_apply(float *y, enum loss_function f, double alpha, const float *a, double beta,
+                       size_t n, cudaStream_t s)
+{
+    LAUNCH(apply, blocks_for(n, THREADS), THREADS, s, y, (int)f, (float)alpha, a, (float)beta, n);
+    return cudaGetLastError();
+}
+
+cudaError_t cuda_strided(float *to, int to_by, const float *from, int by, int n, cudaStream_t s)
+{
+    LAUNCH(copy_strided, blocks_for((size_t)n, THREADS), THREADS, s, to, to_by, from, by, n);
+    return cudaGetLastError();
+}
+
+// --- less the mean of each column: of features on their way into the covariance, of a loss ---
 KERNEL(COLUMN_X *COLUMN_Y) column_means(double *mean, const float *h, int n, int d)
 {
     SHARED(column_row, room, COLUMN_Y);
@@ -142,20 +257,36 @@ KERNEL(COLUMN_X *COLUMN_Y) column_means(double *mean, const float *h, int n, int
         mean[j] = sum / n;
 }
 
-KERNEL(THREADS) centre(double *centred, const double *mean, const float *h, int d, size_t n)
+template <typename T>
+KERNEL(THREADS)
+centre(T *centred, const double *mean, const float *h, int d, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
          i += (size_t)gridDim.x * THREADS)
-        centred[i] = h[i] - mean[i % d];
+        centred[i] = (T)(h[i] - mean[i % d]);
 }
 
-cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d, cudaStream_t s)
+template <typename T>
+static cudaError_t centre_columns(double *mean, T *centred, const float *h, int n, int d,
+                                  cudaStream_t s)
 {
     LAUNCH(column_means, column_blocks(d, 1), dim3(COLUMN_X, COLUMN_Y), s, mean, h, n, d);
     cudaError_t e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
     size_t all = (size_t)n * d;
-    LAUNCH(centre, blocks_for(all, THREADS), THREADS, s, centred, (const double *)mean, h, d, all);
+    LAUNCH(centre<T>, blocks_for(all, THREADS), THREADS, s, centred, (const double *)mean, h, d,
+           all);
     return cudaGetLastError();
+}
+
+cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d, cudaStream_t s)
+{
+    return centre_columns(mean, centred, h, n, d, s);
+}
+
+cudaError_t cuda_centre_rows(double *mean, float *centred, const float *h, int n, int d,
+                             cudaStream_t s)
+{
+    return centre_columns(mean, centred, h, n, d, s);
 }

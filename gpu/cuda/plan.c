@@ -125,8 +125,6 @@ static struct stage *stage_new(struct cuda_plan *p, const struct fused *s, struc
         return cuda_linear_stage(p, d, a, out, e);
     if (d->op == NODE_INPUT)
         return cuda_input_stage(p, d, out, e);
-    if (d->op == NODE_COSINE)
-        return cuda_loss_stage(p, d, a, b, e);
     return cuda_simple_stage(p, d, a, b, out, e);
 }
 
@@ -208,6 +206,8 @@ static int build_lists(struct cuda_plan *p, struct error *e)
         if (s->kind->forward && s->kind->forward(p, s, VIEWS, &p->forward, e) < 0)
             return -1;
     }
+    if (p->net.loss && cuda_loss_value(p, &p->forward, e) < 0)
+        return -1;
     for (int i = 0; i < p->n_stage && p->net.features >= 0; i++) {
         struct stage *s = p->stage[i];
         if (s->kind->in_evaluation && s->kind->forward &&
@@ -216,11 +216,13 @@ static int build_lists(struct cuda_plan *p, struct error *e)
         if (s->out == p->tensor[p->net.features])
             break;
     }
-    struct tensor *end = p->net.loss < 0 ? p->tensor[p->net.n - 1] : NULL;
+    struct tensor *end = !p->net.loss ? p->tensor[p->net.n - 1] : NULL;
     if (end) {
         p->seed = cuda_grad_take(p, tensor_size(end), e);
         if (!p->seed || cuda_grad_give(end, p->seed, e) < 0)
             return -1;
+    } else if (cuda_loss_gradient(p, &p->backward, e) < 0) {
+        return -1;
     }
     for (int i = p->n_stage - 1; i >= 0; i--) {
         struct stage *s = p->stage[i];

@@ -112,7 +112,7 @@ int cuda_profile(struct plan *plan, struct plan_work *kind, int max, struct erro
         parameters += param_trained(&p->net.param[i]) ? (double)p->net.param[i].count : 0;
     p->marked[0] = p->marked[1] = 0; // the marks are borrowed
     if (clock_list(p, &p->forward, 0, &to, e) < 0 ||
-        (p->net.loss >= 0 && clock_list(p, &p->backward, 1, &to, e) < 0))
+        (p->net.loss && clock_list(p, &p->backward, 1, &to, e) < 0))
         return -1;
     // Weights and momentum are read and written, gradients read (LARS: all but the writes twice).
     if (p->n_chunk && clock_one(p, lars ? cuda_run_lars : cuda_run_sgd, "update",

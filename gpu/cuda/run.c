@@ -149,7 +149,7 @@ int cuda_settle(struct plan *plan, struct error *e)
         plan->scores = (struct plan_scores){NAN, NAN};
         return -1;
     }
-    if (p->net.loss >= 0)
+    if (p->net.loss)
         plan->scores = (struct plan_scores){p->scores[0], p->scores[1]};
     read_times(p);
     return 0;
@@ -162,7 +162,7 @@ int cuda_backward(struct plan *plan, const float *const dy[2], struct error *e)
     struct cuda_plan *p = (struct cuda_plan *)plan;
     if (cuda_usable(p, e) < 0)
         return -1;
-    if (!dy != (p->net.loss >= 0))
+    if (!dy != !!p->net.loss)
         return error_set(e, dy ? "the network has a loss" : "the network has no loss");
     if (dy && seed(p, dy, e) < 0)
         return -1;

@@ -88,23 +88,25 @@ cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cublasOperat
     BLAS_ENTRY;
     int ar = ta == CUBLAS_OP_N ? m : k, ac = ta == CUBLAS_OP_N ? k : m;
     int br = tb == CUBLAS_OP_N ? k : n, bc = tb == CUBLAS_OP_N ? n : k;
-    float one = *(const float *)alpha, zero = *(const float *)beta;
+    float times = *(const float *)alpha, keep = *(const float *)beta;
     if (lda < ar || ldb < br || ldc < m || m < 1 || n < 1 || k < 1)
         return CUBLAS_STATUS_INVALID_VALUE;
     bool tf32 = compute == CUBLAS_COMPUTE_32F_FAST_TF32;
-    if ((compute != CUBLAS_COMPUTE_32F && !tf32) || zero != 0 || type_a != CUDA_R_32F ||
-        type_b != CUDA_R_32F || type_c != CUDA_R_32F)
+    if ((compute != CUBLAS_COMPUTE_32F && !tf32) || type_a != CUDA_R_32F || type_b != CUDA_R_32F ||
+        type_c != CUDA_R_32F)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     if (emu_recording(h->stream) && !h->work)
         emu_fault("cuBLAS without a workspace would allocate while a graph is recorded");
     emu_queue(h->stream, "gemm", [=]() {
         std::vector<float> fa = matrix(a, ar, ac, lda, tf32, "A of a product"),
                            fb = matrix(b, br, bc, ldb, tf32, "B of a product");
-        emu_touch(c, ((size_t)ldc * (size_t)(n - 1) + (size_t)m) * sizeof(float), true,
-                  "C of a product");
+        size_t written = ((size_t)ldc * (size_t)(n - 1) + (size_t)m) * sizeof(float);
+        if (keep != 0)
+            emu_touch(c, written, false, "C of a product");
+        emu_touch(c, written, true, "C of a product");
         cblas_sgemm(CblasColMajor, ta == CUBLAS_OP_N ? CblasNoTrans : CblasTrans,
-                    tb == CUBLAS_OP_N ? CblasNoTrans : CblasTrans, m, n, k, one, fa.data(), lda,
-                    fb.data(), ldb, 0, (float *)c, ldc);
+                    tb == CUBLAS_OP_N ? CblasNoTrans : CblasTrans, m, n, k, times, fa.data(), lda,
+                    fb.data(), ldb, keep, (float *)c, ldc);
     });
     return CUBLAS_STATUS_SUCCESS;
 }

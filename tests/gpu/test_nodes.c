@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gpu/device.h"
+#include "gpu/loss.h"
 #include "tests/kit/contract.h"
 #include "tests/kit/net_fixture.h"
 #include "tests/kit/reference.h"
@@ -78,26 +79,58 @@ static void build_linear(struct net *net, const struct node_case *c)
     net_linear(net, 0, "linear", c->out, c->flag);
 }
 
+// SimSiam's loss, and another form of it; with and without stop-gradient.
+static void cosine_of(struct loss *l, const struct net *net, double scale, double offset,
+                      int through)
+{
+    int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
+    int dp = loss_gradient(l, net->predicted);
+    loss_cosine(l, scale, offset, p, z);
+    for (int v = 0; v < 2; v++)
+        loss_cosine_gradient(l, dp + v, scale, p + v, z + !v);
+    int dz = through ? loss_gradient(l, net->projected) : -1;
+    for (int v = 0; v < 2 && through; v++)
+        loss_cosine_gradient(l, dz + v, scale, z + v, p + !v);
+}
+
+static void cosine(struct loss *l, const struct net *net)
+{
+    cosine_of(l, net, 1, 0, 0);
+}
+
+static void cosine_through(struct loss *l, const struct net *net)
+{
+    cosine_of(l, net, 1, 0, 1);
+}
+
+static void cosine_form(struct loss *l, const struct net *net)
+{
+    cosine_of(l, net, 4, 4, 0);
+}
+
+static void cosine_form_through(struct loss *l, const struct net *net)
+{
+    cosine_of(l, net, 4, 4, 1);
+}
+
 static void build_cosine(struct net *net, const struct node_case *c)
 {
     int z = net_linear(net, 0, "z", c->out, 0); // reached by gradients through p only
-    net_cosine(net, net_linear(net, z, "p", c->out, 1), z);
+    net_outputs(net, net_linear(net, z, "p", c->out, 1), z, cosine);
 }
 
-// Another form, with or without stop-gradient.
 static void build_cosine_form(struct net *net, const struct node_case *c)
 {
     int z = net_linear(net, 0, "z", c->out, 0);
-    net_cosine(net, net_linear(net, z, "p", c->out, 1), z);
-    net_cosine_form(net, 4, 4, c->flag);
+    net_outputs(net, net_linear(net, z, "p", c->out, 1), z,
+                c->flag ? cosine_form : cosine_form_through);
 }
 
 // Without a predictor: p is z.
 static void build_cosine_same(struct net *net, const struct node_case *c)
 {
     int z = net_bn(net, net_linear(net, 0, "z", c->out, 0), "bn", 0);
-    net_cosine(net, z, z);
-    net_cosine_form(net, 1, 0, c->flag);
+    net_outputs(net, z, z, c->flag ? cosine : cosine_through);
 }
 
 // Against a frozen branch, as BYOL's target is; no gradient comes from it. (Whole frozen networks
@@ -117,8 +150,7 @@ static void build_cosine_target(struct net *net, const struct node_case *c)
     net->frozen = 1;
     int z = branch(net, c, "target.");
     net->frozen = 0;
-    net_cosine(net, p, z);
-    net_cosine_form(net, 4, 4, 1);
+    net_outputs(net, p, z, cosine_form);
     net_follow(net, "target.");
 }
 
@@ -320,7 +352,7 @@ static void make_input(struct bench *b, float *x[2])
 static void make_gradient(struct bench *b, float *dy[2])
 {
     const struct node *last = &b->net.node[b->net.n - 1];
-    for (int v = 0; v < 2 && b->net.loss < 0; v++) {
+    for (int v = 0; v < 2 && !b->net.loss; v++) {
         dy[v] = numbers(b->c->title, 2 + v, b->n_out);
         for (size_t i = 0; i < b->n_out && last->op == NODE_RELU; i++)
             if (fabs(b->r.y[v][last->in[0]][i]) < 1.0 / 32)
@@ -331,7 +363,7 @@ static void make_gradient(struct bench *b, float *dy[2])
 
 static void reference_step(struct bench *b)
 {
-    reference_backward(&b->r, b->net.loss < 0 ? (const double *const *)b->dy : NULL);
+    reference_backward(&b->r, !b->net.loss ? (const double *const *)b->dy : NULL);
 }
 
 static void compare_parameters(struct bench *b, struct plan *plan, double tol)
@@ -376,7 +408,7 @@ static void check_case(struct device *d, const struct node_case *c, enum precisi
         cr_assert(plan_input(plan, v, x[v], &e) == 0, "%s: %s", c->title, e.text);
     cr_assert(plan_forward(plan, &e) == 0, "%s: %s", c->title, e.text);
     float *y = need(b.n_out, sizeof *y), *dx = need(b.n_in, sizeof *dx);
-    if (b.net.loss < 0) {
+    if (!b.net.loss) {
         for (int v = 0; v < 2; v++) {
             cr_assert(plan_output(plan, b.net.n - 1, v, BATCH, y, &e) == 0, "%s: %s", c->title,
                       e.text);
@@ -483,7 +515,7 @@ static void check_special(struct device *d, const struct node_case *c, enum prec
         cr_assert(plan_input(plan, v, x[v], &e) == 0, "%s: %s", c->title, e.text);
     cr_assert(plan_forward(plan, &e) == 0, "%s: %s", c->title, e.text);
     float *y = need(b.n_out, sizeof *y), *dx = need(b.n_in, sizeof *dx);
-    if (b.net.loss < 0) {
+    if (!b.net.loss) {
         cr_assert(plan_output(plan, b.net.n - 1, 0, BATCH, y, &e) == 0, "%s: %s", c->title, e.text);
         not_hidden(c, where[which], special, y, b.r.y[0][b.net.n - 1], b.n_out);
         cr_assert(plan_backward_from(plan, (const float *const *)dy, &e) == 0, "%s", e.text);
@@ -516,7 +548,7 @@ static void check_specials(enum precision precision)
             struct net net;
             net_init(&net, cases[i].c, cases[i].h, cases[i].w);
             cases[i].build(&net, &cases[i]);
-            int there = which == 0 || (which == 1 ? net.loss < 0 : net.n_param > 0);
+            int there = which == 0 || (which == 1 ? !net.loss : net.n_param > 0);
             // The stand-in for a card is slow, and what it multiplies with is not the card's.
             int foreign = ours && (cases[i].build == build_conv || cases[i].build == build_linear);
             net_free(&net);
@@ -544,7 +576,7 @@ Test(nodes, hide_no_special_number_bf16)
 static double objective(struct bench *b)
 {
     reference_forward(&b->r, (const double *const *)b->x);
-    if (b->net.loss >= 0)
+    if (b->net.loss)
         return b->r.loss;
     double s = 0;
     for (int v = 0; v < 2; v++)
@@ -591,8 +623,8 @@ static void check_reference(const struct node_case *c)
     reference_forward(&b.r, (const double *const *)b.x);
     make_gradient(&b, dy);
     reference_step(&b);
-    // z is a constant to the loss.
-    int constant = b.net.loss >= 0 && b.net.node[b.net.loss].stop_gradient;
+    // z is a constant to the cosine.
+    int constant = b.net.loss == cosine || b.net.loss == cosine_form;
     for (int v = 0; v < 2 && constant; v++) {
         size_t n = reference_size(&b.r, b.net.projected);
         b.r.fixed[v] = need(n, sizeof(double));

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "data/augment.h"
+#include "gpu/loss.h"
 #include "tests/kit/net_fixture.h"
 
 void *played_need(size_t n, size_t size)
@@ -61,6 +62,25 @@ uint8_t *played_pixels(int c)
 
 const float played_mean[3] = {0.4f, 0.5f, 0.6f}, played_deviation[3] = {0.2f, 0.25f, 0.3f};
 
+static void cosine(struct loss *l, const struct net *net, double scale, double offset)
+{
+    int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
+    int dp = loss_gradient(l, net->predicted);
+    loss_cosine(l, scale, offset, p, z);
+    for (int v = 0; v < 2; v++)
+        loss_cosine_gradient(l, dp + v, scale, p + v, z + !v);
+}
+
+static void small_loss(struct loss *l, const struct net *net)
+{
+    cosine(l, net, 1, 0);
+}
+
+static void target_loss(struct loss *l, const struct net *net)
+{
+    cosine(l, net, 4, 4);
+}
+
 // A net small enough to be run a thousand times: one block of each kind.
 void played_small_net(struct net *net, int c)
 {
@@ -73,7 +93,7 @@ void played_small_net(struct net *net, int c)
     int z = net_bn(net, net_linear(net, net->features, "fc", 16, 0), "fc.bn", 0);
     net->group = GROUP_PREDICTOR;
     int p = net_relu(net, net_bn(net, net_linear(net, z, "p0", 4, 0), "p1", 1));
-    net_cosine(net, net_linear(net, p, "p3", 16, 1), z);
+    net_outputs(net, net_linear(net, p, "p3", 16, 1), z, small_loss);
 }
 
 // The same as BYOL has it: a frozen copy that follows, another form of the loss.
@@ -100,8 +120,7 @@ void played_target_net(struct net *net, int c)
     net->frozen = 1;
     int t = branch(net, "target.");
     net->frozen = 0;
-    net_cosine(net, p, t);
-    net_cosine_form(net, 4, 4, 1);
+    net_outputs(net, p, t, target_loss);
     net_follow(net, "target.");
 }
 

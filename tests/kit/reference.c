@@ -39,6 +39,12 @@ void reference_new(struct reference *r, const struct net *net, int batch)
                     zeros(k < 2 ? reference_size(r, i) : (size_t)net->node[i].c, sizeof(double));
         }
     }
+    if (net->loss && loss_describe(net, batch, &r->loss_is, NULL) < 0)
+        abort();
+    for (int m = 0; m < r->loss_is.n_matrix; m++) {
+        const struct loss_matrix *x = &r->loss_is.matrix[m];
+        r->matrix[m] = zeros((size_t)x->rows * (size_t)x->cols, sizeof(double));
+    }
 }
 
 void reference_free(struct reference *r)
@@ -49,6 +55,8 @@ void reference_free(struct reference *r)
     }
     free(r->param);
     free(r->grad);
+    for (int m = 0; m < r->loss_is.n_matrix; m++)
+        free(r->matrix[m]);
     for (int v = 0; v < 2; v++) {
         double **all[] = {r->y[v], r->dy[v], r->mean[v], r->inv[v]};
         for (int k = 0; k < 4; k++) {
@@ -334,46 +342,6 @@ static double dot(const double *a, const double *b, int n)
     return s;
 }
 
-// p of this view against z of the other.
-static void cosine_rows(const struct reference *r, int view, int b, double **p, double **z, int *n)
-{
-    const struct node *d = &r->net->node[r->net->loss];
-    *n = r->net->node[d->in[0]].c;
-    *p = r->y[view][d->in[0]] + b * *n;
-    *z = (r->fixed[!view] ? r->fixed[!view] : r->y[!view][d->in[1]]) + b * *n;
-}
-
-static void cosine_loss(struct reference *r)
-{
-    r->loss = 0;
-    for (int view = 0; view < 2; view++)
-        for (int b = 0; b < r->batch; b++) {
-            double *p, *z;
-            int n;
-            cosine_rows(r, view, b, &p, &z, &n);
-            r->loss -= 0.5 * dot(p, z, n) / sqrt(dot(p, p, n) * dot(z, z, n)) / r->batch;
-        }
-    r->loss = r->net->node[r->net->loss].offset + r->net->node[r->net->loss].scale * r->loss;
-}
-
-static void cosine_backward(struct reference *r)
-{
-    const struct node *d = &r->net->node[r->net->loss];
-    for (int view = 0; view < 2; view++)
-        for (int b = 0; b < r->batch; b++) {
-            double *p, *z;
-            int n;
-            cosine_rows(r, view, b, &p, &z, &n);
-            double pp = sqrt(dot(p, p, n)), zz = sqrt(dot(z, z, n)), cos = dot(p, z, n) / pp / zz;
-            double *dp = r->dy[view][d->in[0]] + b * n, *dz = r->dy[!view][d->in[1]] + b * n;
-            double f = -0.5 * d->scale / r->batch;
-            for (int i = 0; i < n; i++)
-                dp[i] += f * (z[i] / zz - cos * p[i] / pp) / pp;
-            for (int i = 0; i < n && !d->stop_gradient; i++)
-                dz[i] += f * (p[i] / pp - cos * z[i] / zz) / zz;
-        }
-}
-
 // Mean over dimensions of the deviation (n - 1) of z / |z|, times sqrt(dim), mean of the views.
 static void z_deviation(struct reference *r)
 {
@@ -398,15 +366,10 @@ static void z_deviation(struct reference *r)
 static const struct {
     void (*forward)(struct at *), (*backward)(struct at *);
 } table[] = {
-    [NODE_CONV] = {conv_forward, conv_backward},
-    [NODE_BN] = {bn_train, bn_backward},
-    [NODE_RELU] = {relu_forward, relu_backward},
-    [NODE_ADD] = {add_forward, add_backward},
-    [NODE_MAXPOOL] = {maxpool_forward, maxpool_backward},
-    [NODE_GAP] = {gap_forward, gap_backward},
-    [NODE_LINEAR] = {linear_forward, linear_backward},
-    [NODE_INPUT] = {NULL, NULL},
-    [NODE_COSINE] = {NULL, NULL},
+    [NODE_CONV] = {conv_forward, conv_backward},          [NODE_BN] = {bn_train, bn_backward},
+    [NODE_RELU] = {relu_forward, relu_backward},          [NODE_ADD] = {add_forward, add_backward},
+    [NODE_MAXPOOL] = {maxpool_forward, maxpool_backward}, [NODE_GAP] = {gap_forward, gap_backward},
+    [NODE_LINEAR] = {linear_forward, linear_backward},    [NODE_INPUT] = {NULL, NULL},
 };
 
 static void forward(struct reference *r, int view, const double *x, int evaluate)
@@ -425,8 +388,8 @@ void reference_forward(struct reference *r, const double *const x[2])
 {
     for (int view = 0; view < 2; view++)
         forward(r, view, x[view], 0);
-    if (r->net->loss >= 0) {
-        cosine_loss(r);
+    if (r->net->loss) {
+        reference_value(r);
         z_deviation(r);
     }
 }
@@ -447,8 +410,8 @@ void reference_backward(struct reference *r, const double *const dy[2])
         if (dy)
             memcpy(r->dy[view][last], dy[view], reference_size(r, last) * sizeof(double));
     }
-    if (!dy)
-        cosine_backward(r);
+    for (int view = 0; view < 2 && !dy; view++)
+        reference_gradient(r, view);
     for (int view = 0; view < 2; view++)
         for (int i = last; i >= 0; i--) {
             struct at t = at(r, view, i);

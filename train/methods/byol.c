@@ -2,9 +2,10 @@
 // and without a last batch norm, a target network that is the moving average of encoder and
 // projector, and 2 - 2 cos summed over both directions. The projector has the name encoder.fc as
 // SimSiam's has.
-#include "train/methods/byol.h"
-
 #include <stdio.h>
+
+#include "gpu/loss.h"
+#include "train/methods/method.h"
 
 enum { DIM = 4, HIDDEN = 64 }; // times the width: 256 and 4096 at full size
 
@@ -20,16 +21,17 @@ static int mlp(struct net *net, int x, const char *prefix, int hidden, int out)
     return net_linear(net, x, name, out, 0);
 }
 
-int byol_check(const struct options *o, struct error *e)
+// (2 - 2 cos) + (2 - 2 cos) of the two directions.
+static void loss(struct loss *l, const struct net *net)
 {
-    if (!o->stop_gradient)
-        return error_set(e, "--no-stop-gradient: byol's target takes no gradient in any case");
-    if (o->proj_layers && o->proj_layers != 2)
-        return error_set(e, "--proj-layers %d: byol's projector has 2", o->proj_layers);
-    return 0;
+    int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
+    int dp = loss_gradient(l, net->predicted);
+    loss_cosine(l, 4, 4, p, z);
+    for (int v = 0; v < 2; v++)
+        loss_cosine_gradient(l, dp + v, 4, p + v, z + !v);
 }
 
-void byol_heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
+static void heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
 {
     int dim = o->dim ? o->dim : DIM * encoder->width;
     int hidden = o->pred_dim ? o->pred_dim : HIDDEN * encoder->width;
@@ -45,7 +47,22 @@ void byol_heads(struct net *net, const struct options *o, const struct resnet_sh
     target.prefix = "target.encoder";
     int z = mlp(net, resnet_build(net, &target), "target.encoder.fc", hidden, dim);
     net->frozen = 0;
-    net_cosine(net, p, z);
-    net_cosine_form(net, 4, 4, 1); // (2 - 2 cos) + (2 - 2 cos) of the two directions
+    net_outputs(net, p, z, loss);
     net_follow(net, "target.");
 }
+
+static const struct method_unused unused[] = {
+    {"proj-layers", .but = "2", .because = "byol's projector has 2"},
+    {"stop-gradient", .because = "byol's target takes no gradient in any case"},
+    {.option = NULL}};
+
+const struct method_row byol_method = {
+    .name = "byol",
+    .doc = "BYOL (Grill et al., NeurIPS 2020)",
+    .loss_lo = 0,
+    .loss_hi = 8,
+    .defaults =
+        {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
+    .unused = unused,
+    .heads = heads,
+};

@@ -8,43 +8,22 @@
 #include <string.h>
 
 #include "metrics/base/rng.h"
-#include "train/methods/byol.h"
-#include "train/methods/simsiam.h"
 
-static const char *const simsiam_unused[] = {"tau", "tau-schedule", NULL};
-static const char *const byol_unused[] = {"proj-layers", "stop-gradient", NULL};
+// A method is a file NAME.c, which gives NAME_method, and a row here.
+#define METHODS(ROW)                                                                               \
+    ROW(simsiam)                                                                                   \
+    ROW(byol)
 
-const struct method_row method_table[] = {
-    {.name = "simsiam",
-     .doc = "SimSiam (Chen & He, CVPR 2021)",
-     .loss_lo = -1,
-     .loss_hi = 1,
-     .defaults = {.lr = 0.5,
-                  .wd = 5e-4,
-                  .fix_pred_lr = 1,
-                  .optimizer = "sgd",
-                  .augment = "simsiam",
-                  .tau = -1},
-     .unused = simsiam_unused,
-     .check = simsiam_check,
-     .heads = simsiam_heads},
-    {.name = "byol",
-     .doc = "BYOL (Grill et al., NeurIPS 2020)",
-     .loss_lo = 0,
-     .loss_hi = 8,
-     .defaults =
-         {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
-     .unused = byol_unused,
-     .check = byol_check,
-     .heads = byol_heads},
-    {.name = NULL},
-};
+#define DECLARE(name) extern const struct method_row name##_method;
+METHODS(DECLARE)
+#define POINT(name) &name##_method,
+const struct method_row *const method_table[] = {METHODS(POINT) NULL};
 
 const struct method_row *method_find(const char *name)
 {
-    for (const struct method_row *m = method_table; m->name; m++)
-        if (!strcmp(m->name, name))
-            return m;
+    for (const struct method_row *const *m = method_table; *m; m++)
+        if (!strcmp((*m)->name, name))
+            return *m;
     return NULL;
 }
 
@@ -58,11 +37,26 @@ void method_loss_range(const char *name, double *lo, double *hi)
 static int unknown_method(const char *name, struct error *e)
 {
     char names[128] = "";
-    for (const struct method_row *m = method_table; m->name; m++) {
+    for (const struct method_row *const *m = method_table; *m; m++) {
         size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", m->name);
+        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", (*m)->name);
     }
     return error_set(e, "unknown method '%s'; there are %s", name, names);
+}
+
+// Options that make no sense with this method, where they say something.
+static int check(const struct method_row *m, const struct options *o, struct error *e)
+{
+    for (const struct method_unused *u = m->unused; u->option; u++) {
+        const struct option_row *row = option_find(options_table, u->option);
+        char value[OPTION_TEXT];
+        option_value(row, o, value, sizeof value);
+        int flag = row->type == OPTION_FLAG, says = strcmp(value, row->fallback) != 0;
+        if (says && u->because && !(u->but && !strcmp(value, u->but)))
+            return error_set(e, "--%s%s%s%s: %s", flag && !strcmp(value, "off") ? "no-" : "",
+                             row->name, flag ? "" : " ", flag ? "" : value, u->because);
+    }
+    return 0;
 }
 
 static void text_auto(char *field, size_t size, const char *value)
@@ -78,7 +72,7 @@ int method_resolve(struct options *o, struct error *e)
     const struct method_row *m = method_find(o->method);
     if (!m)
         return unknown_method(o->method, e);
-    if (m->check && m->check(o, e) < 0)
+    if (check(m, o, e) < 0)
         return -1;
     const struct method_defaults *d = &m->defaults;
     if (o->lr < 0)

@@ -24,17 +24,24 @@ struct method_defaults {
     double tau;    // of the moving average; -1: the method has no target network
 };
 
+// An option that a method has no use for: a recipe's gives way, a person's is refused with the
+// reason, if there is one.
+struct method_unused {
+    const char *option, *because;
+    const char *but; // a value that is no news, or NULL
+};
+
+// All that a method says of itself, in its own file.
 struct method_row {
     const char *name, *doc;
-    double loss_lo, loss_hi;
+    double loss_lo, loss_hi; // may be infinite
     struct method_defaults defaults;
-    const char *const *unused; // options that it has no use for; ends with NULL
-    // NULL, or refuse those.
-    int (*check)(const struct options *o, struct error *e);
-    // Append the heads and the loss after net->features; `encoder` is what net holds already.
+    const struct method_unused *unused; // ends with a NULL option
+    // Append the heads after net->features, name the outputs and the loss (net_outputs); `encoder`
+    // is what net holds already.
     void (*heads)(struct net *net, const struct options *o, const struct resnet_shape *encoder);
 };
-extern const struct method_row method_table[]; // ends with a NULL name
+extern const struct method_row *const method_table[]; // ends with NULL
 
 const struct method_row *method_find(const char *name); // or NULL
 

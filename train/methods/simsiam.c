@@ -1,21 +1,33 @@
-// SimSiam's heads (Chen & He, CVPR 2021, sec. 3 and its published code): a projector whose last
-// batch norm has no affine part, a bottleneck predictor, and the symmetric negative cosine loss
-// with stop-gradient. Predictor and stop-gradient can be left out: the paper's ablations, which
+// SimSiam (Chen & He, CVPR 2021, sec. 3 and its published code): a projector whose last batch norm
+// has no affine part, a bottleneck predictor, and the symmetric negative cosine loss with
+// stop-gradient. Predictor and stop-gradient can be left out: the paper's ablations, which
 // collapse.
-#include "train/methods/simsiam.h"
-
 #include <stdio.h>
+
+#include "gpu/loss.h"
+#include "train/methods/method.h"
 
 enum { DIM = 32, HIDDEN = 8, LAYERS = 3 }; // the first two times the width
 
-int simsiam_check(const struct options *o, struct error *e)
+static void loss(struct loss *l, const struct net *net)
 {
-    if (o->tau >= 0)
-        return error_set(e, "--tau: simsiam has no target network");
-    return 0;
+    int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
+    int dp = loss_gradient(l, net->predicted);
+    loss_cosine(l, 1, 0, p, z);
+    for (int v = 0; v < 2; v++)
+        loss_cosine_gradient(l, dp + v, 1, p + v, z + !v);
 }
 
-void simsiam_heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
+static void loss_through(struct loss *l, const struct net *net)
+{
+    loss(l, net);
+    int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
+    int dz = loss_gradient(l, net->projected);
+    for (int v = 0; v < 2; v++)
+        loss_cosine_gradient(l, dz + v, 1, z + v, p + !v);
+}
+
+static void heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
 {
     int d = net->features >= 0 ? net->node[net->features].c : 0;
     int dim = o->dim ? o->dim : DIM * encoder->width;
@@ -42,6 +54,24 @@ void simsiam_heads(struct net *net, const struct options *o, const struct resnet
         p = net_relu(net, net_bn(net, p, "predictor.1", 1));
         p = net_linear(net, p, "predictor.3", dim, 1);
     }
-    net_cosine(net, p, z);
-    net_cosine_form(net, 1, 0, o->stop_gradient);
+    net_outputs(net, p, z, o->stop_gradient ? loss : loss_through);
 }
+
+static const struct method_unused unused[] = {{"tau", .because = "simsiam has no target network"},
+                                              {"tau-schedule", .because = NULL},
+                                              {.option = NULL}};
+
+const struct method_row simsiam_method = {
+    .name = "simsiam",
+    .doc = "SimSiam (Chen & He, CVPR 2021)",
+    .loss_lo = -1,
+    .loss_hi = 1,
+    .defaults = {.lr = 0.5,
+                 .wd = 5e-4,
+                 .fix_pred_lr = 1,
+                 .optimizer = "sgd",
+                 .augment = "simsiam",
+                 .tau = -1},
+    .unused = unused,
+    .heads = heads,
+};

@@ -68,7 +68,7 @@ static int arch_value(int i, char *text, size_t size)
 
 static int method_value(int i, char *text, size_t size)
 {
-    return option_put(method_table[i].name, text, size);
+    return option_put(method_table[i] ? method_table[i]->name : NULL, text, size);
 }
 
 static int schedule_value(int i, char *text, size_t size)

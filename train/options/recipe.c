@@ -79,8 +79,8 @@ int recipe_read(struct options *o, const char *name, unsigned char *given, struc
 void recipe_give_way(struct options *o, unsigned char *given, const unsigned char *later)
 {
     const struct method_row *m = method_find(o->method);
-    for (int i = 0; m && m->unused[i]; i++) {
-        const struct option_row *row = option_find(options_table, m->unused[i]);
+    for (int i = 0; m && m->unused[i].option; i++) {
+        const struct option_row *row = option_find(options_table, m->unused[i].option);
         ptrdiff_t at = row - options_table;
         if (!given[at] || later[at])
             continue;

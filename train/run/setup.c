@@ -187,7 +187,7 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
     keep_stem(o, data);
     if (method_build(o, data->channels, data->height, data->width, &s->net, e) < 0)
         return REFUSED;
-    if (s->net.features < 0 || s->net.loss < 0)
+    if (s->net.features < 0 || !s->net.loss)
         return error_set(e, "%s with %s has no features or no loss", o->arch, o->method), REFUSED;
     s->d = s->net.node[s->net.features].c;
     if (!o->eval_images)

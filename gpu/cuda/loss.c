@@ -1,0 +1,224 @@
+// The loss, queued as the method says it (gpu/loss.h): its value goes to the host with the forward
+// pass, its gradients begin the backward pass. Beside it the spread of the projections' directions.
+#include "gpu/cuda/cuda.h"
+#include "gpu/loss.h"
+
+struct cuda_loss {
+    struct stage stage; // of none of the nodes
+    struct loss is;
+    float *data[LOSS_MATRICES];
+    double *cosine, *mean, *part, *scores; // work; loss, zstd
+    double *inverse, *spread;
+};
+
+static size_t elements(const struct cuda_loss *l, int m)
+{
+    return (size_t)l->is.matrix[m].rows * (size_t)l->is.matrix[m].cols;
+}
+
+// --- operations; `first`: the value begins ---
+struct work {
+    struct cuda_plan *p;
+    struct cuda_loss *l;
+    const struct loss_step *s;
+    float *out;
+    const float *a, *b;
+    int first;
+};
+
+static int cosine(const struct work *w, struct error *e)
+{
+    struct cuda_cosine a = {.n = w->l->is.batch,
+                            .c = w->l->is.matrix[w->s->a].cols,
+                            .first = w->first,
+                            .scale = w->s->alpha,
+                            .offset = w->s->beta,
+                            .p = w->a,
+                            .z = w->b,
+                            .cosine = w->l->cosine};
+    return cuda_ok(cuda_cosine(&a, w->l->scores, w->p->device->main), "loss", e);
+}
+
+static int cosine_gradient(const struct work *w, struct error *e)
+{
+    const struct loss_matrix *a = &w->l->is.matrix[w->s->a];
+    return cuda_ok(
+        cuda_cosine_gradient(w->out, w->a, w->b, a->rows, a->cols, w->s->alpha, w->p->device->main),
+        "gradient of the loss", e);
+}
+
+// cuBLAS sees each row-major matrix as the transposed one. In f32 in any precision: what is nearly
+// minimal is a small difference of large numbers.
+static int product(const struct work *w, struct error *e)
+{
+    const struct loss_step *s = w->s;
+    const struct loss_matrix *a = &w->l->is.matrix[s->a], *b = &w->l->is.matrix[s->b],
+                             *out = &w->l->is.matrix[s->out];
+    const float alpha = (float)s->alpha, beta = (float)s->beta;
+    return cuda_blas_ok(cublasGemmEx(w->p->device->blas, s->turn_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+                                     s->turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, out->cols, out->rows,
+                                     s->turn_a ? a->rows : a->cols, &alpha, w->b, CUDA_R_32F,
+                                     b->cols, w->a, CUDA_R_32F, a->cols, &beta, w->out, CUDA_R_32F,
+                                     out->cols, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                        "product of the loss", e);
+}
+
+static int centre(const struct work *w, struct error *e)
+{
+    const struct loss_matrix *a = &w->l->is.matrix[w->s->a];
+    return cuda_ok(cuda_centre_rows(w->l->mean, w->out, w->a, a->rows, a->cols, w->p->device->main),
+                   "loss", e);
+}
+
+static int combine(const struct work *w, struct error *e)
+{
+    return cuda_ok(cuda_combine(w->out, w->s->alpha, w->a, w->s->beta, w->b,
+                                elements(w->l, w->s->out), w->p->device->main),
+                   "loss", e);
+}
+
+static int multiply(const struct work *w, struct error *e)
+{
+    return cuda_ok(cuda_multiply(w->out, w->s->alpha, w->a, w->b, elements(w->l, w->s->out),
+                                 w->p->device->main),
+                   "loss", e);
+}
+
+static int apply(const struct work *w, struct error *e)
+{
+    return cuda_ok(cuda_apply(w->out, w->s->f, w->s->alpha, w->a, w->s->beta,
+                              elements(w->l, w->s->out), w->p->device->main),
+                   "loss", e);
+}
+
+static int diagonal(const struct work *w, struct error *e)
+{
+    int n = w->l->is.matrix[w->s->a].cols;
+    return cuda_ok(cuda_strided(w->out, 1, w->a, n + 1, n, w->p->device->main), "loss", e);
+}
+
+static int put_diagonal(const struct work *w, struct error *e)
+{
+    int n = w->l->is.matrix[w->s->a].cols;
+    return cuda_ok(cuda_strided(w->out, n + 1, w->a, 1, n, w->p->device->main), "loss", e);
+}
+
+static int sum(const struct work *w, struct error *e)
+{
+    return cuda_ok(cuda_dot(w->a, w->b, elements(w->l, w->s->a), w->s->alpha, w->first, w->l->part,
+                            w->l->scores, w->p->device->main),
+                   "loss", e);
+}
+
+static int (*const works[LOSS_OPS])(const struct work *w, struct error *e) = {
+    [LOSS_COSINE] = cosine,   [LOSS_COSINE_GRADIENT] = cosine_gradient,
+    [LOSS_PRODUCT] = product, [LOSS_CENTRE] = centre,
+    [LOSS_COMBINE] = combine, [LOSS_MULTIPLY] = multiply,
+    [LOSS_APPLY] = apply,     [LOSS_DIAGONAL] = diagonal,
+    [LOSS_SUM] = sum,         [LOSS_PUT_DIAGONAL] = put_diagonal,
+};
+
+static int run(struct cuda_plan *p, struct cuda_loss *l, const struct loss_step *step, int n,
+               struct error *e)
+{
+    int first = 1;
+    for (int i = 0; i < n; i++) {
+        const struct loss_step *s = &step[i];
+        struct work w = {p,
+                         l,
+                         s,
+                         s->out < 0 ? NULL : l->data[s->out],
+                         l->data[s->a],
+                         s->b < 0 ? NULL : l->data[s->b],
+                         first};
+        if (works[s->op](&w, e) < 0)
+            return -1;
+        first &= s->op != LOSS_COSINE && s->op != LOSS_SUM;
+    }
+    return 0;
+}
+
+static int run_value(struct cuda_plan *p, const struct op *op, struct error *e)
+{
+    struct cuda_loss *l = (struct cuda_loss *)op->stage;
+    const struct tensor *z = p->tensor[p->net.projected];
+    if (run(p, l, l->is.value, l->is.n_value, e) < 0 ||
+        cuda_ok(cuda_directions(z->data, p->batch, z->c, l->inverse, l->spread, l->scores + 1,
+                                p->device->main),
+                "z-std", e) < 0)
+        return -1;
+    return cuda_ok(cudaMemcpyAsync(p->scores, l->scores, 2 * sizeof(double), cudaMemcpyDeviceToHost,
+                                   p->device->main),
+                   "loss", e);
+}
+
+static int run_gradient(struct cuda_plan *p, const struct op *op, struct error *e)
+{
+    struct cuda_loss *l = (struct cuda_loss *)op->stage;
+    for (int v = 0; v < VIEWS; v++)
+        if (run(p, l, l->is.gradient[v], l->is.n_gradient[v], e) < 0)
+            return -1;
+    return 0;
+}
+
+// --- compiling ---
+// Where a view begins in what holds both.
+static float *view_of(void *both, const struct loss_matrix *m)
+{
+    return (float *)both + (m->view > 0 ? (size_t)m->rows * (size_t)m->cols : 0);
+}
+
+static int place(struct cuda_plan *p, struct cuda_loss *l, struct error *e)
+{
+    size_t n = VIEWS * (size_t)p->batch, most = (size_t)p->net.node[p->net.projected].c;
+    for (int m = 0; m < l->is.n_matrix; m++) {
+        const struct loss_matrix *x = &l->is.matrix[m];
+        most = (size_t)x->cols > most ? (size_t)x->cols : most;
+        if (x->source == LOSS_OUTPUT && p->tensor[x->node]->type != CUDA_F32)
+            return error_set(e, "the loss takes rows of f32 on the GPU");
+        if (x->source == LOSS_OUTPUT)
+            l->data[m] = view_of(p->tensor[x->node]->data, x);
+        else if (x->source == LOSS_WORK &&
+                 !(l->data[m] = cuda_take(p, elements(l, m) * sizeof(float), e)))
+            return -1;
+    }
+    l->cosine = cuda_take(p, n * sizeof(double), e);
+    l->inverse = cuda_take(p, n * sizeof(double), e);
+    l->mean = cuda_take(p, most * sizeof(double), e);
+    l->spread = cuda_take(p, VIEWS * most * sizeof(double), e);
+    l->part = cuda_take(p, DOT_PARTS * sizeof(double), e);
+    l->scores = cuda_take(p, 2 * sizeof(double), e);
+    return l->cosine && l->inverse && l->mean && l->spread && l->part && l->scores ? 0 : -1;
+}
+
+int cuda_loss_value(struct cuda_plan *p, struct op_list *list, struct error *e)
+{
+    static const struct stage_kind kind = {"loss", NULL, NULL, 0};
+    static const struct node none = {.name = ""};
+    struct cuda_loss *l = p->loss_is = cuda_heap(p, sizeof *l, e);
+    if (!l || loss_describe(&p->net, p->batch, &l->is, e) < 0 || place(p, l, e) < 0)
+        return -1;
+    l->stage = (struct stage){.kind = &kind, .node = &none};
+    return cuda_op(list, &l->stage, VIEWS, run_value, e) ? 0 : -1;
+}
+
+// Both views of a gradient lie in one buffer, as those of an output do.
+int cuda_loss_gradient(struct cuda_plan *p, struct op_list *list, struct error *e)
+{
+    struct cuda_loss *l = p->loss_is;
+    struct grad *grad[LOSS_MATRICES] = {NULL};
+    for (int m = 0; m < l->is.n_matrix; m++) {
+        const struct loss_matrix *x = &l->is.matrix[m];
+        if (x->source != LOSS_GRADIENT)
+            continue;
+        if (x->view == 0 && !(grad[m] = cuda_grad_take(p, tensor_size(p->tensor[x->node]), e)))
+            return -1;
+        l->data[m] = view_of(grad[m - x->view]->data, x);
+    }
+    if (!cuda_op(list, &l->stage, VIEWS, run_gradient, e))
+        return -1;
+    for (int m = 0; m < l->is.n_matrix; m++)
+        if (grad[m] && cuda_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
+            return -1;
+    return 0;
+}
