@@ -2,28 +2,22 @@
 // was meant to be installed.
 #include "train/options/installed.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "metrics/base/path.h"
-
-int installed_folders(const char *variable, const char *kind,
-                      char folder[INSTALLED_FOLDERS][INSTALLED_PATH])
+int installed_folders(const char *variable, const char *kind, struct path folder[INSTALLED_FOLDERS])
 {
     const char *set = getenv(variable);
     if (set && *set) {
-        snprintf(folder[0], INSTALLED_PATH, "%s", set);
+        folder[0] = path_of("%s", set);
         return 1;
     }
     struct path self = path_program();
     int n = 0;
     if (self.s[0]) {
         struct path here = path_folder(self.s);
-        snprintf(folder[n++], INSTALLED_PATH, "%sdata/%.32s", here.s, kind);
-        snprintf(folder[n++], INSTALLED_PATH, "%s../share/ssltop/%.32s", here.s, kind);
+        folder[n++] = path_of("%sdata/%s", here.s, kind);
+        folder[n++] = path_of("%s../share/ssltop/%s", here.s, kind);
     }
-    snprintf(folder[n++], INSTALLED_PATH, "%s/share/ssltop/%.32s", SSLTOP_PREFIX, kind);
+    folder[n++] = path_of("%s/share/ssltop/%s", SSLTOP_PREFIX, kind);
     return n;
 }

@@ -2,13 +2,15 @@
 #ifndef SSLTOP_TRAIN_OPTIONS_INSTALLED_H
 #define SSLTOP_TRAIN_OPTIONS_INSTALLED_H
 
-enum { INSTALLED_FOLDERS = 3, INSTALLED_PATH = 4200 };
+#include "metrics/base/path.h"
+
+enum { INSTALLED_FOLDERS = 3 };
 
 // The folders to look for files of a kind ("recipes") in, in this order: only the one that the
 // environment variable names, if it is set; else data/KIND beside the program,
 // ../share/ssltop/KIND of its installation, and share/ssltop/KIND of the prefix it was built for.
 // Their number.
 int installed_folders(const char *variable, const char *kind,
-                      char folder[INSTALLED_FOLDERS][INSTALLED_PATH]);
+                      struct path folder[INSTALLED_FOLDERS]);
 
 #endif

@@ -31,11 +31,11 @@ static int is_recipe(const struct dirent *d)
 
 int recipe_value(int i, char *text, size_t size)
 {
-    char folder[INSTALLED_FOLDERS][INSTALLED_PATH];
+    struct path folder[INSTALLED_FOLDERS];
     struct dirent **entry;
     int found = 0, n = 0;
     for (int k = 0; k < installed_folders("SSLTOP_RECIPES", "recipes", folder) && n < 1; k++) {
-        n = scandir(folder[k], &entry, is_recipe, alphasort);
+        n = scandir(folder[k].s, &entry, is_recipe, alphasort);
         if (n > i) {
             text_clean(text, size, entry[i]->d_name);
             text[strlen(text) > strlen(SUFFIX) ? strlen(text) - strlen(SUFFIX) : 0] = '\0';
@@ -49,31 +49,24 @@ int recipe_value(int i, char *text, size_t size)
     return found;
 }
 
-int recipe_path(const char *name, char *path, size_t size, struct error *e)
+int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e)
 {
     static const struct option_row known = {.values = recipe_value};
-    char folder[INSTALLED_FOLDERS][INSTALLED_PATH], names[256];
+    struct path folder[INSTALLED_FOLDERS];
+    char names[256];
     if (recipe_check(name, e) < 0)
-        return -1;
+        return error_prefix(e, "--recipe");
     int n = installed_folders("SSLTOP_RECIPES", "recipes", folder);
     for (int i = 0; i < n; i++) {
-        int len = snprintf(path, size, "%s/%s" SUFFIX, folder[i], name);
-        if (len > 0 && (size_t)len < size && access(path, F_OK) == 0)
-            return 0;
+        struct path path = path_of("%s/%s" SUFFIX, folder[i].s, name);
+        if (access(path.s, F_OK) == 0)
+            return options_read_file(o, path.s, given, e);
     }
     option_choices(&known, names, sizeof names);
     if (!names[0])
-        return error_set(e, "there is no recipe '%s': none is installed in %.200s", name,
-                         folder[n - 1]);
-    return error_set(e, "there is no recipe '%s'; there are %s", name, names);
-}
-
-int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e)
-{
-    char path[INSTALLED_PATH + 128];
-    if (recipe_path(name, path, sizeof path, e) < 0)
-        return error_prefix(e, "--recipe");
-    return options_read_file(o, path, given, e);
+        return error_set(e, "--recipe: there is no recipe '%s': none is installed in %.200s", name,
+                         folder[n - 1].s);
+    return error_set(e, "--recipe: there is no recipe '%s'; there are %s", name, names);
 }
 
 void recipe_give_way(struct options *o, unsigned char *given, const unsigned char *later)

@@ -72,14 +72,14 @@ int live_forecast_calibrate(struct live_forecast *o, const char *word, const cha
                             const char *arch, const char *method, char *path, size_t size,
                             struct error *e)
 {
-    char folder[INSTALLED_FOLDERS][INSTALLED_PATH];
+    struct path folder[INSTALLED_FOLDERS];
     path[0] = '\0';
     if (strcmp(word, "off") == 0)
         return 0;
     if (strcmp(word, "auto") == 0) {
         int n = installed_folders("SSLTOP_CALIBRATION", "calibration", folder);
         for (int i = 0; i < n; i++)
-            if (look_in(o, folder[i], data, arch, method, path, size, e))
+            if (look_in(o, folder[i].s, data, arch, method, path, size, e))
                 break;
         return 0;
     }

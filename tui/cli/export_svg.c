@@ -8,6 +8,7 @@
 
 #include "metrics/log/mode.h"
 #include "tui/cli/export.h"
+#include "tui/cli/svg.h"
 #include "tui/model/format.h"
 #include "tui/feed/history.h"
 #include "tui/draw/plot.h"
@@ -15,14 +16,10 @@
 enum {
     WIDTH = 7600,
     HEIGHT = 5900,
-    PANEL_W = 2900,
-    PANEL_H = 1900,
     LEFT = 650,
     TOP = 860,
     ACROSS = 3650, // from panel to panel
     DOWN = 2650,
-    LABELS = 5,
-    TITLE = 230, // above a panel: its title, and below that what is what
     LEGEND = 80,
     SAMPLE = 180, // of a line in a legend
     LETTER = 49,  // of a legend, about
@@ -38,172 +35,55 @@ struct figure {
     int64_t from, to; // steps at the ends of the axes
 };
 
-struct panel {
-    int x, y; // left upper corner
-    struct axis axis;
-    double x_lo, x_hi;
-};
-
 struct series_look {
     const char *colour, *dash; // dash NULL: solid
 };
 static const struct series_look look_now = {"#0072B2", NULL}, look_start = {"#D55E00", "60 40"},
                                 look_live = {"#666666", "15 25"};
 
-// --- text and numbers ---
-
-static void put(struct figure *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void put(struct figure *g, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vfprintf(g->f, fmt, args);
-    va_end(args);
-}
-
-// Text of a log: clean UTF-8, with what XML takes for markup or refuses made harmless.
-static void put_escaped(struct figure *g, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '&')
-            put(g, "&amp;");
-        else if (*s == '<')
-            put(g, "&lt;");
-        else if (*s == '>')
-            put(g, "&gt;");
-        else if (*s == '"')
-            put(g, "&quot;");
-        else if (!strncmp(s, "\xef\xbf\xbe", 3) || !strncmp(s, "\xef\xbf\xbf", 3))
-            s += 2;
-        else
-            fputc(*s, g->f);
-    }
-}
-
-static void text(struct figure *g, int x, int y, const char *anchor, const char *style,
-                 const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-static void text(struct figure *g, int x, int y, const char *anchor, const char *style,
-                 const char *fmt, ...)
-{
-    char line[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(line, sizeof line, fmt, args);
-    va_end(args);
-    put(g, "<text x=\"%d\" y=\"%d\" text-anchor=\"%s\"%s>", x, y, anchor, style);
-    put_escaped(g, line);
-    put(g, "</text>\n");
-}
-
-// --- a panel ---
-
-static int place_x(const struct panel *p, double v)
-{
-    return p->x + (int)lround((v - p->x_lo) / (p->x_hi - p->x_lo) * PANEL_W);
-}
-
-static int place_y(const struct panel *p, double v)
-{
-    return p->y + PANEL_H - (int)lround(axis_place(&p->axis, v) * PANEL_H);
-}
-
-static void tick_y(struct figure *g, const struct panel *p, double v, const char *label)
-{
-    int y = place_y(p, v);
-    put(g, "<path d=\"M%d %dh-40\"/>\n", p->x, y);
-    text(g, p->x - 70, y + 35, "end", "", "%s", label);
-}
-
-static void ticks_y(struct figure *g, const struct panel *p)
-{
-    const struct axis *a = &p->axis;
-    char label[48];
-    if (a->log) {
-        int top = (int)lround(log10(a->hi)), bottom = (int)lround(log10(a->lo));
-        for (int d = top; d >= bottom; d -= (int)a->step) {
-            snprintf(label, sizeof label, "1e%d", d);
-            tick_y(g, p, pow(10, d), d ? label : "1");
-        }
-        return;
-    }
-    int n = (int)lround((a->hi - a->lo) / a->step);
-    for (int i = 0; i <= n; i++) {
-        double v = a->lo + i * a->step;
-        snprintf(label, sizeof label, "%.6g", fabs(v) < a->step / 2 ? 0 : v);
-        if (v <= a->hi + a->step / 1000)
-            tick_y(g, p, v, label);
-    }
-}
-
-// Round numbers between the ends, which stay where the data end.
-static void ticks_x(struct figure *g, const struct panel *p)
-{
-    struct axis a = axis_linear(p->x_lo, p->x_hi, 1, 0, INFINITY, LABELS);
-    double step = fmax(1, a.step);
-    for (double v = ceil(p->x_lo / step) * step; v <= p->x_hi; v += step) {
-        put(g, "<path d=\"M%d %dv40\"/>\n", place_x(p, v), p->y + PANEL_H);
-        text(g, place_x(p, v), p->y + PANEL_H + 150, "middle", "", "%s",
-             format_count((int64_t)v).s);
-    }
-}
-
-static void frame(struct figure *g, const struct panel *p, const char *title, const char *x_title)
-{
-    put(g, "<g stroke=\"none\">\n");
-    text(g, p->x, p->y - TITLE, "start", " font-weight=\"bold\"", "%s", title);
-    text(g, p->x + PANEL_W / 2, p->y + PANEL_H + 300, "middle", "", "%s", x_title);
-    put(g,
-        "</g>\n<g stroke=\"#000\" stroke-width=\"8\" fill=\"none\">\n"
-        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
-        p->x, p->y, PANEL_W, PANEL_H);
-    put(g, "</g>\n<g class=\"axis\">\n");
-    ticks_y(g, p);
-    ticks_x(g, p);
-    put(g, "</g>\n");
-}
-
 static void begin_curve(struct figure *g, const struct series_look *look)
 {
-    put(g, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"14\"%s%s%s d=\"", look->colour,
-        look->dash ? " stroke-dasharray=\"" : "", look->dash ? look->dash : "",
-        look->dash ? "\"" : "");
+    svg_put(g->f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"14\"%s%s%s d=\"", look->colour,
+            look->dash ? " stroke-dasharray=\"" : "", look->dash ? look->dash : "",
+            look->dash ? "\"" : "");
 }
 
 static void diamond(struct figure *g, int x, int y, const char *colour)
 {
-    put(g,
-        "<path fill=\"#fff\" stroke=\"%s\" stroke-width=\"12\" d=\"M%d %dl38 38l-38 "
-        "38l-38-38z\"/>\n",
-        colour, x, y - 38);
+    svg_put(g->f,
+            "<path fill=\"#fff\" stroke=\"%s\" stroke-width=\"12\" d=\"M%d %dl38 38l-38 "
+            "38l-38-38z\"/>\n",
+            colour, x, y - 38);
 }
 
 // --- what is what: samples with names above a panel, one beside the other ---
 
-static void name_sample(struct figure *g, const struct panel *p, int *x, int sample,
+static void name_sample(struct figure *g, const struct svg_panel *p, int *x, int sample,
                         const char *name)
 {
-    text(g, *x + sample + 50, p->y - LEGEND, "start", " style=\"font-size:95px\"", "%s", name);
+    svg_text(g->f, *x + sample + 50, p->y - LEGEND, "start", " style=\"font-size:95px\"", "%s",
+             name);
     *x += sample + 50 + LETTER * text_columns(name) + 90;
 }
 
-static void legend_line(struct figure *g, const struct panel *p, int *x,
+static void legend_line(struct figure *g, const struct svg_panel *p, int *x,
                         const struct series_look *look, const char *name)
 {
     begin_curve(g, look);
-    put(g, "M%d %dh%d\"/>\n", *x, p->y - LEGEND - 35, SAMPLE);
+    svg_put(g->f, "M%d %dh%d\"/>\n", *x, p->y - LEGEND - 35, SAMPLE);
     name_sample(g, p, x, SAMPLE, name);
 }
 
-static void legend_band(struct figure *g, const struct panel *p, int *x, const char *name)
+static void legend_band(struct figure *g, const struct svg_panel *p, int *x, const char *name)
 {
-    put(g,
-        "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"80\" fill=\"%s\" "
-        "fill-opacity=\"0.25\"/>\n",
-        *x, p->y - LEGEND - 75, SAMPLE, look_now.colour);
+    svg_put(g->f,
+            "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"80\" fill=\"%s\" "
+            "fill-opacity=\"0.25\"/>\n",
+            *x, p->y - LEGEND - 75, SAMPLE, look_now.colour);
     name_sample(g, p, x, SAMPLE, name);
 }
 
-static void legend_measured(struct figure *g, const struct panel *p, int *x, const char *name)
+static void legend_measured(struct figure *g, const struct svg_panel *p, int *x, const char *name)
 {
     diamond(g, *x + 38, p->y - LEGEND - 35, look_start.colour);
     name_sample(g, p, x, 76, name);
@@ -211,15 +91,15 @@ static void legend_measured(struct figure *g, const struct panel *p, int *x, con
 
 // --- over steps ---
 
-static struct panel over_steps(const struct figure *g, int x, int y, struct axis axis)
+static struct svg_panel over_steps(const struct figure *g, int x, int y, struct axis axis)
 {
-    return (struct panel){x, y, axis, (double)g->from, (double)g->to};
+    return (struct svg_panel){x, y, axis, (double)g->from, (double)g->to};
 }
 
 static const char *const mode_colour[MODE_COUNT] = {"#e8f1f8", "#fdebd8", "#e6f4ec"};
 
 // The modes as bands behind the curves, with their names where there is room.
-static void bands(struct figure *g, const struct panel *p)
+static void bands(struct figure *g, const struct svg_panel *p)
 {
     const struct history *h = g->h;
     for (int i = 0; i < h->n_mode; i++) {
@@ -230,17 +110,17 @@ static void bands(struct figure *g, const struct panel *p)
             to = g->to;
         if (from >= to)
             continue;
-        int x = place_x(p, (double)from), w = place_x(p, (double)to) - x;
-        put(g, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x, p->y, w,
-            PANEL_H, mode_colour[h->mode[i].mode]);
+        int x = svg_x(p, (double)from), w = svg_x(p, (double)to) - x;
+        svg_put(g->f, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n", x, p->y,
+                w, SVG_PANEL_H, mode_colour[h->mode[i].mode]);
         if (i)
-            put(g,
-                "<path d=\"M%d %dv%d\" stroke=\"#999\" stroke-width=\"6\" "
-                "stroke-dasharray=\"30 30\"/>\n",
-                x, p->y, PANEL_H);
+            svg_put(g->f,
+                    "<path d=\"M%d %dv%d\" stroke=\"#999\" stroke-width=\"6\" "
+                    "stroke-dasharray=\"30 30\"/>\n",
+                    x, p->y, SVG_PANEL_H);
         const char *name = mode_name(h->mode[i].mode);
         if (w > 55 * (int)strlen(name))
-            text(g, x + 40, p->y + 120, "start", " fill=\"#666\"", "%s", name);
+            svg_text(g->f, x + 40, p->y + 120, "start", " fill=\"#666\"", "%s", name);
     }
 }
 
@@ -261,7 +141,7 @@ static struct span span_at(const struct figure *g, int series, int i, int n, dou
 
 // All values from the least to the largest that share a point, so that no spike is lost. A value
 // that is missing is a gap; one alone between gaps is a dot (of a line with round ends).
-static void curve(struct figure *g, const struct panel *p, int series,
+static void curve(struct figure *g, const struct svg_panel *p, int series,
                   const struct series_look *look)
 {
     int n = points_of(g), pen = 0;
@@ -273,43 +153,42 @@ static void curve(struct figure *g, const struct panel *p, int series,
             pen = 0;
             continue;
         }
-        int x = place_x(p, step), lo = place_y(p, s.lo), hi = place_y(p, s.hi),
-            last = place_y(p, s.last);
-        put(g, "%c%d %d", pen ? 'L' : 'M', x, lo);
+        int x = svg_x(p, step), lo = svg_y(p, s.lo), hi = svg_y(p, s.hi), last = svg_y(p, s.last);
+        svg_put(g->f, "%c%d %d", pen ? 'L' : 'M', x, lo);
         if (!pen)
-            put(g, "h0");
+            svg_put(g->f, "h0");
         if (hi != lo)
-            put(g, "V%d", hi);
+            svg_put(g->f, "V%d", hi);
         if (last != hi)
-            put(g, "V%d", last);
+            svg_put(g->f, "V%d", last);
         pen = 1;
     }
-    put(g, "\"/>\n");
+    svg_put(g->f, "\"/>\n");
 }
 
 // The area between two series, a polygon for each stretch without gaps.
-static void area(struct figure *g, const struct panel *p, int low, int high, const char *colour)
+static void area(struct figure *g, const struct svg_panel *p, int low, int high, const char *colour)
 {
     int n = points_of(g);
-    put(g, "<path stroke=\"none\" fill=\"%s\" fill-opacity=\"0.25\" d=\"", colour);
+    svg_put(g->f, "<path stroke=\"none\" fill=\"%s\" fill-opacity=\"0.25\" d=\"", colour);
     for (int i = 0; i < n;) {
         double step;
         int end = i;
         while (end < n && !isnan(span_at(g, low, end, n, &step).lo) &&
                !isnan(span_at(g, high, end, n, &step).hi)) {
             double v = span_at(g, high, end, n, &step).hi;
-            put(g, "%c%d %d", end == i ? 'M' : 'L', place_x(p, step), place_y(p, v));
+            svg_put(g->f, "%c%d %d", end == i ? 'M' : 'L', svg_x(p, step), svg_y(p, v));
             end++;
         }
         for (int k = end; k-- > i;) {
             double v = span_at(g, low, k, n, &step).lo;
-            put(g, "L%d %d", place_x(p, step), place_y(p, v));
+            svg_put(g->f, "L%d %d", svg_x(p, step), svg_y(p, v));
         }
         if (end > i)
-            put(g, "z");
+            svg_put(g->f, "z");
         i = end + 1;
     }
-    put(g, "\"/>\n");
+    svg_put(g->f, "\"/>\n");
 }
 
 static void widen(struct span *s, double v)
@@ -332,14 +211,15 @@ static void draw_auc(struct figure *g)
     for (int i = 0; i < h->n_eval; i++)
         if (in_range(g, h->eval[i].step))
             widen(&s, h->eval[i].metric[METRIC_AUC]);
-    struct panel p = over_steps(g, LEFT + ACROSS, TOP, axis_linear(s.lo, s.hi, 0.05, 0, 1, LABELS));
+    struct svg_panel p =
+        over_steps(g, LEFT + ACROSS, TOP, axis_linear(s.lo, s.hi, 0.05, 0, 1, SVG_LABELS));
     bands(g, &p);
     curve(g, &p, METRIC_AUC, &look_now);
     for (int i = 0; i < h->n_eval; i++)
         if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].metric[METRIC_AUC]))
-            diamond(g, place_x(&p, (double)h->eval[i].step),
-                    place_y(&p, h->eval[i].metric[METRIC_AUC]), look_start.colour);
-    frame(g, &p, "collapse: AUC of the spectrum", "step");
+            diamond(g, svg_x(&p, (double)h->eval[i].step), svg_y(&p, h->eval[i].metric[METRIC_AUC]),
+                    look_start.colour);
+    svg_frame(g->f, &p, "collapse: AUC of the spectrum", "step");
     int x = p.x;
     legend_line(g, &p, &x, &look_now, "live");
     legend_measured(g, &p, &x, "exact");
@@ -354,35 +234,35 @@ static void draw_accuracy(struct figure *g)
     for (int i = 0; i < h->n_eval; i++)
         if (in_range(g, h->eval[i].step))
             widen(&s, 100 * h->eval[i].probe);
-    struct panel p = over_steps(
+    struct svg_panel p = over_steps(
         g, LEFT, TOP + DOWN,
-        axis_linear(isnan(s.lo) ? 0 : s.lo, isnan(s.hi) ? 100 : s.hi, 5, 0, 100, LABELS));
+        axis_linear(isnan(s.lo) ? 0 : s.lo, isnan(s.hi) ? 100 : s.hi, 5, 0, 100, SVG_LABELS));
     bands(g, &p);
     area(g, &p, SERIES_FORECAST_LO, SERIES_FORECAST_HI, look_now.colour);
     curve(g, &p, SERIES_FORECAST, &look_now);
     for (int i = 0; i < h->n_eval; i++)
         if (in_range(g, h->eval[i].step) && isfinite(h->eval[i].probe))
-            diamond(g, place_x(&p, (double)h->eval[i].step), place_y(&p, 100 * h->eval[i].probe),
+            diamond(g, svg_x(&p, (double)h->eval[i].step), svg_y(&p, 100 * h->eval[i].probe),
                     look_start.colour);
-    frame(g, &p, "accuracy of a linear probe, %", "step");
+    svg_frame(g->f, &p, "accuracy of a linear probe, %", "step");
     int x = p.x;
     legend_line(g, &p, &x, &look_now, "forecast");
     legend_band(g, &p, &x, "95 % interval");
     legend_measured(g, &p, &x, "measured (fast probe)");
     if (isnan(s.lo))
-        text(g, p.x + PANEL_W / 2, p.y + PANEL_H / 2, "middle", " fill=\"#666\"",
-             "neither forecast nor measured");
+        svg_text(g->f, p.x + SVG_PANEL_W / 2, p.y + SVG_PANEL_H / 2, "middle", " fill=\"#666\"",
+                 "neither forecast nor measured");
 }
 
 static void draw_loss(struct figure *g)
 {
     struct span s = series_range(&g->h->series[METRIC_LOSS], g->from, g->to);
     struct limits l = history_limits(g->h, METRIC_LOSS);
-    struct panel p =
-        over_steps(g, LEFT + ACROSS, TOP + DOWN, axis_linear(s.lo, s.hi, 0.01, l.lo, l.hi, LABELS));
+    struct svg_panel p = over_steps(g, LEFT + ACROSS, TOP + DOWN,
+                                    axis_linear(s.lo, s.hi, 0.01, l.lo, l.hi, SVG_LABELS));
     bands(g, &p);
     curve(g, &p, METRIC_LOSS, &look_now);
-    frame(g, &p, "loss", "step");
+    svg_frame(g->f, &p, "loss", "step");
 }
 
 // --- the spectrum ---
@@ -393,7 +273,7 @@ static int has(const struct history_spectrum *s)
 }
 
 // Zeros end a curve: there is no place for them on a logarithmic axis.
-static void spectrum(struct figure *g, const struct panel *p, const struct history_spectrum *s,
+static void spectrum(struct figure *g, const struct svg_panel *p, const struct history_spectrum *s,
                      const struct series_look *look)
 {
     int pen = 0;
@@ -404,10 +284,10 @@ static void spectrum(struct figure *g, const struct panel *p, const struct histo
             pen = 0;
             continue;
         }
-        put(g, "%c%d %d%s", pen ? 'L' : 'M', place_x(p, i + 1), place_y(p, v), pen ? "" : "h0");
+        svg_put(g->f, "%c%d %d%s", pen ? 'L' : 'M', svg_x(p, i + 1), svg_y(p, v), pen ? "" : "h0");
         pen = 1;
     }
-    put(g, "\"/>\n");
+    svg_put(g->f, "\"/>\n");
 }
 
 static void draw_spectrum(struct figure *g)
@@ -431,11 +311,11 @@ static void draw_spectrum(struct figure *g)
             least = v > FLOOR && v < least ? v : least;
             d = curve_of[k].s->d > d ? curve_of[k].s->d : d;
         }
-    struct panel p = {LEFT, TOP, axis_decades(least, 1, LABELS), 1, d};
+    struct svg_panel p = {LEFT, TOP, axis_decades(least, 1, SVG_LABELS), 1, d};
     for (int k = 0; k < 3; k++)
         if (curve_of[k].shown)
             spectrum(g, &p, curve_of[k].s, curve_of[k].look);
-    frame(g, &p, "singular values \u03c3/\u03c3\u2081 of the features", "index");
+    svg_frame(g->f, &p, "singular values \u03c3/\u03c3\u2081 of the features", "index");
     for (int k = 0, x = p.x; k < 3; k++) {
         char name[64];
         if (!curve_of[k].shown)
@@ -451,28 +331,30 @@ static void draw_spectrum(struct figure *g)
 static void draw(struct figure *g)
 {
     const struct history *h = g->h;
-    put(g,
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-        "viewBox=\"0 0 %d %d\">\n<title>",
-        WIDTH / 10, HEIGHT / 10, WIDTH, HEIGHT);
-    put_escaped(g, h->run.name);
-    put(g,
+    svg_put(g->f,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+            "viewBox=\"0 0 %d %d\">\n<title>",
+            WIDTH / 10, HEIGHT / 10, WIDTH, HEIGHT);
+    svg_escaped(g->f, h->run.name);
+    svg_put(
+        g->f,
         "</title>\n<style>text{font-family:Helvetica,Arial,sans-serif;font-size:105px;fill:#000}"
         ".axis path{stroke:#000;stroke-width:8;fill:none}</style>\n"
         "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
         "<g stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
         WIDTH, HEIGHT);
-    text(g, LEFT, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
-         h->run.name);
-    text(g, LEFT, 410, "start", "", "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s",
-         h->run.dataset.name, h->run.model.arch, h->run.model.width, h->method,
-         format_count(h->run.model.params).s, h->run.device.name);
+    svg_text(g->f, LEFT, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
+             h->run.name);
+    svg_text(g->f, LEFT, 410, "start", "",
+             "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s", h->run.dataset.name,
+             h->run.model.arch, h->run.model.width, h->method, format_count(h->run.model.params).s,
+             h->run.device.name);
     draw_spectrum(g);
     draw_auc(g);
     draw_accuracy(g);
     draw_loss(g);
-    put(g, "</g>\n</svg>\n");
+    svg_put(g->f, "</g>\n</svg>\n");
 }
 
 // Of the live spectra, which are most of a log, only the last of the range is looked at.
