@@ -19,7 +19,7 @@
 #include "tui/hands/actions.h"
 #include "tui/cli/commands.h"
 #include "tui/hands/settings.h"
-#include "tui/model/view.h"
+#include "tui/draw/views.h"
 
 enum { COLUMNS = 78 };
 
@@ -224,7 +224,7 @@ static void print_settings(FILE *f)
 static void print_views(FILE *f)
 {
     begin_list(f);
-    for (int i = 0; i < view_count; i++)
+    for (int i = 0; i < VIEW_COUNT; i++)
         item(f, view_table[i].name, NULL, view_table[i].doc);
     end_list(f);
 }

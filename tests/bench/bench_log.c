@@ -16,6 +16,7 @@
 #include "metrics/log/runlog.h"
 #include "metrics/log/cursor.h"
 #include "tests/kit/measure.h"
+#include "tui/draw/screen.h"
 #include "tui/feed/history.h"
 #include "tui/feed/playback.h"
 
@@ -212,12 +213,13 @@ static void replay(const char *path, int64_t steps, struct error *e)
 {
     const char *name = "made up";
     struct playback *p;
-    struct view_state v = {.cursor = -1, .centre = -1, .mark = -1, .event = -1, .asked_pause = -1};
+    struct view_state v;
     struct scene s = {0};
     struct canvas c = {0};
     double from = clock_seconds(), first = NAN, most = 0;
-    v.link = LINK_REPLAY;
-    v.rss = NAN;
+    view_init(&v);
+    v.link.state = LINK_REPLAY;
+    v.link.rss = NAN;
     if (playback_open(&path, &name, 1, from, &p, e) || canvas_resize(&c, 60, 200, e))
         die(e);
     do {
@@ -237,7 +239,7 @@ static void replay(const char *path, int64_t steps, struct error *e)
             die(e);
     tell("  spectra over time too", clock_seconds() - from, "s", INFINITY);
     for (int i = 0; i < 200; i++) {
-        v.cursor = (int64_t)(uniform() * (double)steps);
+        v.time.cursor = (int64_t)(uniform() * (double)steps);
         from = clock_seconds();
         playback_tick(p, &v, from);
         playback_scene(p, &v, &s);

@@ -19,6 +19,8 @@
 
 #include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
+#include "tui/draw/screen.h"
+#include "tui/draw/views.h"
 #include "tui/hands/actions.h"
 #include "tui/hands/terminal.h"
 
@@ -119,10 +121,10 @@ static int draw_frames(int out, int view)
     struct canvas c = {0};
     struct scene scene = {.h = &h, .schedule = &schedule, .v = &v};
     struct figures f;
-    v.cursor = v.centre = v.mark = v.event = v.asked_pause = -1;
-    v.rss = 1e9;
-    v.link = LINK_LIVE;
-    v.can_steer = 1;
+    view_init(&v);
+    v.link.rss = 1e9;
+    v.link.state = LINK_LIVE;
+    v.link.can_steer = 1;
     make_history(&h);
     if (terminal_open(NULL, NULL) || canvas_resize(&c, H, W, NULL))
         return 1;
@@ -131,7 +133,7 @@ static int draw_frames(int out, int view)
     for (int i = 0; i < FRAMES; i++) {
         int y, x;
         terminal_size(&y, &x);
-        v.now = v.heard = clock_seconds();
+        v.now = v.link.heard = clock_seconds();
         for (int k = 0; k < STEPS_A_FRAME; k++)
             add_step(&h, h.last_step + 1);
         add_spectrum(&h, h.last_step);
@@ -183,7 +185,7 @@ static long drain(int fd, double seconds)
 static int frame(void)
 {
     double worst = 0, most = 0;
-    for (int view = 0; view < view_count; view++) {
+    for (int view = 0; view < VIEW_COUNT; view++) {
         int master, fd[2], status;
         struct figures f;
         if (pipe(fd))

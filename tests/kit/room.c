@@ -23,9 +23,8 @@ void room_init(struct room *m)
     cr_assert_not_null(mkdtemp(m->dir));
     for (int i = 0; i < ROOM_LOGS; i++)
         snprintf(m->path[i], sizeof m->path[i], "%s/%d.jsonl.zst", m->dir, i);
-    m->v.cursor = m->v.centre = m->v.mark = m->v.event = m->v.asked_pause = -1;
-    m->v.rss = NAN;
-    m->v.link = LINK_REPLAY;
+    view_init(&m->v);
+    m->v.link.state = LINK_REPLAY;
     m->now = 1000;
 }
 

@@ -7,18 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tui/draw/screen.h"
+#include "tui/draw/views.h"
+
 enum { T = 4680, D = 128, EPOCH = 468 };
 
 void scene_init(struct test_scene *t)
 {
     *t = (struct test_scene){0};
     cr_assert_eq(history_init(&t->h, NULL), 0);
-    t->v.asked_pause = -1;
-    t->v.cursor = t->v.centre = t->v.mark = t->v.event = -1;
-    t->v.rss = 0.9e9;
-    t->v.link = LINK_LIVE;
-    t->v.can_steer = 1;
-    t->v.now = t->v.heard = 1000;
+    view_init(&t->v);
+    t->v.link.rss = 0.9e9;
+    t->v.link.state = LINK_LIVE;
+    t->v.link.can_steer = 1;
+    t->v.now = t->v.link.heard = 1000;
     snprintf(t->v.name, sizeof t->v.name, "study-1");
     t->s = (struct scene){.h = &t->h, .schedule = &t->schedule, .v = &t->v};
 }
@@ -214,7 +216,7 @@ void scene_usual(struct test_scene *t)
     t->probes = 1;
     scene_train(t, 1284);
     scene_machine(t);
-    t->v.mark = 300;
+    t->v.time.mark = 300;
 }
 
 const char *scene_name(const char *prefix, const struct view_state *v, const int size[2])
@@ -227,7 +229,7 @@ const char *scene_name(const char *prefix, const struct view_state *v, const int
 
 void scene_machine(struct test_scene *t)
 {
-    struct machine *m = &t->v.machine;
+    struct machine *m = &t->v.link.machine;
     m->cores = 4;
     for (int i = 0; i < m->cores; i++) {
         m->core[i] = i;

@@ -463,7 +463,7 @@ Test(keys, pasted_text_goes_into_open_lines_only)
     desk_type(&d, ":");
     for (int i = 0; text[i]; i++)
         action_event(&d.ui, &(struct keys_event){.key = (uint32_t)text[i], .pasted = 1}, 10);
-    cr_assert_str_eq(d.t.v.line, text);
+    cr_assert_str_eq(d.t.v.line.text, text);
     cr_assert_eq(d.sent.n, 0);
     scene_free(&d.t);
 }

@@ -66,8 +66,9 @@ static struct playback *replayed(const char *path, struct error *e)
 // The schedule that is drawn for it.
 static const struct schedule_view *schedule_of(struct playback *p)
 {
-    static struct view_state v = {.cursor = -1, .centre = -1, .mark = -1, .event = -1};
+    static struct view_state v;
     static struct scene s;
+    view_init(&v);
     playback_tick(p, &v, 0);
     playback_scene(p, &v, &s);
     return s.schedule;

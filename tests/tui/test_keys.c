@@ -43,7 +43,7 @@ Test(keys, space_pauses_and_resumes_before_the_answer)
     cr_assert_eq(d.sent.last.command, COMMAND_RESUME);
     struct answer no = {.ok = 0, .text = "why not"};
     action_answer(&d.ui, &no);
-    cr_assert_str_eq(d.t.v.message, "refused: why not");
+    cr_assert_str_eq(d.t.v.message.text, "refused: why not");
     scene_event(&d.t, 50, "pause", "ctl", "", "", "");
     desk_type(&d, " ");
     cr_assert_eq(d.sent.last.command, COMMAND_RESUME);
@@ -98,8 +98,8 @@ Test(keys, quit_asks)
     cr_assert_eq(desk_type(&d, "qs"), UI_STOP);
     cr_assert_eq(d.sent.n, 1);
     cr_assert_eq(d.sent.last.command, COMMAND_STOP);
-    d.t.v.link = LINK_LOST;
-    d.t.v.can_steer = 0;
+    d.t.v.link.state = LINK_LOST;
+    d.t.v.link.can_steer = 0;
     cr_assert_eq(desk_type(&d, "q"), UI_LEAVE, "nothing to ask when no trainer runs");
     cr_assert_eq(desk_type(&d, "d"), UI_LEAVE);
     scene_free(&d.t);
@@ -121,9 +121,9 @@ Test(keys, command_line)
     desk_type(&d, ":");
     action_key(&d.ui, KEYS_UP);
     action_key(&d.ui, KEYS_UP);
-    cr_assert_str_eq(d.t.v.line, "lr 0.5x");
+    cr_assert_str_eq(d.t.v.line.text, "lr 0.5x");
     action_key(&d.ui, KEYS_DOWN);
-    cr_assert_str_eq(d.t.v.line, "until 40% then multi-epoch");
+    cr_assert_str_eq(d.t.v.line.text, "until 40% then multi-epoch");
     action_key(&d.ui, KEYS_ESCAPE);
     cr_assert_eq(d.sent.n, 2);
     scene_free(&d.t);
@@ -139,7 +139,7 @@ Test(keys, nonsense_is_a_message)
     cr_assert_eq(action_key(&d.ui, KEYS_ENTER), 0);
     cr_assert_eq(d.sent.n, 0);
     cr_assert_eq(d.t.v.context, CONTEXT_MAIN);
-    cr_assert_not_null(strstr(d.t.v.message, "frobnicate"));
+    cr_assert_not_null(strstr(d.t.v.message.text, "frobnicate"));
     action_key(&d.ui, KEYS_ESCAPE);
     char *after = scene_text(&d.t, 24, 80);
     cr_assert_str_eq(after, before);
@@ -156,22 +156,22 @@ Test(keys, editing_utf8)
     action_key(&d.ui, KEYS_LEFT);
     action_key(&d.ui, 0xE9);
     action_key(&d.ui, 0x732B);
-    cr_assert_str_eq(d.t.v.line, "a\u00e9\u732bc");
+    cr_assert_str_eq(d.t.v.line.text, "a\u00e9\u732bc");
     action_key(&d.ui, KEYS_BACKSPACE);
     action_key(&d.ui, KEYS_LEFT);
     action_key(&d.ui, KEYS_DELETE);
-    cr_assert_str_eq(d.t.v.line, "ac");
+    cr_assert_str_eq(d.t.v.line.text, "ac");
     action_key(&d.ui, KEYS_HOME);
     action_key(&d.ui, KEYS_DELETE);
     action_key(&d.ui, KEYS_END);
     action_key(&d.ui, KEYS_BACKSPACE);
-    cr_assert_str_eq(d.t.v.line, "");
+    cr_assert_str_eq(d.t.v.line.text, "");
     action_key(&d.ui, KEYS_BACKSPACE);
     cr_assert_eq(d.t.v.context, CONTEXT_MAIN);
     desk_type(&d, ":");
     for (int i = 0; i < 2 * LINE_SIZE; i++)
         action_key(&d.ui, 0x1F40D);
-    cr_assert(d.t.v.line_len < LINE_SIZE && d.t.v.line_len % 4 == 0);
+    cr_assert(d.t.v.line.len < LINE_SIZE && d.t.v.line.len % 4 == 0);
     scene_free(&d.t);
 }
 
@@ -181,11 +181,11 @@ Test(keys, a_trainer_that_is_gone_is_a_message)
     desk_open(&d, 50);
     d.sent.refuse = 1;
     desk_type(&d, "e");
-    cr_assert_str_eq(d.t.v.message, "the trainer went away");
+    cr_assert_str_eq(d.t.v.message.text, "the trainer went away");
     cr_assert_eq(desk_type(&d, "qs"), 0, "a stop that cannot be sent does not leave");
-    d.t.v.can_steer = 0;
+    d.t.v.link.can_steer = 0;
     desk_type(&d, " ");
-    cr_assert_eq(d.t.v.asked_pause, -1);
+    cr_assert_eq(d.t.v.link.asked_pause, -1);
     scene_free(&d.t);
 }
 
@@ -218,9 +218,9 @@ Test(keys, any_key_anywhere)
         static const uint32_t odd[] = {KEYS_UP,        KEYS_DOWN, KEYS_ENTER, KEYS_ESCAPE,
                                        KEYS_PAGE_DOWN, KEYS_F1,   KEYS_TAB};
         uint32_t key = x >> 28 < 5 ? odd[(x >> 16) % 7] : (x >> 16) % 300;
-        d.t.v.can_steer = x >> 12 & 1;
+        d.t.v.link.can_steer = x >> 12 & 1;
         action_key(&d.ui, key);
-        cr_assert(d.t.v.view >= 0 && d.t.v.view < view_count);
+        cr_assert(d.t.v.view >= 0 && d.t.v.view < VIEW_COUNT);
         cr_assert(d.t.v.context < CONTEXT_COUNT);
         cr_assert(d.t.v.menu_row >= 0 && d.t.v.menu_row < MODE_COUNT);
         if (i % 50 == 0)

@@ -9,6 +9,7 @@
 
 #include "tests/kit/scene.h"
 #include "tui/hands/actions.h"
+#include "tui/draw/panel_lists.h"
 #include "tui/hands/settings.h"
 #include "tui/feed/spectra.h"
 
@@ -46,8 +47,8 @@ static void write_in(struct place *p, const char *text)
 
 static void point(struct place *p, uint32_t key, int y, int x)
 {
-    p->t.v.pointer_y = y;
-    p->t.v.pointer_x = x;
+    p->t.v.pointer.y = y;
+    p->t.v.pointer.x = x;
     press(p, key);
 }
 
@@ -88,17 +89,17 @@ Test(navigate, the_spectrum_is_told_as_asked)
     cr_assert(shows(&p, "spectrum \u03c3 \u2500") && shows(&p, "   40 "));
     press(&p, 'l');
     press(&p, 'w');
-    cr_assert(p.t.v.view == VIEW_SPECTRUM && p.t.v.waterfall);
+    cr_assert(p.t.v.view == VIEW_SPECTRUM && p.t.v.look.waterfall);
     press(&p, 'w');
-    cr_assert(!p.t.v.waterfall);
+    cr_assert(!p.t.v.look.waterfall);
     press(&p, KEYS_HOME);
     cr_assert(shows(&p, "now @0"));
     press(&p, 'x');
     press(&p, KEYS_END);
-    cr_assert(p.t.v.mark == 0 && shows(&p, "mark @0"));
+    cr_assert(p.t.v.time.mark == 0 && shows(&p, "mark @0"));
     press(&p, KEYS_HOME);
     press(&p, 'x');
-    cr_assert_eq(p.t.v.mark, -1);
+    cr_assert_eq(p.t.v.time.mark, -1);
     scene_free(&p.t);
 }
 
@@ -129,7 +130,7 @@ Test(navigate, every_metric_can_be_chosen)
     arrive(&p);
     press(&p, '3');
     for (int i = 0; i < panel_list_n; i++, press(&p, KEYS_DOWN)) {
-        cr_assert_eq(p.t.v.metric, i);
+        cr_assert_eq(p.t.v.list.metric, i);
         char *text = scene_text(&p.t, 24, 80), title[64];
         int m = panel_list[i];
         snprintf(title, sizeof title, "\u250c %s ",
@@ -139,11 +140,11 @@ Test(navigate, every_metric_can_be_chosen)
         cr_assert_not_null(strstr(text, title), "%s\n%s", title, text);
         free(text);
     }
-    cr_assert_eq(p.t.v.metric, 0, "the list is a ring");
+    cr_assert_eq(p.t.v.list.metric, 0, "the list is a ring");
     press(&p, KEYS_UP);
-    cr_assert_eq(p.t.v.metric, panel_list_n - 1);
+    cr_assert_eq(p.t.v.list.metric, panel_list_n - 1);
     press(&p, KEYS_PAGE_UP);
-    cr_assert_lt(p.t.v.metric, panel_list_n - 1);
+    cr_assert_lt(p.t.v.list.metric, panel_list_n - 1);
     scene_free(&p.t);
 }
 
@@ -155,40 +156,40 @@ Test(navigate, events_are_selected_searched_and_jumped_to)
     press(&p, '/');
     cr_assert(p.t.v.view == VIEW_EVENTS && p.t.v.context == CONTEXT_SEARCH);
     write_in(&p, "CKPT");
-    cr_assert_str_eq(p.t.h.event[p.t.v.event].text, "checkpoint ckpt-936.safetensors");
+    cr_assert_str_eq(p.t.h.event[p.t.v.list.event].text, "checkpoint ckpt-936.safetensors");
     press(&p, KEYS_DOWN);
-    cr_assert_str_eq(p.t.h.event[p.t.v.event].text, "checkpoint ckpt-468.safetensors");
+    cr_assert_str_eq(p.t.h.event[p.t.v.list.event].text, "checkpoint ckpt-468.safetensors");
     press(&p, KEYS_DOWN);
-    cr_assert_str_eq(p.t.h.event[p.t.v.event].text, "checkpoint ckpt-468.safetensors");
+    cr_assert_str_eq(p.t.h.event[p.t.v.list.event].text, "checkpoint ckpt-468.safetensors");
     press(&p, KEYS_UP);
     press(&p, KEYS_ENTER);
     cr_assert_eq(p.t.v.context, CONTEXT_MAIN);
     press(&p, '/');
     press(&p, KEYS_ENTER); // the same again
-    cr_assert_str_eq(p.t.h.event[p.t.v.event].text, "checkpoint ckpt-468.safetensors");
+    cr_assert_str_eq(p.t.h.event[p.t.v.list.event].text, "checkpoint ckpt-468.safetensors");
     press(&p, KEYS_ENTER);
-    cr_assert(p.t.v.cursor == 468 && p.t.v.view == VIEW_SPECTRUM);
+    cr_assert(p.t.v.time.cursor == 468 && p.t.v.view == VIEW_SPECTRUM);
     press(&p, '/');
     write_in(&p, "exact");
     press(&p, KEYS_ESCAPE);
-    cr_assert_str_eq(p.t.h.event[p.t.v.event].text, "checkpoint ckpt-468.safetensors");
+    cr_assert_str_eq(p.t.h.event[p.t.v.list.event].text, "checkpoint ckpt-468.safetensors");
     press(&p, '/');
     write_in(&p, "no such");
     press(&p, KEYS_ENTER);
-    cr_assert_not_null(strstr(p.t.v.message, "no event has 'no such'"));
+    cr_assert_not_null(strstr(p.t.v.message.text, "no event has 'no such'"));
     press(&p, '/');
     press(&p, 'x');
     press(&p, KEYS_BACKSPACE);
     press(&p, KEYS_BACKSPACE);
     cr_assert_eq(p.t.v.context, CONTEXT_MAIN);
     press(&p, KEYS_PAGE_UP);
-    cr_assert_eq(p.t.v.event, -1, "the newest");
+    cr_assert_eq(p.t.v.list.event, -1, "the newest");
     scene_event(&p.t, 1284, "lr", "key", "1", "0.5", "");
     press(&p, KEYS_DOWN);
-    cr_assert_eq(p.t.v.event, p.t.h.n_event - 2);
+    cr_assert_eq(p.t.v.list.event, p.t.h.n_event - 2);
     scene_event(&p.t, 1284, "lr", "key", "0.5", "1", "");
     draw(&p);
-    cr_assert_eq(p.t.v.event, p.t.h.n_event - 3, "a new event does not move the selection");
+    cr_assert_eq(p.t.v.list.event, p.t.h.n_event - 3, "a new event does not move the selection");
     scene_free(&p.t);
 }
 
@@ -197,28 +198,28 @@ Test(navigate, pointer)
     struct place p;
     arrive(&p);
     point(&p, KEYS_CLICK, 6, 55); // inside the AUC plot of the overview
-    cr_assert(p.t.v.view == VIEW_OVERVIEW && p.t.v.cursor > 100 && p.t.v.cursor < 1283);
-    int64_t at = p.t.v.cursor;
+    cr_assert(p.t.v.view == VIEW_OVERVIEW && p.t.v.time.cursor > 100 && p.t.v.time.cursor < 1283);
+    int64_t at = p.t.v.time.cursor;
     point(&p, KEYS_WHEEL_UP, 6, 55);
-    cr_assert(p.t.v.zoom == 1 && p.t.v.cursor == at);
+    cr_assert(p.t.v.time.zoom == 1 && p.t.v.time.cursor == at);
     point(&p, KEYS_WHEEL_DOWN, 6, 55);
-    cr_assert_eq(p.t.v.zoom, 0);
+    cr_assert_eq(p.t.v.time.zoom, 0);
     point(&p, KEYS_CLICK, 3, 50); // its border
     cr_assert_eq(p.t.v.view, VIEW_COLLAPSE);
     point(&p, KEYS_CLICK, 6, 5);
-    cr_assert_eq(p.t.v.metric, 2);
+    cr_assert_eq(p.t.v.list.metric, 2);
     point(&p, KEYS_WHEEL_DOWN, 6, 5);
-    cr_assert_eq(p.t.v.metric, 5);
+    cr_assert_eq(p.t.v.list.metric, 5);
     press(&p, '1');
     point(&p, KEYS_CLICK, 6, 5);
     cr_assert_eq(p.t.v.view, VIEW_SPECTRUM);
     press(&p, '4');
     point(&p, KEYS_CLICK, 6, 30);
-    cr_assert_eq(p.t.v.event, p.t.h.n_event - 3);
+    cr_assert_eq(p.t.v.list.event, p.t.h.n_event - 3);
     point(&p, KEYS_CLICK, 23, 2); // "? Help" of the function bar
     cr_assert_eq(p.t.v.context, CONTEXT_HELP);
     press(&p, KEYS_WHEEL_DOWN);
-    cr_assert_eq(p.t.v.help_scroll, 1);
+    cr_assert_eq(p.t.v.list.help_scroll, 1);
     point(&p, KEYS_CLICK, 500, -3);
     scene_free(&p.t);
 }
@@ -227,13 +228,13 @@ Test(navigate, schemes)
 {
     struct place p;
     arrive(&p);
-    p.t.v.theme = theme_table;
+    p.t.v.look.theme = theme_table;
     for (const struct theme *t = theme_table + 1; t->name; t++) {
         cr_assert_eq(press(&p, 't'), UI_REPAINT);
-        cr_assert_eq(p.t.v.theme, t);
+        cr_assert_eq(p.t.v.look.theme, t);
     }
     press(&p, 't');
-    cr_assert_eq(p.t.v.theme, theme_table);
+    cr_assert_eq(p.t.v.look.theme, theme_table);
     scene_free(&p.t);
 }
 
@@ -242,7 +243,7 @@ Test(navigate, schemes)
 Test(settings, written_and_read)
 {
     char dir[] = "/tmp/ssltop-settings-XXXXXX", path[128];
-    struct view_state a = {.theme = theme_find("light"), .linear = 1, .no_mouse = 1}, b = {0};
+    struct look a = {.theme = theme_find("light"), .linear = 1, .no_mouse = 1}, b = {0};
     struct error e = {""};
     cr_assert_not_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/deep/er/ssltop.ini", dir);
@@ -254,7 +255,7 @@ Test(settings, written_and_read)
     FILE *f = fopen(path, "w");
     fputs("[screen]\naxis = linear\ntheme = loud\nfuture = 3\nwaterfall = on\n", f);
     fclose(f);
-    b = (struct view_state){0};
+    b = (struct look){0};
     cr_assert_eq(settings_read(path, &b, &e), -1);
     cr_assert_not_null(strstr(e.text, "line 3"), "%s", e.text);
     cr_assert(b.linear == 1 && b.waterfall == 1, "the other lines count");
@@ -328,24 +329,24 @@ static int has_effect(const struct action *a, uint32_t key, int view)
     struct view_state *v = &p.t.v;
     v->view = view;
     v->context = a->context;
-    v->cursor = 700;
-    v->mark = 300;
-    v->centre = 600;
-    v->zoom = 2;
-    v->metric = v->index = v->menu_row = 1;
-    v->help_scroll = 3;
-    v->event = p.t.h.n_event - 4;
-    v->theme = theme_table;
-    strcpy(v->line, "exact");
-    v->line_len = 5;
-    v->line_at = 3;
-    strcpy(v->kept[0], "lr 0.5x");
-    strcpy(v->kept[1], "eval");
-    v->n_kept = 2;
-    v->kept_at = 1;
+    v->time.cursor = 700;
+    v->time.mark = 300;
+    v->time.centre = 600;
+    v->time.zoom = 2;
+    v->list.metric = v->index = v->menu_row = 1;
+    v->list.help_scroll = 3;
+    v->list.event = p.t.h.n_event - 4;
+    v->look.theme = theme_table;
+    strcpy(v->line.text, "exact");
+    v->line.len = 5;
+    v->line.at = 3;
+    strcpy(v->line.kept[0], "lr 0.5x");
+    strcpy(v->line.kept[1], "eval");
+    v->line.n_kept = 2;
+    v->line.kept_at = 1;
     draw(&p);
-    v->pointer_y = 6;
-    v->pointer_x = 60;
+    v->pointer.y = 6;
+    v->pointer.x = 60;
     struct view_state *before = malloc(sizeof *before);
     cr_assert_not_null(before);
     memcpy(before, v, sizeof *v);
@@ -362,7 +363,7 @@ Test(navigate, every_key_of_the_table_does_something)
     for (const struct action *a = action_table; a->keys; a++)
         for (int i = 0; a->context != CONTEXT_REPLAY && i < 3 && a->key[i]; i++) {
             int effect = 0;
-            for (int view = 0; view < view_count && !effect; view++)
+            for (int view = 0; view < VIEW_COUNT && !effect; view++)
                 effect = has_effect(a, a->key[i], view);
             cr_assert(effect, "%s (%s) does nothing", a->keys, a->doc);
         }

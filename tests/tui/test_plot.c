@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tui/draw/plot.h"
+#include "tui/model/window.h"
 
 enum { H = 6, W = 20, COLUMNS = 2 * W };
 
@@ -144,7 +145,7 @@ Test(plot, time_axis_grows_in_powers_of_two)
     for (int columns = 1; columns < 300; columns += 13) {
         int64_t before = 1;
         for (int64_t last = 0; last < 20000; last += 1 + last / 50) {
-            int64_t per = plot_steps_per_column(last, columns);
+            int64_t per = window_steps_per_column(last, columns);
             cr_assert_eq(per & (per - 1), 0);
             cr_assert(last / per < columns);
             cr_assert(per == 1 || last / (per / 2) >= columns);
@@ -152,7 +153,7 @@ Test(plot, time_axis_grows_in_powers_of_two)
             before = per;
         }
     }
-    cr_assert_eq(plot_steps_per_column((int64_t)1 << 60, 100) & 1, 0);
+    cr_assert_eq(window_steps_per_column((int64_t)1 << 60, 100) & 1, 0);
 }
 
 Test(plot, labels_do_not_share_a_row)

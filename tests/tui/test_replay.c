@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/kit/room.h"
+#include "tui/model/verdict.h"
 #include "tests/kit/scene.h"
 #include "tui/feed/log_lookup.h"
 
@@ -38,7 +39,7 @@ Test(replay, a_place_is_as_it_was)
         scene_init(&then);
         then.probes = 1;
         scene_train(&then, (int)places[i] + 1);
-        m.v.cursor = places[i];
+        m.v.time.cursor = places[i];
         struct scene s = room_scene(&m);
         cr_assert_eq(s.h->last_step, places[i]);
         for (int k = 0; k < METRIC_COUNT; k++) {
@@ -73,7 +74,7 @@ Test(replay, screens)
     struct room m;
     room_usual(&m);
     expect_screen(&m, "replay-end-120x36", 36, 120);
-    m.v.cursor = 600;
+    m.v.time.cursor = 600;
     room_tick(&m, 0);
     room_type(&m, ">> ");
     room_tick(&m, 5);
@@ -88,9 +89,9 @@ Test(replay, views)
 {
     struct room m;
     room_usual(&m);
-    m.v.cursor = 1000;
-    m.v.mark = 300;
-    for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+    m.v.time.cursor = 1000;
+    m.v.time.mark = 300;
+    for (m.v.view = 0; m.v.view < VIEW_COUNT; m.v.view++)
         for (int i = 0; i < 3; i++)
             for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++)
                 expect_screen(&m, scene_name("replay-", &m.v, scene_size[i]), scene_size[i][0],
@@ -106,15 +107,15 @@ Test(replay, several_runs)
     room_log(&m, 1, 700, 0, 0.08);
     room_log(&m, 2, 1900, 1, -0.07);
     room_open(&m, 3);
-    m.v.cursor = 900;
+    m.v.time.cursor = 900;
     for (int i = 0; i < 3; i++)
         for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++)
             expect_screen(&m, scene_name("compare-", &m.v, scene_size[i]), scene_size[i][0],
                           scene_size[i][1]);
-    m.v.cursor = -1;
+    m.v.time.cursor = -1;
     m.v.ascii = 0;
     expect_screen(&m, "compare-end-120x36", 36, 120);
-    m.v.cursor = 900;
+    m.v.time.cursor = 900;
     struct scene s = room_scene(&m);
     cr_assert_eq(s.n_peer, 3);
     cr_assert_eq(s.peer[0].h->last_step, 900);
@@ -125,7 +126,7 @@ Test(replay, several_runs)
     cr_assert_eq(room_scene(&m).chosen, 1);
     expect_text(&m, "without-predictor");
     room_key(&m, KEYS_RIGHT);
-    cr_assert(m.v.cursor > 900, "the place goes on where the chosen run has ended");
+    cr_assert(m.v.time.cursor > 900, "the place goes on where the chosen run has ended");
     room_key(&m, '2');
     expect_text(&m, "of step 699");
     room_key(&m, 'O');
@@ -135,7 +136,7 @@ Test(replay, several_runs)
     cr_assert_eq(room_scene(&m).h->last_step, 1899);
     for (int h = 10; h < 60; h += 7)
         for (int w = 20; w < 200; w += 17)
-            for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+            for (m.v.view = 0; m.v.view < VIEW_COUNT; m.v.view++)
                 free(room_text(&m, h, w));
     room_free(&m);
 }
@@ -154,23 +155,23 @@ Test(replay, every_key_of_the_table)
     for (const struct action *a = action_table; a->keys; a++)
         for (int i = 0; a->context == CONTEXT_REPLAY && i < 3 && a->key[i]; i++, tried++) {
             uint32_t k = a->key[i];
-            m.v.cursor = 500;
-            m.v.message[0] = 0;
+            m.v.time.cursor = 500;
+            m.v.message.text[0] = 0;
             room_tick(&m, 0);
             int speed = m.v.replay.speed, chosen = room_scene(&m).chosen;
             unsigned flags = room_key(&m, k);
-            int says = strstr(m.v.message, "this is a replay") != NULL;
+            int says = strstr(m.v.message.text, "this is a replay") != NULL;
             switch (k) {
             case ' ':
                 cr_assert(m.v.replay.playing);
                 room_tick(&m, 3);
-                cr_assert_eq(m.v.cursor, 530, "ten steps a second");
+                cr_assert_eq(m.v.time.cursor, 530, "ten steps a second");
                 room_key(&m, ' ');
                 room_tick(&m, 100);
-                cr_assert_eq(m.v.cursor, 530);
+                cr_assert_eq(m.v.time.cursor, 530);
                 room_key(&m, KEYS_END);
                 room_key(&m, ' ');
-                cr_assert_eq(m.v.cursor, 0, "at the end: from the beginning");
+                cr_assert_eq(m.v.time.cursor, 0, "at the end: from the beginning");
                 room_key(&m, ' ');
                 break;
             case '<':
@@ -187,11 +188,11 @@ Test(replay, every_key_of_the_table)
                 room_key(&m, 'o');
                 break;
             case KEYS_ESCAPE:
-                cr_assert_eq(m.v.cursor, 500);
+                cr_assert_eq(m.v.time.cursor, 500);
                 room_key(&m, 'm');
-                cr_assert_neq(m.v.message[0], 0);
+                cr_assert_neq(m.v.message.text[0], 0);
                 room_key(&m, KEYS_ESCAPE);
-                cr_assert_eq(m.v.message[0], 0);
+                cr_assert_eq(m.v.message.text[0], 0);
                 break;
             case 'q':
             case 'd':
@@ -207,7 +208,7 @@ Test(replay, every_key_of_the_table)
         }
     cr_assert_geq(tried, 13);
     room_type(&m, ":mode continual\r");
-    cr_assert_not_null(strstr(m.v.message, "this is a replay"));
+    cr_assert_not_null(strstr(m.v.message.text, "this is a replay"));
     cr_assert_eq(m.sent, 0, "nothing was sent");
     room_free(&m);
 }
@@ -220,43 +221,43 @@ Test(replay, the_cursor_is_the_place)
     room_log(&m, 0, 1284, 0, 0);
     room_open(&m, 1);
     free(room_text(&m, 24, 80)); // the drawing tells how wide a column is
-    cr_assert_eq(m.v.cursor, -1, "it opens at the end");
+    cr_assert_eq(m.v.time.cursor, -1, "it opens at the end");
     room_key(&m, KEYS_LEFT);
-    cr_assert(m.v.cursor > 1200 && m.v.cursor < 1283);
+    cr_assert(m.v.time.cursor > 1200 && m.v.time.cursor < 1283);
     room_key(&m, KEYS_HOME);
-    cr_assert_eq(m.v.cursor, 0);
+    cr_assert_eq(m.v.time.cursor, 0);
     room_type(&m, "g40%\r");
-    cr_assert_eq(m.v.cursor, 513);
+    cr_assert_eq(m.v.time.cursor, 513);
     room_type(&m, "g1200\r");
-    cr_assert_eq(m.v.cursor, 1200);
+    cr_assert_eq(m.v.time.cursor, 1200);
     room_type(&m, "gnowhere\r");
-    cr_assert_not_null(strstr(m.v.message, "goto needs"));
-    cr_assert_eq(m.v.cursor, 1200);
+    cr_assert_not_null(strstr(m.v.message.text, "goto needs"));
+    cr_assert_eq(m.v.time.cursor, 1200);
     room_type(&m, "g-3\r");
     room_type(&m, "g101%\r");
     room_type(&m, "gnan\r");
-    cr_assert_eq(m.v.cursor, 1200);
+    cr_assert_eq(m.v.time.cursor, 1200);
     room_type(&m, "x"); // mark, go away, come back
     room_key(&m, KEYS_HOME);
     room_type(&m, "X");
-    cr_assert_eq(m.v.cursor, 1200);
+    cr_assert_eq(m.v.time.cursor, 1200);
     room_type(&m, "{");
-    cr_assert_eq(m.v.cursor, 1100);
+    cr_assert_eq(m.v.time.cursor, 1100);
     room_type(&m, "{");
-    cr_assert_eq(m.v.cursor, 936);
+    cr_assert_eq(m.v.time.cursor, 936);
     room_type(&m, "}}");
-    cr_assert_eq(m.v.cursor, 1100, "no event is behind it");
+    cr_assert_eq(m.v.time.cursor, 1100, "no event is behind it");
     room_type(&m, " ");
     room_tick(&m, 2);
-    cr_assert_eq(m.v.cursor, 1120, "it plays on from there");
+    cr_assert_eq(m.v.time.cursor, 1120, "it plays on from there");
     room_key(&m, KEYS_LEFT);
-    int64_t at = m.v.cursor;
+    int64_t at = m.v.time.cursor;
     cr_assert(at < 1120 && m.v.replay.playing);
     room_tick(&m, 1);
-    cr_assert_eq(m.v.cursor, at + 10);
+    cr_assert_eq(m.v.time.cursor, at + 10);
     room_type(&m, ">>>>>>>>>>>");
     room_tick(&m, 60);
-    cr_assert(m.v.cursor == -1 && !m.v.replay.playing, "the end");
+    cr_assert(m.v.time.cursor == -1 && !m.v.replay.playing, "the end");
     room_free(&m);
 }
 
@@ -267,13 +268,13 @@ Test(replay, events_as_they_happened)
     room_init(&m);
     room_log(&m, 0, 1284, 0, 0);
     room_open(&m, 1);
-    m.v.cursor = 859;
+    m.v.time.cursor = 859;
     struct scene s = room_scene(&m);
     cr_assert_null(strstr(history_event(s.h, 0)->text, "mode"));
     room_type(&m, " ");
     room_tick(&m, 0.15);
     s = room_scene(&m);
-    cr_assert_eq(m.v.cursor, 860);
+    cr_assert_eq(m.v.time.cursor, 860);
     cr_assert_not_null(strstr(history_event(s.h, 0)->text, "multi-epoch"));
     room_free(&m);
 }
@@ -290,11 +291,11 @@ Test(replay, any_key_anywhere)
         x = x * 1664525 + 1013904223;
         static const uint32_t odd[] = {KEYS_UP,    KEYS_DOWN,   KEYS_LEFT, KEYS_RIGHT, KEYS_HOME,
                                        KEYS_ENTER, KEYS_ESCAPE, KEYS_END,  KEYS_TAB,   KEYS_CLICK};
-        m.v.pointer_y = (int)(x >> 20 & 31);
-        m.v.pointer_x = (int)(x >> 8 & 127);
+        m.v.pointer.y = (int)(x >> 20 & 31);
+        m.v.pointer.x = (int)(x >> 8 & 127);
         room_key(&m, x >> 28 < 7 ? odd[(x >> 16) % 10] : (x >> 16) % 300);
         room_tick(&m, 0.01 * (x >> 27 & 7));
-        cr_assert(m.v.cursor >= -1 && m.v.cursor < 300);
+        cr_assert(m.v.time.cursor >= -1 && m.v.time.cursor < 300);
         if (i % 100 == 0)
             free(room_text(&m, 24, 80));
     }
@@ -318,7 +319,7 @@ Test(replay, a_growing_log)
     cr_assert_eq(room_scene(&m).h->last_step, 99);
     for (int round = 0; round < 2; round++) {
         struct record r;
-        m.v.cursor = round ? 50 : -1;
+        m.v.time.cursor = round ? 50 : -1;
         for (int64_t step = 100 + 10 * round; step < 110 + 10 * round; step++) {
             record_init(&r, RECORD_STEP, step);
             r.u.step.t = 0.1 * (double)step;
@@ -374,10 +375,10 @@ Test(replay, damaged_logs)
         flip(m.path[0], n / 2 + 701 * i);
     room_open(&m, 1);
     cr_assert_gt(playback_history(m.play)->steps, 100);
-    m.v.cursor = 5;
+    m.v.time.cursor = 5;
     cr_assert_eq(room_scene(&m).h->last_step, 5);
     for (int64_t at = 0; at < 400; at += 7) {
-        m.v.cursor = at;
+        m.v.time.cursor = at;
         free(room_text(&m, 24, 80));
     }
     cr_assert_not_null(playback_lost(m.play));
@@ -421,11 +422,11 @@ Test(replay, a_resumed_run)
     runlog_close(t.log, NULL);
     room_open(&m, 1);
     cr_assert_eq(room_scene(&m).h->last_step, 79);
-    m.v.cursor = 65;
+    m.v.time.cursor = 65;
     struct scene s = room_scene(&m);
     cr_assert_eq(s.h->last.metric[METRIC_LOSS], -0.25);
     cr_assert_eq(s.h->last.mode, MODE_CUMULATIVE);
-    m.v.cursor = 59;
+    m.v.time.cursor = 59;
     s = room_scene(&m);
     cr_assert_eq(s.h->last.mode, MODE_CONTINUAL);
     scene_free(&t);
@@ -515,7 +516,7 @@ Test(replay, spectra_on_demand)
     cr_assert_eq(kept.p.step, -1);
     log_lookup_free(&kept);
     cursor_free(log);
-    m.v.mark = 777; // which the waterfall does not have
+    m.v.time.mark = 777; // which the waterfall does not have
     cr_assert_eq(room_scene(&m).marked->step, 777);
     m.v.view = VIEW_SPECTRUM;
     expect_text(&m, "mark @777");

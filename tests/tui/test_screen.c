@@ -9,6 +9,7 @@
 
 #include "tests/kit/scene.h"
 #include "tui/model/machine.h"
+#include "tui/model/verdict.h"
 
 static void expect_screen(struct test_scene *t, const char *name, int h, int w)
 {
@@ -20,7 +21,7 @@ Test(screen, views)
 {
     struct test_scene t;
     scene_usual(&t);
-    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+    for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)
         for (int i = 0; i < 3; i++)
             for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
                 scene_expect(&t.s, scene_name("", &t.v, scene_size[i]), scene_size[i][0],
@@ -35,17 +36,17 @@ Test(screen, cursor)
     scene_init(&t);
     t.probes = 1;
     scene_train(&t, 1284);
-    t.v.cursor = 700;
-    t.v.zoom = 1;
+    t.v.time.cursor = 700;
+    t.v.time.zoom = 1;
     expect_screen(&t, "cursor-120x36", 36, 120);
     t.v.view = VIEW_SPECTRUM;
-    t.v.waterfall = 1;
+    t.v.look.waterfall = 1;
     expect_screen(&t, "waterfall-120x36", 36, 120);
     t.v.ascii = 1;
     expect_screen(&t, "waterfall-120x36-ascii", 36, 120);
     t.v.ascii = 0;
     t.v.view = VIEW_COLLAPSE;
-    t.v.metric = METRIC_RANKME;
+    t.v.list.metric = METRIC_RANKME;
     expect_screen(&t, "rankme-120x36", 36, 120);
     scene_free(&t);
 }
@@ -76,9 +77,9 @@ Test(screen, a_card)
     scene_add(&t, &r);
     expect_screen(&t, "card-80x24", 24, 80);
     t.h.device_step = -1;
-    t.v.machine.cores = 192; // more than there is room for numbers
-    for (int i = 0; i < t.v.machine.cores; i++)
-        t.v.machine.load[t.v.machine.core[i] = i] = i % 7 ? (float)(i % 100) / 99 : NAN;
+    t.v.link.machine.cores = 192; // more than there is room for numbers
+    for (int i = 0; i < t.v.link.machine.cores; i++)
+        t.v.link.machine.load[t.v.link.machine.core[i] = i] = i % 7 ? (float)(i % 100) / 99 : NAN;
     expect_screen(&t, "cores-80x24", 24, 80);
     scene_free(&t);
 }
@@ -218,7 +219,7 @@ Test(screen, linear_spectrum)
     struct test_scene t;
     scene_init(&t);
     scene_train(&t, 1284);
-    t.v.linear = t.v.absolute = 1;
+    t.v.look.linear = t.v.look.absolute = 1;
     t.v.view = VIEW_SPECTRUM;
     expect_screen(&t, "spectrum-linear-80x24", 24, 80);
     scene_free(&t);
@@ -228,9 +229,9 @@ Test(screen, states)
 {
     struct test_scene t;
     scene_init(&t);
-    t.v.link = LINK_READING;
+    t.v.link.state = LINK_READING;
     expect_screen(&t, "waiting-80x24", 24, 80);
-    t.v.link = LINK_LIVE;
+    t.v.link.state = LINK_LIVE;
     scene_train(&t, 0);
     expect_screen(&t, "preparing-80x24", 24, 80);
     scene_free(&t);
@@ -238,16 +239,16 @@ Test(screen, states)
     scene_train(&t, 300);
     scene_event(&t, 300, "pause", "key", "", "", "");
     expect_screen(&t, "paused-80x24", 24, 80);
-    t.v.link = LINK_LOST;
-    t.v.can_steer = 0;
-    snprintf(t.v.link_text, sizeof t.v.link_text, "trainer died (signal 9, Killed) at step 300");
-    snprintf(t.v.link_hint, sizeof t.v.link_hint, "resume with: ssltop train --resume study-1");
+    t.v.link.state = LINK_LOST;
+    t.v.link.can_steer = 0;
+    snprintf(t.v.link.text, sizeof t.v.link.text, "trainer died (signal 9, Killed) at step 300");
+    snprintf(t.v.link.hint, sizeof t.v.link.hint, "resume with: ssltop train --resume study-1");
     expect_screen(&t, "died-80x24", 24, 80);
-    snprintf(t.v.lost, sizeof t.v.lost, "the last 312 bytes are no whole frame");
+    snprintf(t.v.link.lost, sizeof t.v.link.lost, "the last 312 bytes are no whole frame");
     expect_screen(&t, "damaged-80x24", 24, 80);
-    t.v.lost[0] = 0;
-    t.v.link = LINK_APART;
-    snprintf(t.v.link_text, sizeof t.v.link_text,
+    t.v.link.lost[0] = 0;
+    t.v.link.state = LINK_APART;
+    snprintf(t.v.link.text, sizeof t.v.link.text,
              "a trainer runs this, but can't be reached: SIGUSR1 makes its socket anew");
     expect_screen(&t, "apart-80x24", 24, 80);
     scene_free(&t);
@@ -262,8 +263,8 @@ Test(screen, finished)
     record_init(&r, RECORD_END, 4680);
     snprintf(r.u.end.reason, sizeof r.u.end.reason, "finished");
     scene_add(&t, &r);
-    t.v.link = LINK_ENDED;
-    snprintf(t.v.link_text, sizeof t.v.link_text, "finished at step 4 680");
+    t.v.link.state = LINK_ENDED;
+    snprintf(t.v.link.text, sizeof t.v.link.text, "finished at step 4 680");
     expect_screen(&t, "finished-80x24", 24, 80);
     scene_free(&t);
 }
@@ -280,7 +281,7 @@ Test(screen, any_size)
     free(text);
     for (int h = 1; h < 60; h += 7)
         for (int w = 1; w < 220; w += 13)
-            for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+            for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)
                 for (int c = 0; c < CONTEXT_COUNT; c++) {
                     t.v.context = (enum context)c;
                     text = scene_text(&t, h, w);

@@ -11,6 +11,7 @@
 #include "tests/kit/room.h"
 #include "tests/kit/scene.h"
 #include "tests/kit/session.h"
+#include "tui/draw/screen.h"
 #include "tui/hands/terminal.h"
 
 struct job {
@@ -137,7 +138,7 @@ static void expect_terminal(const struct scene *scene, const char *term, const i
 static void open_scene(struct test_scene *t)
 {
     scene_usual(t);
-    t->v.cursor = 900;
+    t->v.time.cursor = 900;
 }
 
 Test(terminal, every_view_and_scheme)
@@ -146,7 +147,7 @@ Test(terminal, every_view_and_scheme)
     open_scene(&t);
     for (const struct theme *theme = theme_table; theme->name; theme++)
         for (int i = 0; i < 3; i++)
-            for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+            for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)
                 for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
                     expect_terminal(&t.s, "xterm-256color", scene_size[i], theme, theme, RICH,
                                     NULL);
@@ -160,7 +161,7 @@ Test(terminal, committed_screens_in_mono)
     const struct theme *mono = theme_find("mono");
     struct test_scene t;
     scene_usual(&t);
-    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+    for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)
         for (int i = 0; i < 3; i++)
             for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
                 expect_terminal(&t.s, t.v.ascii ? "vt100" : "xterm-256color", scene_size[i], mono,
@@ -173,9 +174,9 @@ Test(terminal, replays)
     const struct theme *mono = theme_find("mono");
     struct room m;
     room_usual(&m);
-    m.v.cursor = 1000;
-    m.v.mark = 300;
-    for (m.v.view = 0; m.v.view < view_count; m.v.view++)
+    m.v.time.cursor = 1000;
+    m.v.time.mark = 300;
+    for (m.v.view = 0; m.v.view < VIEW_COUNT; m.v.view++)
         for (int i = 0; i < 3; i++)
             for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++) {
                 struct scene s = room_scene(&m);
@@ -196,7 +197,7 @@ Test(terminal, several_runs)
     room_log(&m, 1, 700, 0, 0.08);
     room_log(&m, 2, 1900, 1, -0.07);
     room_open(&m, 3);
-    m.v.cursor = 900;
+    m.v.time.cursor = 900;
     for (int i = 0; i < 3; i++)
         for (m.v.ascii = 0; m.v.ascii < 2; m.v.ascii++) {
             struct scene s = room_scene(&m);
@@ -215,7 +216,7 @@ Test(terminal, poorer_ones)
     const struct theme *mono = theme_find("mono");
     open_scene(&t);
     t.v.ascii = 1;
-    for (t.v.view = 0; t.v.view < view_count; t.v.view++) {
+    for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++) {
         expect_terminal(&t.s, "xterm", scene_size[0], theme_table, theme_table, EIGHT, NULL);
         expect_terminal(&t.s, "linux", scene_size[0], theme_table, theme_table, EIGHT, NULL);
         expect_terminal(&t.s, "vt100", scene_size[0], theme_table, mono, MONO, NULL);
@@ -251,7 +252,7 @@ Test(terminal, direct_colour)
     cr_assert_eq(system(command), 0);
     setenv("TERMINFO", dir, 1);
     open_scene(&t);
-    for (t.v.view = 0; t.v.view < view_count; t.v.view++)
+    for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)
         expect_terminal(&t.s, "direct-test", scene_size[1], theme_table, theme_table, DIRECT, NULL);
     scene_free(&t);
     unsetenv("TERMINFO");

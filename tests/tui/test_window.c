@@ -14,7 +14,7 @@ Test(window, holds_what_it_is_centred_on)
     for (int i = 0; i < 20000; i++) {
         x = x * 1664525 + 1013904223;
         int64_t last = x >> 8 & 0xFFFFF;
-        struct view_state v = {.cursor = -1, .centre = -1, .zoom = (int)(x >> 28)};
+        struct window_state v = {.cursor = -1, .centre = -1, .zoom = (int)(x >> 28)};
         int columns = 8 + 2 * (int)(x >> 4 & 0xFF);
         x = x * 1664525 + 1013904223;
         if (x & 1)
@@ -35,26 +35,26 @@ Test(window, the_cursor_moves_by_columns_and_reads_its_step)
     struct desk d;
     desk_open(&d, 50);
     free(scene_text(&d.t, 24, 80));
-    cr_assert_eq(d.t.v.per, 1);
+    cr_assert_eq(d.t.v.time.per, 1);
     action_key(&d.ui, KEYS_LEFT);
     action_key(&d.ui, KEYS_LEFT);
-    cr_assert_eq(d.t.v.cursor, 47);
+    cr_assert_eq(d.t.v.time.cursor, 47);
     action_key(&d.ui, KEYS_FAR_LEFT);
-    cr_assert_eq(d.t.v.cursor, 37);
+    cr_assert_eq(d.t.v.time.cursor, 37);
     action_key(&d.ui, KEYS_FAR_RIGHT);
     action_key(&d.ui, KEYS_RIGHT);
-    cr_assert_eq(d.t.v.cursor, 48);
+    cr_assert_eq(d.t.v.time.cursor, 48);
     action_key(&d.ui, KEYS_RIGHT);
-    cr_assert_eq(d.t.v.cursor, -1, "the newest step is no cursor");
+    cr_assert_eq(d.t.v.time.cursor, -1, "the newest step is no cursor");
     action_key(&d.ui, KEYS_HOME);
-    cr_assert_eq(d.t.v.cursor, 0);
+    cr_assert_eq(d.t.v.time.cursor, 0);
     action_key(&d.ui, KEYS_LEFT);
-    cr_assert_eq(d.t.v.cursor, 0);
+    cr_assert_eq(d.t.v.time.cursor, 0);
     char *text = scene_text(&d.t, 24, 80);
     cr_assert_not_null(strstr(text, "live 0.955"), "%s", text);
     free(text);
     action_key(&d.ui, KEYS_ESCAPE);
-    cr_assert_eq(d.t.v.cursor, -1);
+    cr_assert_eq(d.t.v.time.cursor, -1);
     scene_free(&d.t);
 }
 
@@ -70,12 +70,12 @@ Test(window, plots_of_a_screen_agree)
         scene_add(&d.t, &r);
         if (steps % 13)
             continue;
-        d.t.v.zoom = steps % 3;
+        d.t.v.time.zoom = steps % 3;
         free(scene_text(&d.t, 36, 120));
         const struct zone *first = NULL;
         int plots = 0;
-        for (int i = 0; i < d.t.v.n_zone; i++) {
-            const struct zone *z = &d.t.v.zone[i];
+        for (int i = 0; i < d.t.v.pointer.n; i++) {
+            const struct zone *z = &d.t.v.pointer.zone[i];
             if (z->kind != ZONE_TIME)
                 continue;
             first = first ? first : z;
@@ -92,25 +92,25 @@ Test(window, zoom_and_pan)
     struct desk d;
     desk_open(&d, 1284);
     free(scene_text(&d.t, 24, 80));
-    int64_t per = d.t.v.per;
+    int64_t per = d.t.v.time.per;
     cr_assert_gt(per, 1);
     desk_type(&d, "+");
     free(scene_text(&d.t, 24, 80));
-    cr_assert_eq(d.t.v.per, per / 2);
+    cr_assert_eq(d.t.v.time.per, per / 2);
     for (int i = 0; i < 60; i++) {
         desk_type(&d, "+");
         free(scene_text(&d.t, 24, 80));
     }
-    cr_assert_eq(d.t.v.per, 1, "no further than one step a column");
-    cr_assert_lt(d.t.v.zoom, 12);
-    int64_t span = d.t.v.span;
+    cr_assert_eq(d.t.v.time.per, 1, "no further than one step a column");
+    cr_assert_lt(d.t.v.time.zoom, 12);
+    int64_t span = d.t.v.time.span;
     desk_type(&d, "[");
-    cr_assert_eq(d.t.v.centre, 1283 - span / 2);
+    cr_assert_eq(d.t.v.time.centre, 1283 - span / 2);
     desk_type(&d, "]]]");
-    cr_assert_eq(d.t.v.centre, 1283);
+    cr_assert_eq(d.t.v.time.centre, 1283);
     desk_type(&d, "0");
-    cr_assert(d.t.v.zoom == 0 && d.t.v.centre == -1);
+    cr_assert(d.t.v.time.zoom == 0 && d.t.v.time.centre == -1);
     desk_type(&d, "[-");
-    cr_assert(d.t.v.zoom == 0 && d.t.v.centre == -1);
+    cr_assert(d.t.v.time.zoom == 0 && d.t.v.time.centre == -1);
     scene_free(&d.t);
 }

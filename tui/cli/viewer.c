@@ -19,6 +19,7 @@
 #include "tui/feed/log_lookup.h"
 #include "tui/hands/settings.h"
 #include "tui/hands/terminal.h"
+#include "tui/draw/screen.h"
 #include "tui/draw/timeplot.h"
 #include "tui/model/view.h"
 
@@ -44,7 +45,7 @@ struct viewer {
     int stopping;          // leave once the trainer has stopped
     int was_live;
     char settings[4096];       // their file, "" none
-    struct view_state begun;   // how it looked at first
+    struct look begun;         // how it looked at first
     const struct theme *liked; // of the settings
     struct cursor *log;        // for what is looked up, once it was needed
     struct log_lookup read, marked, switched;
@@ -60,9 +61,9 @@ static int on_record(void *to, const struct record *r, struct error *e)
     if (history_add(&w->h, r, e))
         return -1;
     schedule_view_add(&w->schedule, &w->h, r);
-    if (r->type == RECORD_EVENT && w->v.asked_pause == w->h.paused)
-        w->v.asked_pause = -1;
-    w->v.heard = clock_seconds();
+    if (r->type == RECORD_EVENT && w->v.link.asked_pause == w->h.paused)
+        w->v.link.asked_pause = -1;
+    w->v.link.heard = clock_seconds();
     w->dirty = 1;
     return 0;
 }
@@ -137,28 +138,28 @@ static void describe_end(struct viewer *w)
     int by_signal = w->child_gone && WIFSIGNALED(w->child_status);
     int failed = w->child_gone && WIFEXITED(w->child_status) && WEXITSTATUS(w->child_status) == 1;
     if (h->ended && !by_signal) {
-        v->link = LINK_ENDED;
+        v->link.state = LINK_ENDED;
         snprintf(how, sizeof how, "%s%s%s at step %s", h->end_reason, h->end_text[0] ? ": " : "",
                  h->end_text, format_count(h->last_step + 1).s);
     } else if (by_signal) {
-        v->link = LINK_LOST;
+        v->link.state = LINK_LOST;
         snprintf(how, sizeof how, "trainer died (signal %d, %s) at step %s",
                  WTERMSIG(w->child_status), strsignal(WTERMSIG(w->child_status)),
                  format_count(h->last_step + 1).s);
     } else if (failed || (w->child_gone && w->child_text[0])) {
-        v->link = LINK_LOST;
+        v->link.state = LINK_LOST;
         snprintf(how, sizeof how, "trainer failed: %s",
                  w->child_text[0] ? w->child_text : "see trainer.log");
     } else {
-        v->link = LINK_LOST;
+        v->link.state = LINK_LOST;
         snprintf(how, sizeof how, "no trainer runs and the log has no end: it died at step %s",
                  format_count(h->last_step + 1).s);
     }
     int can_resume = !(h->ended && strcmp(h->end_reason, "finished") == 0);
-    snprintf(v->link_text, sizeof v->link_text, "%.639s", how);
-    v->link_hint[0] = 0;
+    snprintf(v->link.text, sizeof v->link.text, "%.639s", how);
+    v->link.hint[0] = 0;
     if (can_resume)
-        snprintf(v->link_hint, sizeof v->link_hint, "resume with: ssltop train --resume %.270s",
+        snprintf(v->link.hint, sizeof v->link.hint, "resume with: ssltop train --resume %.270s",
                  w->pasted_name);
 }
 
@@ -170,13 +171,13 @@ static const char *lost(const struct viewer *w)
 static void look_at_replay(struct viewer *w)
 {
     const char *what = lost(w);
-    w->v.link = LINK_REPLAY;
-    text_clean(w->v.lost, sizeof w->v.lost, what ? what : "");
-    w->v.link_hint[0] = 0;
+    w->v.link.state = LINK_REPLAY;
+    text_clean(w->v.link.lost, sizeof w->v.link.lost, what ? what : "");
+    w->v.link.hint[0] = 0;
     if (what)
-        snprintf(w->v.link_hint, sizeof w->v.link_hint,
-                 "the log is damaged, what is whole of it is shown: %s", w->v.lost);
-    w->v.machine.rss = w->v.rss = NAN;
+        snprintf(w->v.link.hint, sizeof w->v.link.hint,
+                 "the log is damaged, what is whole of it is shown: %s", w->v.link.lost);
+    w->v.link.machine.rss = w->v.link.rss = NAN;
     playback_tick(w->o->play, &w->v, clock_seconds());
     w->ui.h = playback_history(w->o->play);
 }
@@ -190,35 +191,35 @@ static void look_at_link(struct viewer *w)
     }
     // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without a replay there is a source
     enum source_state state = w->source->klass->state(w->source);
-    v->can_steer = state == SOURCE_LIVE;
-    if (!v->can_steer)
+    v->link.can_steer = state == SOURCE_LIVE;
+    if (!v->link.can_steer)
         w->ui.waiting = 0; // no answer comes any more
     if (state == SOURCE_LIVE) {
-        v->link = LINK_LIVE;
-        v->link_text[0] = 0;
+        v->link.state = LINK_LIVE;
+        v->link.text[0] = 0;
         w->was_live = 1;
     } else if (state == SOURCE_APART && !w->h.ended) {
-        v->link = LINK_APART;
-        v->asked_pause = -1;
-        snprintf(v->link_text, sizeof v->link_text,
+        v->link.state = LINK_APART;
+        v->link.asked_pause = -1;
+        snprintf(v->link.text, sizeof v->link.text,
                  "a trainer runs this, but can't be reached: SIGUSR1 makes its socket anew");
     } else if ((state == SOURCE_ALONE || state == SOURCE_APART) && w->child == 0) {
         describe_end(w);
-        v->asked_pause = -1;
+        v->link.asked_pause = -1;
         if (w->stopping)
             w->leave = 1;
-    } else if (state == SOURCE_READING && !w->was_live && v->link != LINK_ENDED &&
-               v->link != LINK_LOST) {
-        v->link = LINK_READING;
+    } else if (state == SOURCE_READING && !w->was_live && v->link.state != LINK_ENDED &&
+               v->link.state != LINK_LOST) {
+        v->link.state = LINK_READING;
     }
     const char *what = lost(w);
-    text_clean(v->lost, sizeof v->lost, what ? what : "");
-    if (v->link == LINK_LIVE)
-        machine_read(&v->machine, w->source->klass->pid(w->source), clock_seconds(),
+    text_clean(v->link.lost, sizeof v->link.lost, what ? what : "");
+    if (v->link.state == LINK_LIVE)
+        machine_read(&v->link.machine, w->source->klass->pid(w->source), clock_seconds(),
                      0.8 * redraw_every);
     else
-        v->machine.rss = NAN;
-    v->rss = v->machine.at > 0 ? v->machine.rss : NAN;
+        v->link.machine.rss = NAN;
+    v->link.rss = v->link.machine.at > 0 ? v->link.machine.rss : NAN;
 }
 
 // --- keys and drawing ---
@@ -247,8 +248,8 @@ static void draw(struct viewer *w, int again)
     if (w->o->play) {
         playback_scene(w->o->play, &w->v, &scene);
     } else {
-        scene.read = look_up(w, &w->read, w->v.cursor);
-        scene.marked = look_up(w, &w->marked, w->v.mark);
+        scene.read = look_up(w, &w->read, w->v.time.cursor);
+        scene.marked = look_up(w, &w->marked, w->v.time.mark);
         scene.switched = look_up(w, &w->switched, time_switch(&scene));
     }
     screen_draw(&w->canvas, &scene);
@@ -270,10 +271,10 @@ static void take_keys(struct viewer *w)
             break;
         if (w->o->play) // keys that move the cursor work on where it is now
             look_at_replay(w);
-        const struct theme *theme = w->v.theme;
+        const struct theme *theme = w->v.look.theme;
         unsigned flags = is_key ? action_event(&w->ui, &ev, now) : action_due(&w->ui, now);
-        if (w->v.theme != theme)
-            terminal_theme(w->v.theme);
+        if (w->v.look.theme != theme)
+            terminal_theme(w->v.look.theme);
         any = 1;
         if (flags & UI_LEAVE)
             w->leave = 1;
@@ -334,14 +335,14 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
 {
     const struct view_state *v = &w->v;
     const char *gone = lost(w);
-    if (v->link == LINK_REPLAY) {
-        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+    if (v->link.state == LINK_REPLAY) {
+        snprintf(out->hint, sizeof out->hint, "%s", v->link.hint);
         return;
     }
-    if (v->link == LINK_ENDED || v->link == LINK_LOST) {
-        snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link_text,
+    if (v->link.state == LINK_ENDED || v->link.state == LINK_LOST) {
+        snprintf(out->text, sizeof out->text, "%s: %s%s%.250s", w->shown_name, v->link.text,
                  gone ? "; " : "", gone ? gone : "");
-        snprintf(out->hint, sizeof out->hint, "%s", v->link_hint);
+        snprintf(out->hint, sizeof out->hint, "%s", v->link.hint);
     } else {
         snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
                  format_count(w->h.last_step + 1).s);
@@ -350,49 +351,40 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     }
 }
 
-static void tell(struct viewer *w, enum role role, const char *text)
-{
-    text_clean(w->v.message, sizeof w->v.message, text);
-    w->v.message_role = role;
-    w->v.message_at = clock_seconds();
-}
-
 // ASCII where it was asked for, or must be: then it is said why.
 static void choose_characters(struct viewer *w)
 {
     struct error why;
-    char text[sizeof why.text + 16];
-    w->v.ascii = w->o->ascii || w->v.ascii_always;
+    w->v.ascii = w->o->ascii || w->v.look.ascii_always;
     if (w->v.ascii || terminal_unicode(&why))
         return;
     w->v.ascii = 1;
-    snprintf(text, sizeof text, "ASCII only: %s", why.text);
-    tell(w, ROLE_WARN, text);
+    view_say(&w->v, ROLE_WARN, "ASCII only: %s", why.text);
 }
 
 // What the person likes; an option goes before it.
 static void read_settings(struct viewer *w)
 {
     struct error e = {""};
-    w->v.theme = theme_table;
+    w->v.look.theme = theme_table;
     if (settings_path(w->settings, sizeof w->settings))
         w->settings[0] = 0;
-    else if (settings_read(w->settings, &w->v, &e))
-        tell(w, ROLE_BAD, e.text);
-    w->liked = w->v.theme;
-    w->v.theme = w->o->theme ? w->o->theme : w->v.theme;
-    w->begun = w->v;
+    else if (settings_read(w->settings, &w->v.look, &e))
+        view_say(&w->v, ROLE_BAD, "%s", e.text);
+    w->liked = w->v.look.theme;
+    w->v.look.theme = w->o->theme ? w->o->theme : w->v.look.theme;
+    w->begun = w->v.look;
 }
 
 // Written when something was changed by hand. That it can't be is no reason for words: the screen
 // is left, and nothing else is lost.
 static void keep_settings(struct viewer *w)
 {
-    if (!w->settings[0] || !settings_differ(&w->begun, &w->v))
+    if (!w->settings[0] || !settings_differ(&w->begun, &w->v.look))
         return;
-    if (w->v.theme == w->begun.theme)
-        w->v.theme = w->liked;
-    settings_write(w->settings, &w->v, NULL);
+    if (w->v.look.theme == w->begun.theme)
+        w->v.look.theme = w->liked;
+    settings_write(w->settings, &w->v.look, NULL);
 }
 
 int viewer_run(struct source *source, const struct viewer_options *o, struct viewer_result *out,
@@ -408,9 +400,8 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->o = o;
     w->source = source;
     w->child = o->child;
-    w->v.asked_pause = -1;
-    w->v.cursor = w->v.centre = w->v.mark = w->v.event = -1;
-    w->v.heard = w->v.rss = NAN;
+    view_init(&w->v);
+    w->v.now = clock_seconds();
     log_lookup_init(&w->read);
     log_lookup_init(&w->marked);
     log_lookup_init(&w->switched);
@@ -425,17 +416,17 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
         goto done;
     reap(w); // it may have died before SIGCHLD was told
-    rc = terminal_open(w->v.theme, e);
+    rc = terminal_open(w->v.look.theme, e);
     if (rc == 0) {
-        terminal_mouse(!w->v.no_mouse);
+        terminal_mouse(!w->v.look.no_mouse);
         rc = loop(w, e);
         terminal_close();
         keep_settings(w);
         say_goodbye(w, out);
         if (rc == 0)
             rc = w->leave - 1;
-        if (rc == 0 && (w->v.link == LINK_LOST ||
-                        (w->v.link == LINK_ENDED && strcmp(w->h.end_reason, "failed") == 0)))
+        if (rc == 0 && (w->v.link.state == LINK_LOST ||
+                        (w->v.link.state == LINK_ENDED && strcmp(w->h.end_reason, "failed") == 0)))
             rc = 1;
     }
     signals_release(&w->signals);

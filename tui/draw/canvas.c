@@ -286,6 +286,37 @@ static char ascii_dots(uint32_t mask)
     return by_rows[rows];
 }
 
+int canvas_box_fits(struct rect r, const char *title, const char *right)
+{
+    return text_columns(title) + 2 + text_columns(right) + 2 <= r.w - 3;
+}
+
+struct rect canvas_box(struct canvas *c, struct rect r, const char *title, const char *right)
+{
+    struct rect in = canvas_frame(c, r, ROLE_FRAME);
+    int n_right = text_columns(right);
+    canvas_printf(c, r.y, r.x + 1, r.w - 2, ROLE_TITLE, " %s ", title);
+    if (n_right && canvas_box_fits(r, title, right))
+        canvas_printf(c, r.y, r.x + r.w - n_right - 3, n_right + 2, ROLE_DIM, " %s ", right);
+    return in;
+}
+
+struct rect canvas_take_top(struct rect *r, int h)
+{
+    struct rect top = {r->y, r->x, h < r->h ? h : r->h, r->w};
+    r->y += top.h;
+    r->h -= top.h;
+    return top;
+}
+
+struct rect canvas_take_left(struct rect *r, int w)
+{
+    struct rect left = {r->y, r->x, r->h, w};
+    r->x += w;
+    r->w -= w;
+    return left;
+}
+
 void canvas_ascii(struct canvas *c)
 {
     for (size_t i = 0; i < (size_t)c->h * (size_t)c->w; i++) {

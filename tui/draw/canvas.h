@@ -55,6 +55,13 @@ void canvas_heat(struct canvas *c, int y, int x, int upper, int lower);
 
 // A box; returns what is inside.
 struct rect canvas_frame(struct canvas *c, struct rect r, enum role role);
+// That of a panel, with its title and a remark at the right, which is left out where both do not
+// fit; what is inside.
+struct rect canvas_box(struct canvas *c, struct rect r, const char *title, const char *right);
+int canvas_box_fits(struct rect r, const char *title, const char *right);
+// The upper `h` lines (or left `w` columns) of a rectangle, which keeps the rest.
+struct rect canvas_take_top(struct rect *r, int h);
+struct rect canvas_take_left(struct rect *r, int w);
 
 // Replace every character by its ASCII stand-in, the dots too: the last thing done for a terminal
 // without UTF-8.

@@ -1,26 +1,16 @@
 // The top three lines: what is trained, where it stands, and the schedule bar, the run from 0 to T
 // as segments of modes. Past is heavy, planned is light; each segment bears the name of its mode,
 // so that nothing hangs on colour.
+#include "tui/draw/header.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tui/model/format.h"
 #include "tui/feed/player.h"
-#include "tui/model/view.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
-
-enum role mode_role(enum mode mode)
-{
-    return mode != MODE_NONE ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
-}
-
-char mode_letter(enum mode mode)
-{
-    static const char letters[MODE_COUNT] = {'M', 'C', 'A'};
-    return mode != MODE_NONE ? letters[mode] : '?';
-}
 
 static void draw_title(struct canvas *c, const struct scene *s)
 {
@@ -32,7 +22,7 @@ static void draw_title(struct canvas *c, const struct scene *s)
         if (all > 0)
             snprintf(percent, sizeof percent, "  %d %%", (int)(100 * (double)done / (double)all));
         double left = history_eta(h);
-        if (s->v->link <= LINK_LIVE && isfinite(left))
+        if (s->v->link.state <= LINK_LIVE && isfinite(left))
             snprintf(eta, sizeof eta, "  ETA %s", format_duration(left).s);
         snprintf(right, sizeof right, "step %s / %s%s%s", format_count(done).s, format_count(all).s,
                  percent, eta);
@@ -66,7 +56,7 @@ static int draw_replay(struct canvas *c, const struct scene *s)
 {
     const struct replay_state *r = &s->v->replay;
     const struct player_speed *speed = &player_speed_table[r->speed];
-    canvas_put(c, 1, 1, r->playing ? 0x25B6 : s->v->cursor < 0 ? 0x25A0 : 0x275A, ROLE_VALUE);
+    canvas_put(c, 1, 1, r->playing ? 0x25B6 : s->v->time.cursor < 0 ? 0x25A0 : 0x275A, ROLE_VALUE);
     return 3 +
            canvas_printf(c, 1, 3, 24, ROLE_VALUE, "REPLAY %s",
                          s->v->ascii ? speed->ascii : speed->name) +
@@ -98,10 +88,11 @@ static int draw_state(struct canvas *c, const struct scene *s)
         {0x25B6, "out of reach", ROLE_WARN},   {0x275A, "PAUSED", ROLE_WARN},
     };
     int x = 3;
-    if (s->v->link == LINK_REPLAY) {
+    if (s->v->link.state == LINK_REPLAY) {
         x = draw_replay(c, s);
     } else {
-        int state = s->v->link == LINK_LIVE && h->paused ? LINK_REPLAY : (int)s->v->link;
+        int state =
+            s->v->link.state == LINK_LIVE && h->paused ? LINK_REPLAY : (int)s->v->link.state;
         canvas_put(c, 1, 1, states[state].sign, states[state].role);
         const char *what =
             state == LINK_ENDED && h->end_reason[0] ? h->end_reason : states[state].text;
@@ -121,7 +112,7 @@ static int draw_state(struct canvas *c, const struct scene *s)
     } else {
         snprintf(text, sizeof text, "%s", mode);
     }
-    return x + canvas_text(c, 1, x, 40, mode_role(h->last.mode), text) + 2;
+    return x + canvas_text(c, 1, x, 40, theme_mode(h->last.mode), text) + 2;
 }
 
 static void draw_facts(struct canvas *c, const struct scene *s)
@@ -129,15 +120,15 @@ static void draw_facts(struct canvas *c, const struct scene *s)
     char right[192] = "", waiting[64] = "";
     if (s->h->waiting >= WAITING_SHOWN)
         snprintf(waiting, sizeof waiting, "waiting for data %.0f %%   ", 100 * s->h->waiting);
-    if (s->v->link <= LINK_LIVE)
+    if (s->v->link.state <= LINK_LIVE)
         snprintf(right, sizeof right, "%s%s img/s   RSS %s", waiting, format_rate(s->h->rate).s,
-                 format_bytes(s->v->rss).s);
-    if (s->v->link == LINK_REPLAY && s->all)
+                 format_bytes(s->v->link.rss).s);
+    if (s->v->link.state == LINK_REPLAY && s->all)
         replay_place(s, right, sizeof right);
     int n = text_columns(right), x = draw_state(c, s);
     int64_t step;
     enum mode mode;
-    if ((s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY) &&
+    if ((s->v->link.state <= LINK_LIVE || s->v->link.state == LINK_REPLAY) &&
         schedule_view_next(s->schedule, s->h->last_step, &step, &mode)) {
         static const char *const words[] = {"planned: ", "then ", "\u2192 "};
         char text[80];
@@ -182,8 +173,8 @@ static void draw_name(struct canvas *c, int y, int x0, const struct segment *g, 
         n = 1;
     }
     if (x + n <= g->to)
-        canvas_text(c, y, x0 + x, n > 1 ? n : 1, mode_role(g->mode),
-                    n > 1 ? name : (const char[]){mode_letter(g->mode), 0});
+        canvas_text(c, y, x0 + x, n > 1 ? n : 1, theme_mode(g->mode),
+                    n > 1 ? name : (const char[]){theme_mode_letter(g->mode), 0});
 }
 
 static void draw_bar(struct canvas *c, const struct scene *s)
@@ -217,7 +208,7 @@ static void draw_bar(struct canvas *c, const struct scene *s)
                 schedule_view_border(s->schedule, chunks, t - 1) < next)
                 ch = past ? 0x253F : 0x253C;
         }
-        canvas_put(c, y, x0 + x, ch, mode_role(mode));
+        canvas_put(c, y, x0 + x, ch, theme_mode(mode));
     }
     draw_name(c, y, x0, &g, here);
     if (here >= 0)

@@ -1,13 +1,13 @@
 // What lies over the panels: help, mode menu, the question of q, the command line, and the function
 // bar.
+#include "tui/draw/overlay.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "metrics/science/metric.h"
 #include "tui/hands/actions.h"
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
-#include "tui/model/view.h"
 
 // A cleared box in the middle; what is inside.
 static struct rect open_box(struct canvas *c, int h, int w, const char *title)
@@ -102,10 +102,10 @@ static void draw_help(struct canvas *c, const struct scene *s)
     int width = in.w - HELP_KEYS - 2, most = n, room = in.h;
     while (most > 0 && (room -= help_height(c, most - 1, first, width)) >= 0)
         most--; // from there on the rest fits
-    if (s->v->help_scroll > most)
-        s->v->help_scroll = most;
-    s->v->help_page = in.h;
-    int y = in.y, i = s->v->help_scroll;
+    if (s->v->list.help_scroll > most)
+        s->v->list.help_scroll = most;
+    s->v->list.help_page = in.h;
+    int y = in.y, i = s->v->list.help_scroll;
     for (; help_line(i, first, &line) && y + help_height(c, i, first, width) <= in.y + in.h; i++) {
         canvas_text(c, y, in.x + 1, line.is_title ? in.w - 2 : HELP_KEYS - 1,
                     line.is_title ? ROLE_TITLE : ROLE_BAR_KEY, line.keys);
@@ -127,7 +127,7 @@ static void draw_menu(struct canvas *c, const struct scene *s)
         enum role role = m == s->v->menu_row ? ROLE_SELECTED : ROLE_TEXT;
         canvas_fill(c, (struct rect){in.y + m, in.x, 1, in.w}, ' ', role);
         canvas_printf(c, in.y + m, in.x + 1, in.w - 2, role, "%s %d %c %-12s %s %s",
-                      m == s->v->menu_row ? "\u25b6" : " ", m + 1, mode_letter(m),
+                      m == s->v->menu_row ? "\u25b6" : " ", m + 1, theme_mode_letter(m),
                       mode_table[m].name, m == (int)s->h->last.mode ? "now" : "   ", what);
     }
     canvas_wrap(c, in.y + MODE_COUNT, in.x + 1, in.w - 2, 2, ROLE_DIM,
@@ -158,8 +158,8 @@ static void draw_command_line(struct canvas *c, const struct scene *s)
     canvas_fill(c, (struct rect){y, 0, 1, c->w}, ' ', ROLE_TEXT);
     canvas_put(c, y, 0, v->context == CONTEXT_SEARCH ? '/' : ':', ROLE_BAR_KEY);
     char before[LINE_SIZE];
-    memcpy(before, v->line, v->line_at);
-    before[v->line_at] = 0;
+    memcpy(before, v->line.text, v->line.at);
+    before[v->line.at] = 0;
     const char *shown = before; // its end, when it is longer than the line
     while (text_columns(shown) > room) {
         shown++;
@@ -167,10 +167,10 @@ static void draw_command_line(struct canvas *c, const struct scene *s)
             shown++;
     }
     int x = 1 + canvas_text(c, y, 1, room, ROLE_TEXT, shown);
-    canvas_text(c, y, x, c->w - 1 - x, ROLE_TEXT, v->line + v->line_at);
+    canvas_text(c, y, x, c->w - 1 - x, ROLE_TEXT, v->line.text + v->line.at);
     const struct cell *cell = canvas_at(c, y, x);
     canvas_put(c, y, x, cell && cell->ch ? cell->ch : ' ', ROLE_SELECTED);
-    if (!v->line_len)
+    if (!v->line.len)
         canvas_text(c, y, 4, c->w - 5, ROLE_DIM,
                     v->context == CONTEXT_SEARCH
                         ? "text of an event; Down and Up: next match; Esc goes back"
@@ -226,7 +226,7 @@ void function_bar_draw(struct canvas *c, int y, const struct scene *s)
         snprintf(key, sizeof key, "%.*s", n, a->keys);
         x += canvas_text(c, y, x, n, ROLE_BAR_KEY, key) + 1;
         x += canvas_text(c, y, x, 12, ROLE_BAR, action_label(a, s));
-        panel_zone(s, (struct rect){y, begin, 1, x - begin}, ZONE_KEY, a->key[0], 0);
+        view_zone(s->v, (struct rect){y, begin, 1, x - begin}, ZONE_KEY, a->key[0], 0);
         x += 2;
     }
 }

@@ -1,11 +1,12 @@
 // Curves over steps: AUC, loss, the probe's accuracy, any metric. What is measured is a sign, what
 // is live a line, so that a screen without colour says the same.
+#include "tui/draw/panel_curves.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 #include "tui/draw/timeplot.h"
 
 static struct span wider(struct span range, double v)
@@ -32,7 +33,7 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
     double offset = history_auc_offset(h, &at), now = time_value(s, METRIC_AUC);
     if (h->last_step < 0)
         snprintf(title, sizeof title, "AUC");
-    else if (s->v->cursor < 0 && !isfinite(now) && h->spectrum_step >= 0)
+    else if (s->v->time.cursor < 0 && !isfinite(now) && h->spectrum_step >= 0)
         snprintf(
             title, sizeof title, "AUC live %s of step %s",
             format_fixed(
@@ -42,11 +43,11 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
             format_count(h->spectrum_step).s);
     else
         snprintf(title, sizeof title, "AUC live %s", format_fixed(now, 3).s);
-    if (isfinite(offset) && s->v->cursor < 0)
+    if (isfinite(offset) && s->v->time.cursor < 0)
         snprintf(right, sizeof right, "exact %s%s @%s", offset < 0 ? "" : "+",
                  format_fixed(offset, 3).s, format_count(at).s);
-    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = panel_box(c, r, title, right);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = canvas_box(c, r, title, right);
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
@@ -77,8 +78,8 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
             snprintf(right + n, sizeof right - (size_t)n, "  lr %s",
                      format_value(time_value(s, SERIES_LR), 3).s);
     }
-    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = panel_box(c, r, title, right);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = canvas_box(c, r, title, right);
     struct time_plot t;
     if (time_open(&t, c, in, s, GUTTER))
         return;
@@ -120,7 +121,7 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
 {
     double value = time_value(s, SERIES_FORECAST);
     char state[sizeof s->h->last.forecast_state] = "";
-    if (s->v->cursor < 0 || s->all)
+    if (s->v->time.cursor < 0 || s->all)
         text_clean(state, sizeof state, s->h->last.forecast_state);
     if (s->h->last_step < 0)
         snprintf(title, size, "forecast");
@@ -185,16 +186,16 @@ static void forecast_hint(struct canvas *c, struct rect in, const struct history
 void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
-    const struct history_eval *last = last_measured(h, time_step(s) + (s->v->cursor < 0));
+    const struct history_eval *last = last_measured(h, time_step(s) + (s->v->time.cursor < 0));
     char title[256], right[200];
     for (int narrow = 0; narrow < 3; narrow++) {
         forecast_title(s, narrow, title, sizeof title);
         measured_title(last, narrow, right, sizeof right);
-        if (panel_fits(r, title, right))
+        if (canvas_box_fits(r, title, right))
             break;
     }
-    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = panel_box(c, r, title, right);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = canvas_box(c, r, title, right);
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
@@ -246,8 +247,8 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     double now = time_value(s, series);
     snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
              unit);
-    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = panel_box(c, r, title, "");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = canvas_box(c, r, title, "");
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;

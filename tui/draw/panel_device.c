@@ -1,10 +1,11 @@
 // What the training costs: time of its phases, the machine's cores and memory, the card's sensors.
+#include "tui/draw/panel_device.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 #include "tui/draw/timeplot.h"
 
 // `part` 0..1 of a bar `w` wide; what is left of it is light.
@@ -19,8 +20,8 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
 {
     enum { LABELS = 22, SHARE = 6 };
     const struct history *h = s->h;
-    panel_zone(s, r, ZONE_PANEL, VIEW_DEVICE, 0);
-    struct rect in = panel_box(c, r, "time of a step", "ms");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_DEVICE, 0);
+    struct rect in = canvas_box(c, r, "time of a step", "ms");
     if (h->last_step < 0) {
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
         return;
@@ -49,7 +50,7 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
 void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
-    struct rect in = panel_box(c, r, "device and run", "");
+    struct rect in = canvas_box(c, r, "device and run", "");
     char line[6][400];
     if (!h->have_run)
         return;
@@ -188,7 +189,7 @@ void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
     char right[64] = "";
     if (is_card)
         snprintf(right, sizeof right, "@%s", format_count(h->device_step).s);
-    struct rect in = panel_box(c, r, is_card ? "card" : "processor", right);
+    struct rect in = canvas_box(c, r, is_card ? "card" : "processor", right);
     if (is_card) {
         draw_card(c, in, &h->device);
         int used = h->device.others > 0 ? 7 : 6;
@@ -197,9 +198,9 @@ void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
     }
     if (in.h < 1)
         return;
-    const struct machine *m = &s->v->machine;
+    const struct machine *m = &s->v->link.machine;
     if (m->cores && m->n > 1 && in.w >= 100 && in.h >= 5) {
-        draw_cores(c, take_left(&in, in.w / 2), m);
+        draw_cores(c, canvas_take_left(&in, in.w / 2), m);
         draw_loads(c, in, m);
     } else if (m->cores) {
         draw_cores(c, in, m);

@@ -1,10 +1,11 @@
 // Lists: every metric as numbers, and the events.
+#include "tui/draw/panel_lists.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 #include "tui/draw/timeplot.h"
 
 const int panel_list[] = {METRIC_AUC,         METRIC_RANKME,    METRIC_ALPHA,      METRIC_PR,
@@ -18,7 +19,7 @@ _Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
 // The last evaluation by the step that the screen speaks of; NULL: none.
 static const struct history_eval *eval_at(const struct scene *s)
 {
-    int64_t step = time_step(s) + (s->v->cursor < 0);
+    int64_t step = time_step(s) + (s->v->time.cursor < 0);
     for (int i = s->h->n_eval - 1; i >= 0; i--)
         if (s->h->eval[i].step <= step)
             return &s->h->eval[i];
@@ -41,23 +42,23 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
     static const char *const heads[] = {"live", "exact", "start"};
     const struct history *h = s->h;
     const struct history_eval *exact = eval_at(s), *start = h->n_eval ? &h->eval[0] : NULL;
-    panel_zone(s, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = panel_box(c, r, choose ? "metrics" : "numbers", "");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
+    struct rect in = canvas_box(c, r, choose ? "metrics" : "numbers", "");
     int x = in.x + in.w - 3 * COLUMN, y = in.y;
     for (int i = 0; i < 3; i++)
         canvas_printf(c, r.y, x + i * COLUMN + COLUMN - (int)strlen(heads[i]) - 2, 7, ROLE_TITLE,
                       " %s ", heads[i]);
     // Those of the step and not of a spectrum have a panel of their own beside the short list.
-    int first = choose && s->v->metric >= in.h ? s->v->metric - in.h + 1 : 0;
+    int first = choose && s->v->list.metric >= in.h ? s->v->list.metric - in.h + 1 : 0;
     if (choose)
-        panel_zone(s, in, ZONE_METRICS, first, 0);
+        view_zone(s->v, in, ZONE_METRICS, first, 0);
     for (int row = first; row < panel_list_n && y < in.y + in.h; row++) {
         int m = panel_list[row], is_metric = m < METRIC_COUNT;
         if (!choose && (!is_metric || metric_is_given(m, METRIC_NEEDS_SCORES)))
             continue;
         const char *title, *unit;
         row_text(m, &title, &unit);
-        int selected = choose && row == s->v->metric;
+        int selected = choose && row == s->v->list.metric;
         double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
                           start && is_metric ? start->metric[m] : NAN};
         if (selected)
@@ -75,9 +76,9 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
         }
         y++;
     }
-    if (!choose || panel_list[s->v->metric] >= METRIC_COUNT)
+    if (!choose || panel_list[s->v->list.metric] >= METRIC_COUNT)
         return;
-    const struct metric *m = &metric_table[panel_list[s->v->metric]];
+    const struct metric *m = &metric_table[panel_list[s->v->list.metric]];
     int room = in.y + in.h - y - 1;
     if (room > 1)
         y += 1 + canvas_wrap(c, y + 1, in.x + 1, in.w - 2, room, ROLE_DIM, m->doc);
@@ -130,7 +131,7 @@ static void draw_event(struct canvas *c, int y, struct rect in, const struct sce
     canvas_put(c, y, x, v->warning ? '!' : sign[v->kind], role);
     canvas_text(c, y, x + 2, in.x + in.w - x - 3, role, v->text);
     mark_match(c, y, x + 2, in.x + in.w - x - 3, v->text,
-               s->v->context == CONTEXT_SEARCH ? s->v->line : s->v->search);
+               s->v->context == CONTEXT_SEARCH ? s->v->line.text : s->v->list.search);
 }
 
 void panel_events(struct canvas *c, struct rect r, const struct scene *s, int choose)
@@ -140,26 +141,27 @@ void panel_events(struct canvas *c, struct rect r, const struct scene *s, int ch
     int n = h->n_event;
     struct rect in = canvas_frame(c, r, ROLE_FRAME);
     int most = n > in.h ? n - in.h : 0;
-    int picked = v->event >= 0 && v->event < n ? n - 1 - (int)v->event : 0; // lines from the newest
-    if (choose && picked < v->scroll)
-        v->scroll = picked;
-    if (choose && picked >= v->scroll + in.h)
-        v->scroll = picked - in.h + 1;
-    v->scroll = v->scroll > most ? most : v->scroll < 0 ? 0 : v->scroll;
-    v->page = in.h;
+    int picked = v->list.event >= 0 && v->list.event < n ? n - 1 - (int)v->list.event
+                                                         : 0; // lines from the newest
+    if (choose && picked < v->list.scroll)
+        v->list.scroll = picked;
+    if (choose && picked >= v->list.scroll + in.h)
+        v->list.scroll = picked - in.h + 1;
+    v->list.scroll = v->list.scroll > most ? most : v->list.scroll < 0 ? 0 : v->list.scroll;
+    v->list.page = in.h;
     char right[200] = "";
     if (n > in.h)
         snprintf(right, sizeof right, "%s\u2013%s of %s, newest first",
-                 format_count(v->scroll + 1).s, format_count(v->scroll + in.h).s,
+                 format_count(v->list.scroll + 1).s, format_count(v->list.scroll + in.h).s,
                  format_count(n).s);
-    panel_zone(s, r, ZONE_PANEL, VIEW_EVENTS, 0);
-    panel_box(c, r, "events", right);
-    panel_zone(s, in, ZONE_EVENTS, n - 1 - v->scroll, choose);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_EVENTS, 0);
+    canvas_box(c, r, "events", right);
+    view_zone(s->v, in, ZONE_EVENTS, n - 1 - v->list.scroll, choose);
     for (int i = 0; i < in.h; i++) {
-        const struct history_event *e = history_event(h, v->scroll + i);
+        const struct history_event *e = history_event(h, v->list.scroll + i);
         if (!e)
             break;
-        draw_event(c, in.y + i, in, s, e, choose && v->scroll + i == picked);
+        draw_event(c, in.y + i, in, s, e, choose && v->list.scroll + i == picked);
     }
     if (!n)
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 2, ROLE_DIM, "nothing happened yet");

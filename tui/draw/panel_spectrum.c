@@ -1,11 +1,12 @@
 // The spectrum: singular values over index, now and at earlier steps; their cumulative sum, under
 // which AUC is the area; and all of them over time as a waterfall.
+#include "tui/draw/panel_spectrum.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 #include "tui/draw/timeplot.h"
 
 // A spectrum wherever it is kept.
@@ -82,9 +83,9 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
     curve[SWITCH].step = curve[MARKED].step = -1;
     if (time_switch(s) >= 0)
         curve[SWITCH] = better(of_row(spectra_at(live, time_switch(s))), s->switched);
-    if (s->v->mark >= 0)
+    if (s->v->time.mark >= 0)
         curve[MARKED] =
-            better(of_row(spectra_at(&time_whole(s)->live_rows, s->v->mark)), s->marked);
+            better(of_row(spectra_at(&time_whole(s)->live_rows, s->v->time.mark)), s->marked);
 }
 
 static const struct {
@@ -144,7 +145,7 @@ static void draw_legend(struct canvas *c, struct rect area, const struct sigma c
         char text[96];
         snprintf(text, sizeof text, "%s%s @%s ", curve_look[i].look, curve_look[i].name,
                  format_count(curve[i].step).s);
-        if ((i == NOW && s->v->cursor < 0) || i == START || x + text_columns(text) > end)
+        if ((i == NOW && s->v->time.cursor < 0) || i == START || x + text_columns(text) > end)
             snprintf(text, sizeof text, "%s%s ", curve_look[i].look, curve_look[i].name);
         if (x + text_columns(text) <= end)
             x += canvas_text(c, y, x, end - x, curve_look[i].role, text);
@@ -167,10 +168,10 @@ static const int drawing_order[CURVES] = {START, SWITCH, NOW, MARKED, EXACT};
 static void spectrum_title(const struct scene *s, const struct sigma *now, char *title, char *right,
                            size_t size)
 {
-    snprintf(title, size, "spectrum \u03c3%s%s", s->v->absolute ? "" : "/\u03c3\u2081",
-             s->v->linear ? "" : " log");
+    snprintf(title, size, "spectrum \u03c3%s%s", s->v->look.absolute ? "" : "/\u03c3\u2081",
+             s->v->look.linear ? "" : " log");
     right[0] = 0;
-    if (now->step >= 0 && (s->v->cursor >= 0 || s->all))
+    if (now->step >= 0 && (s->v->time.cursor >= 0 || s->all))
         snprintf(right, size, "of step %s", format_count(now->step).s);
     else if (now->step >= 0)
         snprintf(right, size, "%s samples", format_count((int64_t)llround(now->n)).s);
@@ -189,7 +190,7 @@ static void read_index(struct canvas *c, struct rect r, struct rect area,
         if (curve[k = order[o]].step >= 0 && i < curve[k].d)
             n += (size_t)snprintf(
                 text + n, sizeof text - n, "  %s %s", curve_look[k].name,
-                format_value(at(&curve[k], i) * scale_of(&curve[k], s->v->absolute), 4).s);
+                format_value(at(&curve[k], i) * scale_of(&curve[k], s->v->look.absolute), 4).s);
     if (n < sizeof text)
         snprintf(text + n, sizeof text - n, " ");
     int columns = text_columns(text), room = r.w - 24;
@@ -205,8 +206,8 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
     char title[96], right[96];
     collect(s, curve);
     spectrum_title(s, &curve[NOW], title, right, sizeof title);
-    panel_zone(s, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
-    struct rect in = panel_box(c, r, title, right);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
+    struct rect in = canvas_box(c, r, title, right);
     struct rect area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER};
     if (area.w < 4 || area.h < 2)
         return;
@@ -214,7 +215,7 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
     double least = INFINITY, most = 0;
     for (int i = 0; i < CURVES; i++)
         if (curve[i].step >= 0) {
-            double scale = scale_of(&curve[i], s->v->absolute);
+            double scale = scale_of(&curve[i], s->v->look.absolute);
             least = fmin(least, smallest(&curve[i], scale));
             most = fmax(most, at(&curve[i], 0) * scale);
             d = !d || i == EXACT ? curve[i].d : d;
@@ -227,22 +228,22 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
     }
     if (!(most > 0))
         most = 1;
-    struct axis a = s->v->linear ? axis_linear(0, most, most, 0, INFINITY, area.h / 2)
-                                 : axis_decades(fmax(fmin(least, most), most * 1e-8), most,
-                                                area.h > 1 ? area.h - 1 : 1);
+    struct axis a = s->v->look.linear ? axis_linear(0, most, most, 0, INFINITY, area.h / 2)
+                                      : axis_decades(fmax(fmin(least, most), most * 1e-8), most,
+                                                     area.h > 1 ? area.h - 1 : 1);
     plot_labels(c, area, &a, area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     for (int k = 0; k < CURVES; k++) {
         int i = drawing_order[k];
         if (curve[i].step < 0)
             continue;
-        index_columns(&curve[i], scale_of(&curve[i], s->v->absolute), col, 2 * area.w);
+        index_columns(&curve[i], scale_of(&curve[i], s->v->look.absolute), col, 2 * area.w);
         draw_curve(c, area, &a, i, col);
     }
     free(col);
     draw_legend(c, area, curve, d, s, ~0U);
     if (s->v->view != VIEW_SPECTRUM)
         return;
-    panel_zone(s, area, ZONE_INDEX, d, 0);
+    view_zone(s->v, area, ZONE_INDEX, d, 0);
     if (s->v->index > 0 && s->v->index <= d)
         read_index(c, r, area, curve, d, s);
 }
@@ -277,8 +278,8 @@ void panel_cumulative(struct canvas *c, struct rect r, const struct scene *s)
         snprintf(right, sizeof right, "none collapsed %s",
                  format_fixed((curve[NOW].d + 1) / (2.0 * curve[NOW].d), 3).s);
     }
-    panel_zone(s, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
-    struct rect in = panel_box(c, r, title, right);
+    view_zone(s->v, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
+    struct rect in = canvas_box(c, r, title, right);
     struct rect area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER};
     if (area.w < 4 || area.h < 2)
         return;
@@ -354,8 +355,8 @@ static void draw_scale(struct canvas *c, struct rect r, int decades)
 
 void panel_waterfall(struct canvas *c, struct rect r, const struct scene *s)
 {
-    panel_zone(s, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
-    struct rect in = panel_box(c, r, "waterfall  index over steps", "");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
+    struct rect in = canvas_box(c, r, "waterfall  index over steps", "");
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;

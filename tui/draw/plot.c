@@ -193,14 +193,6 @@ void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, i
     }
 }
 
-int64_t plot_steps_per_column(int64_t last, int columns)
-{
-    int64_t per = 1;
-    while (columns > 0 && last / per >= columns)
-        per *= 2;
-    return per;
-}
-
 void plot_step_labels(struct canvas *c, struct rect r, int64_t from, int64_t per_column,
                       enum role role)
 {

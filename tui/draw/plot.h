@@ -9,6 +9,11 @@
 #include "tui/draw/canvas.h"
 #include "tui/model/series.h"
 
+// How the kinds of line look, for titles and legends.
+#define SOLID  "\u2824\u2824 "
+#define DASHED "\u2824 \u2824 "
+#define DOTTED "\u2804 \u2804 "
+
 struct axis {
     double lo, hi; // values at the lower and the upper end
     double step;   // between labels; decades if logarithmic
@@ -49,10 +54,6 @@ void plot_cursor(struct canvas *c, struct rect r, int column, enum role role);
 void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, int w, int left,
                  enum role role);
 
-// Steps a column of dots stands for when `columns` of them must hold steps 0..last: a power of two,
-// so that a growing run leaves old columns where they are and from time to time joins pairs of
-// them.
-int64_t plot_steps_per_column(int64_t last, int columns);
 // Round step numbers along the bottom line of a frame under the plot, whose first column of dots
 // begins at step `from`.
 void plot_step_labels(struct canvas *c, struct rect r, int64_t from, int64_t per_column,

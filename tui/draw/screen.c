@@ -1,39 +1,27 @@
-// The whole screen from its parts, and the table of views: header, a view, status line, function
-// bar, and what lies over them.
+// The whole screen from its parts.
+#include "tui/draw/screen.h"
+
 #include <math.h>
 #include <stdio.h>
 
-#include "tui/model/format.h"
+#include "tui/draw/header.h"
+#include "tui/draw/overlay.h"
 #include "tui/draw/timeplot.h"
-#include "tui/model/view.h"
+#include "tui/draw/views.h"
+#include "tui/model/format.h"
+#include "tui/model/verdict.h"
 
 enum { LEAST_WIDTH = 80, LEAST_HEIGHT = 24, HEADER = 3 };
 
-const struct view view_table[VIEW_COUNT] = {
-    [VIEW_OVERVIEW] = {"overview", "spectrum, AUC, probe or numbers, loss and events",
-                       view_overview},
-    [VIEW_SPECTRUM] = {"spectrum",
-                       "the spectrum now, at the start, at the last switch and at the mark; its "
-                       "cumulative sum with AUC as its area; all of them over time as a waterfall",
-                       view_spectrum},
-    [VIEW_COLLAPSE] = {"collapse",
-                       "any metric over steps, and probe accuracy: forecast and measured",
-                       view_collapse},
-    [VIEW_EVENTS] = {"events", "everything that happened, to search and to jump to", view_events},
-    [VIEW_DEVICE] = {"device", "images a second, time of a step, load and memory of the machine",
-                     view_device},
-};
-const int view_count = VIEW_COUNT;
-
 static int is_over(const struct view_state *v)
 {
-    return v->link == LINK_ENDED || v->link == LINK_LOST;
+    return v->link.state == LINK_ENDED || v->link.state == LINK_LOST;
 }
 
 // Lines between panels and function bar.
 static int status_lines(const struct view_state *v)
 {
-    return (is_over(v) || v->link == LINK_REPLAY) && v->link_hint[0] ? 2 : 1;
+    return (is_over(v) || v->link.state == LINK_REPLAY) && v->link.hint[0] ? 2 : 1;
 }
 
 // What the cursor reads.
@@ -56,39 +44,39 @@ static void readout(const struct scene *s, char *text, size_t size)
 static enum role status(const struct scene *s, char *text, size_t size)
 {
     const struct view_state *v = s->v;
-    double shown = v->message_role == ROLE_BAD ? 30 : 10, silent = v->now - v->heard;
-    if (v->message[0] && v->now - v->message_at < shown) {
-        snprintf(text, size, "%s", v->message);
-        return v->message_role;
+    double shown = v->message.role == ROLE_BAD ? 30 : 10, silent = v->now - v->link.heard;
+    if (v->message.text[0] && v->now - v->message.at < shown) {
+        snprintf(text, size, "%s", v->message.text);
+        return v->message.role;
     }
-    if (v->cursor >= 0 && s->h->last_step >= 0) {
+    if (v->time.cursor >= 0 && s->h->last_step >= 0) {
         readout(s, text, size);
         return ROLE_VALUE;
     }
-    if (v->link == LINK_APART) {
-        snprintf(text, size, "%s", v->link_text);
+    if (v->link.state == LINK_APART) {
+        snprintf(text, size, "%s", v->link.text);
         return ROLE_WARN;
     }
     if (is_over(v)) {
-        snprintf(text, size, "%s%s%s", v->link_text, v->lost[0] ? "; the log is damaged: " : "",
-                 v->lost);
-        return v->link == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
+        snprintf(text, size, "%s%s%s", v->link.text,
+                 v->link.lost[0] ? "; the log is damaged: " : "", v->link.lost);
+        return v->link.state == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
     }
-    if (v->lost[0] && v->link != LINK_LIVE && v->link != LINK_REPLAY) {
-        snprintf(text, size, "the log is damaged: %s", v->lost);
+    if (v->link.lost[0] && v->link.state != LINK_LIVE && v->link.state != LINK_REPLAY) {
+        snprintf(text, size, "the log is damaged: %s", v->link.lost);
         return ROLE_WARN;
     }
-    if (v->link == LINK_READING && s->h->last_step < 0) {
+    if (v->link.state == LINK_READING && s->h->last_step < 0) {
         snprintf(text, size, "waiting for data: reading the log");
         return ROLE_DIM;
     }
-    if (v->link == LINK_LIVE && s->h->last_step < 0) {
+    if (v->link.state == LINK_LIVE && s->h->last_step < 0) {
         snprintf(text, size,
                  s->h->have_run ? "preparing: the first step has not ended yet"
                                 : "waiting for data");
         return ROLE_DIM;
     }
-    if (v->link == LINK_LIVE && !s->h->paused && silent > 5) {
+    if (v->link.state == LINK_LIVE && !s->h->paused && silent > 5) {
         snprintf(text, size, "nothing heard for %s", format_duration(silent).s);
         return ROLE_WARN;
     }
@@ -102,7 +90,7 @@ static void draw_status(struct canvas *c, const struct scene *s)
     int lines = status_lines(s->v);
     canvas_text(c, c->h - 1 - lines, 1, c->w - 2, role, text);
     if (lines > 1)
-        canvas_text(c, c->h - 2, 1, c->w - 2, ROLE_VALUE, s->v->link_hint);
+        canvas_text(c, c->h - 2, 1, c->w - 2, ROLE_VALUE, s->v->link.hint);
 }
 
 // Too small for panels: the numbers that matter, a line each.
@@ -121,12 +109,12 @@ static void draw_small(struct canvas *c, const struct scene *s)
                       format_fixed(h->last.metric[METRIC_LOSS], 3).s);
     }
     enum role role = ROLE_BAD;
-    snprintf(text, sizeof text, "%.250s", s->v->link_text);
-    if (s->v->link <= LINK_LIVE || s->v->link == LINK_REPLAY)
+    snprintf(text, sizeof text, "%.250s", s->v->link.text);
+    if (s->v->link.state <= LINK_LIVE || s->v->link.state == LINK_REPLAY)
         role = verdict(h, text, sizeof text);
     canvas_text(c, y++, 0, c->w, role, text);
-    if (s->v->message[0])
-        canvas_text(c, y, 0, c->w, s->v->message_role, s->v->message);
+    if (s->v->message.text[0])
+        canvas_text(c, y, 0, c->w, s->v->message.role, s->v->message.text);
     if (s->v->context == CONTEXT_QUIT)
         canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY, "s stop  l leave running  Esc stay");
     else
@@ -137,17 +125,14 @@ static void draw_small(struct canvas *c, const struct scene *s)
 void screen_draw(struct canvas *c, const struct scene *s)
 {
     canvas_clear(c);
-    s->v->per = s->v->span = 0;
-    s->v->n_zone = 0;
+    s->v->time.per = s->v->time.span = 0;
+    s->v->pointer.n = 0;
     if (c->w < LEAST_WIDTH || c->h < LEAST_HEIGHT) {
         draw_small(c, s);
     } else {
         header_draw(c, s);
         struct rect r = {HEADER, 0, c->h - HEADER - 1 - status_lines(s->v), c->w};
-        if (s->n_peer > 1 && s->v->view == VIEW_OVERVIEW)
-            view_compare(c, r, s);
-        else
-            view_table[s->v->view].draw(c, r, s);
+        view_table[s->v->view].draw(c, r, s);
         draw_status(c, s);
         function_bar_draw(c, c->h - 1, s);
         overlay_draw(c, s);

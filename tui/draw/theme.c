@@ -165,3 +165,14 @@ const struct theme *theme_find(const char *name)
             return t;
     return NULL;
 }
+
+enum role theme_mode(enum mode mode)
+{
+    return mode != MODE_NONE ? (enum role)(ROLE_MULTI + mode) : ROLE_DIM;
+}
+
+char theme_mode_letter(enum mode mode)
+{
+    static const char letters[MODE_COUNT] = {'M', 'C', 'A'};
+    return mode != MODE_NONE ? letters[mode] : '?';
+}

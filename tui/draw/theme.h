@@ -4,6 +4,8 @@
 #ifndef SSLTOP_TUI_DRAW_THEME_H
 #define SSLTOP_TUI_DRAW_THEME_H
 
+#include "metrics/log/mode.h"
+
 enum role {
     ROLE_TEXT,
     ROLE_DIM,
@@ -53,5 +55,10 @@ struct theme {
 };
 extern const struct theme theme_table[];          // ends with a NULL name; the first is the default
 const struct theme *theme_find(const char *name); // NULL: unknown
+
+// How a mode looks, and the letter that stands for it in marks and short segments: M, C, A (all
+// that arrived, the paper's "accumulate"); '?' for none.
+enum role theme_mode(enum mode mode);
+char theme_mode_letter(enum mode mode);
 
 #endif

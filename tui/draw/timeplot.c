@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 
 enum { BAND_FROM = 9 }; // lines of a plot that has one for the modes
 
@@ -33,16 +32,16 @@ int time_open(struct time_plot *t, struct canvas *c, struct rect in, const struc
     }
     // Boxes of one width show the same steps, whether or not there are labels at the right too.
     int shared = 2 * (in.w - 2 * GUTTER);
-    t->win = window_of(s->v, t->h->last_step, shared < 8 ? 2 * t->area.w : shared);
+    t->win = window_of(&s->v->time, t->h->last_step, shared < 8 ? 2 * t->area.w : shared);
     t->win.columns = 2 * t->area.w;
     t->col = calloc((size_t)t->win.columns, sizeof *t->col);
     if (!t->col)
         return -1;
-    if (t->win.per < s->v->per || s->v->per < 1) {
-        s->v->per = t->win.per;
-        s->v->span = t->win.per * t->win.columns;
+    if (t->win.per < s->v->time.per || s->v->time.per < 1) {
+        s->v->time.per = t->win.per;
+        s->v->time.span = t->win.per * t->win.columns;
     }
-    panel_zone(s, t->area, ZONE_TIME, t->win.from, t->win.per);
+    view_zone(s->v, t->area, ZONE_TIME, t->win.from, t->win.per);
     plot_step_labels(c, t->area, t->win.from, t->win.per, ROLE_DIM);
     return 0;
 }
@@ -102,14 +101,14 @@ static void draw_band(const struct time_plot *t)
             const char *name = mode_name(held);
             int n = (int)strlen(name), room = x - begin;
             if (held != MODE_NONE && room >= 3)
-                canvas_text(t->c, y, t->area.x + begin + 1, room - 2, mode_role(held),
-                            room >= n + 2 ? name : (const char[]){mode_letter(held), 0});
+                canvas_text(t->c, y, t->area.x + begin + 1, room - 2, theme_mode(held),
+                            room >= n + 2 ? name : (const char[]){theme_mode_letter(held), 0});
             begin = x;
             held = mode;
         }
         if (mode != MODE_NONE)
             canvas_put(t->c, y, t->area.x + x, step <= t->h->last_step ? 0x2501 : 0x2500,
-                       mode_role(mode));
+                       theme_mode(mode));
     }
 }
 
@@ -126,18 +125,18 @@ void time_marks(const struct time_plot *t)
         draw_band(t);
     for (int i = 1; i < h->n_mode; i++)
         plot_mark(t->c, t->area, column_of(t, h->mode[i].step), 0x250A,
-                  t->has_band ? 0x250A : mode_letter(h->mode[i].mode),
+                  t->has_band ? 0x250A : theme_mode_letter(h->mode[i].mode),
                   role_at(t, h->mode[i].step, ROLE_MARK));
-    if (t->s->v->mark >= 0)
-        plot_mark(t->c, t->area, column_of(t, t->s->v->mark), 0x250A, 0x2020, ROLE_CURSOR);
+    if (t->s->v->time.mark >= 0)
+        plot_mark(t->c, t->area, column_of(t, t->s->v->time.mark), 0x250A, 0x2020, ROLE_CURSOR);
     int64_t step;
     enum mode mode;
     if (!schedule_view_next(t->s->schedule, h->last_step, &step, &mode))
         return;
     int64_t column = (step - t->win.from) / t->win.per;
     if (column < t->win.columns)
-        plot_mark(t->c, t->area, (int)column, 0x2506, t->has_band ? 0x2506 : mode_letter(mode),
-                  ROLE_DIM);
+        plot_mark(t->c, t->area, (int)column, 0x2506,
+                  t->has_band ? 0x2506 : theme_mode_letter(mode), ROLE_DIM);
 }
 
 void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,
@@ -165,13 +164,13 @@ static int is_label(const struct canvas *c, int y, int x)
 
 void time_cursor(const struct time_plot *t)
 {
-    if (t->s->v->cursor < 0)
+    if (t->s->v->time.cursor < 0)
         return;
-    int column = column_of(t, t->s->v->cursor);
+    int column = column_of(t, t->s->v->time.cursor);
     if (column < 0)
         return;
     plot_cursor(t->c, t->area, column, ROLE_CURSOR);
-    struct text step = format_count(t->s->v->cursor);
+    struct text step = format_count(t->s->v->time.cursor);
     int n = text_columns(step.s), x = t->area.x + column / 2 - n / 2, y = t->area.y + t->area.h;
     x = x + n > t->area.x + t->area.w ? t->area.x + t->area.w - n : x;
     x = x < t->area.x ? t->area.x : x;
@@ -187,7 +186,7 @@ void time_cursor(const struct time_plot *t)
 
 int64_t time_step(const struct scene *s)
 {
-    int64_t at = s->v->cursor;
+    int64_t at = s->v->time.cursor;
     return at >= 0 && at < s->h->last_step ? at : s->h->last_step;
 }
 

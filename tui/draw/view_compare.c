@@ -1,12 +1,13 @@
 // Several runs over each other. Each has a letter that stands along its curves, a line of its own
 // and, where there are colours, a colour: any of the three tells it.
+#include "tui/draw/view_compare.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tui/model/format.h"
-#include "tui/draw/panel.h"
 #include "tui/draw/timeplot.h"
 
 // Lines as dots that are left out, in a period of 8 columns: whole cells, so that they differ in
@@ -86,8 +87,8 @@ static void draw_series(struct canvas *c, struct rect r, const struct scene *s, 
     struct scene wide = widest(s);
     struct time_plot t;
     struct span range = {NAN, NAN, NAN};
-    panel_zone(s, r, ZONE_PANEL, VIEW_OVERVIEW, 0);
-    struct rect in = panel_box(c, r, title, "");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_OVERVIEW, 0);
+    struct rect in = canvas_box(c, r, title, "");
     if (time_open(&t, c, in, &wide, 0))
         return;
     for (int i = 0; i < s->n_peer; i++) {
@@ -149,9 +150,10 @@ static void draw_spectra(struct canvas *c, struct rect r, const struct scene *s)
             if (p->sigma[k] > 0 && p->sigma[0] > 0)
                 least = fmin(least, p->sigma[k] / p->sigma[0]);
     }
-    snprintf(title, sizeof title, "live spectra \u03c3/\u03c3\u2081%s", s->v->linear ? "" : " log");
-    panel_zone(s, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
-    struct rect in = panel_box(c, r, title, s->v->cursor < 0 ? "newest" : "at the cursor");
+    snprintf(title, sizeof title, "live spectra \u03c3/\u03c3\u2081%s",
+             s->v->look.linear ? "" : " log");
+    view_zone(s->v, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
+    struct rect in = canvas_box(c, r, title, s->v->time.cursor < 0 ? "newest" : "at the cursor");
     struct rect area = {in.y, in.x + GUTTER, in.h, in.w - GUTTER};
     struct span *col = area.w < 4 || area.h < 2 ? NULL : calloc(2 * (size_t)area.w, sizeof *col);
     if (!d || !col) {
@@ -159,8 +161,9 @@ static void draw_spectra(struct canvas *c, struct rect r, const struct scene *s)
         free(col);
         return;
     }
-    struct axis a = s->v->linear ? axis_linear(0, 1, 1, 0, 1, area.h / 2)
-                                 : axis_decades(fmax(least, 1e-8), 1, area.h > 1 ? area.h - 1 : 1);
+    struct axis a = s->v->look.linear
+                        ? axis_linear(0, 1, 1, 0, 1, area.h / 2)
+                        : axis_decades(fmax(least, 1e-8), 1, area.h > 1 ? area.h - 1 : 1);
     plot_labels(c, area, &a, area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     for (int i = s->n_peer - 1; i >= 0; i--) {
         if (s->peer[i].h->live.step < 0)
@@ -217,7 +220,7 @@ static struct text cell(const struct history *h, int i)
 
 static void draw_legend(struct canvas *c, struct rect r, const struct scene *s)
 {
-    struct rect in = panel_box(c, r, "runs", "");
+    struct rect in = canvas_box(c, r, "runs", "");
     int shown = CELLS, w = 0;
     for (int i = 0; i < CELLS; i++)
         w += cells[i].w;
@@ -257,12 +260,12 @@ static struct limits loss_limits(const struct scene *s)
 
 void view_compare(struct canvas *c, struct rect r, const struct scene *s)
 {
-    draw_legend(c, take_top(&r, s->n_peer + 2), s);
-    struct rect row = take_top(&r, (r.h + 1) / 2);
-    draw_series(c, take_left(&row, row.w / 2), s, METRIC_AUC, "AUC live", 0.1, 0.5, 1);
+    draw_legend(c, canvas_take_top(&r, s->n_peer + 2), s);
+    struct rect row = canvas_take_top(&r, (r.h + 1) / 2);
+    draw_series(c, canvas_take_left(&row, row.w / 2), s, METRIC_AUC, "AUC live", 0.1, 0.5, 1);
     struct limits loss = loss_limits(s);
     draw_series(c, row, s, METRIC_LOSS, "loss", 0.2, loss.lo, loss.hi);
-    struct rect left = take_left(&r, r.w / 2);
+    struct rect left = canvas_take_left(&r, r.w / 2);
     if (any_has(s, SERIES_FORECAST))
         draw_series(c, left, s, SERIES_FORECAST, "forecast of probe accuracy, %", 5, 0, 100);
     else

@@ -193,10 +193,10 @@ static const struct reel *longest(const struct playback *p)
 void playback_tick(struct playback *p, struct view_state *v, double now)
 {
     const struct reel *r = longest(p);
-    if (v->cursor != p->placed)
-        player_seek(&p->player, &r->line, v->cursor);
+    if (v->time.cursor != p->placed)
+        player_seek(&p->player, &r->line, v->time.cursor);
     player_tick(&p->player, &r->line, now);
-    v->cursor = p->placed = p->player.step;
+    v->time.cursor = p->placed = p->player.step;
     v->replay = (struct replay_state){
         .on = 1,
         .reading = !p->read,
@@ -298,7 +298,7 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
                           .peer = p->peer,
                           .n_peer = p->n,
                           .chosen = p->chosen};
-    out->marked = look_up(r, MARKED, v->mark);
+    out->marked = look_up(r, MARKED, v->time.mark);
     out->switched = look_up(r, SWITCHED, time_switch(out));
 }
 

@@ -2,27 +2,11 @@
 #include "tui/hands/actions.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "metrics/log/record.h"
-#include "tui/hands/cmdline.h"
-#include "tui/model/navigate.h"
-
-static void say(struct ui *u, enum role role, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void say(struct ui *u, enum role role, const char *fmt, ...)
-{
-    char text[sizeof u->v->message];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    text_clean(u->v->message, sizeof u->v->message, text);
-    u->v->message_role = role;
-    u->v->message_at = u->v->now;
-}
+#include "tui/hands/navigate.h"
 
 // 0 when the command is on its way.
 static int send_call(struct ui *u, struct command_call *call)
@@ -31,17 +15,17 @@ static int send_call(struct ui *u, struct command_call *call)
     snprintf(call->by, sizeof call->by, "key");
     if (u->v->replay.on)
         error_set(&e, "this is a replay: there is no training to steer");
-    else if (!u->v->can_steer || !u->send)
+    else if (!u->v->link.can_steer || !u->send)
         error_set(&e, "no trainer to tell: %s",
-                  u->v->link == LINK_READING ? "still reading the log"
-                  : u->v->link == LINK_APART ? "it can't be reached"
-                                             : "it is gone");
+                  u->v->link.state == LINK_READING ? "still reading the log"
+                  : u->v->link.state == LINK_APART ? "it can't be reached"
+                                                   : "it is gone");
     else if (u->send(u->to, call, &e) == 0) {
         u->waiting |= 1U << call->command;
-        say(u, ROLE_DIM, "%s \u2026", command_table[call->command].name);
+        view_say(u->v, ROLE_DIM, "%s \u2026", command_table[call->command].name);
         return 0;
     }
-    say(u, ROLE_BAD, "%s", e.text);
+    view_say(u->v, ROLE_BAD, "%s", e.text);
     return -1;
 }
 
@@ -49,43 +33,43 @@ static int send_call(struct ui *u, struct command_call *call)
 static unsigned do_command(struct ui *u, int command)
 {
     struct command_call call = {.command = (enum command)command};
-    if (!u->v->can_steer || !(u->waiting >> command & 1))
+    if (!u->v->link.can_steer || !(u->waiting >> command & 1))
         send_call(u, &call);
     return 0;
 }
 
 static unsigned do_pause(struct ui *u, int argument)
 {
-    int paused = u->v->asked_pause >= 0 ? u->v->asked_pause : u->h->paused;
+    int paused = u->v->link.asked_pause >= 0 ? u->v->link.asked_pause : u->h->paused;
     struct command_call call = {.command = paused ? COMMAND_RESUME : COMMAND_PAUSE};
     if (send_call(u, &call) == 0)
-        u->v->asked_pause = !paused;
+        u->v->link.asked_pause = !paused;
     return 0;
 }
 
 static unsigned do_linear(struct ui *u, int argument)
 {
-    u->v->linear = !u->v->linear;
+    u->v->look.linear = !u->v->look.linear;
     return 0;
 }
 
 static unsigned do_absolute(struct ui *u, int argument)
 {
-    u->v->absolute = !u->v->absolute;
+    u->v->look.absolute = !u->v->look.absolute;
     return 0;
 }
 
 // Shows the view of the spectrum with it, or takes it away there.
 static unsigned do_waterfall(struct ui *u, int argument)
 {
-    u->v->waterfall = u->v->view == VIEW_SPECTRUM ? !u->v->waterfall : 1;
+    u->v->look.waterfall = u->v->view == VIEW_SPECTRUM ? !u->v->look.waterfall : 1;
     return u->v->view == VIEW_SPECTRUM ? 0 : navigate_view(u, VIEW_SPECTRUM);
 }
 
 static unsigned do_context(struct ui *u, int context)
 {
     u->v->context = (enum context)context;
-    u->v->help_scroll = 0;
+    u->v->list.help_scroll = 0;
     return 0;
 }
 
@@ -96,8 +80,8 @@ static unsigned do_leave(struct ui *u, int flags)
 
 static unsigned do_forget(struct ui *u, int argument)
 {
-    if (u->v->message[0])
-        u->v->message[0] = 0;
+    if (u->v->message.text[0])
+        u->v->message.text[0] = 0;
     else
         navigate_end(u, 1);
     return 0;
@@ -105,7 +89,7 @@ static unsigned do_forget(struct ui *u, int argument)
 
 static unsigned do_quit(struct ui *u, int argument)
 {
-    if (!u->v->can_steer && u->v->link != LINK_READING)
+    if (!u->v->link.can_steer && u->v->link.state != LINK_READING)
         return UI_LEAVE;
     return do_context(u, CONTEXT_QUIT);
 }
@@ -164,21 +148,21 @@ static unsigned do_choose(struct ui *u, int by)
 
 static unsigned do_cannot(struct ui *u, int argument)
 {
-    say(u, ROLE_WARN, "this is a replay: there is no training to steer");
+    view_say(u->v, ROLE_WARN, "this is a replay: there is no training to steer");
     return 0;
 }
 
 static unsigned do_forget_message(struct ui *u, int argument)
 {
-    u->v->message[0] = 0;
+    u->v->message.text[0] = 0;
     return 0;
 }
 
 static unsigned do_goto(struct ui *u, int argument)
 {
-    cmdline_open(u->v);
+    cmdline_open(&u->v->line);
     for (const char *p = "goto "; *p; p++)
-        cmdline_insert(u->v, (uint32_t)*p);
+        cmdline_insert(&u->v->line, (uint32_t)*p);
     return do_context(u, CONTEXT_COMMAND);
 }
 
@@ -186,13 +170,13 @@ static unsigned do_goto(struct ui *u, int argument)
 
 static unsigned do_colon(struct ui *u, int argument)
 {
-    cmdline_open(u->v);
+    cmdline_open(&u->v->line);
     return do_context(u, CONTEXT_COMMAND);
 }
 
 static unsigned do_edit(struct ui *u, int what)
 {
-    if (!cmdline_edit(u->v, (enum edit)what))
+    if (!cmdline_edit(&u->v->line, (enum edit)what))
         u->v->context = CONTEXT_MAIN;
     return 0;
 }
@@ -212,7 +196,7 @@ static const struct {
 static unsigned do_enter(struct ui *u, int argument)
 {
     char line[LINE_SIZE];
-    cmdline_take(u->v, line);
+    cmdline_take(&u->v->line, line);
     u->v->context = CONTEXT_MAIN;
     if (!line[0])
         return 0;
@@ -223,11 +207,11 @@ static unsigned do_enter(struct ui *u, int argument)
     struct error e = {""};
     if (strncmp(line, "goto", 4) == 0 && (line[4] == ' ' || !line[4])) {
         if (navigate_goto(u, line + 4, &e))
-            say(u, ROLE_BAD, "%s", e.text);
+            view_say(u->v, ROLE_BAD, "%s", e.text);
         return 0;
     }
     if (command_parse_text(line, &call, &e) < 0) {
-        say(u, ROLE_BAD, "%s", e.text);
+        view_say(u->v, ROLE_BAD, "%s", e.text);
         return 0;
     }
     if (send_call(u, &call) == 0 && call.command == COMMAND_STOP)
@@ -381,7 +365,7 @@ static const struct action *meaning(const struct ui *u, uint32_t key)
 static void insert(struct ui *u, uint32_t ch)
 {
     if (u->v->context == CONTEXT_COMMAND)
-        cmdline_insert(u->v, ch);
+        cmdline_insert(&u->v->line, ch);
     if (u->v->context == CONTEXT_SEARCH)
         navigate_search_insert(u, ch);
 }
@@ -409,8 +393,8 @@ unsigned action_event(struct ui *u, const struct keys_event *ev, double now)
         return 0;
     }
     unsigned flags = ev->key == u->hold.key ? 0 : action_due(u, INFINITY);
-    u->v->pointer_y = ev->y;
-    u->v->pointer_x = ev->x;
+    u->v->pointer.y = ev->y;
+    u->v->pointer.x = ev->x;
     if (is_one_wish(meaning(u, ev->key)))
         return keys_hold_take(&u->hold, ev->key, now) ? flags | action_key(u, ev->key) : flags;
     u->hold = (struct keys_hold){0};
@@ -426,10 +410,10 @@ unsigned action_due(struct ui *u, double now)
 void action_answer(struct ui *u, const struct answer *a)
 {
     u->waiting &= ~(1U << (uint64_t)a->id % COMMAND_COUNT);
-    say(u, a->ok ? ROLE_GOOD : ROLE_BAD, "%s%s",
-        a->ok ? "" : "refused: ", a->text[0] ? a->text : "done");
+    view_say(u->v, a->ok ? ROLE_GOOD : ROLE_BAD, "%s%s",
+             a->ok ? "" : "refused: ", a->text[0] ? a->text : "done");
     if (!a->ok)
-        u->v->asked_pause = -1;
+        u->v->link.asked_pause = -1;
 }
 
 const char *action_label(const struct action *a, const struct scene *s)

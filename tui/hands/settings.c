@@ -12,7 +12,7 @@
 #include "metrics/base/file.h"
 #include "metrics/base/path.h"
 
-#define FIELD(f) offsetof(struct view_state, f)
+#define FIELD(f) offsetof(struct look, f)
 
 const struct setting setting_table[] = {
     {"theme", NULL, 0, "the colour scheme, as --theme"},
@@ -27,14 +27,14 @@ const struct setting setting_table[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int *field_of(struct view_state *v, const struct setting *s)
+static int *field_of(struct look *look, const struct setting *s)
 {
-    return (int *)(void *)((char *)v + s->offset);
+    return (int *)(void *)((char *)look + s->offset);
 }
 
-static int value_of(const struct view_state *v, const struct setting *s)
+static int value_of(const struct look *look, const struct setting *s)
 {
-    return *(const int *)(const void *)((const char *)v + s->offset);
+    return *(const int *)(const void *)((const char *)look + s->offset);
 }
 
 // The i-th word of the choices, its length in *n.
@@ -67,18 +67,18 @@ int settings_path(char *path, size_t size)
 
 static int take(void *to, const char *section, const char *name, const char *value)
 {
-    struct view_state *v = to;
+    struct look *look = to;
     for (const struct setting *s = setting_table; s->name; s++) {
         if (strcmp(s->name, name) != 0)
             continue;
         if (!s->choices) {
-            v->theme = theme_find(value) ? theme_find(value) : v->theme;
+            look->theme = theme_find(value) ? theme_find(value) : look->theme;
             return theme_find(value) != NULL;
         }
         for (int i = 0, n; i < count(s->choices); i++) {
             const char *word = choice(s->choices, i, &n);
             if ((int)strlen(value) == n && strncmp(word, value, (size_t)n) == 0) {
-                *field_of(v, s) = i;
+                *field_of(look, s) = i;
                 return 1;
             }
         }
@@ -87,14 +87,14 @@ static int take(void *to, const char *section, const char *name, const char *val
     return 1; // of a later version
 }
 
-int settings_read(const char *path, struct view_state *v, struct error *e)
+int settings_read(const char *path, struct look *look, struct error *e)
 {
     FILE *f = fopen(path, "re");
     if (!f)
         return errno == ENOENT || errno == ENOTDIR
                    ? 0
                    : error_set(e, "can't read %s: %s", path, strerror(errno));
-    int line = ini_parse_file(f, take, v);
+    int line = ini_parse_file(f, take, look);
     fclose(f);
     return line ? error_set(e, "%s, line %d: not understood", path, line) : 0;
 }
@@ -108,7 +108,7 @@ static int make_folders(const char *path)
     return 0;
 }
 
-int settings_write(const char *path, const struct view_state *v, struct error *e)
+int settings_write(const char *path, const struct look *look, struct error *e)
 {
     struct file out;
     if (make_folders(path))
@@ -120,16 +120,16 @@ int settings_write(const char *path, const struct view_state *v, struct error *e
     for (const struct setting *s = setting_table; s->name; s++) {
         int n;
         if (!s->choices) {
-            fprintf(f, "%s = %s\n", s->name, v->theme ? v->theme->name : theme_table[0].name);
+            fprintf(f, "%s = %s\n", s->name, look->theme ? look->theme->name : theme_table[0].name);
             continue;
         }
-        const char *word = choice(s->choices, value_of(v, s), &n);
+        const char *word = choice(s->choices, value_of(look, s), &n);
         fprintf(f, "%s = %.*s\n", s->name, n, word);
     }
     return file_finish(&out, 0, e);
 }
 
-int settings_differ(const struct view_state *a, const struct view_state *b)
+int settings_differ(const struct look *a, const struct look *b)
 {
     for (const struct setting *s = setting_table; s->name; s++)
         if (s->choices ? value_of(a, s) != value_of(b, s) : a->theme != b->theme)

@@ -9,19 +9,19 @@
 struct setting {
     const char *name;
     const char *choices; // words separated by '|', the first is the default; NULL: colour schemes
-    size_t offset;       // of the int in struct view_state
+    size_t offset;       // of the int in struct look
     const char *doc;
 };
 extern const struct setting setting_table[]; // ends with a NULL name
 
 // The path of the file: 0, or -1 where there is no home.
 int settings_path(char *path, size_t size);
-// Read the file into `v`; what it does not say stays. A missing file is fine. -1 with a sentence
+// Read the file into `look`; what it does not say stays. A missing file is fine. -1 with a sentence
 // for a line that is not understood: what stands before and after it still counts.
-int settings_read(const char *path, struct view_state *v, struct error *e);
+int settings_read(const char *path, struct look *look, struct error *e);
 // Write it (folders made, replaced as a whole).
-int settings_write(const char *path, const struct view_state *v, struct error *e);
+int settings_write(const char *path, const struct look *look, struct error *e);
 // Do these differ in anything that is kept?
-int settings_differ(const struct view_state *a, const struct view_state *b);
+int settings_differ(const struct look *a, const struct look *b);
 
 #endif

@@ -1,11 +1,12 @@
 // What the numbers say, in words: constant, collapsed in part, or how many directions carry the
 // spectrum. It calls nothing healthy: AUC has no scale and a z-std near 1 says nothing of a partial
 // collapse, so only facts are stated.
+#include "tui/model/verdict.h"
+
 #include <math.h>
 #include <stdio.h>
 
 #include "tui/model/format.h"
-#include "tui/model/view.h"
 
 static const double constant_spread = 1e-3, collapsed_zstd = 0.1, carried = 0.9, partial = 0.1;
 

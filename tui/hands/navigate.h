@@ -1,7 +1,7 @@
 // Handlers of the key table that only move about: views, cursor, window of time, lists. None sends
 // anything.
-#ifndef SSLTOP_TUI_MODEL_NAVIGATE_H
-#define SSLTOP_TUI_MODEL_NAVIGATE_H
+#ifndef SSLTOP_TUI_HANDS_NAVIGATE_H
+#define SSLTOP_TUI_HANDS_NAVIGATE_H
 
 #include "tui/hands/actions.h"
 

@@ -1,14 +1,12 @@
 // Moving about.
-#include "tui/model/navigate.h"
+#include "tui/hands/navigate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tui/hands/cmdline.h"
-#include "tui/draw/timeplot.h"
-
-enum { ZOOM_MAX = 40 };
+#include "tui/model/cmdline.h"
+#include "tui/draw/panel_lists.h"
 
 unsigned navigate_view(struct ui *u, int view)
 {
@@ -16,13 +14,13 @@ unsigned navigate_view(struct ui *u, int view)
     if (v->view != VIEW_EVENTS)
         v->view_last = v->view;
     v->view = view;
-    v->scroll = 0;
+    v->list.scroll = 0;
     return 0;
 }
 
 unsigned navigate_turn(struct ui *u, int by)
 {
-    return navigate_view(u, (u->v->view + by + view_count) % view_count);
+    return navigate_view(u, (u->v->view + by + VIEW_COUNT) % VIEW_COUNT);
 }
 
 // --- lists ---
@@ -36,31 +34,33 @@ static int clamp(int i, int n)
 static int picked(const struct ui *u)
 {
     const struct view_state *v = u->v;
-    return v->event >= 0 && v->event < u->h->n_event ? u->h->n_event - 1 - (int)v->event : 0;
+    return v->list.event >= 0 && v->list.event < u->h->n_event
+               ? u->h->n_event - 1 - (int)v->list.event
+               : 0;
 }
 
 static void pick(struct ui *u, int from_newest)
 {
     int n = u->h->n_event;
     if (n)
-        u->v->event = from_newest <= 0 ? -1 : n - 1 - clamp(from_newest, n);
+        u->v->list.event = from_newest <= 0 ? -1 : n - 1 - clamp(from_newest, n);
 }
 
 unsigned navigate_scroll(struct ui *u, int by)
 {
     struct view_state *v = u->v;
     int is_help = v->context == CONTEXT_HELP;
-    int half = (is_help ? v->help_page : v->page) / 2;
+    int half = (is_help ? v->list.help_page : v->list.page) / 2;
     int lines = by >= -1 && by <= 1 ? by : by / 2 * (half > 1 ? half : 1);
     if (is_help) {
-        v->help_scroll = v->help_scroll + lines < 0 ? 0 : v->help_scroll + lines;
+        v->list.help_scroll = v->list.help_scroll + lines < 0 ? 0 : v->list.help_scroll + lines;
     } else if (v->view == VIEW_COLLAPSE) {
-        v->metric = by >= -1 && by <= 1 ? (v->metric + by + panel_list_n) % panel_list_n
-                                        : clamp(v->metric + lines, panel_list_n);
+        v->list.metric = by >= -1 && by <= 1 ? (v->list.metric + by + panel_list_n) % panel_list_n
+                                             : clamp(v->list.metric + lines, panel_list_n);
     } else if (v->view == VIEW_EVENTS) {
         pick(u, picked(u) + lines);
     } else {
-        v->scroll = v->scroll + lines < 0 ? 0 : v->scroll + lines;
+        v->list.scroll = v->list.scroll + lines < 0 ? 0 : v->list.scroll + lines;
     }
     return 0;
 }
@@ -72,17 +72,15 @@ static int64_t newest(const struct ui *u)
                                                                     : u->h->last_step;
 }
 
-// Put the cursor on a step; behind the newest it goes along with it.
 static void put_cursor(struct ui *u, int64_t step)
 {
-    u->v->centre = -1;
-    u->v->cursor = step >= newest(u) ? -1 : step < 0 ? 0 : step;
+    window_put_cursor(&u->v->time, step, newest(u));
 }
 
 unsigned navigate_cursor(struct ui *u, int by)
 {
-    int64_t per = u->v->per > 0 ? u->v->per : 1;
-    int64_t at = u->v->cursor >= 0 ? u->v->cursor : newest(u);
+    int64_t per = u->v->time.per > 0 ? u->v->time.per : 1;
+    int64_t at = u->v->time.cursor >= 0 ? u->v->time.cursor : newest(u);
     if (at >= 0)
         put_cursor(u, at + by * per);
     return 0;
@@ -104,15 +102,15 @@ int navigate_goto(struct ui *u, const char *text, struct error *e)
 
 unsigned navigate_to_mark(struct ui *u, int unused)
 {
-    if (u->v->mark >= 0)
-        put_cursor(u, u->v->mark);
+    if (u->v->time.mark >= 0)
+        put_cursor(u, u->v->time.mark);
     return 0;
 }
 
 // Events need not lie in order: a resumed run steers again.
 unsigned navigate_event(struct ui *u, int by)
 {
-    int64_t at = u->v->cursor >= 0 ? u->v->cursor : newest(u), best = -1;
+    int64_t at = u->v->time.cursor >= 0 ? u->v->time.cursor : newest(u), best = -1;
     for (int i = 0; i < u->h->n_event; i++) {
         int64_t step = u->h->event[i].step;
         if (by > 0 ? step > at && (best < 0 || step < best) : step < at && step > best)
@@ -132,27 +130,13 @@ unsigned navigate_end(struct ui *u, int end)
 
 unsigned navigate_zoom(struct ui *u, int by)
 {
-    struct view_state *v = u->v;
-    if (by == 0)
-        v->zoom = 0;
-    else if (by < 0 && v->zoom > 0)
-        v->zoom--;
-    else if (by > 0 && v->per > 1 && v->zoom < ZOOM_MAX)
-        v->zoom++;
-    if (v->zoom == 0)
-        v->centre = -1;
+    window_zoom(&u->v->time, by);
     return 0;
 }
 
 unsigned navigate_pan(struct ui *u, int by)
 {
-    struct view_state *v = u->v;
-    if (v->zoom == 0 || v->span < 2)
-        return 0;
-    int64_t last = u->h->last_step;
-    int64_t at = v->centre >= 0 ? v->centre : v->cursor >= 0 ? v->cursor : last;
-    at += by * (v->span / 2);
-    v->centre = at < 0 ? 0 : at > last ? last : at;
+    window_pan(&u->v->time, by, u->h->last_step);
     return 0;
 }
 
@@ -167,8 +151,8 @@ unsigned navigate_index(struct ui *u, int by)
 
 unsigned navigate_mark(struct ui *u, int unused)
 {
-    int64_t at = u->v->cursor >= 0 ? u->v->cursor : u->h->last_step;
-    u->v->mark = u->v->mark == at ? -1 : at;
+    int64_t at = u->v->time.cursor >= 0 ? u->v->time.cursor : u->h->last_step;
+    u->v->time.mark = u->v->time.mark == at ? -1 : at;
     return 0;
 }
 
@@ -196,8 +180,8 @@ unsigned navigate_search(struct ui *u, int unused)
 {
     if (u->v->view != VIEW_EVENTS)
         navigate_view(u, VIEW_EVENTS);
-    cmdline_open(u->v);
-    u->v->event_before = u->v->event;
+    cmdline_open(&u->v->line);
+    u->v->list.event_before = u->v->list.event;
     u->v->context = CONTEXT_SEARCH;
     return 0;
 }
@@ -206,23 +190,23 @@ unsigned navigate_search(struct ui *u, int unused)
 static void look(struct ui *u)
 {
     struct view_state *v = u->v;
-    v->event = v->event_before;
-    int found = v->line_len ? find(u, v->line, picked(u), 1) : -1;
-    if (found < 0 && v->line_len)
-        found = find(u, v->line, 0, 1); // round the end
+    v->list.event = v->list.event_before;
+    int found = v->line.len ? find(u, v->line.text, picked(u), 1) : -1;
+    if (found < 0 && v->line.len)
+        found = find(u, v->line.text, 0, 1); // round the end
     if (found >= 0)
         pick(u, found);
 }
 
 void navigate_search_insert(struct ui *u, uint32_t ch)
 {
-    cmdline_insert(u->v, ch);
+    cmdline_insert(&u->v->line, ch);
     look(u);
 }
 
 unsigned navigate_search_edit(struct ui *u, int what)
 {
-    if (!cmdline_edit(u->v, (enum edit)what))
+    if (!cmdline_edit(&u->v->line, (enum edit)what))
         return navigate_search_done(u, 0);
     look(u);
     return 0;
@@ -230,7 +214,7 @@ unsigned navigate_search_edit(struct ui *u, int what)
 
 unsigned navigate_search_next(struct ui *u, int older)
 {
-    const char *text = u->v->line_len ? u->v->line : u->v->search;
+    const char *text = u->v->line.len ? u->v->line.text : u->v->list.search;
     int found = *text ? find(u, text, picked(u) + older, older) : -1;
     if (found >= 0)
         pick(u, found);
@@ -242,16 +226,13 @@ unsigned navigate_search_done(struct ui *u, int keep)
     struct view_state *v = u->v;
     v->context = CONTEXT_MAIN;
     if (!keep) {
-        v->event = v->event_before;
-        v->search[0] = 0;
-    } else if (v->line_len) {
-        snprintf(v->search, sizeof v->search, "%.63s", v->line);
-        int found = find(u, v->search, picked(u), 1);
-        if (found < 0) {
-            snprintf(v->message, sizeof v->message, "no event has '%s'", v->search);
-            v->message_role = ROLE_WARN;
-            v->message_at = v->now;
-        }
+        v->list.event = v->list.event_before;
+        v->list.search[0] = 0;
+    } else if (v->line.len) {
+        snprintf(v->list.search, sizeof v->list.search, "%.63s", v->line.text);
+        int found = find(u, v->list.search, picked(u), 1);
+        if (found < 0)
+            view_say(v, ROLE_WARN, "no event has '%s'", v->list.search);
     } else {
         navigate_search_next(u, 1); // nothing typed: the next of the last search
     }
@@ -260,44 +241,35 @@ unsigned navigate_search_done(struct ui *u, int keep)
 
 // --- pointer ---
 
-static const struct zone *hit(const struct view_state *v)
-{
-    for (int i = v->n_zone - 1; i >= 0; i--) {
-        const struct rect *r = &v->zone[i].r;
-        if (v->pointer_y >= r->y && v->pointer_y < r->y + r->h && v->pointer_x >= r->x &&
-            v->pointer_x < r->x + r->w)
-            return &v->zone[i];
-    }
-    return NULL;
-}
-
 static int64_t step_under(const struct view_state *v, const struct zone *z)
 {
-    return z->from + (int64_t)(2 * (v->pointer_x - z->r.x)) * z->per;
+    return z->from + (int64_t)(2 * (v->pointer.x - z->r.x)) * z->per;
 }
 
 unsigned navigate_click(struct ui *u, int unused)
 {
     struct view_state *v = u->v;
-    const struct zone *z = hit(v);
+    const struct zone *z = view_hit(v);
     if (!z)
         return 0;
-    int line = v->pointer_y - z->r.y;
-    int64_t centre = v->centre;
+    int line = v->pointer.y - z->r.y;
+    int64_t centre = v->time.centre;
     switch (z->kind) {
     case ZONE_PANEL:
         return v->view == (int)z->from ? 0 : navigate_view(u, (int)z->from);
     case ZONE_TIME:
         put_cursor(u, step_under(v, z));
-        v->centre = v->cursor >= 0 && v->zoom ? (centre >= 0 ? centre : z->from + v->span / 2) : -1;
+        v->time.centre = v->time.cursor >= 0 && v->time.zoom
+                             ? (centre >= 0 ? centre : z->from + v->time.span / 2)
+                             : -1;
         return 0;
     case ZONE_INDEX: { // again: no more
-        int index = 1 + (int)((int64_t)(v->pointer_x - z->r.x) * z->from / z->r.w);
+        int index = 1 + (int)((int64_t)(v->pointer.x - z->r.x) * z->from / z->r.w);
         v->index = v->index == index ? 0 : index;
         return 0;
     }
     case ZONE_METRICS:
-        v->metric = clamp((int)z->from + line, panel_list_n);
+        v->list.metric = clamp((int)z->from + line, panel_list_n);
         return 0;
     case ZONE_EVENTS:
         if (!z->per)
@@ -313,12 +285,12 @@ unsigned navigate_click(struct ui *u, int unused)
 unsigned navigate_wheel(struct ui *u, int by)
 {
     struct view_state *v = u->v;
-    const struct zone *z = hit(v);
+    const struct zone *z = view_hit(v);
     if (z && z->kind == ZONE_TIME) {
         int64_t at = step_under(v, z);
         navigate_zoom(u, -by);
-        if (v->zoom)
-            v->centre = at > u->h->last_step ? u->h->last_step : at;
+        if (v->time.zoom)
+            v->time.centre = at > u->h->last_step ? u->h->last_step : at;
     } else if (z && (z->kind == ZONE_EVENTS || z->kind == ZONE_METRICS)) {
         for (int i = 0; i < 3; i++)
             navigate_scroll(u, by);
@@ -330,11 +302,8 @@ unsigned navigate_wheel(struct ui *u, int by)
 
 unsigned navigate_theme(struct ui *u, int by)
 {
-    const struct theme *t = u->v->theme;
-    u->v->theme = t && t[1].name ? t + 1 : theme_table;
-    snprintf(u->v->message, sizeof u->v->message, "colours: %s, %s", u->v->theme->name,
-             u->v->theme->doc);
-    u->v->message_role = ROLE_DIM;
-    u->v->message_at = u->v->now;
+    const struct theme *t = u->v->look.theme;
+    u->v->look.theme = t && t[1].name ? t + 1 : theme_table;
+    view_say(u->v, ROLE_DIM, "colours: %s, %s", u->v->look.theme->name, u->v->look.theme->doc);
     return UI_REPAINT;
 }
