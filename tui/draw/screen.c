@@ -44,8 +44,8 @@ static void readout(const struct scene *s, char *text, size_t size)
 static enum role status(const struct scene *s, char *text, size_t size)
 {
     const struct view_state *v = s->v;
-    double shown = v->message.role == ROLE_BAD ? 30 : 10, silent = v->now - v->link.heard;
-    if (v->message.text[0] && v->now - v->message.at < shown) {
+    double silent = v->now - v->link.heard;
+    if (view_says(v)) {
         snprintf(text, size, "%s", v->message.text);
         return v->message.role;
     }

@@ -280,7 +280,7 @@ static int fill_in(struct live *s, struct error *e)
            NULL; // else a line without an end: no trainer of ours
 }
 
-// Whole lines that came over the socket. `only_answers`: stop behind the answer to `watch`.
+// Whole lines that came over the socket; the answer to `watch` ends it.
 static int take_input(struct live *s, int64_t until, const struct sink *sink, struct error *e)
 {
     size_t at = 0;

@@ -16,6 +16,8 @@ void view_init(struct view_state *v)
     };
 }
 
+// --- what is said ---
+
 void view_say(struct view_state *v, enum role role, const char *fmt, ...)
 {
     char text[sizeof v->message.text];
@@ -28,11 +30,21 @@ void view_say(struct view_state *v, enum role role, const char *fmt, ...)
     v->message.at = v->now;
 }
 
+// A complaint stays longer.
+int view_says(const struct view_state *v)
+{
+    double shown = v->message.role == ROLE_BAD ? 30 : 10;
+    return v->message.text[0] && v->now - v->message.at < shown;
+}
+
+// What there is no room for can't be hit.
 void view_zone(struct view_state *v, struct rect r, enum zone_kind kind, int64_t from, int64_t per)
 {
     if (v->pointer.n < ZONES)
         v->pointer.zone[v->pointer.n++] = (struct zone){r, kind, from, per};
 }
+
+// --- the pointer ---
 
 static int is_in(const struct rect *r, int y, int x)
 {

@@ -152,6 +152,7 @@ void view_init(struct view_state *v);
 // Say this on the status line. Text from elsewhere may be in it: it is cleaned.
 void view_say(struct view_state *v, enum role role, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+int view_says(const struct view_state *v); // that is still to be read
 // Tell the pointer what is shown here; later ones lie over earlier ones.
 void view_zone(struct view_state *v, struct rect r, enum zone_kind kind, int64_t from, int64_t per);
 // What is under the pointer; NULL: nothing.
