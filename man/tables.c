@@ -9,6 +9,7 @@
 #include "data/augment.h"
 #include "data/sets/dataset.h"
 #include "man/fields.h"
+#include "metrics/base/text.h"
 #include "metrics/science/metric.h"
 #include "metrics/log/record.h"
 #include "train/wire/control.h"
@@ -232,14 +233,9 @@ static void print_views(FILE *f)
 // "? F1" as the arguments of a macro: words of punctuation would be its delimiters.
 static void put_keys(FILE *f, const char *keys)
 {
-    while (*keys) {
-        int n = (int)strcspn(keys, " ");
-        fprintf(f, " %s%.*s", ispunct((unsigned char)*keys) ? "\\&" : "", n, keys);
-        keys += n;
-        keys += strspn(keys, " ");
-        if (*keys)
-            fprintf(f, " ,");
-    }
+    size_t n;
+    for (const char *word, *comma = ""; (word = text_word(&keys, ' ', &n)); comma = " ,")
+        fprintf(f, "%s %s%.*s", comma, ispunct((unsigned char)*word) ? "\\&" : "", (int)n, word);
 }
 
 static void print_keys(FILE *f)

@@ -11,14 +11,15 @@
 #include <unistd.h>
 
 #include "metrics/base/path.h"
+#include "metrics/base/text.h"
 
 enum { V1, V2, VERSIONS };
 
 static int is_among(const char *list, const char *word)
 {
-    size_t n = strlen(word);
-    for (const char *p = list; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
-        if (strncmp(p, word, n) == 0 && (p[n] == ',' || !p[n]))
+    size_t n;
+    for (const char *p; (p = text_word(&list, ',', &n));)
+        if (n == strlen(word) && strncmp(p, word, n) == 0)
             return 1;
     return 0;
 }

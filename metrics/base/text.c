@@ -81,3 +81,26 @@ void text_quote(char *dst, size_t size, const char *src)
     if (n < size)
         snprintf(dst + n, size - n, "'");
 }
+
+int text_line(const char *text, size_t n, size_t *at, const char **line, size_t *len)
+{
+    if (*at >= n)
+        return 0;
+    *line = text + *at;
+    const char *newline = memchr(*line, '\n', n - *at);
+    *len = newline ? (size_t)(newline - *line) : n - *at;
+    *at += *len + (newline != NULL);
+    return 1;
+}
+
+const char *text_word(const char **rest, char separator, size_t *n)
+{
+    const char *word = *rest;
+    if (separator == ' ')
+        word += strspn(word, " ");
+    if (!*word)
+        return NULL;
+    *n = (size_t)(strchrnul(word, separator) - word);
+    *rest = word + *n + (word[*n] != '\0');
+    return word;
+}

@@ -22,4 +22,12 @@ void text_clean(char *dst, size_t size, const char *src);
 // that changes nothing.
 void text_quote(char *dst, size_t size, const char *src);
 
+// The next line of the n bytes of text from *at on, without its newline, which the last one may
+// lack: 1, and *at is behind it; 0: there is none. An empty line is one.
+int text_line(const char *text, size_t n, size_t *at, const char **line, size_t *len);
+
+// The next of the words in a list that ends with a NUL: where it begins, its bytes in *n; NULL:
+// there is none. *rest moves behind it and its separator; blanks count as one however many.
+const char *text_word(const char **rest, char separator, size_t *n);
+
 #endif

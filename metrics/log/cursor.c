@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "metrics/log/cursor_lives.h"
 #include "metrics/log/runlog_ending.h"
 #include "metrics/log/runlog_frames.h"
@@ -100,14 +101,10 @@ static unsigned kinds(const struct cursor *c)
 // The next line of the text in memory from *at on, if there is one.
 static int split(const struct cursor *c, size_t *at, const char **line, size_t *n)
 {
-    for (*n = 0; !*n && *at < c->scan.out_n;) {
-        *line = c->scan.out + *at;
-        size_t left = c->scan.out_n - *at;
-        const char *newline = memchr(*line, '\n', left);
-        *n = newline ? (size_t)(newline - *line) : left;
-        *at += *n + (newline != NULL);
-    }
-    return *n > 0;
+    while (text_line(c->scan.out, c->scan.out_n, at, line, n))
+        if (*n)
+            return 1;
+    return 0;
 }
 
 // The text of frame i is in memory. Of a frame that nobody described it is now known what it holds.

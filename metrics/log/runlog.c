@@ -12,6 +12,7 @@
 #include <zstd.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/text.h"
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog_ending.h"
 #include "metrics/log/runlog_frames.h"
@@ -257,14 +258,12 @@ static size_t portion(const struct queue *q)
 
 static int64_t first_step(const char *lines, size_t n)
 {
-    for (size_t at = 0; at < n;) {
-        struct record_head head;
-        const char *newline = memchr(lines + at, '\n', n - at);
-        size_t len = newline ? (size_t)(newline - lines) - at : n - at;
-        if (record_head(lines + at, len, &head) && head.step >= 0)
+    struct record_head head;
+    const char *line;
+    size_t at = 0, len;
+    while (text_line(lines, n, &at, &line, &len))
+        if (record_head(line, len, &head) && head.step >= 0)
             return head.step;
-        at += len + 1;
-    }
     return -1;
 }
 

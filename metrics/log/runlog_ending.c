@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/text.h"
 #include "metrics/log/runlog_frames.h"
 #include "metrics/log/seekable.h"
 
@@ -31,12 +32,10 @@ void runlog_ending_free(struct runlog_ending *ending)
 int64_t runlog_count(const char *text, size_t n)
 {
     int64_t lines = 0;
-    for (size_t at = 0; at < n; at++) {
-        const char *newline = memchr(text + at, '\n', n - at);
-        size_t end = newline ? (size_t)(newline - text) : n;
-        lines += end > at;
-        at = end;
-    }
+    const char *line;
+    size_t at = 0, len;
+    while (text_line(text, n, &at, &line, &len))
+        lines += len > 0;
     return lines;
 }
 

@@ -99,3 +99,48 @@ Test(text, quotes_what_a_shell_would_take_apart)
     text_quote(small, sizeof small, "a b c d");
     cr_expect_str_eq(small, "'a ");
 }
+
+// Lines and words put together again are what was taken apart.
+Test(text, lines_and_words)
+{
+    static const struct {
+        const char *text;
+        char separator;
+        int n;
+        const char *joined; // by '/', each with one behind it
+    } row[] = {
+        {"", '\n', 0, ""},
+        {"a", '\n', 1, "a/"},
+        {"a\n", '\n', 1, "a/"},
+        {"\n", '\n', 1, "/"},
+        {"a\n\nb", '\n', 3, "a//b/"},
+        {"", ',', 0, ""},
+        {"a,b", ',', 2, "a/b/"},
+        {"a,,b,", ',', 3, "a//b/"},
+        {",a", ',', 2, "/a/"},
+        {"  a  bc ", ' ', 2, "a/bc/"},
+        {"   ", ' ', 0, ""},
+        {"a|b c", '|', 2, "a/b c/"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char joined[64] = "";
+        const char *rest = row[i].text, *piece;
+        size_t n, at = 0, size = strlen(row[i].text);
+        int count = 0;
+        while (row[i].separator == '\n'
+                   ? text_line(row[i].text, size, &at, &piece, &n)
+                   : (piece = text_word(&rest, row[i].separator, &n)) != NULL) {
+            strncat(joined, piece, n);
+            strcat(joined, "/");
+            count++;
+        }
+        cr_expect_eq(count, row[i].n, "row %zu", i);
+        cr_expect_str_eq(joined, row[i].joined, "row %zu", i);
+    }
+    // Lines with a NUL in them, and not a byte behind the end.
+    const char *line;
+    size_t len, at = 0;
+    cr_expect(text_line("a\0b\ncd", 5, &at, &line, &len) && len == 3 && at == 4);
+    cr_expect(text_line("a\0b\ncd", 5, &at, &line, &len) && len == 1 && at == 5);
+    cr_expect(!text_line("a\0b\ncd", 5, &at, &line, &len));
+}

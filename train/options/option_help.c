@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 #include "train/options/option.h"
 
 int option_put(const char *word, char *text, size_t size)
@@ -15,10 +17,12 @@ int option_choice(const struct option_row *row, int i, char *text, size_t size)
     const char *c = row->choices;
     if (!c)
         return row->values ? row->values(i, text, size) : 0;
-    for (; i > 0 && *c; i--)
-        c += strcspn(c, "|") + (c[strcspn(c, "|")] == '|');
-    snprintf(text, size, "%.*s", (int)strcspn(c, "|"), c);
-    return *c != '\0';
+    size_t n = 0;
+    const char *word = text_word(&c, '|', &n);
+    for (; i > 0 && word; i--)
+        word = text_word(&c, '|', &n);
+    snprintf(text, size, "%.*s", word ? (int)n : 0, word ? word : "");
+    return word != NULL;
 }
 
 void option_choices(const struct option_row *row, char *text, size_t size)
@@ -53,15 +57,13 @@ void option_doc(const struct option_row *row, char *text, size_t size)
 static void print_wrapped(FILE *f, const char *text, int indent, int columns)
 {
     int at = indent;
-    while (*text) {
-        int n = (int)strcspn(text, " ");
-        if (at > indent && at + 1 + n > columns) {
+    size_t n;
+    for (const char *word; (word = text_word(&text, ' ', &n));) {
+        if (at > indent && at + 1 + (int)n > columns) {
             fprintf(f, "\n%*s", indent, "");
             at = indent;
         }
-        at += fprintf(f, "%s%.*s", at > indent ? " " : "", n, text);
-        text += n;
-        text += strspn(text, " ");
+        at += fprintf(f, "%s%.*s", at > indent ? " " : "", (int)n, word);
     }
     fputc('\n', f);
 }

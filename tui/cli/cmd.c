@@ -32,18 +32,19 @@ int cmd_columns(int otherwise)
 void cmd_words(const char *usage, struct cmd_words *out)
 {
     *out = (struct cmd_words){.n = 0};
-    for (size_t n; *usage && out->n < (int)(sizeof out->word / sizeof *out->word); usage += n) {
-        usage += strspn(usage, " ");
-        n = strcspn(usage, " ");
-        size_t opened = *usage == '[', closed = n && usage[n - 1] == ']';
-        if (usage[opened] == '-' || strncmp(usage, "[options]", n) == 0)
+    size_t n;
+    const char *word;
+    while (out->n < (int)(sizeof out->word / sizeof *out->word) &&
+           (word = text_word(&usage, ' ', &n))) {
+        size_t opened = *word == '[', closed = word[n - 1] == ']';
+        if (word[opened] == '-' || strncmp(word, "[options]", n) == 0)
             return;
-        if (strncmp(usage, "...", 3) == 0) {
+        if (strncmp(word, "...", 3) == 0) {
             out->repeats = 1;
             continue;
         }
         snprintf(out->word[out->n++], sizeof *out->word, "%.*s", (int)(n - opened - closed),
-                 usage + opened);
+                 word + opened);
         out->least += !opened;
     }
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "metrics/log/mode.h"
 #include "train/wire/control.h"
 #include "tui/cli/cmd.h"
@@ -62,10 +63,9 @@ static struct offer offer_of_word(const char *alternatives)
             add_word(&o, mode_table[i].name, SIZE_MAX);
         return o;
     }
-    for (size_t n; *alternatives; alternatives += n + (alternatives[n] == '|')) {
-        n = strcspn(alternatives, "|");
-        add_alternative(&o, alternatives, n);
-    }
+    size_t n;
+    for (const char *word; (word = text_word(&alternatives, '|', &n));)
+        add_alternative(&o, word, n);
     return o;
 }
 

@@ -2,14 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 #include "tui/cli/export.h"
 
 int export_columns(enum record_type type, const char *names, unsigned char *wanted, struct error *e)
 {
     memset(wanted, !names, RECORD_COLUMNS_MAX);
-    while (names && *names) {
-        size_t n = strcspn(names, ",");
-        int column = record_column_find(type, names, n);
+    size_t n;
+    for (const char *word; names && (word = text_word(&names, ',', &n));) {
+        int column = record_column_find(type, word, n);
         if (column < 0) {
             char all[400] = "", name[RECORD_COLUMN_NAME];
             for (int i = 0; i < record_columns(type); i++) {
@@ -17,11 +19,9 @@ int export_columns(enum record_type type, const char *names, unsigned char *want
                 snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? "," : "", name);
             }
             return error_set(e, "there is no column '%.*s'; there are %s", (int)(n < 40 ? n : 40),
-                             names, all);
+                             word, all);
         }
         wanted[column] = 1;
-        names += n;
-        names += *names == ',';
     }
     return 0;
 }
