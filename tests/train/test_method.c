@@ -107,8 +107,9 @@ Test(method, refuses_what_has_no_meaning)
 // The number that an option's text gives for this method, "auto: 0.5 for simsiam"; NAN: none.
 static double told(const char *option, const char *method)
 {
-    const char *doc = option_find(options_table, option)->doc, *at = strstr(doc, "auto: ");
-    char behind[40];
+    char behind[40], doc[2 * OPTION_TEXT];
+    option_doc(option_find(options_table, option), doc, sizeof doc);
+    const char *at = strstr(doc, "auto: ");
     snprintf(behind, sizeof behind, " for %s", method);
     for (; at && *at; at++) {
         char *end;

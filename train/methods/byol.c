@@ -7,19 +7,7 @@
 #include "gpu/loss.h"
 #include "train/methods/method.h"
 
-enum { DIM = 4, HIDDEN = 64 }; // times the width: 256 and 4096 at full size
-
-// linear - batch norm - ReLU - linear.
-static int mlp(struct net *net, int x, const char *prefix, int hidden, int out)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%s.0", prefix);
-    x = net_linear(net, x, name, hidden, 0);
-    snprintf(name, sizeof name, "%s.1", prefix);
-    x = net_relu(net, net_bn(net, x, name, 1));
-    snprintf(name, sizeof name, "%s.3", prefix);
-    return net_linear(net, x, name, out, 0);
-}
+enum { LAYERS = 2 }; // of every head
 
 // (2 - 2 cos) + (2 - 2 cos) of the two directions.
 static void loss(struct loss *l, const struct net *net)
@@ -33,19 +21,18 @@ static void loss(struct loss *l, const struct net *net)
 
 static void heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
 {
-    int dim = o->dim ? o->dim : DIM * encoder->width;
-    int hidden = o->pred_dim ? o->pred_dim : HIDDEN * encoder->width;
+    int dim = o->dim, hidden = o->pred_dim; // 256 and 4096 at full size
     struct resnet_shape target = *encoder;
     net->group = GROUP_MAIN;
-    int p = mlp(net, net->features, "encoder.fc", hidden, dim);
+    int p = method_mlp(net, net->features, "encoder.fc", LAYERS, hidden, dim);
     if (o->predictor) {
         net->group = GROUP_PREDICTOR;
-        p = mlp(net, p, "predictor", hidden, dim);
+        p = method_mlp(net, p, "predictor", LAYERS, hidden, dim);
     }
     net->group = GROUP_MAIN;
     net->frozen = 1;
     target.prefix = "target.encoder";
-    int z = mlp(net, resnet_build(net, &target), "target.encoder.fc", hidden, dim);
+    int z = method_mlp(net, resnet_build(net, &target), "target.encoder.fc", LAYERS, hidden, dim);
     net->frozen = 0;
     net_outputs(net, p, z, loss);
     net_follow(net, "target.");
@@ -61,8 +48,15 @@ const struct method_row byol_method = {
     .doc = "BYOL (Grill et al., NeurIPS 2020)",
     .loss_lo = 0,
     .loss_hi = 8,
-    .defaults =
-        {.lr = 0.6, .wd = 1e-6, .optimizer = "lars", .augment = "byol", .warmup = 10, .tau = 0.99},
+    .defaults = {.lr = 0.6,
+                 .wd = 1e-6,
+                 .optimizer = "lars",
+                 .augment = "byol",
+                 .warmup = 10,
+                 .tau = 0.99,
+                 .dim = 4,
+                 .pred_dim = 64,
+                 .proj_layers = LAYERS},
     .unused = unused,
     .heads = heads,
 };

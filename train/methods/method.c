@@ -9,10 +9,10 @@
 
 #include "metrics/base/rng.h"
 
-// A method is a file NAME.c, which gives NAME_method, and a row here.
 #define METHODS(ROW)                                                                               \
     ROW(simsiam)                                                                                   \
-    ROW(byol)
+    ROW(byol)                                                                                      \
+    /* a row a method: its file NAME.c gives NAME_method */
 
 #define DECLARE(name) extern const struct method_row name##_method;
 METHODS(DECLARE)
@@ -88,6 +88,32 @@ int method_resolve(struct options *o, struct error *e)
     return 0;
 }
 
+int method_auto(const struct option_row *row, int i, char *text, size_t size)
+{
+    for (const struct method_row *const *m = method_table; *m; m++) {
+        const struct method_defaults *d = &(*m)->defaults;
+        const struct method_unused *u = (*m)->unused;
+        struct options o;
+        char value[OPTION_TEXT];
+        options_default(&o);
+        snprintf(o.method, sizeof o.method, "%s", (*m)->name);
+        while (u->option && (u->but || strcmp(u->option, row->name) != 0))
+            u++;
+        if (u->option || method_resolve(&o, NULL) < 0)
+            continue;
+        o.dim = d->dim;
+        o.pred_dim = d->pred_dim;
+        o.proj_layers = d->proj_layers;
+        o.warmup = d->warmup > 0 ? d->warmup : -1;
+        option_value(row, &o, value, sizeof value);
+        if (strcmp(value, row->fallback) != 0 && i-- == 0) {
+            snprintf(text, size, "%.40s for %s", value, (*m)->name);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void method_title(const struct options *o, char *out, size_t size)
 {
     const struct method_row *m = method_find(o->method);
@@ -123,13 +149,31 @@ int method_build(const struct options *o, int channels, int height, int width, s
                                    .zero_residual = o->zero_init};
     net_init(out, channels, height, width);
     out->features = resnet_build(out, &encoder);
-    m->heads(out, o, &encoder);
+    const struct method_defaults *usual = &m->defaults;
+    struct options sized = *o;
+    sized.dim = o->dim ? o->dim : usual->dim * o->width;
+    sized.pred_dim = o->pred_dim ? o->pred_dim : usual->pred_dim * o->width;
+    sized.proj_layers = o->proj_layers ? o->proj_layers : usual->proj_layers;
+    m->heads(out, &sized, &encoder);
     if (out->error.text[0]) {
         error_set(e, "%s", out->error.text);
         net_free(out);
         return -1;
     }
     return 0;
+}
+
+int method_mlp(struct net *net, int x, const char *prefix, int layers, int hidden, int out)
+{
+    char name[64];
+    for (int layer = 0; layer < layers; layer++) {
+        int last = layer == layers - 1;
+        snprintf(name, sizeof name, "%s.%d", prefix, 3 * layer);
+        x = net_linear(net, x, name, last ? out : hidden, 0);
+        snprintf(name, sizeof name, "%s.%d", prefix, 3 * layer + 1);
+        x = last ? x : net_relu(net, net_bn(net, x, name, 1));
+    }
+    return x;
 }
 
 static double fan_in(const struct param *p)

@@ -7,8 +7,6 @@
 #include "gpu/loss.h"
 #include "train/methods/method.h"
 
-enum { DIM = 32, HIDDEN = 8, LAYERS = 3 }; // the first two times the width
-
 static void loss(struct loss *l, const struct net *net)
 {
     int p = loss_output(l, net->predicted), z = loss_output(l, net->projected);
@@ -30,22 +28,11 @@ static void loss_through(struct loss *l, const struct net *net)
 static void heads(struct net *net, const struct options *o, const struct resnet_shape *encoder)
 {
     int d = net->features >= 0 ? net->node[net->features].c : 0;
-    int dim = o->dim ? o->dim : DIM * encoder->width;
-    int hidden = o->pred_dim ? o->pred_dim : HIDDEN * encoder->width;
-    int layers = o->proj_layers ? o->proj_layers : LAYERS;
+    int dim = o->dim, hidden = o->pred_dim, layers = o->proj_layers;
     char name[32];
-    int z = net->features, at = 0;
     net->group = GROUP_MAIN;
-    for (int layer = 1; layer < layers; layer++, at += 3) {
-        snprintf(name, sizeof name, "encoder.fc.%d", at);
-        z = net_linear(net, z, name, d, 0);
-        snprintf(name, sizeof name, "encoder.fc.%d", at + 1);
-        z = net_relu(net, net_bn(net, z, name, 1));
-    }
-    snprintf(name, sizeof name, "encoder.fc.%d", at);
-    z = net_linear(net, z, name, dim, 0);
-    snprintf(name, sizeof name, "encoder.fc.%d", at + 1);
-    z = net_bn(net, z, name, 0);
+    snprintf(name, sizeof name, "encoder.fc.%d", 3 * layers - 2);
+    int z = net_bn(net, method_mlp(net, net->features, "encoder.fc", layers, d, dim), name, 0);
 
     int p = z;
     if (o->predictor) {
@@ -71,7 +58,10 @@ const struct method_row simsiam_method = {
                  .fix_pred_lr = 1,
                  .optimizer = "sgd",
                  .augment = "simsiam",
-                 .tau = -1},
+                 .tau = -1,
+                 .dim = 32,
+                 .pred_dim = 8,
+                 .proj_layers = 3},
     .unused = unused,
     .heads = heads,
 };

@@ -41,9 +41,11 @@ struct option_row {
     const char *choices; // "auto|cifar|imagenet", the only values; NULL for any
     // Values that another table has: the i-th into text, 0 when there are no more; or NULL.
     int (*values)(int i, char *text, size_t size);
-    int only;            // these are the only ones
+    int only; // these are the only ones
+    // As values, but facts that "{}" in the doc stands for instead; or NULL.
+    int (*facts)(const struct option_row *row, int i, char *text, size_t size);
     const char *section; // heading in help and manual; or NULL
-    const char *doc;     // one or two sentences; "{}" stands for the values
+    const char *doc;     // one or two sentences; "{}" stands for the values or the facts
     int (*check)(const char *value, struct error *e); // text: more than the row can say; or NULL
 };
 // Tables end with a NULL name.

@@ -41,12 +41,21 @@ void option_choices(const struct option_row *row, char *text, size_t size)
     }
 }
 
+// "a, b": the facts of a row.
+static void list_facts(const struct option_row *row, char *text, size_t size)
+{
+    char fact[80];
+    size_t at = 0;
+    for (int i = 0; at < size && row->facts(row, i, fact, sizeof fact); i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", fact);
+}
+
 void option_doc(const struct option_row *row, char *text, size_t size)
 {
     const char *gap = strstr(row->doc, "{}");
     int n = gap ? snprintf(text, size, "%.*s", (int)(gap - row->doc), row->doc) : 0;
     if (gap && n >= 0 && (size_t)n < size)
-        option_choices(row, text + n, size - (size_t)n);
+        (row->facts ? list_facts : option_choices)(row, text + n, size - (size_t)n);
     if (gap && !text[n])
         snprintf(text + n, size - (size_t)n, "none are installed");
     size_t at = gap ? strlen(text) : 0;

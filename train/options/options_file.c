@@ -95,7 +95,9 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
 // What "auto" means, from the row's own words: the sentence that begins with it.
 static void write_auto(const struct option_row *row, FILE *f)
 {
-    const char *from = strstr(row->doc, "auto: ");
+    char doc[2 * OPTION_TEXT];
+    option_doc(row, doc, sizeof doc);
+    const char *from = strstr(doc, "auto: ");
     if (!from)
         return;
     const char *end = strstr(from, ". ");

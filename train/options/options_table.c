@@ -22,7 +22,8 @@
 #define RANGE             OPTION_RANGE
 #define AUTO              OPTION_AUTO
 #define MANY              OPTION_MANY
-#define BY_METHOD         AUTO, .word_value = -1
+#define FACTS             .facts = method_auto
+#define BY_METHOD         AUTO, .word_value = -1, FACTS
 
 static int check_subset(const char *value, struct error *e)
 {
@@ -106,20 +107,20 @@ const struct option_row options_table[] = {
 
     {TEXT("method", OPTION_CONFIG, method, "method"), .argument = "NAME", .fallback = "simsiam", .values = method_value,
      .doc = "Heads and loss: {}."},
-    {INT("dim", OPTION_CONFIG, dim, "method"), AUTO, RANGE(2, 65536),
-     .doc = "Outputs of projector and predictor. auto: 32 times the width, byol 4 times."},
-    {INT("pred-dim", OPTION_CONFIG, pred_dim, "method"), AUTO, RANGE(1, 65536),
-     .doc = "Hidden units of the predictor; byol: of the projector too. auto: 8 times the width, byol 64 times."},
-    {INT("proj-layers", OPTION_CONFIG, proj_layers, "method"), AUTO, RANGE(2, 3),
-     .doc = "Linear layers of the projector. auto: 3, byol 2."},
+    {INT("dim", OPTION_CONFIG, dim, "method"), AUTO, FACTS, RANGE(2, 65536),
+     .doc = "Outputs of projector and predictor. auto: the width times {}."},
+    {INT("pred-dim", OPTION_CONFIG, pred_dim, "method"), AUTO, FACTS, RANGE(1, 65536),
+     .doc = "Hidden units of the predictor; byol: of the projector too. auto: the width times {}."},
+    {INT("proj-layers", OPTION_CONFIG, proj_layers, "method"), AUTO, FACTS, RANGE(2, 3),
+     .doc = "Linear layers of the projector. auto: {}."},
     {FLAG("predictor", OPTION_CONFIG, predictor, "method"), .fallback = "on",
      .doc = "Have a predictor. Without it the representation collapses: for teaching."},
     {FLAG("stop-gradient", OPTION_CONFIG, stop_gradient, "method"), .fallback = "on",
      .doc = "Hold the projection of the other view constant in the loss. Without it the representation collapses: "
             "for teaching."},
     {REAL("tau", OPTION_CONFIG, tau, "method"), BY_METHOD, RANGE(0, 1),
-     .doc = "How much of the target network stays at each step; the rest comes from the trained one. auto: 0.99 for "
-            "byol. Other methods have no target."},
+     .doc = "How much of the target network stays at each step; the rest comes from the trained one. auto: {}. "
+            "Other methods have no target."},
     {TEXT("tau-schedule", OPTION_CONFIG, tau_schedule, "method"), .argument = "KIND", .fallback = "constant",
      .choices = "constant|cosine",
      .doc = "cosine: tau rises to 1 along half a cosine."},
@@ -127,22 +128,19 @@ const struct option_row options_table[] = {
     {INT("batch", OPTION_CONFIG, batch, "optimiser"), AUTO, RANGE(2, 65536),
      .doc = "Images a step; each gives two views. auto: 128 on a CPU, 512 on a GPU."},
     {TEXT("optimizer", OPTION_CONFIG, optimizer, "optimiser"), .argument = "NAME", .fallback = "auto",
-     .choices = "auto|sgd|lars",
-     .doc = "sgd, or lars: SGD with a rate for each layer that suits the size of its weights. auto: sgd for simsiam, "
-            "lars for byol."},
+     .choices = "auto|sgd|lars", FACTS,
+     .doc = "sgd, or lars: SGD with a rate for each layer that suits the size of its weights. auto: {}."},
     {REAL("lr", OPTION_CONFIG, lr, "optimiser"), BY_METHOD, RANGE(0, 1e6),
-     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine. auto: 0.5 for "
-            "simsiam, 0.6 for byol."},
+     .doc = "Learning rate for 256 images: a step uses lr * batch / 256, falling to 0 along a cosine. auto: {}."},
     {ROW("warmup", OPTION_DOUBLE, OPTION_CONFIG, warmup, "optimiser"), BY_METHOD, RANGE(0, 1e9), .argument = "EPOCHS",
-     .doc = "Epochs over which the learning rate rises from 0. auto: none for simsiam, 10 for byol, at most a tenth of "
-            "the run."},
+     .doc = "Epochs over which the learning rate rises from 0. auto: {}, at most a tenth of the "
+            "run, and none for other methods."},
     {REAL("wd", OPTION_CONFIG, wd, "optimiser"), BY_METHOD, RANGE(0, 1e3),
-     .doc = "Weight decay: of every parameter with sgd, not of batch norms and biases with lars. auto: 0.0005 for "
-            "simsiam, 0.000001 for byol."},
+     .doc = "Weight decay: of every parameter with sgd, not of batch norms and biases with lars. auto: {}."},
     {REAL("momentum", OPTION_CONFIG, momentum, "optimiser"), .fallback = "0.9", RANGE(0, 1),
      .doc = "Momentum of either."},
     {FLAG("fix-pred-lr", OPTION_CONFIG, fix_pred_lr, "optimiser"), BY_METHOD,
-     .doc = "Keep the learning rate of the predictor constant. auto: on for simsiam, off for byol."},
+     .doc = "Keep the learning rate of the predictor constant. auto: {}."},
 
     {TEXT("schedule", OPTION_CONFIG, schedule, "schedule"), .argument = "PLAN", .fallback = "multi-epoch", .values = schedule_value,
      .doc = "From which of the images a step draws: {}, or a list MODE[@K][:UNTIL],... with UNTIL a percentage of the "
