@@ -389,6 +389,16 @@ Test(parity, byol_resnet50_bf16)
     run("byol-resnet50", PRECISION_BF16);
 }
 
+Test(parity, vicreg_f32)
+{
+    run("vicreg", PRECISION_F32);
+}
+
+Test(parity, vicreg_bf16)
+{
+    run("vicreg", PRECISION_BF16);
+}
+
 static const char *const ablations[] = {"no-predictor", "no-stop-gradient"};
 
 Test(parity, ablations_f32)
@@ -475,6 +485,7 @@ Test(parity, double_loops_equal_pytorch)
 {
     reference_run("colour-cifar");
     reference_run("gray-imagenet");
+    reference_run("vicreg");
 }
 
 // Trained parameters as PyTorch counts them, of the encoder without its heads and of all.

@@ -82,6 +82,10 @@ Test(method, refuses_what_has_no_meaning)
         {"simsiam", "tau", "0.9", "no target"},
         {"byol", "stop-gradient", "off", "no gradient"},
         {"byol", "proj-layers", "3", "has 2"},
+        {"vicreg", "predictor", "off", "no predictor"},
+        {"vicreg", "pred-dim", "8", "no predictor"},
+        {"vicreg", "stop-gradient", "off", "both views"},
+        {"vicreg", "tau", "0.9", "no target"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct options o;
@@ -247,6 +251,22 @@ Test(method, ablations_change_one_thing)
     net_free(&whole);
     net_free(&without);
     net_free(&through);
+}
+
+Test(method, vicregs_expander_is_as_published)
+{
+    struct options o = resolved("vicreg", 64);
+    set(&o, "arch", "resnet50");
+    struct net net = built(&o, 3, 64);
+    static const char *const names[] = {"encoder.fc.0.weight", "encoder.fc.3.weight",
+                                        "encoder.fc.6.weight"};
+    for (int i = 0; i < 3; i++) {
+        const struct param *p = net_param(&net, names[i]);
+        cr_assert(p && p->dim[0] == 8192 && p->dim[1] == (i ? 8192 : 2048), "%s", names[i]);
+    }
+    cr_expect(net_param(&net, "encoder.fc.4.weight") && !net_param(&net, "encoder.fc.7.weight"));
+    cr_expect(net.predicted == net.projected && net.node[net.projected].op == NODE_LINEAR);
+    net_free(&net);
 }
 
 // --- initial weights, moving average ---

@@ -12,6 +12,7 @@
 #define METHODS(ROW)                                                                               \
     ROW(simsiam)                                                                                   \
     ROW(byol)                                                                                      \
+    ROW(vicreg)                                                                                    \
     /* a row a method: its file NAME.c gives NAME_method */
 
 #define DECLARE(name) extern const struct method_row name##_method;
