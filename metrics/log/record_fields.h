@@ -48,10 +48,6 @@ int record_field_columns(const struct record_field *f);
 enum { RECORD_NUMBER = 64, RECORD_DIGITS = 17, RECORD_SIGMA_DIGITS = 5 };
 size_t record_number(char text[RECORD_NUMBER], double v, int digits);
 
-// The quick way to parse a step record as record_format writes it: 1, or 0 = take the other way
-// (`out` then holds rubbish without anything owned).
-int record_parse_step(const char *line, size_t n, struct record *out);
-
 // The field inside a record, to write and to read.
 static inline void *record_at(struct record *r, const struct record_field *f)
 {

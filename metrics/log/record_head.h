@@ -13,8 +13,8 @@ struct record_head {
     int64_t step;                // -1: none
 };
 
-// Read type, step and a spectrum's source where ssltop itself puts them, at the front of the line:
-// 1. A line that has them elsewhere is parsed as a whole: 1, or 0 when it is no record.
+// Read type, step and a spectrum's source, no further than they are known: in a line of ssltop's
+// they stand at the front. 1, or 0 when it is no record.
 int record_head(const char *line, size_t n, struct record_head *out);
 
 #endif
