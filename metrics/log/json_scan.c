@@ -2,6 +2,7 @@
 #include "metrics/log/json_scan.h"
 
 #include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -86,10 +87,13 @@ static int digits(struct json_scan *s)
     return (int)(s->p - from);
 }
 
-static double convert(const char *p) // something that is no part of a number must follow
+// Something that is no part of a number must follow it. Numbers have a dot, whatever the user's
+// locale.
+static double convert(const char *p)
 {
-    locale_t c =
-        newlocale(LC_ALL_MASK, "C", NULL); // numbers have a dot, whatever the user's locale
+    if (strcmp(nl_langinfo(RADIXCHAR), ".") == 0)
+        return strtod(p, NULL);
+    locale_t c = newlocale(LC_ALL_MASK, "C", NULL);
     double v = c ? strtod_l(p, NULL, c) : NAN;
     if (c)
         freelocale(c);
@@ -195,7 +199,7 @@ static int is_number(struct json_slice v)
 static int is_real(struct json_slice v)
 {
     for (size_t i = 0; i < v.n; i++)
-        if (strchr(".eE", v.p[i]))
+        if (v.p[i] == '.' || v.p[i] == 'e' || v.p[i] == 'E')
             return 1;
     return 0;
 }
