@@ -17,6 +17,7 @@
 struct reading {
     struct record_head head;
     int has_type, has_source;
+    int seen; // members that say so
     struct json_scan scan;
 };
 
@@ -28,7 +29,8 @@ static enum record_type type_of(struct json_slice v)
     return RECORD_UNKNOWN;
 }
 
-static void look(struct reading *r, struct json_slice key, struct json_slice v)
+// Whether the member is one of those that say what the line is.
+static int look(struct reading *r, struct json_slice key, struct json_slice v)
 {
     if (json_scan_is(key, "type")) {
         r->has_type = *v.p == '"';
@@ -42,7 +44,11 @@ static void look(struct reading *r, struct json_slice key, struct json_slice v)
                 r->head.source = (enum spectrum_source)i;
                 r->has_source = 1;
             }
+    } else {
+        return 0;
     }
+    r->seen++;
+    return 1;
 }
 
 // Whether nothing can be missing any more, where each stands but once.
@@ -58,7 +64,7 @@ static int read_head(struct reading *r, const char *line, size_t n, int whole)
 {
     struct json_slice key, v;
     int rc;
-    *r = (struct reading){{RECORD_UNKNOWN, 0, -1}, 0, 0, {line, line + n, 0}};
+    *r = (struct reading){{RECORD_UNKNOWN, 0, -1}, 0, 0, 0, {line, line + n, 0}};
     json_scan_blanks(&r->scan);
     for (int first = 1; (rc = json_scan_next(&r->scan, first, &key, &v)) == 1; first = 0) {
         look(r, key, v);
@@ -226,50 +232,67 @@ static const char *group_of(const struct record_kind *kind, struct json_slice ke
     return NULL;
 }
 
-// The members of an object: of the line (group NULL) or of a group in it.
-static int put_members(struct record *r, struct place *p, const char *group,
-                       struct json_slice object)
+// The members of an object: of the line (`again` gets what it is once more) or of a group in it. 1:
+// it is no JSON, -1: out of memory.
+static int put_members(struct record *r, struct place *p, const char *group, struct json_scan *scan,
+                       struct reading *again)
 {
-    struct json_scan scan = {object.p, object.p + object.n, 0};
     struct json_slice key, v;
-    int columns = record_columns(r->type) - 1;
-    if (*object.p != '{')
-        return 0;
-    for (int first = 1; json_scan_next(&scan, first, &key, &v) == 1; first = 0) {
-        const char *inner = group ? NULL : group_of(p->kind, key);
+    int rc, columns = record_columns(r->type) - 1;
+    for (int first = 1; (rc = json_scan_next(scan, first, &key, &v)) == 1; first = 0) {
         int bad = 0;
+        if (!group && look(again, key, v))
+            continue;
+        const char *inner = group ? NULL : group_of(p->kind, key);
         for (int i = 0; inner && i < columns; i++, advance(p)) // what an earlier one said is gone
             if (p->kind->field[p->field].group && !strcmp(p->kind->field[p->field].group, inner))
                 bad |= put(r, p, (struct json_slice){"null", 4});
-        if (inner) {
-            bad |= put_members(r, p, inner, v);
-        } else if (find(p, group, key, columns)) {
+        if (inner && *v.p == '{') {
+            struct json_scan within = {v.p, v.p + v.n, 0};
+            bad |= put_members(r, p, inner, &within, again);
+        } else if (!inner && find(p, group, key, columns)) {
             bad = put(r, p, v);
             advance(p);
         }
         if (bad)
             return -1;
     }
-    return 0;
+    return rc ? 1 : 0;
+}
+
+// The fields of a line that is this: 0; 1: it is no JSON, or says later that it is another; -1: out
+// of memory.
+static int put_line(struct record *out, const struct reading *r, const char *line, size_t n)
+{
+    struct reading again = {0};
+    struct place p = {&record_kind_table[out->type], 0, 0};
+    struct json_scan scan = {line, line + n, 0};
+    if (out->type == RECORD_SPECTRUM)
+        out->u.spectrum.source = r->head.source;
+    json_scan_blanks(&scan);
+    int rc = put_members(out, &p, NULL, &scan, &again);
+    json_scan_blanks(&scan);
+    return rc == 0 ? scan.p != scan.end || again.seen != r->seen : rc;
 }
 
 int record_parse(const char *line, size_t n, struct record *out, struct error *e)
 {
     struct reading r;
-    int is = read_head(&r, line, n, 1);
-    record_init(out, is ? r.head.type : RECORD_UNKNOWN, is ? r.head.step : -1);
-    if (!is && r.scan.p == r.scan.end && n && r.scan.end[-1] == '}' && !r.scan.depth)
-        return error_set(e, "not a record: a JSON object with a \"type\" was expected");
-    if (!is)
-        return error_set(e, "not a line of JSON: byte %zu can't be there",
-                         (size_t)(r.scan.p - line));
-    if (out->type == RECORD_SPECTRUM)
-        out->u.spectrum.source = r.head.source;
-    struct place p = {&record_kind_table[out->type], 0, 0};
-    struct json_scan scan = {line, line + n, 0};
-    json_scan_blanks(&scan);
-    struct json_slice whole = {scan.p, (size_t)(scan.end - scan.p)};
-    return out->type && put_members(out, &p, NULL, whole)
-               ? error_set(e, "out of memory for a record")
-               : 0;
+    int rc = 1;
+    // What it is stands at the front of nearly all lines, and nowhere else.
+    for (int whole = 0; rc == 1 && whole < 2; whole++) {
+        int is = read_head(&r, line, n, whole);
+        record_init(out, is ? r.head.type : RECORD_UNKNOWN, is ? r.head.step : -1);
+        if (whole && !is && r.scan.p == r.scan.end && n && line[n - 1] == '}' && !r.scan.depth)
+            return error_set(e, "not a record: a JSON object with a \"type\" was expected");
+        if (whole && !is)
+            return error_set(e, "not a line of JSON: byte %zu can't be there",
+                             (size_t)(r.scan.p - line));
+        if (whole && !out->type)
+            return 0;
+        rc = out->type ? put_line(out, &r, line, n) : 1;
+        if (rc == 1)
+            record_free(out);
+    }
+    return rc ? error_set(e, "out of memory for a record") : 0;
 }
