@@ -10,6 +10,8 @@
 
 #include "metrics/base/error.h"
 
+#define NPY_MAGIC "\x93NUMPY"
+
 enum npy_type { NPY_F16, NPY_F32, NPY_F64, NPY_TYPES };
 
 struct npy {

@@ -386,7 +386,7 @@ static int prepare(struct packing *p, struct error *e)
     p->entry = malloc((size_t)p->progress.n * sizeof *p->entry);
     if (!p->entry)
         return error_set(e, "out of memory for %" PRId64 " images", p->progress.n);
-    if (file_create(&p->file, p->o->path, FILE_RESUME | FILE_DURABLE, e) < 0)
+    if (file_create(&p->file, p->o->path, FILE_RESUME | FILE_DURABLE | FILE_ANYWHERE, e) < 0)
         return -1;
     p->fd = fileno(p->file.stream);
     return take_up(p, e);

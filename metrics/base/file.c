@@ -31,6 +31,12 @@ int file_is_standard(const char *path)
     return descriptor(path) == STDOUT_FILENO;
 }
 
+int file_is_plain(const char *path)
+{
+    struct stat st;
+    return descriptor(path) < 0 && (stat(path, &st) != 0 || S_ISREG(st.st_mode));
+}
+
 static int look(const char *path, int standard, struct stat *st)
 {
     int fd = !strcmp(path, "-") ? standard : descriptor(path);
@@ -114,8 +120,8 @@ static int open_output(struct file *f, const char *path, struct error *e)
     mode_t mode = f->flags & FILE_PRIVATE ? 0600 : 0666;
     if (number == STDOUT_FILENO)
         fflush(stdout);
-    if (f->flags & FILE_RESUME && stat(path, &old) == 0 && !S_ISREG(old.st_mode) &&
-        !S_ISDIR(old.st_mode))
+    if (f->flags & FILE_RESUME && !(f->flags & FILE_ANYWHERE) && stat(path, &old) == 0 &&
+        !S_ISREG(old.st_mode) && !S_ISDIR(old.st_mode))
         return error_set(e, "%.300s is not a file: the output needs another name", path);
     int fd = number >= 0 ? fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
                          : open(f->path.s, O_WRONLY | O_NOCTTY | O_CLOEXEC);
@@ -155,7 +161,8 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     if (follow(path, &f->path) < 0)
         return error_set(e, "can't write %.300s: %s", path, strerror(errno));
     int fd = open_output(f, path, e);
-    f->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    f->target = fd >= 0 && f->as_it_is && flags & FILE_ANYWHERE ? fd : -1;
+    f->stream = f->target >= 0 ? tmpfile() : fd >= 0 ? fdopen(fd, "w") : NULL;
     if (f->stream)
         return 0;
     if (fd >= 0) {
@@ -163,6 +170,18 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
         close(fd);
     }
     return -1;
+}
+
+// The temporary file into what is written as it is.
+static int copy_out(struct file *f)
+{
+    char block[1 << 16];
+    ssize_t n;
+    for (off_t at = 0; (n = pread(fileno(f->stream), block, sizeof block, at)) > 0; at += n)
+        for (ssize_t put, done = 0; done < n; done += put)
+            if ((put = write(f->target, block + done, (size_t)(n - done))) < 0)
+                return -1;
+    return n < 0 ? -1 : 0;
 }
 
 static int flush(struct file *f, int to_disk, struct error *e)
@@ -218,7 +237,9 @@ int file_finish(struct file *f, int rc, struct error *e)
     int to_disk = f->flags & FILE_DURABLE || f->part.s[0];
     if (rc == 0)
         rc = flush(f, to_disk, e);
-    if (rc == 0 && !f->as_it_is && give_name(f) != 0)
+    if (rc == 0 && (f->target >= 0 ? copy_out(f) : f->as_it_is ? 0 : give_name(f)) != 0)
+        rc = failed(f, e);
+    if (f->target >= 0 && close(f->target) != 0 && rc == 0)
         rc = failed(f, e);
     if (fclose(f->stream) != 0 && rc == 0)
         rc = failed(f, e);

@@ -26,6 +26,8 @@ enum {
     FILE_NEW = 4,     // never over what is there, whenever that came
     FILE_RESUME = 8,  // in PATH.part, with what is in there, which one process at a time works on;
                       // a failure leaves it for the next; only over a file
+    FILE_ANYWHERE = 16, // its descriptor is written and read at any place: for a device, a pipe or
+                        // standard output it is made in a temporary file first
 };
 
 struct file {
@@ -33,7 +35,7 @@ struct file {
     // private
     struct path path, part; // where the links lead; "": without a name, or written as it is
     unsigned flags;
-    int as_it_is;
+    int as_it_is, target; // target: what a temporary file is copied to in the end, or -1
 };
 
 int file_create(struct file *f, const char *path, unsigned flags, struct error *e);
@@ -49,6 +51,9 @@ int file_finish(struct file *f, int rc, struct error *e);
 // -1: `out` and `in` are one file, however they are spelled. For a command to ask before
 // file_create, once for everything that it reads. "-" is standard output, or input.
 int file_distinct(const char *out, const char *in, struct error *e);
+
+// Whether an output of this name is a file of this name in the end: no device, pipe or descriptor.
+int file_is_plain(const char *path);
 
 // Whether what is written goes to standard output: what else is to be said belongs to standard
 // error then.

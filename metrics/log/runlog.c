@@ -95,6 +95,15 @@ int runlog_create(const char *path, struct runlog_writer **out, struct error *e)
     return 0;
 }
 
+int runlog_create_in(int fd, struct runlog_writer **out, struct error *e)
+{
+    int ours = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    *out = ours < 0 ? NULL : writer_new(ours, e);
+    if (!*out && ours >= 0)
+        close(ours);
+    return ours < 0 ? error_set(e, "can't write the log: %s", strerror(errno)) : *out ? 0 : -1;
+}
+
 static int cut(int fd, int64_t end)
 {
     int rc;

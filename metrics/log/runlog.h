@@ -46,6 +46,8 @@ struct runlog_writer;
 // for appending (a trailing index goes too); `lines` gets the number of whole lines kept (may be
 // NULL). A file that is not empty and holds nothing of a log is refused and left alone.
 int runlog_create(const char *path, struct runlog_writer **out, struct error *e);
+// A new log in an open, empty file, which stays open; it may be read and written at any place.
+int runlog_create_in(int fd, struct runlog_writer **out, struct error *e);
 int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, struct error *e);
 
 // Buffer a line (not empty, no newline in it, shorter than RUNLOG_LINE_MAX). Never touches the

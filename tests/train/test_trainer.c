@@ -422,7 +422,7 @@ Test(trainer, ends_by_a_signal_without_a_checkpoint_fails)
     lab_until_step(&lab, "s", 2);
     cr_assert(kill(pid, SIGTERM) == 0);
     cr_assert(lab_wait(pid) == 1);
-    says(&lab, "no last checkpoint: can't write ckpt-");
+    says(&lab, "no last checkpoint: can't write ");
     lab_close(&lab);
 }
 
@@ -511,8 +511,8 @@ Test(trainer, goes_on_when_the_disk_is_full)
     pid_t pid = lab_start(&lab, 16384,
                           (const char *const[]){TINY, "--steps", "120", "--name", "full", NULL});
     cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
-    says(&lab, "failed at step 120, no last checkpoint: can't write ckpt-120.safetensors");
-    says(&lab, "no checkpoint: can't write ckpt-120.safetensors");
+    says(&lab, "failed at step 120, no last checkpoint: can't write ");
+    says(&lab, "no checkpoint: can't write ");
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors"));
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors.part"));
     char log[128];

@@ -245,6 +245,8 @@ Test(export, to_a_file_and_to_nobody)
     struct said s = SAY("export", path, "-o", out, "--columns", "step");
     cr_assert(s.code == 0 && !*s.out && !*s.err, "%s", s.err);
     struct stat st;
+    char part[112];
+    snprintf(part, sizeof part, "%s.part", out);
     cr_assert_eq(stat(out, &st), 0);
     cr_assert_gt(st.st_size, STEPS);
     said_free(&s);
@@ -253,6 +255,17 @@ Test(export, to_a_file_and_to_nobody)
     cr_assert(s.code == 1 && *s.err);
     off_t before = st.st_size;
     cr_assert(stat(out, &st) == 0 && st.st_size == before);
+    said_free(&s);
+    // Nor is it written over what it comes from, however that is called.
+    cr_assert_eq(link(path, part), 0);
+    for (int i = 0; i < 2; i++) {
+        s = SAY("export", path, "-o", i ? part : path);
+        cr_assert(s.code == 1 && strstr(s.err, "is what is read"), "%s", s.err);
+        said_free(&s);
+    }
+    unlink(part);
+    s = SAY("export", path, "-o", "-", "--columns", "step");
+    cr_assert(s.code == 0 && strncmp(s.out, "step\n", 5) == 0 && access("-", F_OK) < 0);
     said_free(&s);
     s = SAY("export", path, "-o", "/nowhere/at/all");
     cr_assert(s.code == 1 && *s.err);
@@ -476,6 +489,15 @@ Test(logcheck, repairs_what_is_whole)
         said_free(&before);
         said_free(&s);
     }
+}
+
+Test(logcheck, repairs_to_standard_output)
+{
+    make();
+    struct said s = SAY("log", "repair", path, "-o", "-");
+    cr_assert(s.code == 0 && strstr(s.err, " lines") && access("-", F_OK) < 0, "%s", s.err);
+    cr_assert(memcmp(s.out + 1, "*M\x18", 3) == 0); // the mark of a frame to be passed over
+    said_free(&s);
 }
 
 Test(logcheck, refusals)

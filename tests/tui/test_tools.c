@@ -6,12 +6,17 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/sets/dataset.h"
 #include "metrics/science/metric.h"
 #include "metrics/npy.h"
+#include "tests/kit/imageset.h"
+#include "tests/kit/pictures.h"
 #include "tests/kit/runs.h"
 #include "tests/kit/session.h"
 #include "tui/cli/cmd.h"
@@ -319,6 +324,97 @@ Test(tools, probe_of_a_run)
                   strstr(out, "95 % interval"),
               "%s%s", out, err);
     cr_expect(ASK(cmd_probe, "probe", "b", "--runs", lab.dir) == 1 && lines(err) == 1, "%s", err);
+    done();
+}
+
+static off_t size_of(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 ? st.st_size : -1;
+}
+
+// What is no plain new file is written as it is, followed, or refused; nothing that is read is
+// written over.
+Test(tools, embed_writes_over_nothing_else)
+{
+    static const char *const inputs[] = {"a/ckpt-2.safetensors", "a/run.jsonl.zst"};
+    char file[128], target[128], head[6];
+    struct stat st;
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "2", "--name", "a") == 0, "%s", lab_text(lab.out));
+    snprintf(file, sizeof file, "%s/pipe", lab.dir);
+    cr_assert(mkfifo(file, 0600) == 0);
+    int fd = open(file, O_RDWR | O_NONBLOCK);
+    int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 0 && strstr(err, "labels are left out"), "%s", err);
+    cr_assert(read(fd, head, sizeof head) == 6 && memcmp(head, NPY_MAGIC, 6) == 0);
+    cr_assert(lstat(file, &st) == 0 && S_ISFIFO(st.st_mode));
+    cr_assert(!lab_exists(&lab, "pipe.labels.npy"));
+    close(fd);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", "-");
+    cr_assert(rc == 0 && memcmp(out, NPY_MAGIC, 6) == 0 && access("-", F_OK) < 0, "%s", err);
+    snprintf(target, sizeof target, "%s/real", lab.dir);
+    snprintf(file, sizeof file, "%s/link.npy", lab.dir);
+    cr_assert(symlink("real", file) == 0);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 0 && lstat(file, &st) == 0 && S_ISLNK(st.st_mode), "%s", err);
+    cr_assert(size_of(target) > 128 && lab_exists(&lab, "link.labels.npy"));
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", lab.dir, inputs[i]);
+        off_t before = size_of(file);
+        rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+        cr_assert(rc == 1 && strstr(err, "is what is read"), "%s", err);
+        cr_assert_eq(size_of(file), before);
+        rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", file);
+        cr_assert(rc == 1 && strstr(err, "is what is read"), "%s", err);
+        cr_assert_eq(size_of(file), before);
+    }
+    struct rlimit few = {4096, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &few) == 0);
+    snprintf(file, sizeof file, "%s/x.npy", lab.dir);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file);
+    cr_assert(rc == 1 && strstr(err, "File too large") && size_of(file) < 0, "%s", err);
+    cr_assert(!lab_exists(&lab, "x.npy.part") && !lab_exists(&lab, "x.labels.npy"));
+    done();
+}
+
+// Labels lie beside the features that they are of, and beside no others.
+Test(tools, embed_leaves_no_labels_of_other_images)
+{
+    char dir[64], data[96], file[128];
+    lab_open(&lab);
+    imageset_make(dir, 6);
+    snprintf(data, sizeof data, "%s/val", dir);
+    scratch_remove(data);
+    cr_assert(mkdir(data, 0700) == 0);
+    for (int i = 0; i < 18; i++) {
+        snprintf(data, sizeof data, "%s/val/%d.jpg", dir, i);
+        picture_jpeg(data, 40, 40, i);
+    }
+    snprintf(data, sizeof data, "images:%s", dir);
+    cr_assert(RUN(&lab, "--data", data, "--image-size", "32", "--width", "4", "--batch", "8",
+                  "--threads", "1", "--steps", "1", "--name", "a") == 0,
+              "%s", lab_text(lab.out));
+    snprintf(file, sizeof file, "%s/f.npy", lab.dir);
+    int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file);
+    cr_assert(rc == 0 && lab_exists(&lab, "f.labels.npy"), "%s", err);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 0 && strstr(err, "f.labels.npy of an earlier output is removed"), "%s", err);
+    cr_assert(!lab_exists(&lab, "f.labels.npy"));
+    // What is no array of ours is none of our business.
+    snprintf(file, sizeof file, "%s/f.labels.npy", lab.dir);
+    picture_write(file, (const uint8_t *)"notes", 5);
+    snprintf(file, sizeof file, "%s/f.npy", lab.dir);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 0 && !*err && lab_exists(&lab, "f.labels.npy"), "%s", err);
+    // Nor is an image an output.
+    snprintf(file, sizeof file, "%s/val/3.jpg", dir);
+    off_t before = size_of(file);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 1 && strstr(err, "lies in the folder of the data"), "%s", err);
+    cr_assert_eq(size_of(file), before);
+    scratch_remove(dir);
     done();
 }
 

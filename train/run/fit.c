@@ -1,5 +1,6 @@
 // Logs to points: exact AUC and measured probe from the evaluations, the loss from the steps before
 // each, by the same code that averages it while training.
+#include "metrics/base/file.h"
 #include "train/run/fit.h"
 
 #include <errno.h>
@@ -195,20 +196,8 @@ int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
 
 int fit_save(const struct forecast *f, const char *path, struct error *e)
 {
-    char *part = NULL;
-    if (asprintf(&part, "%s.part", path) < 0)
-        return error_set(e, "out of memory for a file name");
-    FILE *out = fopen(part, "we");
-    int rc = out ? forecast_write(f, out, e)
-                 : error_set(e, "%.300s cannot be written: %s", part, strerror(errno));
-    if (out && rc == 0 && (fflush(out) != 0 || fsync(fileno(out)) < 0))
-        rc = error_set(e, "%.300s: %s", part, strerror(errno));
-    if (out && fclose(out) != 0 && rc == 0)
-        rc = error_set(e, "%.300s: %s", part, strerror(errno));
-    if (rc == 0 && rename(part, path) < 0)
-        rc = error_set(e, "%.300s: %s", path, strerror(errno));
-    if (rc < 0 && out)
-        unlink(part);
-    free(part);
-    return rc;
+    struct file out;
+    if (file_create(&out, path, FILE_DURABLE, e) < 0)
+        return -1;
+    return file_finish(&out, forecast_write(f, out.stream, e), e);
 }

@@ -1,6 +1,10 @@
 // Words and options of a command without a screen, taken apart by rows.
+#include "metrics/base/file.h"
+#include "train/store/checkpoint.h"
+#include "train/store/rundir.h"
 #include "tui/cli/cmd.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +97,54 @@ int cmd_find_log(const char *runs, const char *word, char *path, size_t size, st
     if ((size_t)snprintf(path + n, size - n, "/run.jsonl.zst") < size - n)
         return 0;
     return error_set(e, "the path %.60s... is too long", path);
+}
+
+int cmd_spares_run(const char *out, const char *dir, struct error *e)
+{
+    char path[PATH_MAX], name[64];
+    int64_t *step;
+    size_t n;
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
+    int rc = file_distinct(out, path, e);
+    if (rc < 0 || rundir_checkpoints(dir, &step, &n, NULL) < 0)
+        return rc;
+    while (n-- > 0 && rc == 0) {
+        checkpoint_name(step[n], name, sizeof name);
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        rc = file_distinct(out, path, e);
+    }
+    free(step);
+    return rc;
+}
+
+int cmd_begins(const char *path, const char *with)
+{
+    char head[16] = {0};
+    FILE *f = fopen(path, "re");
+    int is = f && fread(head, 1, strlen(with), f) == strlen(with) && strcmp(head, with) == 0;
+    if (f)
+        fclose(f);
+    return is;
+}
+
+int cmd_spares_data(const char *out, const char *data, const char *magic, struct error *e)
+{
+    struct stat st;
+    const char *from = strchr(data, ':');
+    if (!from || file_distinct(out, from + 1, e) < 0)
+        return from ? -1 : 0;
+    char *folder = realpath(from + 1, NULL), *file = realpath(out, NULL);
+    size_t n = folder ? strlen(folder) : 0;
+    int rc = 0;
+    if (folder && file && strncmp(file, folder, n) == 0 && file[n] == '/' && stat(file, &st) == 0 &&
+        S_ISREG(st.st_mode) && !cmd_begins(file, magic))
+        rc = error_set(e,
+                       "%.200s lies in the folder of the data and is no earlier output: the "
+                       "output needs another name",
+                       out);
+    free(folder);
+    free(file);
+    return rc;
 }
 
 json_t *cmd_number(double v)

@@ -2,7 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <libgen.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "metrics/base/file.h"
+#include "metrics/base/text.h"
 #include "metrics/npy.h"
 #include "train/options/options.h"
 #include "train/run/embed.h"
@@ -22,67 +27,101 @@ static int labels_path(const char *path, char **out, struct error *e)
     return error_set(e, "out of memory for a file name");
 }
 
-static int write_features(struct embed *m, enum split split, const char *path, struct error *e)
+// Features and labels into a writer, which is not finished yet; NULL after an error.
+static int write_features(struct embed *m, enum split split, const char *path,
+                          struct npy_writer **w, struct error *e)
 {
-    struct npy_writer *w;
     int64_t n = embed_data(m)->split[split].n;
     size_t d = (size_t)embed_d(m);
     float *x = malloc(BLOCK * d * sizeof *x);
-    if (!x)
-        return error_set(e, "out of memory for features");
-    if (npy_create(path, n, (int64_t)d, &w, e) < 0) {
-        free(x);
-        return -1;
-    }
-    int rc = 0;
+    int rc = x ? npy_create(path, n, (int64_t)d, w, e) : error_set(e, "out of memory for features");
     for (int64_t at = 0; at < n && rc == 0; at += BLOCK) {
         int64_t some = n - at < BLOCK ? n - at : BLOCK;
         rc = embed_features(m, split, at, some, x, e);
         if (rc == 0)
-            rc = npy_write(w, x, (size_t)some * d, e);
+            rc = npy_write(*w, x, (size_t)some * d, e);
     }
     free(x);
-    if (rc == 0)
-        return npy_finish(w, e);
-    npy_abandon(w);
-    return -1;
+    return rc;
 }
 
-static int write_labels(struct embed *m, enum split split, const char *path, struct error *e)
+static int write_labels(const struct dataset_split *s, const char *path, struct npy_writer **w,
+                        struct error *e)
+{
+    return npy_create(path, s->n, 0, w, e) < 0 ? -1 : npy_write(*w, s->labels, (size_t)s->n, e);
+}
+
+static int finish(struct npy_writer *w, int rc, struct error *e)
+{
+    if (w && rc == 0)
+        return npy_finish(w, e);
+    npy_abandon(w);
+    return rc;
+}
+
+// Labels are of the features beside them: those of an earlier output go.
+static void drop_labels(const char *name)
+{
+    struct stat st;
+    char shown[300];
+    if (lstat(name, &st) != 0 || !cmd_begins(name, NPY_MAGIC))
+        return;
+    text_clean(shown, sizeof shown, name);
+    if (S_ISREG(st.st_mode) && unlink(name) == 0)
+        fprintf(stderr, "%s of an earlier output is removed: these images have no labels\n", shown);
+    else
+        fprintf(stderr, "%s is of other images: these have no labels\n", shown);
+}
+
+// Both files are there before either has its name.
+static int write_both(struct embed *m, enum split split, const char *out, const char *labels,
+                      struct error *e)
 {
     const struct dataset_split *s = &embed_data(m)->split[split];
-    struct npy_writer *w;
-    char *name;
-    if (!s->labels)
-        return 0;
-    if (labels_path(path, &name, e) < 0)
-        return -1;
-    int rc = npy_create(name, s->n, 0, &w, e);
-    if (rc == 0) {
-        rc = npy_write(w, s->labels, (size_t)s->n, e);
-        if (rc == 0)
-            rc = npy_finish(w, e);
-        else
-            npy_abandon(w);
-    }
-    free(name);
+    struct npy_writer *x = NULL, *y = NULL;
+    int beside = file_is_plain(out);
+    if (s->n < 1)
+        return error_set(e, "this split has no images");
+    int rc = write_features(m, split, out, &x, e);
+    if (rc == 0 && s->labels && beside)
+        rc = write_labels(s, labels, &y, e);
+    rc = finish(y, finish(x, rc, e), e);
+    if (rc == 0 && s->labels && !beside)
+        fprintf(stderr, "the labels are left out: they need a file to lie beside\n");
+    if (rc == 0 && !s->labels && beside)
+        drop_labels(labels);
     return rc;
+}
+
+// Nothing that is read may be written over.
+static int spared(const char *out, const char *checkpoint, const struct embed *m, struct error *e)
+{
+    char *dir = strdup(checkpoint);
+    int rc = dir ? file_distinct(out, checkpoint, e) : error_set(e, "out of memory for a path");
+    if (rc == 0)
+        rc = cmd_spares_run(out, dirname(dir), e);
+    free(dir);
+    return rc < 0 ? -1 : cmd_spares_data(out, embed_data(m)->name, NPY_MAGIC, e);
 }
 
 static int embed(const char *runs, const char *word, const struct embed_options *o,
                  enum split split, const char *out, struct error *e)
 {
     struct embed *m;
-    char path[4300];
-    if (embed_find(runs, word, path, sizeof path, e) < 0 || embed_open(path, o, &m, e) < 0)
+    char path[4300], *labels;
+    if (embed_find(runs, word, path, sizeof path, e) < 0 || labels_path(out, &labels, e) < 0)
         return -1;
-    int rc = embed_data(m)->split[split].n > 0 ? 0 : error_set(e, "this split has no images");
-    if (rc == 0)
-        rc = write_features(m, split, out, e);
-    if (rc == 0)
-        rc = write_labels(m, split, out, e);
-    cmd_name_broken(embed_data(m));
-    embed_close(m);
+    int rc = embed_open(path, o, &m, e);
+    if (rc == 0) {
+        rc = spared(out, path, m, e);
+        if (rc == 0)
+            rc = spared(labels, path, m, e);
+        if (rc == 0)
+            rc = write_both(m, split, out, labels, e);
+        cmd_name_broken(embed_data(m));
+        embed_close(m);
+    }
+    free(labels);
     return rc;
 }
 

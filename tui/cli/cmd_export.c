@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
 #include "metrics/base/text.h"
 #include "metrics/log/record_fields.h"
 #include "tui/cli/cmd.h"
@@ -88,50 +89,24 @@ static int export_table(struct cursor *c, const struct request *r, FILE *f, stru
                : rc;
 }
 
-static int export(const char *path, const struct request *r, FILE *f, struct error *e)
+static int export(const char *path, const struct request *r, const char *out, struct error *e)
 {
     struct cursor *c;
-    if (cursor_open(path, &c, e))
+    struct file f;
+    if (file_distinct(out, path, e) < 0 || cursor_open(path, &c, e) < 0)
         return -1;
-    int rc = r->format == FORMAT_SVG ? export_svg(c, &r->range, f, e) : export_table(c, r, f, e);
-    const char *lost = cursor_lost(c);
-    if (rc)
-        error_prefix(e, "%s", path);
-    if (lost)
-        fprintf(stderr, "ssltop: %s\n", lost);
+    int rc = file_create(&f, out, 0, e);
+    if (rc == 0) {
+        rc = r->format == FORMAT_SVG ? export_svg(c, &r->range, f.stream, e)
+                                     : export_table(c, r, f.stream, e);
+        const char *lost = cursor_lost(c);
+        if (rc)
+            error_prefix(e, "%s", path);
+        if (lost)
+            fprintf(stderr, "ssltop: %s\n", lost);
+        rc = file_finish(&f, rc, e);
+    }
     cursor_free(c);
-    if (rc == 0 && (fflush(f) || ferror(f)))
-        return error_set(e, "can't write: %s", strerror(errno));
-    return rc;
-}
-
-// What is there and no file (a pipe with a name, /dev/stderr) is written as it is.
-static int is_special(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
-}
-
-// Under a temporary name until all is there, so that nobody finds half a file.
-static int export_to_file(const char *path, const struct request *r, const char *out,
-                          struct error *e)
-{
-    char part[PATH_MAX];
-    int direct = is_special(out);
-    if ((size_t)snprintf(part, sizeof part, "%s%s", out, direct ? "" : ".part") >= sizeof part)
-        return error_set(e, "the path %.60s... is too long", out);
-    FILE *f = fopen(part, "we");
-    if (!f)
-        return error_set(e, "can't write %s: %s", part, strerror(errno));
-    int rc = export(path, r, f, e);
-    if (rc)
-        error_prefix(e, "%s", out);
-    if (fclose(f) && !rc)
-        rc = error_set(e, "can't write %s: %s", out, strerror(errno));
-    if (!rc && !direct && rename(part, out))
-        rc = error_set(e, "can't make %s: %s", out, strerror(errno));
-    if (rc && !direct)
-        unlink(part);
     return rc;
 }
 
@@ -149,6 +124,6 @@ int cmd_export(int argc, char **argv)
     signal(SIGPIPE, SIG_DFL); // a reader that has enough (head) ends this without a word
     rc = cmd_find_log(w.runs, argv[1], path, sizeof path, &e);
     if (rc == 0)
-        rc = w.out ? export_to_file(path, &r, w.out, &e) : export(path, &r, stdout, &e);
+        rc = export(path, &r, w.out ? w.out : "-", &e);
     return cmd_complain(rc ? CMD_FAILED : CMD_OK, &e);
 }

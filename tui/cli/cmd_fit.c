@@ -4,47 +4,51 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/file.h"
 #include "metrics/base/text.h"
 #include "train/run/fit.h"
 #include "train/run/runs.h"
 #include "tui/cli/cmd.h"
 
-static void print_range(const char *name, const struct forecast_range *r)
+static void print_range(FILE *to, const char *name, const struct forecast_range *r)
 {
-    printf("  %-10s %.4g to %.4g\n", name, r->lo, r->hi);
+    fprintf(to, "  %-10s %.4g to %.4g\n", name, r->lo, r->hi);
 }
 
-static void report(const struct fit *fit)
+static void report(const struct fit *fit, FILE *to)
 {
     const struct forecast *f = &fit->forecast;
     char data[sizeof f->data], arch[sizeof f->arch], method[sizeof f->method];
     text_clean(data, sizeof data, f->data);
     text_clean(arch, sizeof arch, f->arch);
     text_clean(method, sizeof method, f->method);
-    printf("%s on %s by %s: %lld evaluations of %d runs", arch, data, method, (long long)f->points,
-           f->runs);
+    fprintf(to, "%s on %s by %s: %lld evaluations of %d runs", arch, data, method,
+            (long long)f->points, f->runs);
     if (fit->skipped)
-        printf("; %d more gave none", fit->skipped);
+        fprintf(to, "; %d more gave none", fit->skipped);
     if (f->collapsed)
-        printf("\n%lld evaluations of a complete collapse left out: all but one direction was gone",
-               (long long)f->collapsed);
-    printf("\n\nlogit of the accuracy =\n");
+        fprintf(
+            to,
+            "\n%lld evaluations of a complete collapse left out: all but one direction was gone",
+            (long long)f->collapsed);
+    fprintf(to, "\n\nlogit of the accuracy =\n");
     for (int t = 0; t < FORECAST_TERMS; t++) {
         if (f->used[t])
-            printf("  %+12.5g  %s\n", f->coefficient[t], forecast_term_key[t]);
+            fprintf(to, "  %+12.5g  %s\n", f->coefficient[t], forecast_term_key[t]);
         else
-            printf("  %12s  %s\n", "dropped", forecast_term_key[t]);
+            fprintf(to, "  %12s  %s\n", "dropped", forecast_term_key[t]);
     }
-    printf("\nR2 in sample %.3f, of runs left out %.3f: off by %.2f points (root mean square)\n",
-           f->r2, f->r2_left_out, f->error_points);
-    printf("from live AUCs, usually %+.4f to the exact one: off by %.2f points\n", f->offset,
-           f->error_points_live);
-    printf("95 %% interval, from live AUCs: +-%.3f in the logit\nfitted over\n", f->quantile);
-    print_range("AUC", &f->auc);
-    print_range("loss", &f->loss);
-    print_range("z-std", &f->zstd);
-    print_range("width", &f->width);
-    print_range("accuracy", &f->accuracy);
+    fprintf(to,
+            "\nR2 in sample %.3f, of runs left out %.3f: off by %.2f points (root mean square)\n",
+            f->r2, f->r2_left_out, f->error_points);
+    fprintf(to, "from live AUCs, usually %+.4f to the exact one: off by %.2f points\n", f->offset,
+            f->error_points_live);
+    fprintf(to, "95 %% interval, from live AUCs: +-%.3f in the logit\nfitted over\n", f->quantile);
+    print_range(to, "AUC", &f->auc);
+    print_range(to, "loss", &f->loss);
+    print_range(to, "z-std", &f->zstd);
+    print_range(to, "width", &f->width);
+    print_range(to, "accuracy", &f->accuracy);
 }
 
 static int find_runs(const char *runs, char **word, int n, char **dir, struct error *e)
@@ -65,10 +69,12 @@ static int fit(const char *runs, char **word, int n, const char *out, struct err
     struct fit result = {0};
     char **dir = calloc((size_t)n, sizeof *dir);
     int rc = dir ? find_runs(runs, word, n, dir, e) : error_set(e, "out of memory for %d paths", n);
+    for (int i = 0; rc == 0 && i < n; i++)
+        rc = cmd_spares_run(out, dir[i], e);
     if (rc == 0) {
         rc = fit_runs(dir, n, &result, e);
         if (rc == 0 || result.unsupported)
-            report(&result);
+            report(&result, file_is_standard(out) ? stderr : stdout);
         if (rc == 0)
             rc = fit_save(&result.forecast, out, e);
     }

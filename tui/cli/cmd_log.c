@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
 #include "metrics/log/record_fields.h"
 #include "metrics/log/cursor.h"
 #include "metrics/base/text.h"
@@ -176,61 +177,37 @@ static int copy_lines(struct cursor *c, struct runlog_writer *w, struct error *e
     return bad ? -1 : rc;
 }
 
-static int copy_log(struct cursor *c, const char *part, int64_t *lines, struct error *e)
+static int copy_log(struct cursor *c, int fd, int64_t *lines, struct error *e)
 {
     struct runlog_writer *w;
-    unlink(part); // of a repair that was killed
-    if (runlog_create(part, &w, e))
+    if (runlog_create_in(fd, &w, e))
         return -1;
     int rc = copy_lines(c, w, e);
     *lines = runlog_lines(w);
-    if (runlog_close(w, rc ? NULL : e))
-        rc = -1;
-    return rc;
-}
-
-// Give the file its name; unlike rename this never replaces one that is there.
-static int settle(const char *part, const char *out, struct error *e)
-{
-    if (link(part, out) == 0) {
-        unlink(part);
-        return 0;
-    }
-    int why = errno;
-    struct stat st;
-    // File systems without links.
-    if ((why == EPERM || why == EOPNOTSUPP) && stat(out, &st) && rename(part, out) == 0)
-        return 0;
-    return error_set(e, "%s can't be made: %s", out, strerror(why));
+    return runlog_close(w, rc ? NULL : e) ? -1 : rc;
 }
 
 static int repair(const char *path, const char *out, struct error *e)
 {
-    struct stat st;
     struct cursor *c;
+    struct file f;
     int64_t lines = 0;
-    char part[PATH_MAX];
-    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): -o was asked for
-    if (lstat(out, &st) == 0)
-        return error_set(e, "%s exists; give a name that does not", out);
-    if ((size_t)snprintf(part, sizeof part, "%s.part", out) >= sizeof part)
-        return error_set(e, "the path %.60s... is too long", out);
     if (cursor_open(path, &c, e))
         return -1;
-    int rc = copy_log(c, part, &lines, e);
-    if (!rc && !lines)
-        rc = error_set(e, "nothing in it can be read");
-    if (!rc)
-        rc = settle(part, out, e);
-    if (rc) {
-        unlink(part);
-        error_prefix(e, "%s", path);
+    int rc = file_create(&f, out, FILE_NEW | FILE_DURABLE | FILE_PRIVATE | FILE_ANYWHERE, e);
+    if (rc == 0) {
+        rc = copy_log(c, fileno(f.stream), &lines, e);
+        if (!rc && !lines)
+            rc = error_set(e, "nothing in it can be read");
+        if (rc)
+            error_prefix(e, "%s", path);
+        rc = file_finish(&f, rc, e);
     }
     const char *lost = cursor_lost(c);
     if (!rc && lost)
         fprintf(stderr, "ssltop: %s\n", lost);
     if (!rc)
-        printf("%s lines\n", format_count(lines).s);
+        fprintf(file_is_standard(out) ? stderr : stdout, "%s lines\n", format_count(lines).s);
     cursor_free(c);
     return rc;
 }

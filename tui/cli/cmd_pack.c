@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
 #include "data/sets/dataset.h"
 #include "data/sets/pack.h"
 #include "metrics/base/clock.h"
@@ -72,6 +73,8 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     struct pack_options o = {
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
+    if (cmd_spares_data(path, spec, PACK_MAGIC, e) < 0)
+        return CMD_FAILED;
     // Until the set is open there is nothing that a signal should keep: it ends the process.
     if (showing.terminal)
         fputs("reading the data", stderr);
@@ -96,9 +99,10 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     for (int s = 0; s < SPLIT_COUNT; s++)
         left_out += d.split[s].source ? d.split[s].source->dropped : 0;
     if (rc == 0)
-        printf("%s: %s images of %s, %s, %" PRId64 " left out\n", shown,
-               format_count(made.done - made.broken).s, name, format_bytes((double)made.bytes).s,
-               left_out);
+        fprintf(file_is_standard(path) ? stderr : stdout,
+                "%s: %s images of %s, %s, %" PRId64 " left out\n", shown,
+                format_count(made.done - made.broken).s, name, format_bytes((double)made.bytes).s,
+                left_out);
     else if (rc > 0)
         fprintf(stderr, "stopped after %s of %s images; the same command goes on\n",
                 format_count(made.done).s, format_count(made.n).s);
