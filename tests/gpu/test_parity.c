@@ -399,6 +399,16 @@ Test(parity, vicreg_bf16)
     run("vicreg", PRECISION_BF16);
 }
 
+Test(parity, barlow_f32)
+{
+    run("barlow", PRECISION_F32);
+}
+
+Test(parity, barlow_bf16)
+{
+    run("barlow", PRECISION_BF16);
+}
+
 static const char *const ablations[] = {"no-predictor", "no-stop-gradient"};
 
 Test(parity, ablations_f32)
@@ -486,6 +496,7 @@ Test(parity, double_loops_equal_pytorch)
     reference_run("colour-cifar");
     reference_run("gray-imagenet");
     reference_run("vicreg");
+    reference_run("barlow");
 }
 
 // Trained parameters as PyTorch counts them, of the encoder without its heads and of all.

@@ -86,6 +86,10 @@ Test(method, refuses_what_has_no_meaning)
         {"vicreg", "pred-dim", "8", "no predictor"},
         {"vicreg", "stop-gradient", "off", "both views"},
         {"vicreg", "tau", "0.9", "no target"},
+        {"barlow", "predictor", "off", "no predictor"},
+        {"barlow", "pred-dim", "8", "no predictor"},
+        {"barlow", "stop-gradient", "off", "both views"},
+        {"barlow", "tau", "0.9", "no target"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct options o;
@@ -266,6 +270,23 @@ Test(method, vicregs_expander_is_as_published)
     }
     cr_expect(net_param(&net, "encoder.fc.4.weight") && !net_param(&net, "encoder.fc.7.weight"));
     cr_expect(net.predicted == net.projected && net.node[net.projected].op == NODE_LINEAR);
+    net_free(&net);
+}
+
+Test(method, barlows_projector_is_as_published)
+{
+    struct options o = resolved("barlow", 64);
+    set(&o, "arch", "resnet50");
+    struct net net = built(&o, 3, 64);
+    static const char *const names[] = {"encoder.fc.0.weight", "encoder.fc.3.weight",
+                                        "encoder.fc.6.weight"};
+    for (int i = 0; i < 3; i++) {
+        const struct param *p = net_param(&net, names[i]);
+        cr_assert(p && p->dim[0] == 8192 && p->dim[1] == (i ? 8192 : 2048), "%s", names[i]);
+    }
+    cr_expect(net_param(&net, "encoder.fc.7.running_var") && // compared, and without affine part
+              !net_param(&net, "encoder.fc.7.weight"));
+    cr_expect(net.node[net.projected].op == NODE_LINEAR && net.node[net.predicted].op == NODE_BN);
     net_free(&net);
 }
 

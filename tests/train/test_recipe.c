@@ -18,7 +18,7 @@
 #define CIFAR    "0.4914,0.4822,0.4465/0.2023,0.1994,0.2010"
 
 static const char *const names[] = {"simsiam-imagenet", "simsiam-cifar10", "byol-imagenet",
-                                    "fashion-mnist", "vicreg-imagenet"};
+                                    "fashion-mnist",    "vicreg-imagenet", "barlow-imagenet"};
 enum { RECIPE_COUNT = sizeof names / sizeof *names };
 
 static int is(const char *a, const char *b)
@@ -60,6 +60,11 @@ Test(recipe, say_what_was_published)
     cr_expect(o.image_size == 224 && is(o.normalize, IMAGENET) && o.momentum == 0.9);
     o = recipe("vicreg-imagenet");
     cr_expect(is(o.method, "vicreg") && is(o.arch, "resnet50") && is(o.augment, "byol"));
+    cr_expect(o.dim == 8192 && o.proj_layers == 3 && o.zero_init && o.epochs == 1000);
+    cr_expect(o.batch == 2048 && o.lr == 0.2 && o.wd == 1e-6 && o.warmup == 10);
+    cr_expect(is(o.optimizer, "lars") && o.momentum == 0.9 && is(o.normalize, IMAGENET));
+    o = recipe("barlow-imagenet");
+    cr_expect(is(o.method, "barlow") && is(o.arch, "resnet50") && is(o.augment, "byol"));
     cr_expect(o.dim == 8192 && o.proj_layers == 3 && o.zero_init && o.epochs == 1000);
     cr_expect(o.batch == 2048 && o.lr == 0.2 && o.wd == 1e-6 && o.warmup == 10);
     cr_expect(is(o.optimizer, "lars") && o.momentum == 0.9 && is(o.normalize, IMAGENET));
@@ -108,7 +113,8 @@ Test(recipe, refuses_with_the_known_names)
     static const struct {
         const char *name, *because;
     } bad[] = {
-        {"mocov3", "there are byol-imagenet, fashion-mnist, simsiam-cifar10, simsiam-imagenet or "
+        {"mocov3", "there are barlow-imagenet, byol-imagenet, fashion-mnist, simsiam-cifar10, "
+                   "simsiam-imagenet or "
                    "vicreg-imagenet"},
         {"../recipes/fashion-mnist", "--config"},
         {"fashion-mnist.ini", "--config"},
@@ -237,8 +243,10 @@ Test(recipe, asks_for_its_data)
     static const char *const wants[RECIPE_COUNT] = {
         "recipe simsiam-imagenet does not say where the data are: --data images:DIR",
         "recipe simsiam-cifar10 does not say where the data are: --data cifar10:DIR",
-        "recipe byol-imagenet does not say where the data are: --data images:DIR", NULL,
-        "recipe vicreg-imagenet does not say where the data are: --data images:DIR"};
+        "recipe byol-imagenet does not say where the data are: --data images:DIR",
+        NULL,
+        "recipe vicreg-imagenet does not say where the data are: --data images:DIR",
+        "recipe barlow-imagenet does not say where the data are: --data images:DIR"};
     struct lab lab;
     setenv("SSLTOP_RECIPES", RECIPES, 1);
     lab_open(&lab);

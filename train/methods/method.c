@@ -13,6 +13,7 @@
     ROW(simsiam)                                                                                   \
     ROW(byol)                                                                                      \
     ROW(vicreg)                                                                                    \
+    ROW(barlow)                                                                                    \
     /* a row a method: its file NAME.c gives NAME_method */
 
 #define DECLARE(name) extern const struct method_row name##_method;
