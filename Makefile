@@ -70,7 +70,7 @@ CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
 CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/net.c gpu/loss.c gpu/fuse.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c gpu/net.c gpu/loss.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
@@ -287,9 +287,8 @@ FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(foreach e,c h cu cuh c
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
-	# a file at a time: over several, the analyser takes every va_list for uninitialised; its compiler does not
-	# know the instruction sets that pick.c asks for
-	printf '%s\n' $(filter-out gpu/cpu/pick.c,$(SRC)) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma
+	# a file at a time: over several, the analyser takes every va_list for uninitialised
+	printf '%s\n' $(SRC) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppress=missingIncludeSystem \
 	  --enable=warning,performance,portability -I. -DISA=v3 $(SRC)
 

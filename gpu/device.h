@@ -1,5 +1,5 @@
-// The device contract: what train/ may ask of the thing that computes. Two implementations pass the
-// same tests: cpu (oneDNN) and cuda. Layouts, streams and asynchrony stay below this line. All
+// The device contract: what train/ may ask of the thing that computes. All kinds of devices
+// (gpu/registry.c) pass the same tests. Layouts, streams and asynchrony stay below this line. All
 // tensors that cross it are row major: images N x C x H x W, features N x d. Calls are made from
 // one thread.
 //
@@ -25,8 +25,15 @@ enum precision {
 }; // bf16: storage and matrix work; statistics, weight gradients,
    // master weights and the loss stay f32 or double
 
+// A kind of device: a row of gpu/registry.c.
+struct device_kind {
+    const char *name;  // what --device says before the colon
+    const char *specs; // all that it may say of this kind
+    int width, batch;  // values that suit it
+};
+
 struct device_info {
-    char kind[8];     // "cpu", "cuda"
+    const struct device_kind *kind;
     char name[128];   // of the processor or card
     char detail[256]; // instruction set, library and driver versions
     int threads;      // host threads it computes with
@@ -47,14 +54,15 @@ struct plan;
 void device_prepare(char **argv);
 
 // --- device ---
-// `spec`: "cpu", "cuda", "cuda:N", or "auto" (a usable GPU, else the CPU). `threads` 0: as many as
-// this process may use (affinity, cgroup quota). Never fork after this (libgomp does not survive
+// The kinds that there are, one after the other; NULL behind the last.
+const struct device_kind *device_kind(int i);
+// `spec`: a kind, "KIND:N", or "auto" (a usable GPU, else the CPU). `threads` 0: as many as this
+// process may use (affinity, cgroup quota). Never fork after this (libgomp does not survive
 // it). The error says why it cannot be.
 int device_open(const char *spec, int threads, struct device **out, struct error *e);
 void device_close(struct device *d);
-// How many devices of this kind ("cpu", "cuda") there are: KIND:0 and so on. -1 where it cannot be
-// used, and why.
-int device_count(const char *kind, struct error *e);
+// How many devices of this kind there are: KIND:0 and so on. -1 where it cannot be used, and why.
+int device_count(const struct device_kind *kind, struct error *e);
 const struct device_info *device_info(const struct device *d);
 int device_default_threads(void);
 // Bytes of a card's memory that are held outside plans: images, workspaces.

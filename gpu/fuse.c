@@ -1,14 +1,7 @@
-// What a device may work in one pass, and the walk over it; see fuse.h.
+// What a device may work in one pass; see fuse.h.
 #include "gpu/fuse.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-struct fusion { // by node
-    int *uses;  // how often its output is wanted
-    int *into;  // the node whose stage does this node's work, itself when not fused
-    int *until; // the last node whose stage takes this node's output
-};
 
 static int is_lone_bn(const struct net *net, const struct fusion *f, int i)
 {
@@ -37,7 +30,7 @@ static void count_uses(const struct net *net, struct fusion *f)
                 f->uses[net->node[i].in[k]]++;
 }
 
-static void fuse(const struct net *net, struct fusion *f)
+static void fuse_nodes(const struct net *net, struct fusion *f)
 {
     for (int i = 0; i < net->n; i++) {
         const struct node *d = &net->node[i];
@@ -68,7 +61,7 @@ static void find_last_uses(const struct net *net, struct fusion *f)
     }
 }
 
-static int fusion_new(struct fusion *f, const struct net *net, struct error *e)
+int fuse_new(struct fusion *f, const struct net *net, struct error *e)
 {
     size_t n = (size_t)net->n;
     f->uses = calloc(n, sizeof *f->uses);
@@ -77,27 +70,25 @@ static int fusion_new(struct fusion *f, const struct net *net, struct error *e)
     if (!f->uses || !f->into || !f->until)
         return error_set(e, "out of memory compiling the network");
     count_uses(net, f);
-    fuse(net, f);
+    fuse_nodes(net, f);
     find_last_uses(net, f);
     return 0;
 }
 
-static void fusion_free(struct fusion *f)
+void fuse_free(struct fusion *f)
 {
     free(f->uses);
     free(f->into);
     free(f->until);
 }
 
-// A frozen node's output that only frozen nodes take.
-static int passes(const struct fusion *f, const struct net *net, int i)
+int fuse_passes(const struct fusion *f, const struct net *net, int i)
 {
     return net->node[i].frozen && f->until[i] > i && net->node[f->until[i]].frozen &&
            i != net->projected && i != net->predicted;
 }
 
-// --- stages ---
-static struct fused stage_at(const struct fusion *f, const struct net *net, int i)
+struct fused fuse_stage(const struct fusion *f, const struct net *net, int i)
 {
     const struct node *d = &net->node[i];
     int relu = d->op == NODE_RELU && f->into[d->in[0]] == i;
@@ -110,30 +101,6 @@ static struct fused stage_at(const struct fusion *f, const struct net *net, int 
     return (struct fused){bn, bn->in[0], d->in[1 - k], relu};
 }
 
-static int build_stage(const struct net *net, const struct fusion *f, int i,
-                       const struct fused_builder *b, void *context, struct error *e)
-{
-    struct fused s = stage_at(f, net, i);
-    if (b->tensor(context, i, passes(f, net, i), e) < 0 || b->stage(context, i, &s, e) < 0)
-        return -1;
-    for (int k = 0; k < i; k++)
-        if (f->into[k] == k && f->until[k] == i && passes(f, net, k))
-            b->forget(context, k);
-    return 0;
-}
-
-int fused_build(const struct net *net, const struct fused_builder *b, void *context,
-                struct error *e)
-{
-    struct fusion f;
-    int rc = fusion_new(&f, net, e);
-    for (int i = 0; i < net->n && rc == 0; i++)
-        if (f.into[i] == i)
-            rc = build_stage(net, &f, i, b, context, e);
-    fusion_free(&f);
-    return rc;
-}
-
 // The input is rows when it has one place only and no filter slides over it.
 static int input_is_rows(const struct net *net)
 {
@@ -144,7 +111,7 @@ static int input_is_rows(const struct net *net)
     return net->node[0].h == 1 && net->node[0].w == 1;
 }
 
-int node_gives_rows(const struct net *net, const struct node *d)
+int fuse_gives_rows(const struct net *net, const struct node *d)
 {
     while (d->op != NODE_INPUT && d->op != NODE_GAP && d->op != NODE_LINEAR && d->op != NODE_CONV &&
            d->op != NODE_MAXPOOL)

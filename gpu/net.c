@@ -100,6 +100,21 @@ void net_free(struct net *net)
     memset(net, 0, sizeof *net);
 }
 
+int net_copy(struct net *to, const struct net *from, struct error *e)
+{
+    size_t nodes = (size_t)from->n * sizeof *to->node,
+           params = (size_t)from->n_param * sizeof *to->param;
+    *to = *from;
+    to->node = malloc(nodes);
+    to->param = malloc(params + 1); // there may be none
+    if (!to->node || !to->param)
+        return error_set(e, "out of memory compiling the network");
+    memcpy(to->node, from->node, nodes);
+    if (params)
+        memcpy(to->param, from->param, params);
+    return 0;
+}
+
 // Shape of a sliding window; 0, or -1 when nothing is left.
 static int slide(struct net *net, struct node *d, int k, int stride, int pad)
 {

@@ -19,6 +19,7 @@ enum node_op {
     NODE_GAP,     // global average pool: c x 1 x 1
     NODE_LINEAR   // on c x 1 x 1; weight [out, in], bias [out] when asked for
 };
+enum { NODE_KINDS = NODE_LINEAR + 1 };
 
 enum param_group { GROUP_MAIN, GROUP_PREDICTOR, GROUP_COUNT }; // each has its learning rate
 
@@ -74,6 +75,7 @@ struct net {
 // end).
 void net_init(struct net *net, int channels, int height, int width); // node 0 is the input
 void net_free(struct net *net);
+int net_copy(struct net *to, const struct net *from, struct error *e); // net_free also after -1
 int net_conv(struct net *net, int in, const char *name, int out, int k, int stride, int pad);
 int net_bn(struct net *net, int in, const char *name, int affine);
 int net_relu(struct net *net, int in);

@@ -108,19 +108,6 @@ static void unload(void *library, const struct calls *call)
     dlclose(library);
 }
 
-void nvml_driver(char *text, size_t size)
-{
-    struct calls call;
-    char version[80] = "";
-    text[0] = '\0';
-    void *library = load(&call, NULL);
-    if (!library)
-        return;
-    if (call.driver_version && call.driver_version(version, sizeof version) == OK)
-        snprintf(text, size, "%.79s", version);
-    unload(library, &call);
-}
-
 // --- one look at the card ---
 static double scaled(int rc, double value, double by)
 {
@@ -222,7 +209,7 @@ static void *watch(void *argument)
     return NULL;
 }
 
-static int start(struct nvml *n)
+static int start_thread(struct nvml *n)
 {
     if (pthread_cond_init(&n->wake, NULL))
         return -1;
@@ -234,8 +221,10 @@ static int start(struct nvml *n)
     return -1;
 }
 
-struct nvml *nvml_open(const char *bus, struct error *e)
+struct nvml *nvml_open(const char *bus, char *driver, size_t size, struct error *e)
 {
+    char version[80] = "";
+    driver[0] = '\0';
     struct nvml *n = calloc(1, sizeof *n);
     if (!n) {
         error_set(e, "out of memory for the sensors");
@@ -245,10 +234,12 @@ struct nvml *nvml_open(const char *bus, struct error *e)
         free(n);
         return NULL;
     }
+    if (n->call.driver_version && n->call.driver_version(version, sizeof version) == OK)
+        snprintf(driver, size, "%.79s", version);
     int rc = n->call.by_bus(bus, &n->card);
     if (rc == OK) {
         n->newest = look(n); // the first numbers are there at once
-        if (start(n) == 0)
+        if (start_thread(n) == 0)
             return n;
         error_set(e, "no sensors: no thread can be started");
     } else {

@@ -10,15 +10,12 @@
 
 struct nvml;
 
-// Watch the card at this PCI address ("0000:17:00.0"). NULL and why not.
-struct nvml *nvml_open(const char *bus, struct error *e);
+// Watch the card at this PCI address ("0000:17:00.0"). NULL and why not. The driver's version
+// ("580.65.06") goes into `driver` in any case, "" where it is not told.
+struct nvml *nvml_open(const char *bus, char *driver, size_t size, struct error *e);
 void nvml_close(struct nvml *n);
 
 // The newest numbers: a second or so old at most.
 void nvml_newest(struct nvml *n, struct device_sensors *out);
-
-// The driver's version ("580.65.06") into `text`, "" where it is not told. Loads the library for
-// this call only.
-void nvml_driver(char *text, size_t size);
 
 #endif

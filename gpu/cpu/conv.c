@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gpu/cpu/cpu.h"
 #include "gpu/cpu/ops.h"
 #include "gpu/cpu/params.h"
 
@@ -58,7 +57,7 @@ static int describe(const struct shape *s, enum pass pass, dnnl_alg_kind_t alg,
 }
 
 // A descriptor, or NULL when there is no such implementation (not an error).
-static dnnl_primitive_desc_t try_desc(struct cpu_plan *p, const struct shape *s, enum pass pass,
+static dnnl_primitive_desc_t try_desc(struct plan *p, const struct shape *s, enum pass pass,
                                       dnnl_alg_kind_t alg, const dnnl_memory_desc_t *in,
                                       const dnnl_memory_desc_t *out, dnnl_primitive_desc_t hint)
 {
@@ -66,7 +65,7 @@ static dnnl_primitive_desc_t try_desc(struct cpu_plan *p, const struct shape *s,
     dnnl_primitive_attr_t attr = cpu_attr(NULL);
     dnnl_primitive_desc_t pd = NULL;
     if (attr && describe(s, pass, alg, in, out, &cd, NULL) == 0 &&
-        dnnl_primitive_desc_create(&pd, &cd, attr, p->device->engine, hint) != dnnl_success)
+        dnnl_primitive_desc_create(&pd, &cd, attr, p->own->engine, hint) != dnnl_success)
         pd = NULL;
     if (attr)
         dnnl_primitive_attr_destroy(attr);
@@ -85,7 +84,7 @@ static int is_fast(dnnl_primitive_desc_t pd)
 
 // The implementation of a pass: with the network's layouts if that is fast, else with the layouts
 // that it likes best.
-static int choose(struct cpu_plan *p, const struct shape *s, enum pass pass, dnnl_alg_kind_t alg,
+static int choose(struct plan *p, const struct shape *s, enum pass pass, dnnl_alg_kind_t alg,
                   const dnnl_memory_desc_t *in, const dnnl_memory_desc_t *out,
                   dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd, struct error *e)
 {
@@ -129,15 +128,15 @@ static const struct algorithm {
     {'p', dnnl_convolution_direct, 0, 1, "pairs of bf16"},
 };
 
-static int has_paired(const struct cpu_plan *p, const struct tensor *in)
+static int has_paired(const struct plan *p, const struct tensor *in)
 {
-    return p->type == TYPE_BF16 && p->k->filter_gradient && in->layout == LAYOUT_BLOCKED;
+    return p->type == TYPE_BF16 && p->own->k->filter_gradient && in->layout->order == ORDER_BLOCKED;
 }
 
 // Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
 // where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
 // the bf16 code for weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
-static char rule(const struct cpu_plan *p, enum pass pass, const struct node *d,
+static char rule(const struct plan *p, enum pass pass, const struct node *d,
                  const struct tensor *in)
 {
     if (pass == PASS_WEIGHTS && has_paired(p, in))
@@ -148,61 +147,65 @@ static char rule(const struct cpu_plan *p, enum pass pass, const struct node *d,
                                                                                          : 'd';
 }
 
-// The algorithm of the next pass: what was recorded, else the rule. NULL: no such letter.
-static const struct algorithm *next_algorithm(const struct cpu_plan *p, enum pass pass,
-                                              const struct node *d, const struct tensor *in)
+// The algorithm of the next pass: what was recorded, else the rule. NULL: there is none.
+static const struct algorithm *next_algorithm(const struct plan *p, enum pass pass,
+                                              const struct node *d, const struct tensor *in,
+                                              struct error *e)
 {
-    char letter = rule(p, pass, d, in);
-    if (p->recorded)
-        letter = p->n_choice < (int)strlen(p->recorded) ? p->recorded[p->n_choice] : '?';
+    int letter = plan_recorded(p, e);
+    if (letter < 0)
+        return NULL;
+    if (!letter)
+        letter = rule(p, pass, d, in);
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++)
         if (algorithms[i].letter == letter)
             return &algorithms[i];
+    error_set(e, "%s: the recorded algorithms are for another network", d->name);
     return NULL;
 }
 
-static int select_pass(struct cpu_plan *p, const struct shape *s, enum pass pass,
-                       const struct node *d, const struct tensor *in, const struct tensor *out,
+static int select_pass(struct plan *p, const struct shape *s, enum pass pass, const struct node *d,
+                       const struct tensor *in, const struct tensor *out,
                        dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd, struct error *e)
 {
-    const struct algorithm *a = next_algorithm(p, pass, d, in);
+    const struct algorithm *a = next_algorithm(p, pass, d, in, e);
     if (!a)
-        return error_set(e, "%s: the recorded algorithms are for another network", d->name);
+        return -1;
     if (a->ours) {
         if (pass != PASS_WEIGHTS || !has_paired(p, in))
             return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
                              d->name, a->name);
-        return plan_choice(p, a->letter, e);
+        return plan_choose(p, a->letter, e);
     }
     if (a != algorithms) {
         struct shape as = *s;
-        dnnl_memory_desc_t x = in->md, y = out->md;
+        dnnl_memory_desc_t x = in->layout->md, y = out->layout->md;
         if (a->f32) {
             as.type = TYPE_F32;
             x.data_type = y.data_type = dnnl_f32;
         }
         *pd = try_desc(p, &as, pass, a->kind, &x, &y, hint);
         if (is_fast(*pd))
-            return plan_choice(p, a->letter, e) < 0 || cpu_keep_desc(p, *pd, e) < 0 ? -1 : 0;
+            return plan_choose(p, a->letter, e) < 0 || cpu_keep_desc(p, *pd, e) < 0 ? -1 : 0;
         if (*pd)
             dnnl_primitive_desc_destroy(*pd);
         if (p->recorded)
             return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
                              d->name, a->name);
     }
-    if (plan_choice(p, algorithms->letter, e) < 0)
+    if (plan_choose(p, algorithms->letter, e) < 0)
         return -1;
-    return choose(p, s, pass, algorithms->kind, &in->md, &out->md, hint, pd, e);
+    return choose(p, s, pass, algorithms->kind, &in->layout->md, &out->layout->md, hint, pd, e);
 }
 
 // Memory for a copy of tensor `t` in layout `md`, for both views; the tensor's own where the
 // layouts agree.
-static int copies(struct cpu_plan *p, const struct tensor *t, const dnnl_memory_desc_t *md,
+static int copies(struct plan *p, const struct tensor *t, const dnnl_memory_desc_t *md,
                   dnnl_memory_t out[VIEWS], struct error *e)
 {
     for (int v = 0; v < VIEWS; v++) {
-        if (dnnl_memory_desc_equal(md, &t->md)) {
-            out[v] = t->memory[v];
+        if (dnnl_memory_desc_equal(md, &t->layout->md)) {
+            out[v] = t->layout->memory[v];
             continue;
         }
         void *data = cpu_take(p, dnnl_memory_desc_get_size(md), e);
@@ -212,26 +215,28 @@ static int copies(struct cpu_plan *p, const struct tensor *t, const dnnl_memory_
     return 0;
 }
 
-static int conv_forward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
+static int conv_forward(struct plan *p, struct stage *s, int view, struct op_list *list,
                         struct error *e)
 {
     struct conv *c = (struct conv *)s;
-    if (c->in[view] != s->in->memory[view] &&
-        cpu_reorder(p, list, s->in->memory[view], &s->in->md, c->in[view], &c->in_md, e) < 0)
+    if (c->in[view] != s->in->layout->memory[view] &&
+        cpu_reorder(p, list, s->in->layout->memory[view], &s->in->layout->md, c->in[view],
+                    &c->in_md, e) < 0)
         return -1;
     dnnl_exec_arg_t arg[] = {{DNNL_ARG_SRC, c->in[view]},
                              {DNNL_ARG_WEIGHTS, c->weights.forward},
                              {DNNL_ARG_DST, c->out[view]}};
     if (cpu_op_primitive(p, list, c->pd[PASS_FORWARD], c->primitive[PASS_FORWARD], arg, 3, e) < 0)
         return -1;
-    if (c->out[view] != s->out->memory[view])
-        return cpu_reorder(p, list, c->out[view], &c->out_md, s->out->memory[view], &s->out->md, e);
+    if (c->out[view] != s->out->layout->memory[view])
+        return cpu_reorder(p, list, c->out[view], &c->out_md, s->out->layout->memory[view],
+                           &s->out->layout->md, e);
     return 0;
 }
 
 // Append a reorder into a pool buffer when the layouts differ; *m is what to use, *g the buffer to
 // release (or NULL).
-static int as(struct cpu_plan *p, struct op_list *list, dnnl_memory_t have,
+static int as(struct plan *p, struct op_list *list, dnnl_memory_t have,
               const dnnl_memory_desc_t *have_md, const dnnl_memory_desc_t *want_md,
               dnnl_memory_t *m, struct grad **g, struct error *e)
 {
@@ -239,13 +244,13 @@ static int as(struct cpu_plan *p, struct op_list *list, dnnl_memory_t have,
     *m = have;
     if (dnnl_memory_desc_equal(have_md, want_md))
         return 0;
-    if (!(*g = cpu_grad_take(p, dnnl_memory_desc_get_size(want_md), e)) ||
+    if (!(*g = plan_grad_take(p, dnnl_memory_desc_get_size(want_md), e)) ||
         cpu_memory(p, want_md, (*g)->data, m, e) < 0)
         return -1;
     return cpu_reorder(p, list, have, have_md, *m, want_md, e);
 }
 
-static struct filter_args filter_args(const struct cpu_plan *p, const struct stage *s)
+static struct filter_args filter_args(const struct plan *p, const struct stage *s)
 {
     return (struct filter_args){.n = p->batch,
                                 .ic = padded(p, s->in->c),
@@ -257,37 +262,35 @@ static struct filter_args filter_args(const struct cpu_plan *p, const struct sta
                                 .k = s->node->k,
                                 .stride = s->node->stride,
                                 .pad = s->node->pad,
-                                .threads = p->threads};
+                                .threads = p->own->threads};
 }
 
-static int run_paired(struct cpu_plan *p, const struct op *op)
+static int run_paired(struct plan *p, const struct op *op, struct error *e)
 {
     struct filter_args a = filter_args(p, op->stage);
     a.x = op->a;
     a.dy = op->b;
     a.dw = op->out;
-    a.work = p->scratch_data;
-    p->k->filter_gradient(&a);
+    a.work = p->own->scratch_data;
+    p->own->k->filter_gradient(&a);
     return 0;
 }
 
-static int paired_weights(struct cpu_plan *p, struct conv *c, int view, void *dy,
-                          struct op_list *list, struct error *e)
+static int paired_weights(struct plan *p, struct conv *c, int view, void *dy, struct op_list *list,
+                          struct error *e)
 {
-    struct op *op = cpu_op(list, e);
+    struct op *op = plan_op(list, &c->base, view, run_paired, e);
     if (!op)
         return -1;
     struct filter_args a = filter_args(p, &c->base);
-    cpu_scratch_want(p, p->k->filter_work(&a));
-    op->run = run_paired;
-    op->stage = &c->base;
+    cpu_scratch_want(p, p->own->k->filter_work(&a));
     op->a = c->base.in->data[view];
     op->b = dy;
     op->out = c->weights.trained->g[view];
     return 0;
 }
 
-static int backward_weights(struct cpu_plan *p, struct conv *c, int view, dnnl_memory_t dy,
+static int backward_weights(struct plan *p, struct conv *c, int view, dnnl_memory_t dy,
                             struct op_list *list, struct error *e)
 {
     const struct stage *s = &c->base;
@@ -296,36 +299,37 @@ static int backward_weights(struct cpu_plan *p, struct conv *c, int view, dnnl_m
     dnnl_memory_t x, d;
     // The forward pass may have left a copy in the layout wanted here.
     int from_copy = dnnl_memory_desc_equal(&c->in_md, query(pd, dnnl_query_src_md));
-    if (as(p, list, from_copy ? c->in[view] : s->in->memory[view],
-           from_copy ? &c->in_md : &s->in->md, query(pd, dnnl_query_src_md), &x, &copy_x, e) < 0 ||
-        as(p, list, dy, &s->out->md, query(pd, dnnl_query_diff_dst_md), &d, &copy_dy, e) < 0)
+    if (as(p, list, from_copy ? c->in[view] : s->in->layout->memory[view],
+           from_copy ? &c->in_md : &s->in->layout->md, query(pd, dnnl_query_src_md), &x, &copy_x,
+           e) < 0 ||
+        as(p, list, dy, &s->out->layout->md, query(pd, dnnl_query_diff_dst_md), &d, &copy_dy, e) <
+            0)
         return -1;
     dnnl_exec_arg_t arg[] = {
         {DNNL_ARG_SRC, x}, {DNNL_ARG_DIFF_DST, d}, {DNNL_ARG_DIFF_WEIGHTS, c->weights.grad[view]}};
     if (cpu_op_primitive(p, list, pd, c->primitive[PASS_WEIGHTS], arg, 3, e) < 0)
         return -1;
     if (copy_x)
-        cpu_grad_release(copy_x);
+        plan_grad_release(copy_x);
     if (copy_dy)
-        cpu_grad_release(copy_dy);
+        plan_grad_release(copy_dy);
     return 0;
 }
 
-static int backward_data(struct cpu_plan *p, struct conv *c, dnnl_memory_t dy, struct op_list *list,
-                         struct error *e)
+static int backward_data(struct plan *p, struct conv *c, dnnl_memory_t dy, struct grad *dx,
+                         struct op_list *list, struct error *e)
 {
-    const struct stage *s = &c->base;
+    const struct layout *in = c->base.in->layout, *out = c->base.out->layout;
     dnnl_primitive_desc_t pd = c->pd[PASS_DATA];
     const dnnl_memory_desc_t *want = query(pd, dnnl_query_diff_src_md);
-    struct grad *copy_dy, *copy_dx = NULL,
-                          *dx = cpu_grad_take(p, dnnl_memory_desc_get_size(&s->in->md), e);
+    struct grad *copy_dy, *copy_dx = NULL;
     dnnl_memory_t d, m, into;
-    if (!dx || cpu_memory(p, &s->in->md, dx->data, &m, e) < 0 ||
-        as(p, list, dy, &s->out->md, query(pd, dnnl_query_diff_dst_md), &d, &copy_dy, e) < 0)
+    if (cpu_memory(p, &in->md, dx->data, &m, e) < 0 ||
+        as(p, list, dy, &out->md, query(pd, dnnl_query_diff_dst_md), &d, &copy_dy, e) < 0)
         return -1;
     into = m;
-    if (!dnnl_memory_desc_equal(want, &s->in->md) &&
-        (!(copy_dx = cpu_grad_take(p, dnnl_memory_desc_get_size(want), e)) ||
+    if (!dnnl_memory_desc_equal(want, &in->md) &&
+        (!(copy_dx = plan_grad_take(p, dnnl_memory_desc_get_size(want), e)) ||
          cpu_memory(p, want, copy_dx->data, &into, e) < 0))
         return -1;
     dnnl_exec_arg_t arg[] = {
@@ -333,41 +337,31 @@ static int backward_data(struct cpu_plan *p, struct conv *c, dnnl_memory_t dy, s
     if (cpu_op_primitive(p, list, pd, c->primitive[PASS_DATA], arg, 3, e) < 0)
         return -1;
     if (copy_dy)
-        cpu_grad_release(copy_dy);
-    if (copy_dx) {
-        if (cpu_reorder(p, list, into, want, m, &s->in->md, e) < 0)
-            return -1;
-        cpu_grad_release(copy_dx);
-    }
-    return cpu_grad_give(s->in, dx, e);
+        plan_grad_release(copy_dy);
+    if (!copy_dx)
+        return 0;
+    plan_grad_release(copy_dx);
+    return cpu_reorder(p, list, into, want, m, &in->md, e);
 }
 
-static int conv_backward(struct cpu_plan *p, struct stage *s, int view, struct op_list *list,
-                         struct error *e)
+static int conv_backward(struct plan *p, struct stage *s, int view, struct grad *g, struct grad *dx,
+                         struct op_list *list, struct error *e)
 {
     struct conv *c = (struct conv *)s;
-    struct grad *g = cpu_grad_of(p, s, list, e);
     dnnl_memory_t dy;
-    if (!g || cpu_memory(p, &s->out->md, g->data, &dy, e) < 0 ||
+    if (cpu_memory(p, &s->out->layout->md, g->data, &dy, e) < 0 ||
         (c->paired ? paired_weights(p, c, view, g->data, list, e)
                    : backward_weights(p, c, view, dy, list, e)) < 0)
         return -1;
-    if (s->in->wants_grad && backward_data(p, c, dy, list, e) < 0)
-        return -1;
-    cpu_grad_release(g);
-    return 0;
+    return dx ? backward_data(p, c, dy, dx, list, e) : 0;
 }
 
-static const struct stage_kind conv_kind = {"convolution", conv_forward, NULL, conv_backward};
-
-struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor *in,
-                         struct tensor *out, struct error *e)
+static int conv_init(struct plan *p, struct stage *stage, struct error *e)
 {
-    struct conv *c = cpu_heap(p, sizeof *c, e);
-    if (!c)
-        return NULL;
-    c->base = (struct stage){&conv_kind, d, in, NULL, out};
-    int ic = in->layout == LAYOUT_PLAIN ? in->c : padded(p, in->c), oc = padded(p, d->c);
+    struct conv *c = (struct conv *)stage;
+    const struct node *d = stage->node;
+    const struct tensor *in = stage->in, *out = stage->out;
+    int ic = in->layout->order == ORDER_PLAIN ? in->c : padded(p, in->c), oc = padded(p, d->c);
     struct shape s = {.in = {p->batch, ic, in->h, in->w},
                       .out = {p->batch, oc, d->h, d->w},
                       .weights = {oc, ic, d->k, d->k},
@@ -381,10 +375,10 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
             continue;
         // A frozen one needs to know how its gradient would lie, because its weights lie so.
         if (select_pass(p, &s, pass, d, in, out, c->pd[PASS_FORWARD], &c->pd[pass], e) < 0)
-            return NULL;
+            return -1;
         if (c->pd[pass] && (pass == PASS_FORWARD || !d->frozen) &&
             cpu_primitive(p, c->pd[pass], &c->primitive[pass], e) < 0)
-            return NULL;
+            return -1;
     }
     c->in_md = *query(c->pd[PASS_FORWARD], dnnl_query_src_md);
     c->out_md = *query(c->pd[PASS_FORWARD], dnnl_query_dst_md);
@@ -392,7 +386,7 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
     if (c->paired &&
         cpu_check(dnnl_memory_desc_init_by_tag(&paired_md, 4, s.weights, dnnl_f32, dnnl_ABcd16b16a),
                   "filter", e) < 0)
-        return NULL;
+        return -1;
     const dnnl_memory_desc_t *grad_md =
         c->paired ? &paired_md : query(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
     if (in->wants_grad)
@@ -400,6 +394,12 @@ struct stage *conv_stage(struct cpu_plan *p, const struct node *d, struct tensor
     if (copies(p, in, &c->in_md, c->in, e) < 0 || copies(p, out, &c->out_md, c->out, e) < 0 ||
         params_weights(p, &c->weights, d, grad_md,
                        query(c->pd[PASS_FORWARD], dnnl_query_weights_md), backward_md, e) < 0)
-        return NULL;
-    return &c->base;
+        return -1;
+    return 0;
 }
+
+const struct stage_kind cpu_conv = {.name = "convolution",
+                                    .size = sizeof(struct conv),
+                                    .init = conv_init,
+                                    .add_forward = conv_forward,
+                                    .add_backward = conv_backward};

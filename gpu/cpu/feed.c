@@ -1,124 +1,122 @@
 // Images on their way into a plan; see feed.h.
 #include "gpu/cpu/feed.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gpu/cpu/ops.h"
+#include "gpu/views/pixel_pool.h"
 
 enum { POLITE = 5 }; // nice level of pixel workers: the step goes first, they fill its gaps
+enum { SLOT_EVALUATE = PIXEL_POOL_DEPTH, SLOTS };
 
-int feed_init(struct cpu_plan *p, struct error *e)
+// Threads for images of one shape and source; made for the first of them, and a run has one data
+// set. An evaluation does not wait for what is queued for the steps.
+struct intake {
+    struct pixel_pool *pool;
+    struct pixel_shape shape;
+    struct pictures *source;
+};
+
+struct feed {
+    struct intake steps, evaluation;
+    void *staged[SLOTS][VIEWS]; // row major, the plan's type
+    dnnl_memory_t memory[SLOTS][VIEWS];
+    dnnl_primitive_t ingest; // from there to the input tensor
+    int64_t loaded, taken;   // batches
+};
+
+int feed_init(struct plan *p, struct error *e)
 {
-    struct feed *f = &p->feed;
+    struct feed *f = p->own->feed = plan_heap(p, sizeof *f, e);
     const struct tensor *t = p->tensor[0];
-    dnnl_dims_t dims = {p->batch, t->c, t->h, t->w};
-    int rows = t->layout == LAYOUT_ROWS;
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&f->md, rows ? 2 : 4, dims, type_dnnl(t->type),
-                                               rows ? dnnl_nc : dnnl_nchw),
-                  "input", e) < 0)
+    dnnl_memory_desc_t md;
+    if (!f || cpu_plain(t, p->batch, type_dnnl(t->type), &md, e) < 0)
         return -1;
     for (int s = 0; s < SLOTS; s++)
         for (int v = 0; v < (s == SLOT_EVALUATE ? 1 : VIEWS); v++) {
-            f->staged[s][v] = cpu_take(p, dnnl_memory_desc_get_size(&f->md), e);
-            if (!f->staged[s][v] || cpu_memory(p, &f->md, f->staged[s][v], &f->memory[s][v], e) < 0)
+            f->staged[s][v] = cpu_take(p, dnnl_memory_desc_get_size(&md), e);
+            if (!f->staged[s][v] || cpu_memory(p, &md, f->staged[s][v], &f->memory[s][v], e) < 0)
                 return -1;
         }
     dnnl_primitive_desc_t pd;
-    dnnl_engine_t engine = p->device->engine;
-    if (cpu_check(
-            dnnl_reorder_primitive_desc_create(&pd, &f->md, engine, &t->outer_md, engine, NULL),
-            "input", e) < 0 ||
+    dnnl_engine_t engine = p->own->engine;
+    if (cpu_check(dnnl_reorder_primitive_desc_create(&pd, &md, engine, &t->layout->outer_md, engine,
+                                                     NULL),
+                  "input", e) < 0 ||
         cpu_keep_desc(p, pd, e) < 0)
         return -1;
     return cpu_primitive(p, pd, &f->ingest, e);
 }
 
-static void forget_shape(struct cpu_plan *p)
+void feed_free(struct plan *p)
 {
-    struct feed *f = &p->feed;
-    pixel_pool_free(f->pool);
-    f->pool = NULL;
-    for (int t = 0; f->scratch && t < p->threads; t++)
-        pixel_scratch_free(f->scratch[t]);
-    free(f->scratch);
-    f->scratch = NULL;
+    if (!p->own->feed)
+        return;
+    pixel_pool_free(p->own->feed->steps.pool);
+    pixel_pool_free(p->own->feed->evaluation.pool);
 }
 
-void feed_free(struct cpu_plan *p)
+static int adopt(struct plan *p, struct intake *to, const struct images *s, struct error *e)
 {
-    forget_shape(p);
-}
-
-// Pool and scratch memory for images of this shape: made once, since a run has one data set.
-static int adopt_shape(struct cpu_plan *p, const struct cpu_images *s, int load, struct error *e)
-{
-    struct feed *f = &p->feed;
     const struct node *in = &p->net.node[0];
     struct pixel_shape shape = {s->c, s->h, s->w, in->h, in->w};
-    if (s->c != in->c)
-        return error_set(e, "images of %d channels do not fit a network for %d", s->c, in->c);
-    // An evaluation needs the shape only; what is queued belongs to one source.
-    if (f->pool && !memcmp(&shape, &f->shape, sizeof shape) && (!load || s->source == f->source))
+    if (to->pool && !memcmp(&shape, &to->shape, sizeof shape) && s->source == to->source)
         return 0;
-    if (f->loaded != f->taken)
+    if (to->pool && pixel_pool_queued(to->pool))
         return error_set(e, "images of another shape are still queued");
-    forget_shape(p);
-    f->shape = shape;
-    if (!(f->scratch = calloc((size_t)p->threads, sizeof *f->scratch)))
-        return error_set(e, "out of memory preparing images");
-    for (int t = 0; t < p->threads; t++)
-        if (pixel_scratch_new(&shape, &f->scratch[t], e) < 0)
-            return -1;
-    if (pixel_pool_new(&shape, p->threads, POLITE, p->batch, &f->pool, e) < 0)
+    pixel_pool_free(to->pool);
+    *to = (struct intake){.shape = shape, .source = s->source};
+    if (pixel_pool_new(&shape, p->own->threads, POLITE, p->batch, &to->pool, e) < 0)
         return -1;
-    f->source = s->source;
-    return s->source ? pixel_pool_source(f->pool, s->source, e) : 0;
+    if (!s->source || pixel_pool_source(to->pool, s->source, e) == 0)
+        return 0;
+    pixel_pool_free(to->pool);
+    to->pool = NULL;
+    return -1;
 }
 
-int feed_load(struct plan *plan, struct images *images, const int64_t *index,
-              const struct augment_view *const view[2], struct error *e)
+static int submit(struct plan *p, struct intake *to, const struct images *s, const int64_t *index,
+                  int n, const struct augment_view *const view[VIEWS], void *const out[VIEWS],
+                  struct error *e)
 {
-    struct cpu_plan *p = (struct cpu_plan *)plan;
-    struct feed *f = &p->feed;
-    const struct cpu_images *s = (const struct cpu_images *)images;
-    if (adopt_shape(p, s, 1, e) < 0)
-        return -1;
-    int slot = (int)(f->loaded % PIXEL_POOL_DEPTH);
     struct pixel_job job = {.pixels = s->pixels,
                             .n = s->n,
                             .mean = s->mean,
                             .std = s->std,
-                            .batch = p->batch,
+                            .batch = n,
                             .index = index,
                             .view = {view[0], view[1]},
-                            .out = {f->staged[slot][0], f->staged[slot][1]},
+                            .out = {out[0], out[1]},
                             .bf16 = p->type == TYPE_BF16};
-    if (pixel_pool_submit(f->pool, &job, e) < 0)
+    return adopt(p, to, s, e) < 0 ? -1 : pixel_pool_submit(to->pool, &job, e);
+}
+
+int feed_load(struct plan *p, struct images *s, const int64_t *index,
+              const struct augment_view *const view[2], struct error *e)
+{
+    struct feed *f = p->own->feed;
+    if (submit(p, &f->steps, s, index, p->batch, view, f->staged[f->loaded % PIXEL_POOL_DEPTH], e) <
+        0)
         return -1;
     f->loaded++;
     return 0;
 }
 
-static int ingest(struct cpu_plan *p, int slot, int view, struct error *e)
+static int ingest(struct plan *p, int slot, int view, struct error *e)
 {
-    dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, p->feed.memory[slot][view]},
-                             {DNNL_ARG_TO, p->tensor[0]->memory[view]}};
-    return cpu_check(dnnl_primitive_execute(p->feed.ingest, p->device->stream, 2, arg), "input", e);
+    dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, p->own->feed->memory[slot][view]},
+                             {DNNL_ARG_TO, p->tensor[0]->layout->memory[view]}};
+    return cpu_check(dnnl_primitive_execute(p->own->feed->ingest, p->own->stream, 2, arg), "input",
+                     e);
 }
 
-int feed_take(struct cpu_plan *p, struct error *e)
+int feed_take(struct plan *p, struct error *e)
 {
-    struct feed *f = &p->feed;
-    if (f->direct) {
-        int both = f->direct == (1 << VIEWS) - 1;
-        f->direct = 0;
-        return both ? 0 : error_set(e, "only one view's input was set");
-    }
+    struct feed *f = p->own->feed;
     if (f->loaded == f->taken)
         return error_set(e, "no batch is queued");
-    if (pixel_pool_wait(f->pool, e) < 0)
+    if (pixel_pool_wait(f->steps.pool, e) < 0)
         return -1;
     int slot = (int)(f->taken++ % PIXEL_POOL_DEPTH);
     for (int v = 0; v < VIEWS; v++)
@@ -127,68 +125,12 @@ int feed_take(struct cpu_plan *p, struct error *e)
     return 0;
 }
 
-// One image as it is, on one thread.
-static int plain_view(struct cpu_plan *p, const struct cpu_images *s, int64_t i, int thread,
-                      void *out, struct error *e)
+int feed_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, struct error *e)
 {
-    struct feed *f = &p->feed;
-    struct pixel_scratch *work = f->scratch[thread];
-    struct augment_view whole;
-    struct picture picture;
-    struct box crop, box;
-    int bf16 = p->type == TYPE_BF16;
-    augment_identity(s->h, s->w, &whole);
-    if (s->source) {
-        pictures_centre(s->source, i, f->shape.out_h, f->shape.out_w, &crop);
-        if (pictures_read(s->reader[thread], i, &crop, 1, f->shape.out_h, f->shape.out_w, &picture,
-                          &box, e) < 0)
-            return -1;
-        return pixel_view_of(work, &picture, &box, &whole, s->mean, s->std, bf16, out, e);
-    }
-    const uint8_t *image = s->pixels + (size_t)i * (size_t)s->c * (size_t)s->h * (size_t)s->w;
-    if (bf16)
-        pixel_view_bf16(work, image, &whole, s->mean, s->std, out);
-    else
-        pixel_view(work, image, &whole, s->mean, s->std, out);
-    return 0;
-}
-
-int feed_evaluate(struct cpu_plan *p, struct images *images, const int64_t *index, int n,
-                  struct error *e)
-{
-    struct feed *f = &p->feed;
-    const struct cpu_images *s = (const struct cpu_images *)images;
-    if (adopt_shape(p, s, 0, e) < 0)
+    static const struct augment_view *const none[VIEWS];
+    struct feed *f = p->own->feed;
+    if (submit(p, &f->evaluation, s, index, n, none, f->staged[SLOT_EVALUATE], e) < 0 ||
+        pixel_pool_wait(f->evaluation.pool, e) < 0)
         return -1;
-    for (int i = 0; i < n; i++)
-        if (index[i] < 0 || index[i] >= s->n)
-            return error_set(e, "image %lld is not among the %lld", (long long)index[i],
-                             (long long)s->n);
-    size_t size = (size_t)f->shape.c * f->shape.out_h * f->shape.out_w * type_size(p->type);
-    char *out = f->staged[SLOT_EVALUATE][0];
-    int rc = 0;
-#pragma omp parallel for num_threads(p->threads) schedule(dynamic)
-    for (int i = 0; i < n; i++) {
-        struct error why = {""};
-        if (plain_view(p, s, index[i], omp_get_thread_num(), out + (size_t)i * size, &why) == 0)
-            continue;
-#pragma omp critical(feed_failed)
-        if (rc == 0)
-            rc = error_set(e, "%s", why.text);
-    }
-    return rc < 0 ? -1 : ingest(p, SLOT_EVALUATE, 0, e);
-}
-
-int feed_input(struct plan *plan, int view, const float *x, struct error *e)
-{
-    struct cpu_plan *p = (struct cpu_plan *)plan;
-    const struct tensor *t = p->tensor[0];
-    dnnl_memory_desc_t plain = p->feed.md;
-    if (view < 0 || view >= VIEWS)
-        return error_set(e, "there is no view %d", view);
-    plain.data_type = dnnl_f32;
-    if (cpu_convert(p, &plain, x, &t->outer_md, t->data[view], e) < 0)
-        return -1;
-    p->feed.direct |= 1 << view;
-    return 0;
+    return ingest(p, SLOT_EVALUATE, 0, e);
 }

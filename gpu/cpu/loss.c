@@ -3,7 +3,6 @@
 // directions, which every method is looked at by.
 #include <math.h>
 
-#include "gpu/cpu/cpu.h"
 #include "gpu/cpu/ops.h"
 #include "gpu/loss.h"
 
@@ -21,16 +20,17 @@ static size_t elements(const struct cpu_loss *l, int m)
 }
 
 // --- operations ---
-typedef int work(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s);
+typedef int work(struct plan *p, struct cpu_loss *l, const struct loss_step *s);
 
 static const double NORM_FLOOR = 1e-8; // PyTorch's cosine_similarity
 
-static int cosine(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int cosine(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     int n = p->batch, c = l->is.matrix[s->a].cols;
     double loss = 0;
     for (int v = 0; v < VIEWS; v++) {
-        p->k->cosine_dots(l->dots, l->data[s->a + v], l->data[s->b + !v], n, c, p->threads);
+        p->own->k->cosine_dots(l->dots, l->data[s->a + v], l->data[s->b + !v], n, c,
+                               p->own->threads);
         double sum = 0;
         for (int i = 0; i < n; i++) {
             const double *d = l->dots + 3 * (size_t)i;
@@ -46,16 +46,16 @@ static int cosine(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step
     return 0;
 }
 
-static int cosine_gradient(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int cosine_gradient(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     int n = p->batch, c = l->is.matrix[s->a].cols;
     const float *a = l->data[s->a], *b = l->data[s->b];
-    p->k->cosine_dots(l->dots, a, b, n, c, p->threads);
-    p->k->cosine_backward(l->data[s->out], l->dots, a, b, n, c, s->alpha, p->threads);
+    p->own->k->cosine_dots(l->dots, a, b, n, c, p->own->threads);
+    p->own->k->cosine_backward(l->data[s->out], l->dots, a, b, n, c, s->alpha, p->own->threads);
     return 0;
 }
 
-static int product(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int product(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     const struct loss_matrix *out = &l->is.matrix[s->out], *a = &l->is.matrix[s->a],
                              *b = &l->is.matrix[s->b];
@@ -68,24 +68,24 @@ static int product(struct cpu_plan *p, struct cpu_loss *l, const struct loss_ste
                : -1;
 }
 
-static int centre(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int centre(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     const struct loss_matrix *a = &l->is.matrix[s->a];
-    p->k->centre(l->data[s->out], l->data[s->a], a->rows, a->cols, l->work, p->threads);
+    p->own->k->centre(l->data[s->out], l->data[s->a], a->rows, a->cols, l->work, p->own->threads);
     return 0;
 }
 
-static int combine(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int combine(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    p->k->combine(l->data[s->out], (float)s->alpha, l->data[s->a], (float)s->beta, l->data[s->b],
-                  elements(l, s->out), p->threads);
+    p->own->k->combine(l->data[s->out], (float)s->alpha, l->data[s->a], (float)s->beta,
+                       l->data[s->b], elements(l, s->out), p->own->threads);
     return 0;
 }
 
-static int multiply(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int multiply(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    p->k->multiply(l->data[s->out], (float)s->alpha, l->data[s->a], l->data[s->b],
-                   elements(l, s->out), p->threads);
+    p->own->k->multiply(l->data[s->out], (float)s->alpha, l->data[s->a], l->data[s->b],
+                        elements(l, s->out), p->own->threads);
     return 0;
 }
 
@@ -98,7 +98,7 @@ static float function(enum loss_function f, float x)
                                 : x;
 }
 
-static int apply(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int apply(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     (void)p;
     for (size_t i = 0; i < elements(l, s->out); i++)
@@ -106,7 +106,7 @@ static int apply(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step 
     return 0;
 }
 
-static int diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int diagonal(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     size_t n = (size_t)l->is.matrix[s->a].cols;
     (void)p;
@@ -115,7 +115,7 @@ static int diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct loss_st
     return 0;
 }
 
-static int put_diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int put_diagonal(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
     size_t n = (size_t)l->is.matrix[s->a].cols;
     (void)p;
@@ -124,10 +124,10 @@ static int put_diagonal(struct cpu_plan *p, struct cpu_loss *l, const struct los
     return 0;
 }
 
-static int sum(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s)
+static int sum(struct plan *p, struct cpu_loss *l, const struct loss_step *s)
 {
-    l->value += s->alpha *
-                p->k->dot(l->data[s->a], l->data[s->b], elements(l, s->a), p->partial, p->threads);
+    l->value += s->alpha * p->own->k->dot(l->data[s->a], l->data[s->b], elements(l, s->a),
+                                          p->own->partial, p->own->threads);
     return 0;
 }
 
@@ -139,7 +139,7 @@ static work *const works[LOSS_OPS] = {
     [LOSS_SUM] = sum,         [LOSS_PUT_DIAGONAL] = put_diagonal,
 };
 
-static int run(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *step, int n)
+static int run(struct plan *p, struct cpu_loss *l, const struct loss_step *step, int n)
 {
     for (int i = 0; i < n; i++)
         if (works[step[i].op](p, l, &step[i]) < 0)
@@ -148,51 +148,39 @@ static int run(struct cpu_plan *p, struct cpu_loss *l, const struct loss_step *s
 }
 
 // Mean over dimensions of std(z / |z|), times sqrt(dim), mean of the two views.
-static double spread(struct cpu_plan *p, const struct cpu_loss *l)
+static double spread(struct plan *p, const struct cpu_loss *l)
 {
     const struct tensor *z = p->tensor[p->net.projected];
     double sum = 0;
     for (int v = 0; v < VIEWS; v++) {
-        p->k->cosine_dots(l->dots, z->data[v], z->data[v], p->batch, z->c, p->threads);
-        sum += p->k->direction_std(l->dots, z->data[v], p->batch, z->c, l->work);
+        p->own->k->cosine_dots(l->dots, z->data[v], z->data[v], p->batch, z->c, p->own->threads);
+        sum += p->own->k->direction_std(l->dots, z->data[v], p->batch, z->c, l->work);
     }
     return sum / VIEWS / z->c * sqrt((double)z->c);
 }
 
-static int run_value(struct cpu_plan *p, const struct op *op)
+static int run_value(struct plan *p, const struct op *op, struct error *e)
 {
     struct cpu_loss *l = (struct cpu_loss *)op->stage;
     l->value = 0;
     if (run(p, l, l->is.value, l->is.n_value) < 0)
         return -1;
-    p->base.scores.loss = l->value;
-    p->base.scores.zstd = spread(p, l);
+    p->scores.loss = l->value;
+    p->scores.zstd = spread(p, l);
     return 0;
 }
 
-static int run_gradient(struct cpu_plan *p, const struct op *op)
+static int run_gradient(struct plan *p, const struct op *op, struct error *e)
 {
     struct cpu_loss *l = (struct cpu_loss *)op->stage;
     return run(p, l, l->is.gradient[op->view], l->is.n_gradient[op->view]);
 }
 
 // --- compiling ---
-static int append(struct cpu_loss *l, int (*f)(struct cpu_plan *, const struct op *), int view,
-                  struct op_list *list, struct error *e)
+int cpu_loss_value(struct plan *p, int view, struct op_list *list, struct error *e)
 {
-    struct op *op = cpu_op(list, e);
-    if (!op)
-        return -1;
-    op->run = f;
-    op->stage = &l->stage;
-    op->view = view;
-    return 0;
-}
-
-int cpu_loss_value(struct cpu_plan *p, struct op_list *list, struct error *e)
-{
-    static const struct stage_kind kind = {"loss", NULL, NULL, NULL};
-    struct cpu_loss *l = p->loss_is = cpu_heap(p, sizeof *l, e);
+    static const struct stage_kind kind = {.name = "loss"};
+    struct cpu_loss *l = p->own->loss_is = plan_heap(p, sizeof *l, e);
     if (!l || loss_describe(&p->net, p->batch, &l->is, e) < 0)
         return -1;
     l->stage.kind = &kind;
@@ -205,31 +193,31 @@ int cpu_loss_value(struct cpu_plan *p, struct op_list *list, struct error *e)
         else if (x->source == LOSS_WORK &&
                  !(l->data[m] = cpu_take(p, elements(l, m) * sizeof(float), e)))
             return -1;
-        if (x->source == LOSS_OUTPUT && p->tensor[x->node]->layout != LAYOUT_ROWS)
+        if (x->source == LOSS_OUTPUT && !p->tensor[x->node]->rows)
             return error_set(e, "the loss takes rows of numbers");
     }
     l->dots = cpu_take(p, 3 * (size_t)p->batch * sizeof *l->dots, e);
     l->work = cpu_take(p, 2 * (size_t)most * sizeof *l->work, e);
-    return l->dots && l->work ? append(l, run_value, 0, list, e) : -1;
+    return l->dots && l->work && plan_op(list, &l->stage, view, run_value, e) ? 0 : -1;
 }
 
-int cpu_loss_gradient(struct cpu_plan *p, int view, struct op_list *list, struct error *e)
+int cpu_loss_gradient(struct plan *p, int view, struct op_list *list, struct error *e)
 {
-    struct cpu_loss *l = p->loss_is;
+    struct cpu_loss *l = p->own->loss_is;
     struct grad *grad[LOSS_MATRICES];
     for (int m = 0; m < l->is.n_matrix; m++) {
         const struct loss_matrix *x = &l->is.matrix[m];
         grad[m] = NULL;
         if (x->source != LOSS_GRADIENT || x->view != view)
             continue;
-        if (!(grad[m] = cpu_grad_take(p, elements(l, m) * sizeof(float), e)))
+        if (!(grad[m] = plan_grad_take(p, elements(l, m) * sizeof(float), e)))
             return -1;
         l->data[m] = grad[m]->data;
     }
-    if (append(l, run_gradient, view, list, e) < 0)
+    if (!plan_op(list, &l->stage, view, run_gradient, e))
         return -1;
     for (int m = 0; m < l->is.n_matrix; m++)
-        if (grad[m] && cpu_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
+        if (grad[m] && plan_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
             return -1;
     return 0;
 }

@@ -8,19 +8,12 @@
 
 #include "gpu/cpu/ops.h"
 
-static const struct param *find(const struct cpu_plan *p, const struct node *node,
-                                enum param_kind kind)
-{
-    for (int i = 0; i < p->net.n_param; i++)
-        if (&p->net.node[p->net.param[i].node] == node && p->net.param[i].kind == kind)
-            return &p->net.param[i];
-    return NULL;
-}
-
-static struct trained *trained_new(struct cpu_plan *p, const struct param *param,
+static struct trained *trained_new(struct plan *p, const struct node *node, enum param_kind kind,
                                    const dnnl_memory_desc_t *md, struct error *e)
 {
-    struct trained *t = &p->trained[param - p->net.param];
+    int at = plan_param(p, node, kind);
+    const struct param *param = &p->net.param[at];
+    struct trained *t = &p->own->trained[at];
     size_t size = dnnl_memory_desc_get_size(md);
     t->param = param;
     t->md = t->outer_md = *md;
@@ -34,29 +27,27 @@ static struct trained *trained_new(struct cpu_plan *p, const struct param *param
     return t;
 }
 
-struct trained *params_vector(struct cpu_plan *p, const struct node *node, enum param_kind kind,
+struct trained *params_vector(struct plan *p, const struct node *node, enum param_kind kind,
                               size_t padded, struct error *e)
 {
-    const struct param *param = find(p, node, kind);
     dnnl_memory_desc_t md;
     dnnl_dims_t dims = {(dnnl_dim_t)padded};
     if (cpu_check(dnnl_memory_desc_init_by_tag(&md, 1, dims, dnnl_f32, dnnl_a), "vector", e) < 0)
         return NULL;
-    return trained_new(p, param, &md, e);
+    return trained_new(p, node, kind, &md, e);
 }
 
-float *params_running(struct cpu_plan *p, const struct node *node, enum param_kind kind,
-                      size_t padded, struct error *e)
+float *params_running(struct plan *p, const struct node *node, enum param_kind kind, size_t padded,
+                      struct error *e)
 {
-    const struct param *param = find(p, node, kind);
     float *v = cpu_take(p, padded * sizeof *v, e);
-    p->running[param - p->net.param] = v;
+    p->own->running[plan_param(p, node, kind)] = v;
     return v;
 }
 
 // A copy of the master in the layout of `md`, refreshed after each update; the master itself when
 // they are the same.
-static int copy_of(struct cpu_plan *p, struct trained *t, dnnl_memory_t master,
+static int copy_of(struct plan *p, struct trained *t, dnnl_memory_t master,
                    const dnnl_memory_desc_t *md, dnnl_memory_t *out, struct error *e)
 {
     if (dnnl_memory_desc_equal(md, &t->md)) {
@@ -66,15 +57,15 @@ static int copy_of(struct cpu_plan *p, struct trained *t, dnnl_memory_t master,
     void *data = cpu_take(p, dnnl_memory_desc_get_size(md), e);
     if (!data || cpu_memory(p, md, data, out, e) < 0)
         return -1;
-    struct op_list *list = &p->refresh[t->param->frozen ? REFRESH_FROZEN : REFRESH_TRAINED];
+    struct op_list *list = &p->own->refresh[t->param->frozen ? REFRESH_FROZEN : REFRESH_TRAINED];
     return cpu_reorder(p, list, master, &t->md, *out, md, e);
 }
 
-int params_weights(struct cpu_plan *p, struct weights *w, const struct node *node,
+int params_weights(struct plan *p, struct weights *w, const struct node *node,
                    const dnnl_memory_desc_t *grad_md, const dnnl_memory_desc_t *forward_md,
                    const dnnl_memory_desc_t *backward_md, struct error *e)
 {
-    struct trained *t = trained_new(p, find(p, node, PARAM_WEIGHT), grad_md, e);
+    struct trained *t = trained_new(p, node, PARAM_WEIGHT, grad_md, e);
     dnnl_memory_t master;
     if (!t || cpu_memory(p, grad_md, t->w, &master, e) < 0)
         return -1;
@@ -94,7 +85,7 @@ int params_weights(struct cpu_plan *p, struct weights *w, const struct node *nod
 }
 
 // Between the canonical row-major tensor `v` and memory of t's layout at `data`.
-static int convert(struct cpu_plan *p, const struct trained *t, void *data, float *v, int in,
+static int convert(struct plan *p, const struct trained *t, void *data, float *v, int in,
                    struct error *e)
 {
     const struct param *param = t->param;
@@ -114,66 +105,29 @@ static int convert(struct cpu_plan *p, const struct trained *t, void *data, floa
               : cpu_convert(p, &t->outer_md, data, &plain, v, e);
 }
 
-// The parameter behind a name and which of its arrays the prefix asks for.
-enum array { ARRAY_VALUE, ARRAY_MOMENTUM, ARRAY_GRADIENT };
-static int lookup(const struct cpu_plan *p, const char *name, size_t n, enum array *which,
-                  struct error *e)
+int params_put(struct plan *p, int i, enum array which, const float *v, struct error *e)
 {
-    const char *base = name;
-    *which = ARRAY_VALUE;
-    if (!strncmp(name, "optim.", 6)) {
-        *which = ARRAY_MOMENTUM;
-        base += 6;
-    } else if (!strncmp(name, "grad.", 5)) {
-        *which = ARRAY_GRADIENT;
-        base += 5;
-    }
-    const struct param *param = net_param(&p->net, base);
-    if (!param)
-        return error_set(e, "the network has no tensor '%.96s'", base);
-    if (param->count != n)
-        return error_set(e, "%s has %zu elements, not %zu", param->name, param->count, n);
-    int i = (int)(param - p->net.param);
-    if (!param_trained(param) && *which != ARRAY_VALUE)
-        return error_set(e, "%s is not trained", param->name);
-    return i;
-}
-
-int params_put(struct plan *plan, const char *name, const float *v, size_t n, struct error *e)
-{
-    struct cpu_plan *p = (struct cpu_plan *)plan;
-    enum array which;
-    int i = lookup(p, name, n, &which, e);
-    if (i < 0)
-        return -1;
-    if (which == ARRAY_GRADIENT)
-        return error_set(e, "a gradient cannot be set");
-    if (p->running[i]) {
-        memcpy(p->running[i], v, n * sizeof *v);
+    if (p->own->running[i]) {
+        memcpy(p->own->running[i], v, p->net.param[i].count * sizeof *v);
         return 0;
     }
-    p->stale = 1;
-    struct trained *t = &p->trained[i];
+    p->own->stale = 1;
+    struct trained *t = &p->own->trained[i];
     return convert(p, t, which == ARRAY_MOMENTUM ? t->v : t->w, (float *)v, 1, e);
 }
 
-int params_get(struct plan *plan, const char *name, float *v, size_t n, struct error *e)
+int params_get(struct plan *p, int i, enum array which, float *v, struct error *e)
 {
-    struct cpu_plan *p = (struct cpu_plan *)plan;
-    enum array which;
-    int i = lookup(p, name, n, &which, e);
-    if (i < 0)
-        return -1;
-    if (p->running[i]) {
-        memcpy(v, p->running[i], n * sizeof *v);
+    if (p->own->running[i]) {
+        memcpy(v, p->own->running[i], p->net.param[i].count * sizeof *v);
         return 0;
     }
-    struct trained *t = &p->trained[i];
+    struct trained *t = &p->own->trained[i];
     if (which != ARRAY_GRADIENT)
         return convert(p, t, which == ARRAY_MOMENTUM ? t->v : t->w, v, 0, e);
     float *sum = malloc(t->elements * sizeof *sum);
     if (!sum)
-        return error_set(e, "out of memory reading %s", name);
+        return error_set(e, "out of memory reading %s", t->param->name);
     for (size_t k = 0; k < t->elements; k++)
         sum[k] = t->g[0][k] + t->g[1][k];
     int rc = convert(p, t, sum, v, 0, e);
@@ -181,33 +135,33 @@ int params_get(struct plan *plan, const char *name, float *v, size_t n, struct e
     return rc;
 }
 
-static void update_sgd(struct cpu_plan *p, struct trained *t, const struct update *u, double decay)
+static void update_sgd(struct plan *p, struct trained *t, const struct update *u, double decay)
 {
-    p->k->sgd(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
-              (float)u->momentum, (float)decay, p->threads);
+    p->own->k->sgd(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
+                   (float)u->momentum, (float)decay, p->own->threads);
 }
 
 // Layer-wise adaptive rate scaling (You, Gitman, Ginsburg 2017) as MoCo v3 and the collapse paper's
 // BYOL use it. Padding adds nothing to a norm.
-static void update_lars(struct cpu_plan *p, struct trained *t, const struct update *u)
+static void update_lars(struct plan *p, struct trained *t, const struct update *u)
 {
     double sum[2], q = 1;
     if (t->param->ndim < 2) {
         update_sgd(p, t, u, 0);
         return;
     }
-    p->k->squares(t->w, t->g[0], t->g[1], t->elements, (float)u->weight_decay, p->partial, sum,
-                  p->threads);
+    p->own->k->squares(t->w, t->g[0], t->g[1], t->elements, (float)u->weight_decay, p->own->partial,
+                       sum, p->own->threads);
     if (sum[0] > 0 && sum[1] > 0)
         q = u->trust * sqrt(sum[0]) / sqrt(sum[1]);
-    p->k->lars(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
-               (float)u->momentum, (float)u->weight_decay, (float)q, p->threads);
+    p->own->k->lars(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
+                    (float)u->momentum, (float)u->weight_decay, (float)q, p->own->threads);
 }
 
-int params_update(struct cpu_plan *p, const struct update *u, struct error *e)
+int params_update(struct plan *p, const struct update *u, struct error *e)
 {
     for (int i = 0; i < p->net.n_param; i++) {
-        struct trained *t = &p->trained[i];
+        struct trained *t = &p->own->trained[i];
         if (!t->param || t->param->frozen)
             continue;
         if (u->kind == UPDATE_LARS)
@@ -215,28 +169,29 @@ int params_update(struct cpu_plan *p, const struct update *u, struct error *e)
         else
             update_sgd(p, t, u, u->weight_decay);
     }
-    return cpu_run(p, &p->refresh[REFRESH_TRAINED], e);
+    return plan_run(p, &p->own->refresh[REFRESH_TRAINED], e);
 }
 
-int params_check(const struct cpu_plan *p, struct error *e)
+int params_check(const struct plan *p, struct error *e)
 {
     for (int i = 0; i < p->net.n_param; i++) {
         int followed = p->net.param[i].followed;
-        if (followed >= 0 && (!p->trained[i].param || !p->trained[followed].param ||
-                              !dnnl_memory_desc_equal(&p->trained[i].md, &p->trained[followed].md)))
+        if (followed >= 0 &&
+            (!p->own->trained[i].param || !p->own->trained[followed].param ||
+             !dnnl_memory_desc_equal(&p->own->trained[i].md, &p->own->trained[followed].md)))
             return error_set(e, "%s does not lie in memory as %s does", p->net.param[i].name,
                              p->net.param[followed].name);
     }
     return 0;
 }
 
-int params_ema(struct cpu_plan *p, double tau, struct error *e)
+int params_ema(struct plan *p, double tau, struct error *e)
 {
     for (int i = 0; i < p->net.n_param; i++) {
         int followed = p->net.param[i].followed;
         if (followed >= 0)
-            p->k->ema(p->trained[i].w, p->trained[followed].w, p->trained[i].elements, tau,
-                      p->threads);
+            p->own->k->ema(p->own->trained[i].w, p->own->trained[followed].w,
+                           p->own->trained[i].elements, tau, p->own->threads);
     }
-    return cpu_run(p, &p->refresh[REFRESH_FROZEN], e);
+    return plan_run(p, &p->own->refresh[REFRESH_FROZEN], e);
 }

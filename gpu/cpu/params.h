@@ -12,23 +12,23 @@ struct weights {
     dnnl_memory_t grad[VIEWS];
     dnnl_memory_t forward, backward;
 };
-int params_weights(struct cpu_plan *p, struct weights *w, const struct node *node,
+int params_weights(struct plan *p, struct weights *w, const struct node *node,
                    const dnnl_memory_desc_t *grad_md, const dnnl_memory_desc_t *forward_md,
                    const dnnl_memory_desc_t *backward_md, struct error *e);
 
 // A vector (bias, batch norm weight) of node->c floats, padded with zeros; and running statistics.
-struct trained *params_vector(struct cpu_plan *p, const struct node *node, enum param_kind kind,
+struct trained *params_vector(struct plan *p, const struct node *node, enum param_kind kind,
                               size_t padded, struct error *e);
-float *params_running(struct cpu_plan *p, const struct node *node, enum param_kind kind,
-                      size_t padded, struct error *e);
+float *params_running(struct plan *p, const struct node *node, enum param_kind kind, size_t padded,
+                      struct error *e);
 
-// The contract's put and get, and the update.
-int params_put(struct plan *p, const char *name, const float *v, size_t n, struct error *e);
-int params_get(struct plan *p, const char *name, float *v, size_t n, struct error *e);
-int params_update(struct cpu_plan *p, const struct update *u, struct error *e);
+// The backend's put and get, and the update.
+int params_put(struct plan *p, int i, enum array which, const float *v, struct error *e);
+int params_get(struct plan *p, int i, enum array which, float *v, struct error *e);
+int params_update(struct plan *p, const struct update *u, struct error *e);
 
-// After all stages: what follows must lie as what it follows. Then the contract's moving average.
-int params_check(const struct cpu_plan *p, struct error *e);
-int params_ema(struct cpu_plan *p, double tau, struct error *e);
+// After all stages: what follows must lie as what it follows. Then the moving average.
+int params_check(const struct plan *p, struct error *e);
+int params_ema(struct plan *p, double tau, struct error *e);
 
 #endif

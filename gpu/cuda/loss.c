@@ -18,7 +18,7 @@ static size_t elements(const struct cuda_loss *l, int m)
 
 // --- operations; `first`: the value begins ---
 struct work {
-    struct cuda_plan *p;
+    struct plan *p;
     struct cuda_loss *l;
     const struct loss_step *s;
     float *out;
@@ -36,14 +36,14 @@ static int cosine(const struct work *w, struct error *e)
                             .p = w->a,
                             .z = w->b,
                             .cosine = w->l->cosine};
-    return cuda_ok(cuda_cosine(&a, w->l->scores, w->p->device->main), "loss", e);
+    return cuda_ok(cuda_cosine(&a, w->l->scores, card(w->p)->main), "loss", e);
 }
 
 static int cosine_gradient(const struct work *w, struct error *e)
 {
     const struct loss_matrix *a = &w->l->is.matrix[w->s->a];
     return cuda_ok(
-        cuda_cosine_gradient(w->out, w->a, w->b, a->rows, a->cols, w->s->alpha, w->p->device->main),
+        cuda_cosine_gradient(w->out, w->a, w->b, a->rows, a->cols, w->s->alpha, card(w->p)->main),
         "gradient of the loss", e);
 }
 
@@ -55,7 +55,7 @@ static int product(const struct work *w, struct error *e)
     const struct loss_matrix *a = &w->l->is.matrix[s->a], *b = &w->l->is.matrix[s->b],
                              *out = &w->l->is.matrix[s->out];
     const float alpha = (float)s->alpha, beta = (float)s->beta;
-    return cuda_blas_ok(cublasGemmEx(w->p->device->blas, s->turn_b ? CUBLAS_OP_T : CUBLAS_OP_N,
+    return cuda_blas_ok(cublasGemmEx(card(w->p)->blas, s->turn_b ? CUBLAS_OP_T : CUBLAS_OP_N,
                                      s->turn_a ? CUBLAS_OP_T : CUBLAS_OP_N, out->cols, out->rows,
                                      s->turn_a ? a->rows : a->cols, &alpha, w->b, CUDA_R_32F,
                                      b->cols, w->a, CUDA_R_32F, a->cols, &beta, w->out, CUDA_R_32F,
@@ -66,47 +66,47 @@ static int product(const struct work *w, struct error *e)
 static int centre(const struct work *w, struct error *e)
 {
     const struct loss_matrix *a = &w->l->is.matrix[w->s->a];
-    return cuda_ok(cuda_centre_rows(w->l->mean, w->out, w->a, a->rows, a->cols, w->p->device->main),
+    return cuda_ok(cuda_centre_rows(w->l->mean, w->out, w->a, a->rows, a->cols, card(w->p)->main),
                    "loss", e);
 }
 
 static int combine(const struct work *w, struct error *e)
 {
     return cuda_ok(cuda_combine(w->out, w->s->alpha, w->a, w->s->beta, w->b,
-                                elements(w->l, w->s->out), w->p->device->main),
+                                elements(w->l, w->s->out), card(w->p)->main),
                    "loss", e);
 }
 
 static int multiply(const struct work *w, struct error *e)
 {
-    return cuda_ok(cuda_multiply(w->out, w->s->alpha, w->a, w->b, elements(w->l, w->s->out),
-                                 w->p->device->main),
-                   "loss", e);
+    return cuda_ok(
+        cuda_multiply(w->out, w->s->alpha, w->a, w->b, elements(w->l, w->s->out), card(w->p)->main),
+        "loss", e);
 }
 
 static int apply(const struct work *w, struct error *e)
 {
     return cuda_ok(cuda_apply(w->out, w->s->f, w->s->alpha, w->a, w->s->beta,
-                              elements(w->l, w->s->out), w->p->device->main),
+                              elements(w->l, w->s->out), card(w->p)->main),
                    "loss", e);
 }
 
 static int diagonal(const struct work *w, struct error *e)
 {
     int n = w->l->is.matrix[w->s->a].cols;
-    return cuda_ok(cuda_strided(w->out, 1, w->a, n + 1, n, w->p->device->main), "loss", e);
+    return cuda_ok(cuda_strided(w->out, 1, w->a, n + 1, n, card(w->p)->main), "loss", e);
 }
 
 static int put_diagonal(const struct work *w, struct error *e)
 {
     int n = w->l->is.matrix[w->s->a].cols;
-    return cuda_ok(cuda_strided(w->out, n + 1, w->a, 1, n, w->p->device->main), "loss", e);
+    return cuda_ok(cuda_strided(w->out, n + 1, w->a, 1, n, card(w->p)->main), "loss", e);
 }
 
 static int sum(const struct work *w, struct error *e)
 {
     return cuda_ok(cuda_dot(w->a, w->b, elements(w->l, w->s->a), w->s->alpha, w->first, w->l->part,
-                            w->l->scores, w->p->device->main),
+                            w->l->scores, card(w->p)->main),
                    "loss", e);
 }
 
@@ -118,7 +118,7 @@ static int (*const works[LOSS_OPS])(const struct work *w, struct error *e) = {
     [LOSS_SUM] = sum,         [LOSS_PUT_DIAGONAL] = put_diagonal,
 };
 
-static int run(struct cuda_plan *p, struct cuda_loss *l, const struct loss_step *step, int n,
+static int run(struct plan *p, struct cuda_loss *l, const struct loss_step *step, int n,
                struct error *e)
 {
     int first = 1;
@@ -138,21 +138,21 @@ static int run(struct cuda_plan *p, struct cuda_loss *l, const struct loss_step 
     return 0;
 }
 
-static int run_value(struct cuda_plan *p, const struct op *op, struct error *e)
+static int run_value(struct plan *p, const struct op *op, struct error *e)
 {
     struct cuda_loss *l = (struct cuda_loss *)op->stage;
     const struct tensor *z = p->tensor[p->net.projected];
     if (run(p, l, l->is.value, l->is.n_value, e) < 0 ||
-        cuda_ok(cuda_directions(z->data, p->batch, z->c, l->inverse, l->spread, l->scores + 1,
-                                p->device->main),
+        cuda_ok(cuda_directions(z->data[0], p->batch, z->c, l->inverse, l->spread, l->scores + 1,
+                                card(p)->main),
                 "z-std", e) < 0)
         return -1;
-    return cuda_ok(cudaMemcpyAsync(p->scores, l->scores, 2 * sizeof(double), cudaMemcpyDeviceToHost,
-                                   p->device->main),
+    return cuda_ok(cudaMemcpyAsync(p->own->scores, l->scores, 2 * sizeof(double),
+                                   cudaMemcpyDeviceToHost, card(p)->main),
                    "loss", e);
 }
 
-static int run_gradient(struct cuda_plan *p, const struct op *op, struct error *e)
+static int run_gradient(struct plan *p, const struct op *op, struct error *e)
 {
     struct cuda_loss *l = (struct cuda_loss *)op->stage;
     for (int v = 0; v < VIEWS; v++)
@@ -168,16 +168,16 @@ static float *view_of(void *both, const struct loss_matrix *m)
     return (float *)both + (m->view > 0 ? (size_t)m->rows * (size_t)m->cols : 0);
 }
 
-static int place(struct cuda_plan *p, struct cuda_loss *l, struct error *e)
+static int place(struct plan *p, struct cuda_loss *l, struct error *e)
 {
     size_t n = VIEWS * (size_t)p->batch, most = (size_t)p->net.node[p->net.projected].c;
     for (int m = 0; m < l->is.n_matrix; m++) {
         const struct loss_matrix *x = &l->is.matrix[m];
         most = (size_t)x->cols > most ? (size_t)x->cols : most;
-        if (x->source == LOSS_OUTPUT && p->tensor[x->node]->type != CUDA_F32)
+        if (x->source == LOSS_OUTPUT && !p->tensor[x->node]->rows)
             return error_set(e, "the loss takes rows of f32 on the GPU");
         if (x->source == LOSS_OUTPUT)
-            l->data[m] = view_of(p->tensor[x->node]->data, x);
+            l->data[m] = view_of(p->tensor[x->node]->data[0], x);
         else if (x->source == LOSS_WORK &&
                  !(l->data[m] = cuda_take(p, elements(l, m) * sizeof(float), e)))
             return -1;
@@ -191,34 +191,34 @@ static int place(struct cuda_plan *p, struct cuda_loss *l, struct error *e)
     return l->cosine && l->inverse && l->mean && l->spread && l->part && l->scores ? 0 : -1;
 }
 
-int cuda_loss_value(struct cuda_plan *p, struct op_list *list, struct error *e)
+int cuda_loss_value(struct plan *p, int view, struct op_list *list, struct error *e)
 {
-    static const struct stage_kind kind = {"loss", NULL, NULL, 0};
+    static const struct stage_kind kind = {.name = "loss"};
     static const struct node none = {.name = ""};
-    struct cuda_loss *l = p->loss_is = cuda_heap(p, sizeof *l, e);
+    struct cuda_loss *l = p->own->loss_is = plan_heap(p, sizeof *l, e);
     if (!l || loss_describe(&p->net, p->batch, &l->is, e) < 0 || place(p, l, e) < 0)
         return -1;
     l->stage = (struct stage){.kind = &kind, .node = &none};
-    return cuda_op(list, &l->stage, VIEWS, run_value, e) ? 0 : -1;
+    return plan_op(list, &l->stage, view, run_value, e) ? 0 : -1;
 }
 
 // Both views of a gradient lie in one buffer, as those of an output do.
-int cuda_loss_gradient(struct cuda_plan *p, struct op_list *list, struct error *e)
+int cuda_loss_gradient(struct plan *p, int view, struct op_list *list, struct error *e)
 {
-    struct cuda_loss *l = p->loss_is;
+    struct cuda_loss *l = p->own->loss_is;
     struct grad *grad[LOSS_MATRICES] = {NULL};
     for (int m = 0; m < l->is.n_matrix; m++) {
         const struct loss_matrix *x = &l->is.matrix[m];
         if (x->source != LOSS_GRADIENT)
             continue;
-        if (x->view == 0 && !(grad[m] = cuda_grad_take(p, tensor_size(p->tensor[x->node]), e)))
+        if (x->view == 0 && !(grad[m] = plan_grad_take(p, plan_bytes(p->tensor[x->node]), e)))
             return -1;
         l->data[m] = view_of(grad[m - x->view]->data, x);
     }
-    if (!cuda_op(list, &l->stage, VIEWS, run_gradient, e))
+    if (!plan_op(list, &l->stage, view, run_gradient, e))
         return -1;
     for (int m = 0; m < l->is.n_matrix; m++)
-        if (grad[m] && cuda_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
+        if (grad[m] && plan_grad_give(p->tensor[l->is.matrix[m].node], grad[m], e) < 0)
             return -1;
     return 0;
 }

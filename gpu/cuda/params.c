@@ -7,20 +7,12 @@
 
 _Static_assert((int)GROUP_COUNT <= (int)UPDATE_RATES, "a learning rate for each group");
 
-static const struct param *find(const struct cuda_plan *p, const struct node *node,
-                                enum param_kind kind)
-{
-    for (int i = 0; i < p->net.n_param; i++)
-        if (&p->net.node[p->net.param[i].node] == node && p->net.param[i].kind == kind)
-            return &p->net.param[i];
-    return NULL;
-}
-
-struct trained *cuda_trained(struct cuda_plan *p, const struct node *d, enum param_kind kind,
+struct trained *cuda_trained(struct plan *p, const struct node *d, enum param_kind kind,
                              int bf16_gradient, struct error *e)
 {
-    const struct param *param = find(p, d, kind);
-    struct trained *t = &p->trained[param - p->net.param];
+    int at = plan_param(p, d, kind);
+    const struct param *param = &p->net.param[at];
+    struct trained *t = &p->own->trained[at];
     int bf16 = p->type == CUDA_BF16;
     t->g16 = bf16 && bf16_gradient;
     if (!(t->w = cuda_take_zero(p, param->count * sizeof(float), e)) ||
@@ -34,13 +26,10 @@ struct trained *cuda_trained(struct cuda_plan *p, const struct node *d, enum par
     return t->g ? t : NULL;
 }
 
-float *cuda_running(struct cuda_plan *p, const struct node *d, enum param_kind kind,
-                    struct error *e)
+float *cuda_running(struct plan *p, const struct node *d, enum param_kind kind, struct error *e)
 {
-    const struct param *param = find(p, d, kind);
-    float *v = cuda_take_zero(p, param->count * sizeof *v, e);
-    p->running[param - p->net.param] = v;
-    return v;
+    int at = plan_param(p, d, kind);
+    return p->own->running[at] = cuda_take_zero(p, p->net.param[at].count * sizeof(float), e);
 }
 
 // --- the tables that update and moving average run over: each tensor in pieces ---
@@ -85,10 +74,10 @@ static void fill_follow(const struct trained *t, const struct trained *of, struc
 }
 
 // A table on the card; it stays when it is empty, so that nobody has to ask.
-static void *send_table(struct cuda_plan *p, const void *table, size_t size, struct error *e)
+static void *send_table(struct plan *p, const void *table, size_t size, struct error *e)
 {
     void *card = cuda_take(p, size ? size : 1, e);
-    if (card && size && !p->device->planning && cuda_upload(p, card, table, size, e) < 0)
+    if (card && size && !p->device->planned && cuda_upload(p, card, table, size, e) < 0)
         return NULL;
     return card;
 }
@@ -98,77 +87,52 @@ static int is_updated(const struct trained *t)
     return t->param && !t->param->frozen;
 }
 
-static int count_pieces(struct cuda_plan *p, struct error *e)
+static int count_pieces(struct plan *p, struct error *e)
 {
     size_t update = 0, follow = 0;
     for (int i = 0; i < p->net.n_param; i++) {
         const struct param *q = &p->net.param[i];
-        update += is_updated(&p->trained[i]) ? pieces(q) : 0;
+        update += is_updated(&p->own->trained[i]) ? pieces(q) : 0;
         follow += q->followed >= 0 ? pieces(q) : 0;
     }
     if (update > INT32_MAX || follow > INT32_MAX)
         return error_set(e, "the network has too many parameters");
-    p->n_chunk = (int)update;
-    p->n_follow = (int)follow;
+    p->own->n_chunk = (int)update;
+    p->own->n_follow = (int)follow;
     return 0;
 }
 
-int cuda_params_place(struct cuda_plan *p, struct error *e)
+int cuda_params_place(struct plan *p, struct error *e)
 {
     size_t update = 0, follow = 0;
     if (count_pieces(p, e) < 0)
         return -1;
-    struct cuda_chunk *chunk = calloc((size_t)p->n_chunk + 1, sizeof *chunk);
-    struct cuda_follow *pair = calloc((size_t)p->n_follow + 1, sizeof *pair);
+    struct cuda_chunk *chunk = calloc((size_t)p->own->n_chunk + 1, sizeof *chunk);
+    struct cuda_follow *pair = calloc((size_t)p->own->n_follow + 1, sizeof *pair);
     int rc = chunk && pair ? 0 : error_set(e, "out of memory compiling the network");
     for (int i = 0; i < p->net.n_param && rc == 0; i++) {
-        const struct trained *t = &p->trained[i];
+        const struct trained *t = &p->own->trained[i];
         int of = p->net.param[i].followed;
         if (is_updated(t)) {
             fill_chunks(t, chunk + update, update);
             update += pieces(t->param);
         }
         if (of >= 0) {
-            fill_follow(t, &p->trained[of], pair + follow);
+            fill_follow(t, &p->own->trained[of], pair + follow);
             follow += pieces(t->param);
         }
     }
     if (rc == 0) {
-        p->chunk = send_table(p, chunk, update * sizeof *chunk, e);
-        p->follow = p->chunk ? send_table(p, pair, follow * sizeof *pair, e) : NULL;
-        p->norms = p->follow ? cuda_take(p, (2 * update + 1) * sizeof *p->norms, e) : NULL;
-        p->rates = p->norms ? cuda_take(p, sizeof *p->rates, e) : NULL;
-        rc = p->rates ? 0 : -1;
+        p->own->chunk = send_table(p, chunk, update * sizeof *chunk, e);
+        p->own->follow = p->own->chunk ? send_table(p, pair, follow * sizeof *pair, e) : NULL;
+        p->own->norms =
+            p->own->follow ? cuda_take(p, (2 * update + 1) * sizeof *p->own->norms, e) : NULL;
+        p->own->rates = p->own->norms ? cuda_take(p, sizeof *p->own->rates, e) : NULL;
+        rc = p->own->rates ? 0 : -1;
     }
     free(chunk);
     free(pair);
     return rc;
-}
-
-// Which array a name asks for, and of which parameter.
-enum array { ARRAY_VALUE, ARRAY_MOMENTUM, ARRAY_GRADIENT };
-
-static int lookup(const struct cuda_plan *p, const char *name, size_t n, enum array *which,
-                  struct error *e)
-{
-    const char *base = name;
-    *which = ARRAY_VALUE;
-    if (!strncmp(name, "optim.", 6)) {
-        *which = ARRAY_MOMENTUM;
-        base += 6;
-    } else if (!strncmp(name, "grad.", 5)) {
-        *which = ARRAY_GRADIENT;
-        base += 5;
-    }
-    const struct param *param = net_param(&p->net, base);
-    if (!param)
-        return error_set(e, "the network has no tensor '%.96s'", base);
-    if (param->count != n)
-        return error_set(e, "%s has %zu elements, not %zu", param->name, param->count, n);
-    int i = (int)(param - p->net.param);
-    if (!param_trained(param) && *which != ARRAY_VALUE)
-        return error_set(e, "%s is not trained", param->name);
-    return i;
 }
 
 // Filters between out x in x k x k (row major, of the contract) and out x k x k x in (of the card).
@@ -187,7 +151,7 @@ static void reorder(const struct param *q, const float *from, float *to, int in)
             }
 }
 
-static int put_trained(struct cuda_plan *p, struct trained *t, enum array which, const float *v,
+static int put_trained(struct plan *p, struct trained *t, enum array which, const float *v,
                        struct error *e)
 {
     size_t n = t->param->count;
@@ -199,40 +163,25 @@ static int put_trained(struct cuda_plan *p, struct trained *t, enum array which,
     free(ordered);
     if (rc < 0 || which == ARRAY_MOMENTUM || !t->w16)
         return rc;
-    return cuda_ok(cuda_cast(t->w16, t->w, n, p->device->main), "bf16 copy", e);
+    return cuda_ok(cuda_cast(t->w16, t->w, n, card(p)->main), "bf16 copy", e);
 }
 
-int cuda_put(struct plan *plan, const char *name, const float *v, size_t n, struct error *e)
+int cuda_put(struct plan *p, int i, enum array which, const float *v, struct error *e)
 {
-    struct cuda_plan *p = (struct cuda_plan *)plan;
-    enum array which;
-    int i = lookup(p, name, n, &which, e);
-    if (i < 0)
-        return -1;
-    if (which == ARRAY_GRADIENT)
-        return error_set(e, "a gradient cannot be set");
-    if (p->device->planning) // there is nowhere to put it, and nobody will ask
-        return 0;
-    if (cuda_usable(p, e) < 0)
-        return -1;
-    if (p->running[i])
-        return cuda_upload(p, p->running[i], v, n * sizeof *v, e);
-    return put_trained(p, &p->trained[i], which, v, e);
+    if (p->own->running[i])
+        return cuda_upload(p, p->own->running[i], v, p->net.param[i].count * sizeof *v, e);
+    return put_trained(p, &p->own->trained[i], which, v, e);
 }
 
-int cuda_get(struct plan *plan, const char *name, float *v, size_t n, struct error *e)
+int cuda_get(struct plan *p, int i, enum array which, float *v, struct error *e)
 {
-    struct cuda_plan *p = (struct cuda_plan *)plan;
-    enum array which;
-    int i = lookup(p, name, n, &which, e);
-    if (i < 0 || cuda_usable(p, e) < 0)
-        return -1;
-    if (p->running[i])
-        return cuda_download(p, v, p->running[i], n * sizeof *v, e);
-    const struct trained *t = &p->trained[i];
+    size_t n = p->net.param[i].count;
+    if (p->own->running[i])
+        return cuda_download(p, v, p->own->running[i], n * sizeof *v, e);
+    const struct trained *t = &p->own->trained[i];
     float *ordered = malloc((n ? n : 1) * sizeof *ordered);
     if (!ordered)
-        return error_set(e, "out of memory reading %s", name);
+        return error_set(e, "out of memory reading %s", t->param->name);
     int narrow = which == ARRAY_GRADIENT && t->g16;
     const void *from = which == ARRAY_GRADIENT ? t->g : which == ARRAY_MOMENTUM ? t->v : t->w;
     int rc = cuda_download(p, ordered, from, n * (narrow ? 2 : sizeof *v), e);

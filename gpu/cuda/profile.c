@@ -43,10 +43,10 @@ static void name_of(const struct op *op, int backward, char *name, size_t size)
 }
 
 // n + 1 marks with list[i] between marks i and i + 1.
-static int run_marked(struct cuda_plan *p, const struct op_list *list, cudaEvent_t *mark,
+static int run_marked(struct plan *p, const struct op_list *list, cudaEvent_t *mark,
                       struct error *e)
 {
-    cudaStream_t s = p->device->main;
+    cudaStream_t s = card(p)->main;
     if (cuda_ok(cudaEventRecord(mark[0], s), "clock", e) < 0)
         return -1;
     for (int i = 0; i < list->n; i++)
@@ -56,8 +56,8 @@ static int run_marked(struct cuda_plan *p, const struct op_list *list, cudaEvent
     return cuda_ok(cudaEventSynchronize(mark[list->n]), "clock", e);
 }
 
-static int clock_list(struct cuda_plan *p, const struct op_list *list, int backward,
-                      struct profile *to, struct error *e)
+static int clock_list(struct plan *p, const struct op_list *list, int backward, struct profile *to,
+                      struct error *e)
 {
     int made = 0, rc = 0;
     cudaEvent_t *mark = calloc((size_t)list->n + 1, sizeof *mark);
@@ -83,11 +83,11 @@ static int clock_list(struct cuda_plan *p, const struct op_list *list, int backw
 }
 
 // The update or the moving average: one piece of work that is in no list.
-static int clock_one(struct cuda_plan *p, int (*run)(struct cuda_plan *, struct error *),
-                     const char *name, double bytes, struct profile *to, struct error *e)
+static int clock_one(struct plan *p, int (*run)(struct plan *, struct error *), const char *name,
+                     double bytes, struct profile *to, struct error *e)
 {
-    cudaEvent_t *mark = p->mark[0];
-    cudaStream_t s = p->device->main;
+    cudaEvent_t *mark = p->own->mark[0];
+    cudaStream_t s = card(p)->main;
     float ms = 0;
     if (cuda_ok(cudaEventRecord(mark[0], s), "clock", e) < 0 || run(p, e) < 0 ||
         cuda_ok(cudaEventRecord(mark[1], s), "clock", e) < 0 ||
@@ -98,27 +98,25 @@ static int clock_one(struct cuda_plan *p, int (*run)(struct cuda_plan *, struct 
     return 0;
 }
 
-int cuda_profile(struct plan *plan, struct plan_work *kind, int max, struct error *e)
+int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *e)
 {
-    struct cuda_plan *p = (struct cuda_plan *)plan;
     struct profile to = {kind, 0, max};
-    int lars = p->update_graph[UPDATE_LARS].runs > 0;
+    int lars = p->own->update_graph[UPDATE_LARS].runs > 0;
     double parameters = 0;
-    if (cuda_usable(p, e) < 0)
-        return -1;
-    if (max < 1 || p->step == 0)
+    if (max < 1 || p->own->step == 0)
         return error_set(e, "there is nothing to profile before the first step");
     for (int i = 0; i < p->net.n_param; i++)
         parameters += param_trained(&p->net.param[i]) ? (double)p->net.param[i].count : 0;
-    p->marked[0] = p->marked[1] = 0; // the marks are borrowed
-    if (clock_list(p, &p->forward, 0, &to, e) < 0 ||
-        (p->net.loss && clock_list(p, &p->backward, 1, &to, e) < 0))
+    p->own->marked[0] = p->own->marked[1] = 0; // the marks are borrowed
+    if (clock_list(p, &p->forward[0], 0, &to, e) < 0 ||
+        (p->net.loss && clock_list(p, &p->backward[0], 1, &to, e) < 0))
         return -1;
     // Weights and momentum are read and written, gradients read (LARS: all but the writes twice).
-    if (p->n_chunk && clock_one(p, lars ? cuda_run_lars : cuda_run_sgd, "update",
-                                parameters * (lars ? 28 : 20), &to, e) < 0)
+    if (p->own->n_chunk && clock_one(p, lars ? cuda_run_lars : cuda_run_sgd, "update",
+                                     parameters * (lars ? 28 : 20), &to, e) < 0)
         return -1;
-    if (p->n_follow && clock_one(p, cuda_run_ema, "moving average", parameters * 12, &to, e) < 0)
+    if (p->own->n_follow &&
+        clock_one(p, cuda_run_ema, "moving average", parameters * 12, &to, e) < 0)
         return -1;
     return to.n;
 }

@@ -397,9 +397,7 @@ Test(images, staged)
     cr_assert_eq(imageset_open("images", dir, &data, &e), 0, "%s", e.text);
     cr_assert_eq(device_open("cpu", 2, &d, &e), 0, "%s", e.text);
     cr_assert_eq(images_of(d, &data, SPLIT_TRAIN, &direct, &e), 0, "%s", e.text);
-    cr_assert_eq(staged_new(d, data.split[SPLIT_TRAIN].source, IMAGESET_VIEW, IMAGESET_VIEW,
-                            data.mean, data.std, &staged, &e),
-                 0);
+    cr_assert_eq(staged_new(direct, &staged, &e), 0);
     measure(d, &data, direct, &a);
     measure(d, &data, staged, &b);
     for (int i = 0; i < 2; i++)

@@ -26,7 +26,8 @@ static struct device_sensors sense(const char *how)
     struct device_sensors s;
     struct error e;
     use_fake(how);
-    struct nvml *n = nvml_open("0000:17:00.0", &e);
+    char driver[80];
+    struct nvml *n = nvml_open("0000:17:00.0", driver, sizeof driver, &e);
     cr_assert(n, "%s", e.text);
     nvml_newest(n, &s);
     nvml_close(n);
@@ -83,7 +84,8 @@ Test(nvml, says_why_there_are_none)
         use_fake(rows[i].how);
         if (rows[i].library)
             setenv("SSLTOP_NVML", rows[i].library, 1);
-        cr_expect(nvml_open(rows[i].bus, &e) == NULL);
+        char driver[80];
+        cr_expect(nvml_open(rows[i].bus, driver, sizeof driver, &e) == NULL);
         cr_expect(strstr(e.text, rows[i].says), "says: %s", e.text);
     }
 }
@@ -91,10 +93,14 @@ Test(nvml, says_why_there_are_none)
 Test(nvml, driver_version)
 {
     char text[80];
+    struct error e;
     use_fake("");
-    nvml_driver(text, sizeof text);
+    struct nvml *n = nvml_open("0000:17:00.0", text, sizeof text, &e);
     cr_expect_str_eq(text, "580.65.06");
+    nvml_close(n);
+    cr_expect_null(nvml_open("0000:18:00.0", text, sizeof text, &e));
+    cr_expect_str_eq(text, "580.65.06", "it is told of a card that is not known too");
     setenv("SSLTOP_NVML", "/nonexistent", 1);
-    nvml_driver(text, sizeof text);
+    cr_expect_null(nvml_open("0000:17:00.0", text, sizeof text, &e));
     cr_expect_str_eq(text, "");
 }

@@ -60,18 +60,15 @@ void devices_prepare(char **argv)
 
 int devices_print(FILE *f, int json, struct error *e)
 {
-    static const char *const kinds[] = {"cpu", "cuda"};
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    const struct device_kind *kind;
+    for (int i = 0; (kind = device_kind(i)); i++) {
         struct error why = {""};
-        int n = device_count(kinds[i], &why);
+        int n = device_count(kind, &why);
         for (int k = 0; k < (n > 1 ? n : 1); k++) {
             char spec[32];
             struct error of_this = why;
-            if (n > 1)
-                snprintf(spec, sizeof spec, "%s:%d", kinds[i], k);
-            else
-                snprintf(spec, sizeof spec, "%s", kinds[i]);
-            if (print_device(f, json, kinds[i], spec, &of_this) < 0)
+            snprintf(spec, sizeof spec, n > 1 ? "%s:%d" : "%s", kind->name, k);
+            if (print_device(f, json, kind->name, spec, &of_this) < 0)
                 return error_set(e, "can't write the list of devices");
         }
     }

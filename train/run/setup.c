@@ -13,24 +13,6 @@
 
 enum { REFUSED = 2, FAILED = 1 };
 
-// Values that suit a device; the published recipes need a GPU's batch.
-static const struct device_defaults {
-    const char *kind;
-    int width, batch;
-} defaults_table[] = {
-    {"cuda", 64, 512},
-    {"cpu", 16, 128},
-};
-
-static const struct device_defaults *find_defaults(const char *kind)
-{
-    size_t n = sizeof defaults_table / sizeof *defaults_table;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(defaults_table[i].kind, kind) == 0)
-            return &defaults_table[i];
-    return &defaults_table[n - 1];
-}
-
 // A data set that is a place on disk: "DIR" or "FILE".
 static int has_place(const struct dataset_kind *k)
 {
@@ -93,7 +75,7 @@ int setup_resolve(struct options *o, struct error *e)
     struct guard guard;
     if (method_resolve(o, e) < 0 || check_augment(o->augment, e) < 0 ||
         guard_parse(&guard, o->guard, e) < 0 ||
-        resnet_check(o->arch, o->width ? o->width : defaults_table[0].width, e) < 0)
+        resnet_check(o->arch, o->width ? o->width : device_kind(0)->width, e) < 0)
         return -1;
     make_absolute(o);
     return 0;
@@ -135,16 +117,15 @@ static int open_device(struct setup *s, const struct progress *p, struct error *
     if (device_open(o->device, o->threads, &s->device, e) < 0)
         return FAILED;
     const struct device_info *info = device_info(s->device);
-    const struct device_defaults *d = find_defaults(info->kind);
     if (strcmp(o->device, "auto") == 0)
-        snprintf(o->device, sizeof o->device, "%s", info->kind);
+        snprintf(o->device, sizeof o->device, "%s", info->kind->name);
     if (strcmp(o->precision, "auto") == 0)
         snprintf(o->precision, sizeof o->precision, "%s", info->bf16 ? "bf16" : "f32");
     o->threads = info->threads;
-    if (!o->width)
-        o->width = d->width;
+    if (!o->width) // the published recipes need a GPU's
+        o->width = info->kind->width;
     if (!o->batch)
-        o->batch = d->batch;
+        o->batch = info->kind->batch;
     return 0;
 }
 

@@ -76,8 +76,8 @@ static void describe(const struct trainer *tr, FILE *f)
     fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device", net_count(&s->net),
             s->d, network + rest);
     if (rest > 0)
-        fprintf(f, " (network %.0f, images and workspace %.0f; the CUDA context takes more)",
-                network, rest);
+        fprintf(f, " (network %.0f, images and workspace %.0f; the driver takes more)", network,
+                rest);
     fputc('\n', f);
 }
 

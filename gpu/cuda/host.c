@@ -1,5 +1,5 @@
-// Host arithmetic of the CUDA device; see join.h.
-#include "gpu/cuda/join.h"
+// Arithmetic of the host; see host.h.
+#include "gpu/cuda/host.h"
 
 #include <math.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #define TINY 1e-240 // as in metrics/science/spectrum.c: what decays below it is zero
 
 // Chan, Golub, LeVeque (1983): scatter += scatter_b + w n / (w + n) delta delta^T.
-void moments_join(struct moments *m, int n, const double *mean, const double *scatter)
+void host_join(struct moments *m, int n, const double *mean, const double *scatter)
 {
     size_t d = (size_t)m->d;
     double sum = m->weight + n, share = n / sum, pull = m->weight * share;
@@ -44,7 +44,7 @@ static uint16_t narrow(float v)
     return (uint16_t)(v != v ? (u >> 16) | 0x40 : (u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
-void turn_to_planes(const void *from, int bf16, int n, int c, int hw, float *to)
+void host_to_planes(const void *from, int bf16, int n, int c, int hw, float *to)
 {
     size_t image = (size_t)c * (size_t)hw;
     for (size_t i = 0; i < (size_t)n; i++)
@@ -56,7 +56,7 @@ void turn_to_planes(const void *from, int bf16, int n, int c, int hw, float *to)
             }
 }
 
-void turn_to_rows(const float *from, int bf16, int n, int c, int hw, void *to)
+void host_to_rows(const float *from, int bf16, int n, int c, int hw, void *to)
 {
     size_t image = (size_t)c * (size_t)hw;
     for (size_t i = 0; i < (size_t)n; i++)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/compile.h"
 #include "gpu/cuda/cuda.h"
 
 enum { BLAS_WORK = 32 << 20, OLDEST = 80 };
@@ -22,7 +23,7 @@ static void cuda_close(struct device *device)
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
         if (streams[i])
             cudaStreamDestroy(streams[i]);
-    if (!d->planning)
+    if (!d->base.planned)
         (void)cudaGetLastError();
     free(d);
 }
@@ -122,7 +123,7 @@ static int open_planning(struct cuda_device *d, const char *argument, struct err
 {
     struct device_info *i = &d->base.info;
     char *end;
-    d->planning = 1;
+    d->base.planned = 1;
     d->sm = (int)strtol(argument + 3, &end, 10);
     if (*end)
         return error_set(e, "unknown architecture '%.32s' (there are: sm_80, sm_90)", argument);
@@ -138,6 +139,8 @@ static int open_planning(struct cuda_device *d, const char *argument, struct err
     return 0;
 }
 
+static const struct backend cuda_backend;
+
 static int cuda_open(const char *argument, int threads, struct device **out, struct error *e)
 {
     struct cuda_device *d = calloc(1, sizeof *d);
@@ -147,7 +150,6 @@ static int cuda_open(const char *argument, int threads, struct device **out, str
     d->base.backend = &cuda_backend;
     d->base.info.threads = threads;
     d->base.info.bf16 = 1;
-    snprintf(d->base.info.kind, sizeof d->base.info.kind, "cuda");
     int rc =
         strncmp(argument, "sm_", 3) ? open_card(d, argument, e) : open_planning(d, argument, e);
     if (rc < 0) {
@@ -162,36 +164,54 @@ static int cuda_spectrum(struct device *device, const struct moments *m, double 
                          struct error *e)
 {
     struct cuda_device *d = (struct cuda_device *)device;
-    if (d->planning)
-        return error_set(e, "%s: there is nothing to run on", d->base.info.name);
     return cuda_eigen(d->eigen, m, sigma, n, e);
 }
 
-const struct backend cuda_backend = {
-    .kind = "cuda",
+static int cuda_images(struct device *d, const struct images *described, int changing,
+                       struct images **out, struct error *e)
+{
+    static const struct images_kind kind = {
+        .load = cuda_load, .evaluate = cuda_evaluate, .free = cuda_images_free};
+    return cuda_images_new(d, described, changing, &kind, out, e);
+}
+
+static const struct backend cuda_backend = {
     .count = cuda_count,
     .open = cuda_open,
     .close = cuda_close,
     .spectrum = cuda_spectrum,
-    .images_new = cuda_images_new,
-    .images_free = cuda_images_free,
-    .compile = cuda_compile,
-    .free = cuda_plan_free,
+    .images = cuda_images,
+    .together = 1,
+    .what = "card, cuDNN",
+    .node = {[NODE_CONV] = &cuda_conv_kind,
+             [NODE_BN] = &cuda_norm_kind,
+             [NODE_RELU] = &cuda_relu_kind,
+             [NODE_ADD] = &cuda_add_kind,
+             [NODE_MAXPOOL] = &cuda_maxpool_kind,
+             [NODE_GAP] = &cuda_gap_kind,
+             [NODE_LINEAR] = &cuda_linear_kind},
+    .compile = compile_plan,
+    .release = compile_free,
+    .begin = cuda_begin,
+    .take = cuda_take,
+    .tensor = cuda_tensor,
+    .sum = cuda_sum,
+    .loss_value = cuda_loss_value,
+    .loss_gradient = cuda_loss_gradient,
+    .end = cuda_end,
+    .free = cuda_free,
     .put = cuda_put,
     .get = cuda_get,
-    .load = cuda_load,
     .forward = cuda_forward,
     .backward = cuda_backward,
     .update = cuda_update,
     .ema = cuda_ema,
     .features = cuda_features,
     .moments = cuda_moments,
-    .evaluate = cuda_evaluate,
-    .input = cuda_input,
-    .output = cuda_output,
-    .input_gradient = cuda_input_gradient,
     .profile = cuda_profile,
     .settle = cuda_settle,
+    .bring = cuda_bring,
+    .fetch = cuda_fetch,
 };
 
 // The one symbol of ssltop-cuda.so.
