@@ -185,7 +185,7 @@ PLAYED_RUN := $(CHECK_ENV) XDG_CACHE_HOME=$(CURDIR)/$(B)/cache SSLTOP_TEST_DEVIC
 check-cuda:
 ifneq ($(CUDA_SO),)
 	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter '@(loss/every*|nodes/@(f32|bf16|output_*|evaluation_*|hide_*))'
-	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|odd_*|byol_*)'
+	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|odd_*|byol_*|vicreg_*|barlow_*)'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
 	  --filter 'cuda/@(steps_*|images_*|algorithms_*|remembers_*|senses_*|profile_*|says_*|every_call_of_a_recorded*)'
