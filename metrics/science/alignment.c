@@ -71,3 +71,33 @@ void alignment_measure(struct alignment *p, const float *const z[2], double *ali
     if (p->rows > 1)
         *uniformity = 0.5 * (evenness(p, x) + evenness(p, y));
 }
+
+double alignment_zstd(const float *z, int64_t n, int dim)
+{
+    double *s = calloc(2 * (size_t)dim, sizeof *s), *q = s + dim, total = 0;
+    if (!s || n < 2) {
+        free(s);
+        return NAN;
+    }
+    for (int64_t i = 0; i < n; i++, z += dim) {
+        double square = 0;
+        for (int j = 0; j < dim; j++)
+            square += (double)z[j] * z[j];
+        if (!isfinite(square)) {
+            free(s);
+            return NAN;
+        }
+        double norm = sqrt(square), inv = 1 / (norm > 1e-12 ? norm : 1e-12);
+        for (int j = 0; j < dim; j++) {
+            double u = z[j] * inv;
+            s[j] += u;
+            q[j] += u * u;
+        }
+    }
+    for (int j = 0; j < dim; j++) {
+        double var = (q[j] - s[j] * s[j] / (double)n) / (double)(n - 1);
+        total += sqrt(var > 0 ? var : 0);
+    }
+    free(s);
+    return total / sqrt(dim);
+}

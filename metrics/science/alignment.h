@@ -3,6 +3,8 @@
 #ifndef SSLTOP_METRICS_SCIENCE_ALIGNMENT_H
 #define SSLTOP_METRICS_SCIENCE_ALIGNMENT_H
 
+#include <stdint.h>
+
 #include "metrics/base/error.h"
 
 enum { ALIGNMENT_ROWS = 128 }; // images looked at, at most: pairs grow with the square
@@ -23,5 +25,10 @@ void alignment_free(struct alignment *p); // takes a zeroed struct too
 // Rows without a direction (zero, or not finite) make both NaN.
 void alignment_measure(struct alignment *p, const float *const z[2], double *alignment,
                        double *uniformity);
+
+// The check that everybody uses: the mean over dimensions of std(z / |z|), times sqrt(dim), of n
+// rows of dim floats. 1: their directions are spread as evenly as random ones; 0: all the same. NaN
+// below two rows, or without memory.
+double alignment_zstd(const float *z, int64_t n, int dim);
 
 #endif

@@ -144,6 +144,11 @@ static void add_block(struct moments *m, const float *x, int n, size_t stride)
     moments_take(m, m->work, n);
 }
 
+void moments_age(struct moments *m, int64_t samples)
+{
+    moments_decay(m, exp2(-(double)samples / ((double)MOMENTS_HALF_LIFE * m->d)));
+}
+
 int moments_add(struct moments *m, const float *x, int64_t n, size_t stride, struct error *e)
 {
     if (n < 0 || stride < (size_t)m->d)

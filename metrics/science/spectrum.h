@@ -35,6 +35,11 @@ void moments_reset(struct moments *m);
 // Let all that was seen so far weigh `factor` (0..1] as much: 2^(-samples / half-life).
 void moments_decay(struct moments *m, double factor);
 
+// The same for so many samples that are about to be added to a live spectrum, whose half-life is
+// MOMENTS_HALF_LIFE samples a feature.
+enum { MOMENTS_HALF_LIFE = 8 };
+void moments_age(struct moments *m, int64_t samples);
+
 // Add n samples of weight one: n x d floats, row major, rows `stride` floats apart. Not-finite
 // input makes the moments not-finite (the caller sees it in the spectrum) until moments_reset.
 // Allocates nothing; -1 only for n or stride that cannot be, before anything is changed.

@@ -1,7 +1,7 @@
 // How far the AUC of live spectra with several half-lives lies from the exact one along a short
 // run, and at its end why: the network held still, in training mode, on plain images and on
-// augmented views. The default half-life (HALF_LIFE in train/run/loop.c) and what the manual says
-// of the difference come from it. `make build/window`, then
+// augmented views. The default half-life (MOMENTS_HALF_LIFE in metrics/science/spectrum.h) and what
+// the manual says of the difference come from it. `make build/window`, then
 //
 //   build/window WIDTH LR STEPS EVERY [THREADS]       Fashion-MNIST, batch 64, wd 5e-4
 #include <math.h>

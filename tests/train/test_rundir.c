@@ -37,7 +37,7 @@ static void start(const struct options *o, const char *name, int publish, const 
     close(go[1]);
     close(stay[1]);
     ssize_t n = read(go[0], &byte, 1);
-    int rc = n == 0 ? rundir_create(&d, o, name, &e) : -1;
+    int rc = n == 0 ? rundir_create(&d, o->runs, name, o->data, o, &e) : -1;
     if (rc == 0 && publish)
         rc = rundir_publish(&d, &e);
     int len = snprintf(line, sizeof line, "%d %s %.300s\n", rc, rc ? "-" : d.name, e.text);
@@ -108,7 +108,7 @@ Test(rundir, who_starts_under_a_name_keeps_it)
     close(go[1]);
     FILE *f = fdopen(told[0], "r");
     cr_assert(fscanf(f, "%d %255s%299[^\n]", &rc, first, why) == 3 && rc == 0, "%s", why);
-    cr_assert(rundir_create(&d, &o, "a", &e) == -1);
+    cr_assert(rundir_create(&d, o.runs, "a", o.data, &o, &e) == -1);
     cr_assert(strstr(e.text, "another trainer is just starting a"), "%s", e.text);
     cr_assert(has(hidden, "config.ini") && has(hidden, "lock"), "it is as it was");
     // When it is gone, killed before it was done, the name is free and nothing of it is left.
@@ -116,11 +116,12 @@ Test(rundir, who_starts_under_a_name_keeps_it)
     cr_assert(waitpid(pid, &rc, 0) == pid && has(hidden, "config.ini"));
     snprintf(why, sizeof why, "%.200s/ckpt-3.safetensors", hidden);
     close(open(why, O_WRONLY | O_CREAT, 0600));
-    cr_assert(rundir_create(&d, &o, "a", &e) == 0, "%s", e.text);
+    cr_assert(rundir_create(&d, o.runs, "a", o.data, &o, &e) == 0, "%s", e.text);
     cr_assert(!has(hidden, "ckpt-3.safetensors") && has(hidden, "config.ini"));
     cr_assert(rundir_publish(&d, &e) == 0 && !has(o.runs, ".a.new"));
     struct rundir again;
-    cr_assert(rundir_create(&again, &o, "a", &e) == -1 && strstr(e.text, "exists already"));
+    cr_assert(rundir_create(&again, o.runs, "a", o.data, &o, &e) == -1 &&
+              strstr(e.text, "exists already"));
     cr_assert(has(d.path, "config.ini"), "a refused start takes nothing away");
     rundir_close(&d);
     fclose(f);
@@ -139,11 +140,12 @@ Test(rundir, a_folder_belongs_to_who_holds_its_lock)
     in_lab(&lab, &o);
     snprintf(hidden, sizeof hidden, "%s/.a.new", o.runs);
     cr_assert(mkdir(o.runs, 0777) == 0 && mkdir(hidden, 0700) == 0);
-    cr_assert(rundir_create(&second, &o, "a", &e) == 0, "%s", e.text);
-    cr_assert(rundir_create(&first, &o, "a", &e) == -1 && has(hidden, "config.ini"));
+    cr_assert(rundir_create(&second, o.runs, "a", o.data, &o, &e) == 0, "%s", e.text);
+    cr_assert(rundir_create(&first, o.runs, "a", o.data, &o, &e) == -1 &&
+              has(hidden, "config.ini"));
     rundir_discard(&second);
     cr_assert(!has(o.runs, ".a.new"));
-    cr_assert(rundir_create(&first, &o, "a", &e) == 0, "%s", e.text);
+    cr_assert(rundir_create(&first, o.runs, "a", o.data, &o, &e) == 0, "%s", e.text);
     rundir_discard(&first);
     lab_close(&lab);
 }

@@ -15,7 +15,6 @@
 #include "train/run/report.h"
 #include "train/run/steer.h"
 
-enum { HALF_LIFE = 8 }; // of the live spectrum, in samples per feature
 // ---------------------------------------------------------------- the step
 
 // Batches for step t and, unless something ends before, t + 1.
@@ -57,8 +56,7 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
 {
     struct setup *s = &tr->setup;
     double since = clock_seconds();
-    double half_life = (double)HALF_LIFE * s->d;
-    moments_decay(&tr->live, exp2(-2.0 * s->o.batch / half_life));
+    moments_age(&tr->live, 2 * (int64_t)s->o.batch);
     if (plan_moments(s->plan, &tr->live, e) < 0)
         return -1;
     int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
@@ -97,7 +95,11 @@ static void newest_metrics(struct trainer *tr, const struct step_result *r)
 static void tell(struct trainer *tr, struct step_result *r)
 {
     struct plan_times times;
+    struct schedule_place place;
     plan_times(tr->setup.plan, &times);
+    schedule_at(&tr->setup.schedule, tr->t, &place);
+    r->mode = place.mode;
+    r->chunk = place.chunk;
     r->ms[PHASE_DATA] = times.data;
     r->ms[PHASE_FORWARD] = times.forward;
     r->ms[PHASE_BACKWARD] = times.backward;

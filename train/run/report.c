@@ -72,15 +72,13 @@ void report_speed(struct report *p, int64_t step, double now)
 void report_step(struct report *p, int64_t step, const struct step_result *r)
 {
     struct record record;
-    struct schedule_place place;
     double now = clock_seconds();
 
-    schedule_at(p->schedule, step, &place);
     record_init(&record, RECORD_STEP, step);
     struct record_step *s = &record.u.step;
     s->t = p->t_offset + now - p->begun;
-    s->mode = place.mode;
-    s->chunk = place.chunk;
+    s->mode = r->mode;
+    s->chunk = r->chunk;
     s->lr = r->lr;
     s->lr_pred = r->lr_pred;
     memcpy(s->metric, r->metric, sizeof s->metric);
@@ -175,13 +173,14 @@ void report_end(struct report *p, int64_t step, const char *reason, const char *
     }
 }
 
-void report_status(struct report *p, int64_t step, int paused, const char *why)
+void report_status(struct report *p, int64_t step, int paused, enum mode mode, const char *why)
 {
     struct publisher_status s = {.step = step, .paused = paused};
-    struct schedule_place place;
-    schedule_at(p->schedule, step, &place);
-    snprintf(s.text, sizeof s.text, "%s before step %" PRId64 " of %" PRId64 ", %s%s%.100s",
-             s.paused ? "paused" : "running", step, p->steps, mode_name(place.mode),
-             *why ? "; " : "", why);
+    snprintf(s.text, sizeof s.text, "%s before step %" PRId64, paused ? "paused" : "running", step);
+    size_t at = strlen(s.text);
+    if (p->steps > 0)
+        at += (size_t)snprintf(s.text + at, sizeof s.text - at, " of %" PRId64, p->steps);
+    snprintf(s.text + at, sizeof s.text - at, "%s%s%s%.100s", mode == MODE_NONE ? "" : ", ",
+             mode_name(mode), *why ? "; " : "", why);
     publisher_status(p->publisher, &s);
 }

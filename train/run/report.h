@@ -7,7 +7,6 @@
 
 #include "metrics/log/record.h"
 #include "train/run/live_forecast.h"
-#include "train/schedule/schedule.h"
 #include "train/wire/publisher.h"
 
 struct report {
@@ -16,9 +15,9 @@ struct report {
     int log_fd;      // of trainer.log, -1: none
     int headless;    // tell it on stdout too
     int batch;       // images a step
-    const struct schedule *schedule;
     struct live_forecast forecast;
-    int64_t begin, end, steps; // first step of this process, the step after its last, T
+    int64_t begin, end,
+        steps; // first step of this process, the step after its last, T (-1: unknown)
 
     double begun, t_offset; // clock at the start of this process, seconds of earlier lives
     double speed_clock[2];  // two marks about a second apart: images a second are counted since the
@@ -34,6 +33,8 @@ struct step_result {
     double *sigma; // d of them; lent
     int d;
     double n; // n_eff
+    enum mode mode;
+    int chunk; // -1: none
     double lr, lr_pred;
     double ms[PHASE_COUNT];
 };
@@ -51,6 +52,6 @@ void report_checkpoint(struct report *p, int64_t step, const char *file);
 // `why`: "" for nothing but the reason.
 void report_end(struct report *p, int64_t step, const char *reason, const char *why);
 // What `status` is answered from. `why` there is no way on, or "".
-void report_status(struct report *p, int64_t step, int paused, const char *why);
+void report_status(struct report *p, int64_t step, int paused, enum mode mode, const char *why);
 
 #endif

@@ -28,7 +28,9 @@ static int is_announced(const struct trainer *tr, int64_t step)
 
 void steer_status(struct trainer *tr)
 {
-    report_status(&tr->report, tr->t, state_is_paused(tr), tr->broken ? tr->why : "");
+    struct schedule_place place;
+    schedule_at(&tr->setup.schedule, tr->t, &place);
+    report_status(&tr->report, tr->t, state_is_paused(tr), place.mode, tr->broken ? tr->why : "");
 }
 
 void steer_name_mode(const struct trainer *tr, int64_t step, char *text, size_t size)

@@ -134,7 +134,6 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
         tr->start.stop_at && tr->start.stop_at < s->steps ? tr->start.stop_at : s->steps;
     tr->report.steps = s->steps;
     tr->report.batch = s->o.batch;
-    tr->report.schedule = &s->schedule;
     tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->start_step = -1;
     tr->eval_every = s->o.eval_every;
     return prepare_forecast(tr, e);
@@ -224,7 +223,7 @@ static int enter(struct trainer *tr, struct error *e)
     if (resumed) {
         rundir_sweep(tr->dir.path);
         go_on_from_earlier(tr);
-    } else if (rundir_create(&tr->dir, o, o->name, e) < 0) {
+    } else if (rundir_create(&tr->dir, o->runs, o->name, o->data, o, e) < 0) {
         return -1;
     }
     tr->report.dir = tr->dir.path;

@@ -122,15 +122,15 @@ int rundir_check(const char *runs, const char *name, struct error *e)
 }
 
 // Date, time and data set.
-static void find_name(const struct options *o, int attempt, char *name, size_t size)
+static void find_name(const char *data, int attempt, char *name, size_t size)
 {
     char stamp[CLOCK_TEXT];
-    size_t set = strcspn(o->data, ":");
+    size_t set = strcspn(data, ":");
     clock_stamp(stamp);
     if (attempt)
-        snprintf(name, size, "%s-%.*s-%d", stamp, (int)(set < 64 ? set : 64), o->data, attempt + 1);
+        snprintf(name, size, "%s-%.*s-%d", stamp, (int)(set < 64 ? set : 64), data, attempt + 1);
     else
-        snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), o->data);
+        snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), data);
 }
 
 // What a start has written so far. Only for who holds the lock in this folder.
@@ -194,21 +194,21 @@ static int make_hidden(struct rundir *d, struct error *e)
 }
 
 // However many trainers start at once, each gets a folder of its own.
-static int make_folder(struct rundir *d, const struct options *o, const char *name, struct error *e)
+static int make_folder(struct rundir *d, const char *name, const char *data, struct error *e)
 {
     enum { ATTEMPTS = 1000 };
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-        if (mkdir(o->runs, 0777) == 0)
+        if (mkdir(d->runs, 0777) == 0)
             d->made_runs = 1;
         else if (errno != EEXIST)
-            return error_set(e, "can't make the folder %s: %s", o->runs, strerror(errno));
+            return error_set(e, "can't make the folder %s: %s", d->runs, strerror(errno));
         if (*name)
             snprintf(d->name, sizeof d->name, "%s", name);
         else
-            find_name(o, attempt, d->name, sizeof d->name);
-        if (rundir_check(o->runs, "", e) < 0)
+            find_name(data, attempt, d->name, sizeof d->name);
+        if (rundir_check(d->runs, "", e) < 0)
             return -1;
-        if (rundir_check(o->runs, d->name, *name ? e : NULL) < 0) {
+        if (rundir_check(d->runs, d->name, *name ? e : NULL) < 0) {
             if (*name)
                 return -1;
             continue;
@@ -219,7 +219,7 @@ static int make_folder(struct rundir *d, const struct options *o, const char *na
         if (rc == 1 && *name)
             return error_set(e, "another trainer is just starting %s in %s", d->name, d->runs);
     }
-    return error_set(e, "no name is left for a run in %s", o->runs);
+    return error_set(e, "no name is left for a run in %s", d->runs);
 }
 
 int rundir_publish(struct rundir *d, struct error *e)
@@ -249,11 +249,12 @@ static void rundir_zero(struct rundir *d)
     d->lock_fd = d->trainer_log_fd = -1;
 }
 
-int rundir_create(struct rundir *d, const struct options *o, const char *name, struct error *e)
+int rundir_create(struct rundir *d, const char *runs, const char *name, const char *data,
+                  const struct options *o, struct error *e)
 {
     rundir_zero(d);
-    snprintf(d->runs, sizeof d->runs, "%s", o->runs);
-    if (make_folder(d, o, name, e) < 0 || write_config(d, o, e) < 0) {
+    snprintf(d->runs, sizeof d->runs, "%s", runs);
+    if (make_folder(d, name, data, e) < 0 || (o && write_config(d, o, e) < 0)) {
         rundir_discard(d);
         return -1;
     }

@@ -21,10 +21,11 @@ struct rundir {
 // will be found.
 int rundir_check(const char *runs, const char *name, struct error *e);
 
-// Make the folder (0700; `runs` too if need be) under a hidden name, lock it, write config.ini and
-// open trainer.log. `name` "": date, time and data set. A name that exists is refused. On failure
-// nothing is left.
-int rundir_create(struct rundir *d, const struct options *o, const char *name, struct error *e);
+// Make the folder (0700; `runs` too if need be) under a hidden name, lock it, write config.ini (o
+// NULL: there is none) and open trainer.log. `name` "": date, time and data set (`data` up to a
+// colon). A name that exists is refused. On failure nothing is left.
+int rundir_create(struct rundir *d, const char *runs, const char *name, const char *data,
+                  const struct options *o, struct error *e);
 // Give it its name, once it holds what a run needs to be resumed: a kill before leaves nothing that
 // looks like a run.
 int rundir_publish(struct rundir *d, struct error *e);

@@ -123,8 +123,22 @@ int publisher_next(struct publisher *p, struct request *out, int wait)
         p->requests--;
         got = 1;
     }
+    uint64_t count;
+    if (p->asked_fd >= 0 && !p->requests && !p->signal &&
+        read(p->asked_fd, &count, sizeof count) < 0)
+        errno = 0; // nothing was to be read
     pthread_mutex_unlock(&p->lock);
     return got;
+}
+
+int publisher_fd(struct publisher *p, struct error *e)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->asked_fd < 0)
+        p->asked_fd = eventfd((unsigned)(p->requests > 0 || p->signal), EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = p->asked_fd;
+    pthread_mutex_unlock(&p->lock);
+    return fd < 0 ? error_set(e, "no eventfd: %s", strerror(errno)) : fd;
 }
 
 void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a)
@@ -154,6 +168,8 @@ static void release(struct publisher *p)
         runlog_close(p->log, NULL);
     for (int i = 0; p->ring && i < p->used; i++)
         free(p->ring[i].line);
+    if (p->asked_fd >= 0)
+        close(p->asked_fd);
     if (p->wake_fd >= 0)
         close(p->wake_fd);
     pthread_cond_destroy(&p->asked);
@@ -205,6 +221,7 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     p->backlog = malloc(BACKLOG_MAX);
     p->dir = strdup(o->dir);
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->asked_fd = -1;
     p->signal_fd = o->signal_fd;
     p->trainer_log_fd = o->trainer_log_fd;
     p->echo = o->echo;

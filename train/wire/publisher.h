@@ -55,6 +55,9 @@ struct request {
 };
 // The next request: 1, or 0 when there is none. `wait`: block until there is one.
 int publisher_next(struct publisher *p, struct request *out, int wait);
+// For who waits for other things too: readable while publisher_next has something. Stays the
+// publisher's. -1: there is none.
+int publisher_fd(struct publisher *p, struct error *e);
 void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a);
 
 // What `status` is answered from, at any moment.

@@ -113,6 +113,15 @@ static void answer_status(struct publisher *p, uint64_t client, int64_t id)
     watchers_answer(p->watchers, client, &a);
 }
 
+// There is a request. Under the lock.
+static void tell_trainer(struct publisher *p)
+{
+    uint64_t one = 1;
+    pthread_cond_signal(&p->asked);
+    if (p->asked_fd >= 0 && write(p->asked_fd, &one, sizeof one) < 0)
+        errno = 0; // it is readable already
+}
+
 // A command arrived. What the thread knows it answers; watch takes its place behind the lines that
 // are queued; the rest goes to the trainer.
 void writer_on_call(void *context, uint64_t client, const struct command_call *c)
@@ -133,7 +142,7 @@ void writer_on_call(void *context, uint64_t client, const struct command_call *c
     if (!full) {
         struct request *r = &p->request[(p->first + p->requests++) % REQUESTS];
         *r = (struct request){.call = *c, .client = client};
-        pthread_cond_signal(&p->asked);
+        tell_trainer(p);
     }
     pthread_mutex_unlock(&p->lock);
     if (full) {
@@ -277,7 +286,7 @@ static void read_signal(struct publisher *p)
     }
     pthread_mutex_lock(&p->lock);
     p->signal = number;
-    pthread_cond_signal(&p->asked);
+    tell_trainer(p);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -56,6 +56,7 @@ struct publisher {
     int settled; // `dir` has its name, and the file `control` is there
     // The thread's own.
     pthread_t thread;
+    int asked_fd; // readable while there are requests; -1: nobody polls
     int wake_fd, signal_fd, trainer_log_fd, echo;
     char socket_path[128];
     int64_t next_look; // ms
