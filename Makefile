@@ -7,7 +7,7 @@ VERSION    := 0.1.0
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_CHECK := patch libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
+DEPS_CHECK := patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
@@ -33,9 +33,13 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lm -lpthread -ldl
 
 # A floor is a folder and its folders are rooms. gpu/cuda is an object of its own, built where a toolkit is.
 FLOORS := metrics data gpu train tui
-ROOMS  := $(filter-out gpu/cuda/,$(sort $(dir $(wildcard $(FLOORS:%=%/*.c) $(FLOORS:%=%/*/*.c)))))
+ROOMS  := $(filter-out gpu/cuda/ train/client/,$(sort $(dir $(wildcard $(FLOORS:%=%/*.c) $(FLOORS:%=%/*/*.c)))))
 SRC    := $(sort $(wildcard $(ROOMS:%=%*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
+# What other people's trainings link: libc alone, in an object of its own.
+CLIENT_SRC := $(wildcard train/client/*.c)
+CLIENT_OBJ := $(CLIENT_SRC:%.c=$(B)/client/%.o)
+CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
 PROGRAMS := $(wildcard tests/bench/*.c) tests/train/slow.c
@@ -74,7 +78,7 @@ CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
-all: $(BIN) cuda-found $(CUDA_SO) ## build ./ssltop, and ./ssltop-cuda.so where a CUDA toolkit is found
+all: $(BIN) $(CLIENT_SO) cuda-found $(CUDA_SO) ## build ./ssltop, and ./ssltop-cuda.so where a CUDA toolkit is found
 
 cuda-found:
 	@echo "  CUDA  $(if $(CUDA_SO),$(CUDA) (ssltop-cuda.so),$(if $(filter no,$(CUDA)),left out (CUDA=no),$(if $(NVCC),$(CUDA) has no cuDNN: left out,no toolkit found: left out)))"
@@ -101,6 +105,16 @@ ssltop-cuda.so: $(CUDA_OBJ)
 	  -lpthread -Wl,-z,defs
 	@if ldd $@ | grep -q 'libcuda\.so'; then rm $@; echo "$@ wants the driver's library"; exit 1; fi
 
+$(B)/client/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $< (client)"
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+$(CLIENT_SO): $(CLIENT_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,$(CLIENT_SO).1 -Wl,-z,defs -o $@.1 $(CLIENT_OBJ)
+	@ln -sf $@.1 $@
+
 $(BIN): $(OBJ)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $(OBJ) $(LIBS)
@@ -118,9 +132,9 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
+-include $(wildcard $(OBJ:.o=.d) $(CLIENT_OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
-$(B)/check: $(PARTS) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
+$(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
 
@@ -301,8 +315,13 @@ CALIBRATIONDIR = $(DESTDIR)$(PREFIX)/share/ssltop/calibration
 BASHDIR   = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR    = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR   = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-install: ssltop ## install to $(DESTDIR)$(PREFIX)
+install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
+	install -D -m 755 $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO).1 && ln -sf $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)
+	install -D -m 644 train/client/ssltop-client.h $(DESTDIR)$(PREFIX)/include/ssltop-client.h
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	printf 'Name: ssltop-client\nDescription: record and steer a training with ssltop\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s/lib -lssltop-client\n' \
+	  '$(VERSION)' '$(PREFIX)' '$(PREFIX)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc
 	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
 	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)
 	install -d $(CALIBRATIONDIR)
@@ -315,11 +334,12 @@ install: ssltop ## install to $(DESTDIR)$(PREFIX)
 
 uninstall: ## remove what install put there
 	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR)
-	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
+	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \
+	  $(DESTDIR)$(PREFIX)/include/ssltop-client.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
 	  $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish
 
 clean: ## remove everything that was built
-	rm -rf build ssltop ssltop-cuda.so
+	rm -rf build ssltop ssltop-cuda.so $(CLIENT_SO) $(CLIENT_SO).1
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14

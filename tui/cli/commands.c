@@ -13,6 +13,7 @@
 #include "metrics/base/path.h"
 #include "metrics/log/record.h"
 #include "train/wire/control.h"
+#include "train/recorder/recorder.h"
 #include "train/run/devices.h"
 #include "train/options/options.h"
 #include "train/run/runs.h"
@@ -362,6 +363,18 @@ static int run_devices(int argc, char **argv)
     return cmd_complain(devices_print(stdout, s.json, &e) ? CMD_FAILED : CMD_OK, &e);
 }
 
+// What a client in somebody else's training starts: the other end is descriptor 3.
+static int run_record(int argc, char **argv)
+{
+    struct error e = {""};
+    struct small s = {0};
+    int rc = cmd_parse(&argc, argv, &s);
+    if (rc >= 0)
+        return rc;
+    rc = recorder_main(RECORDER_FD, s.runs, &e);
+    return rc && *e.text ? cmd_complain(CMD_FAILED, &e) : rc;
+}
+
 static int run_help(int argc, char **argv)
 {
     printf("ssltop: watch a self-supervised training, and whether it collapses, live in a "
@@ -423,6 +436,11 @@ const struct command_line_row command_line_table[] = {
      {cmd_log_options}},
     {"runs", "[--json]", "list the runs", run_runs, {runs_options}},
     {"devices", "[--json]", "list what can compute here", run_devices, {devices_options}},
+    {"record",
+     "[options]",
+     "record and steer somebody else's training; its client starts this, not a person",
+     run_record,
+     {attach_options}},
     {"completion",
      "bash|zsh|fish",
      "print what this shell needs to complete words of ssltop",

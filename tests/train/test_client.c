@@ -1,0 +1,325 @@
+// A training that is not ours and its recorder: the numbers are those of the trainer's own code, it
+// is steered as ours is, and whatever ends, nothing is left of it.
+#include <criterion/criterion.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "metrics/base/rng.h"
+#include "metrics/science/metric.h"
+#include "metrics/science/spectrum.h"
+#include "tests/kit/runs.h"
+#include "train/client/ssltop-client.h"
+
+enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
+
+static struct lab lab;
+
+static void open_lab(void)
+{
+    lab_open(&lab);
+}
+
+static void close_lab(void)
+{
+    lab_close(&lab);
+}
+
+TestSuite(client, .init = open_lab, .fini = close_lab, .timeout = 120);
+
+static ssltop_client *start(const char *name, unsigned can)
+{
+    char why[300];
+    ssltop_settings s = {.name = name,
+                         .runs = lab.dir,
+                         .config = "{\"data\":\"noise\",\"batch\":\"24\"}",
+                         .steps = STEPS,
+                         .can = can};
+    ssltop_client *c = ssltop_open(&s, why, sizeof why);
+    cr_assert(c != NULL, "%s", why);
+    return c;
+}
+
+// Rows of a step: of a few directions more than of the others.
+static void draw(float *x, int n, int d, int64_t step, int view)
+{
+    struct rng r;
+    rng_init(&r, 7, RNG_INIT, (uint64_t)step, (uint64_t)view);
+    for (int i = 0; i < n * d; i++)
+        x[i] = (float)(rng_normal(&r) / (1 + i % d) + 0.5);
+}
+
+static void settle(const ssltop_client *c)
+{
+    while (ssltop_pending(c) > 0)
+        usleep(500);
+}
+
+static void make_step(ssltop_client *c, int64_t t, float h[2][ROWS * D], float z[2][ROWS * DIM])
+{
+    for (int v = 0; v < 2; v++) {
+        draw(h[v], ROWS, D, t, v);
+        draw(z[v], ROWS, DIM, t, 2 + v);
+        cr_assert(ssltop_features(c, "h", v, h[v], ROWS, D, D, SSLTOP_F32) == 0);
+        cr_assert(ssltop_features(c, "z", v, z[v], ROWS, DIM, DIM, SSLTOP_F32) == 0);
+    }
+    ssltop_end_step(c, t, -0.25, 0.1);
+    settle(c); // so that no step is dropped
+}
+
+static double field(json_t *log, const char *key, int64_t step, const char *name)
+{
+    char at[64];
+    snprintf(at, sizeof at, "%s/%" PRId64, key, step);
+    json_t *o = json_object_get(log, at);
+    cr_assert(o != NULL, "no %s", at);
+    json_t *v = json_object_get(o, name);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+Test(client, numbers_are_those_of_the_trainer)
+{
+    static float h[2][ROWS * D], z[2][ROWS * DIM];
+    struct error e = {""};
+    struct moments m;
+    struct spectrum_solver *solver;
+    double sigma[D], auc[STEPS], n;
+    ssltop_client *c = start("numbers", 0);
+    cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
+    for (int64_t t = 0; t < STEPS; t++) {
+        make_step(c, t, h, z);
+        moments_age(&m, 2 * ROWS);
+        for (int v = 0; v < 2; v++)
+            cr_assert(moments_add(&m, h[v], ROWS, D, &e) == 0);
+        cr_assert(spectrum_from_moments(solver, &m, sigma, &n, &e) == 0, "%s", e.text);
+        double metric[METRIC_COUNT];
+        metric_all(&(struct metric_input){.sigma = sigma, .d = D, .n = n}, metric);
+        auc[t] = metric[METRIC_AUC];
+    }
+    cr_expect_eq(ssltop_dropped(c), 0);
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "numbers");
+    for (int64_t t = 0; t < STEPS; t++) {
+        cr_expect_float_eq(field(log, "step", t, "auc"), auc[t], 1e-9);
+        cr_expect_float_eq(field(log, "step", t, "loss"), -0.25, 0);
+        cr_expect(field(log, "step", t, "zstd") > 0.5 && field(log, "step", t, "uniformity") < 0);
+    }
+    json_decref(log);
+    moments_free(&m);
+    spectrum_solver_free(solver);
+    cr_expect(lab_exists(&lab, "numbers/trainer.log") && !lab_exists(&lab, "numbers/control"));
+}
+
+// The same features in every type that people train with.
+Test(client, every_type)
+{
+    static const struct {
+        const char *name;
+        ssltop_type type;
+        double tolerance;
+    } kind[] = {{"f16", SSLTOP_F16, 1e-3}, {"bf16", SSLTOP_BF16, 1e-2}, {"f64", SSLTOP_F64, 1e-9}};
+    static float h[ROWS * D];
+    static double wide[ROWS * D];
+    static uint16_t narrow[ROWS * D];
+    for (size_t k = 0; k < sizeof kind / sizeof *kind; k++) {
+        double want = NAN;
+        for (int round = 0; round < 2; round++) { // f32 first
+            char name[16];
+            snprintf(name, sizeof name, "%s-%d", kind[k].name, round);
+            ssltop_client *c = start(name, 0);
+            draw(h, ROWS, D, 1, 0);
+            for (int i = 0; i < ROWS * D; i++) {
+                _Float16 half = (_Float16)h[i];
+                uint32_t bits;
+                wide[i] = h[i];
+                memcpy(&bits, &h[i], sizeof bits);
+                narrow[i] = (uint16_t)((bits + 0x8000) >> 16);
+                if (kind[k].type == SSLTOP_F16)
+                    memcpy(&narrow[i], &half, sizeof half);
+            }
+            const void *rows = kind[k].type == SSLTOP_F64 ? (const void *)wide : narrow;
+            cr_assert(ssltop_features(c, "h", 0, round ? rows : h, ROWS, D, D,
+                                      round ? kind[k].type : SSLTOP_F32) == 0);
+            ssltop_end_step(c, 0, 0, 0);
+            settle(c);
+            ssltop_close(c, SSLTOP_FINISHED, "");
+            json_t *log = lab_log(&lab, name);
+            double auc = field(log, "step", 0, "auc");
+            if (round)
+                cr_expect_float_eq(auc, want, kind[k].tolerance, "%s: %g, not %g", kind[k].name,
+                                   auc, want);
+            want = auc;
+            json_decref(log);
+        }
+    }
+}
+
+// Rows with a stride are the rows without it.
+Test(client, strides)
+{
+    static float h[ROWS * D], loose[ROWS * (D + 5)];
+    double auc[2];
+    draw(h, ROWS, D, 3, 0);
+    for (int i = 0; i < ROWS; i++)
+        memcpy(loose + i * (D + 5), h + i * D, D * sizeof *h);
+    for (int k = 0; k < 2; k++) {
+        const char *name = k ? "loose" : "tight";
+        ssltop_client *c = start(name, 0);
+        cr_assert(ssltop_features(c, "h", 1, k ? loose : h, ROWS, D, k ? D + 5 : D, SSLTOP_F32) ==
+                  0);
+        ssltop_end_step(c, 0, 0, 0);
+        ssltop_close(c, SSLTOP_FINISHED, ""); // takes what is in the ring
+        json_t *log = lab_log(&lab, name);
+        auc[k] = field(log, "step", 0, "auc");
+        json_decref(log);
+    }
+    cr_expect(auc[0] == auc[1] && auc[0] > 0.5);
+}
+
+// A training in a child, steered from here: it makes steps until it is told to stop.
+static pid_t train_in_child(const char *name, unsigned can)
+{
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid > 0)
+        return pid;
+    static float h[2][ROWS * D], z[2][ROWS * DIM];
+    ssltop_client *c = start(name, can);
+    ssltop_order o;
+    int rc;
+    for (int64_t t = 0; !ssltop_stopped(c); t++) {
+        make_step(c, t, h, z);
+        while ((rc = ssltop_next(c, &o)) != 0)
+            if (rc > 0)
+                ssltop_answer(c, &o, o.what != SSLTOP_CHECKPOINT, t + 1, "as told");
+    }
+    ssltop_close(c, SSLTOP_STOPPED, "by the test");
+    _exit(0);
+}
+
+Test(client, is_steered)
+{
+    pid_t pid = train_in_child("steered", SSLTOP_CAN(SSLTOP_RATE) | SSLTOP_CAN(SSLTOP_CHECKPOINT));
+    lab_ready(&lab, "steered", pid);
+    struct answer a = lab_say(&lab, "steered", "pause");
+    cr_assert(a.ok && a.step > 0, "%s", a.text);
+    int64_t at = a.step;
+    lab_until_paused(&lab, "steered");
+    cr_expect(!lab_say(&lab, "steered", "pause").ok);
+    a = lab_say(&lab, "steered", "step");
+    cr_expect(a.ok && a.step == at, "%s", a.text);
+    a = lab_say(&lab, "steered", "lr 0.5");
+    cr_expect(a.ok, "%s", a.text);
+    a = lab_say(&lab, "steered", "checkpoint");
+    cr_expect(!a.ok && strcmp(a.text, "as told") == 0, "%s", a.text);
+    a = lab_say(&lab, "steered", "mode continual");
+    cr_expect(!a.ok && strstr(a.text, "sampler"), "%s", a.text);
+    a = lab_say(&lab, "steered", "eval");
+    cr_expect(!a.ok && strstr(a.text, "offered no evaluation"), "%s", a.text);
+    cr_expect(lab_say(&lab, "steered", "status").step == at + 1);
+    cr_expect(lab_say(&lab, "steered", "resume").ok);
+    cr_expect(lab_say(&lab, "steered", "stop").ok);
+    cr_assert_eq(lab_wait(pid), 0);
+    cr_expect_eq(lab_event(&lab, "steered", "pause", "ctl"), at);
+    cr_expect(lab_event(&lab, "steered", "lr", "ctl") > at);
+}
+
+// kill -9 of the training: the recorder says so and leaves.
+Test(client, a_trainer_that_is_killed)
+{
+    pid_t pid = train_in_child("killed", 0);
+    lab_ready(&lab, "killed", pid);
+    kill(pid, SIGKILL);
+    cr_assert(lab_wait(pid) == 1000 + SIGKILL);
+    while (lab_exists(&lab, "killed/control"))
+        usleep(1000);
+    char command[200];
+    snprintf(
+        command, sizeof command,
+        "zstdcat %s/killed/run.jsonl.zst | grep -c '\"failed\",\"text\":\"the trainer is gone\"' "
+        "> /dev/null",
+        lab.dir);
+    cr_expect_eq(system(command), 0);
+}
+
+// kill -9 of the recorder: one warning, and the training goes on.
+Test(client, a_recorder_that_is_killed)
+{
+    static float h[2][ROWS * D], z[2][ROWS * DIM];
+    ssltop_client *c = start("alone", 0);
+    make_step(c, 0, h, z);
+    char command[64];
+    snprintf(command, sizeof command, "pgrep -P %d -x ssltop", (int)getpid());
+    FILE *f = popen(command, "r");
+    int pid = 0;
+    cr_assert(f && fscanf(f, "%d", &pid) == 1 && pid > 1);
+    pclose(f);
+    kill(pid, SIGKILL);
+    ssltop_order o;
+    for (int64_t t = 1; t < 1000 || ssltop_alive(c); t++) {
+        ssltop_features(c, "h", 0, h[0], ROWS, D, D, SSLTOP_F32);
+        ssltop_end_step(c, t, 0, 0);
+        cr_assert(ssltop_next(c, &o) == 0);
+    }
+    cr_expect(!ssltop_alive(c) && !ssltop_stopped(c));
+    ssltop_close(c, SSLTOP_FINISHED, "");
+}
+
+// What forked children (data loaders) do with the client they inherit is nothing.
+Test(client, forked_children_do_nothing)
+{
+    static float h[2][ROWS * D], z[2][ROWS * DIM];
+    ssltop_client *c = start("forked", 0);
+    make_step(c, 0, h, z);
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid == 0) {
+        ssltop_order o;
+        ssltop_features(c, "h", 0, h[0], ROWS, D, D, SSLTOP_F32);
+        ssltop_end_step(c, 1, 0, 0);
+        int busy = ssltop_next(c, &o) || ssltop_alive(c) || ssltop_stopped(c);
+        ssltop_close(c, SSLTOP_FAILED, "a child");
+        _exit(busy);
+    }
+    cr_assert_eq(lab_wait(pid), 0);
+    make_step(c, 1, h, z);
+    cr_expect(ssltop_alive(c));
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "forked");
+    cr_expect(isfinite(field(log, "step", 1, "auc")));
+    json_decref(log);
+}
+
+Test(client, what_cannot_be_is_refused)
+{
+    char why[300];
+    float x[4] = {0};
+    ssltop_client *c = start("once", 0);
+    cr_expect(ssltop_features(c, "h", 2, x, 2, 2, 2, SSLTOP_F32) == -1);
+    cr_expect(ssltop_features(c, "h", 0, x, 0, 2, 2, SSLTOP_F32) == -1);
+    cr_expect(ssltop_features(c, "h", 0, x, 2, 1 << 20, 1 << 20, SSLTOP_F32) == -1);
+    cr_expect(ssltop_features(c, "h", 0, x, 2, 2, 1, SSLTOP_F32) == -1);
+    cr_expect(ssltop_features(c, "", 0, x, 2, 2, 2, SSLTOP_F32) == -1);
+    cr_expect(ssltop_features(c, "h", 0, x, 2, 2, 2, (ssltop_type)9) == -1);
+    ssltop_end_step(c, 0, 0, 0);
+    settle(c);
+    ssltop_settings s = {.name = "once", .runs = lab.dir};
+    cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "exists already"), "%s", why);
+    s.name = "../out";
+    cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "can't be the name"), "%s", why);
+    s = (ssltop_settings){.runs = lab.dir, .guard = "auc is high"};
+    cr_expect(!ssltop_open(&s, why, sizeof why) && *why, "%s", why);
+    s = (ssltop_settings){.runs = lab.dir, .config = "[1"};
+    cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "no JSON object"), "%s", why);
+    s = (ssltop_settings){.program = "/nowhere/ssltop"};
+    cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "cannot be started"), "%s", why);
+    s = (ssltop_settings){.program = "/bin/true"};
+    cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "ended at once"), "%s", why);
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    ssltop_close(NULL, SSLTOP_FINISHED, "");
+}

@@ -1,0 +1,180 @@
+// One pass over the rows for the moments, in double; a second one over the projections.
+#include "train/recorder/intake.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/base/clock.h"
+#include "metrics/science/metric.h"
+
+void intake_free(struct intake *k)
+{
+    moments_free(&k->live);
+    spectrum_solver_free(k->solver);
+    free(k->sigma);
+    alignment_free(&k->alignment);
+    free(k->z[0]);
+    free(k->z[1]);
+    free(k->rows);
+    memset(k, 0, sizeof *k);
+}
+
+static float from_half(uint16_t v)
+{
+    uint32_t sign = (uint32_t)(v & 0x8000) << 16, exponent = (v >> 10) & 31, part = v & 0x3ff;
+    if (exponent == 0) {
+        float f = ldexpf((float)part, -24);
+        return sign ? -f : f;
+    }
+    uint32_t bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | part << 13;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float from_bfloat(uint16_t v)
+{
+    uint32_t bits = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+// n numbers from `first` on, as floats.
+static void convert(const struct intake_rows *x, size_t first, size_t n, float *to)
+{
+    switch (x->type) {
+    case LINK_F16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = from_half(((const uint16_t *)x->at)[first + i]);
+        break;
+    case LINK_BF16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = from_bfloat(((const uint16_t *)x->at)[first + i]);
+        break;
+    case LINK_F64:
+        for (size_t i = 0; i < n; i++)
+            to[i] = (float)((const double *)x->at)[first + i];
+        break;
+    case LINK_F32:
+    case LINK_TYPES:
+        memcpy(to, (const float *)x->at + first, n * sizeof *to);
+        break;
+    }
+}
+
+static int prepare(struct intake *k, int d, struct error *e)
+{
+    if (k->d == d)
+        return 0;
+    if (k->d)
+        return error_set(e, "features of %d numbers, after some of %d", d, k->d);
+    k->sigma = malloc((size_t)d * sizeof *k->sigma);
+    if (!k->sigma)
+        return error_set(e, "out of memory for a spectrum of %d", d);
+    if (moments_init(&k->live, d, e) < 0 || spectrum_solver_new(d, &k->solver, e) < 0) {
+        intake_free(k);
+        return -1;
+    }
+    k->d = d;
+    return 0;
+}
+
+static int add(struct intake *k, const struct intake_rows *x, struct error *e)
+{
+    enum { BLOCK = 1024 }; // rows converted at a time
+    size_t d = (size_t)x->d, room = BLOCK * d;
+    if (x->type == LINK_F32)
+        return moments_add(&k->live, x->at, x->n, d, e);
+    if (k->room < room) {
+        float *more = realloc(k->rows, room * sizeof *more);
+        if (!more)
+            return error_set(e, "out of memory for %zu numbers", room);
+        k->rows = more;
+        k->room = room;
+    }
+    for (int64_t at = 0; at < x->n; at += BLOCK) {
+        int64_t n = x->n - at < BLOCK ? x->n - at : BLOCK;
+        convert(x, (size_t)at * d, (size_t)n * d, k->rows);
+        if (moments_add(&k->live, k->rows, n, d, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+// Alignment, uniformity and z-std of the projections, as far as both views are there.
+static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
+                      struct metric_input *in, struct error *e)
+{
+    double sum = 0;
+    int views = 0;
+    for (int v = 0; v < LINK_VIEWS; v++) {
+        if (!z[v].at)
+            continue;
+        size_t n = (size_t)z[v].n * (size_t)z[v].d;
+        float *rows = malloc(n * sizeof *rows);
+        if (!rows)
+            return error_set(e, "out of memory for projections");
+        convert(&z[v], 0, n, rows);
+        sum += alignment_zstd(rows, z[v].n, z[v].d);
+        views++;
+        free(k->z[v]);
+        k->z[v] = rows;
+    }
+    if (views)
+        in->zstd = sum / views;
+    if (views < LINK_VIEWS || z[0].n != z[1].n || z[0].d != z[1].d)
+        return 0;
+    int rows = z[0].n < ALIGNMENT_ROWS ? (int)z[0].n : ALIGNMENT_ROWS;
+    if (k->alignment.rows != rows || k->alignment.dim != z[0].d) {
+        alignment_free(&k->alignment);
+        if (alignment_init(&k->alignment, rows, z[0].d, e) < 0)
+            return -1;
+    }
+    alignment_measure(&k->alignment, (const float *const *)k->z, &in->alignment, &in->uniformity);
+    return 0;
+}
+
+int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
+                int spectrum, struct step_result *r, struct error *e)
+{
+    double since = clock_seconds();
+    const struct intake_rows *h = rows[INTAKE_H];
+    struct metric_input in = {.n = NAN,
+                              .mean_norm = NAN,
+                              .zstd = NAN,
+                              .alignment = NAN,
+                              .uniformity = NAN,
+                              .loss = r->metric[METRIC_LOSS]};
+    int64_t samples = 0;
+    for (int v = 0; v < LINK_VIEWS; v++)
+        if (h[v].at) {
+            if (prepare(k, h[v].d, e) < 0)
+                return -1;
+            samples += h[v].n;
+        }
+    if (samples)
+        moments_age(&k->live, samples);
+    for (int v = 0; v < LINK_VIEWS; v++)
+        if (h[v].at && add(k, &h[v], e) < 0)
+            return -1;
+    if (samples && spectrum) {
+        if (spectrum_from_moments(k->solver, &k->live, k->sigma, &r->n, e) < 0) {
+            moments_reset(&k->live);
+            return -1;
+        }
+        r->has_spectrum = 1;
+        r->sigma = k->sigma;
+        r->d = k->d;
+        in.sigma = k->sigma;
+        in.d = k->d;
+        in.n = r->n;
+        in.mean_norm = moments_mean_norm(&k->live);
+    }
+    if (spectrum && directions(k, rows[INTAKE_Z], &in, e) < 0)
+        return -1;
+    metric_all(&in, r->metric);
+    r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
+    return 0;
+}
