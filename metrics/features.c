@@ -370,7 +370,11 @@ int features_measure(const char *path, int l2, int threads, struct features_repo
     memset(out, 0, sizeof *out);
     if (npy_open(path, &a, e) < 0)
         return -1;
-    int rc = measure(&a, l2, threads, out, e);
+    int rc = a.ndim == 2 && a.n == 1
+                 ? error_set(e, "has one row: that has no spectrum (an array of one dimension is "
+                                "taken for singular values)")
+                 : measure(&a, l2, threads, out, e);
+    out->behind = a.behind;
     npy_close(&a);
     if (rc < 0) {
         features_report_free(out);

@@ -22,6 +22,7 @@ int features_moments(const struct npy *a, int l2, int threads, struct moments *m
 struct features_report {
     int64_t n; // rows; 0 when the file held singular values
     int d;
+    size_t behind; // bytes of the file behind the array, which were not read
     double *sigma; // descending, malloc'd; infinite where beyond the doubles
     double mean_norm;
     double metric[METRIC_COUNT];

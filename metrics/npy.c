@@ -208,6 +208,7 @@ static int parse(struct npy *a, struct error *e)
                          (long long)a->n, (long long)a->d, type_size[a->type],
                          a->map_size - begin - n);
     a->data = p + begin + n;
+    a->behind = a->map_size - begin - n - bytes;
     return 0;
 }
 

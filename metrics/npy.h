@@ -21,7 +21,8 @@ struct npy {
     int ndim;     // 1 or 2
     int64_t n, d; // rows and columns; d is 1 for one dimension
     const unsigned char *data;
-    void *map; // private
+    size_t behind; // bytes behind the array, which are not read
+    void *map;     // private
     size_t map_size;
 };
 

@@ -12,7 +12,6 @@ enum {
     CHUNKS_MAX = 1 << 16,
     EXIF_BYTES = 4096,
     ORIENTATION = 0x0112,
-    SHORT = 3,
     ENTRIES_MAX = 200
 };
 
@@ -83,9 +82,13 @@ static int exif_orientation(const uint8_t *p, size_t n)
     uint32_t entries = tiff_number(&t, ifd, 2);
     for (uint32_t i = 0; i < entries && i < ENTRIES_MAX; i++) {
         size_t at = ifd + 2 + 12 * (size_t)i;
-        if (tiff_number(&t, at, 2) != ORIENTATION || tiff_number(&t, at + 2, 2) != SHORT)
+        // TIFF says SHORT; there are those that write any of the integers.
+        static const int size_of[] = {[1] = 1, [3] = 2, [4] = 4, [6] = 1, [8] = 2, [9] = 4};
+        uint32_t type = tiff_number(&t, at + 2, 2);
+        int size = type < sizeof size_of / sizeof *size_of ? size_of[type] : 0;
+        if (tiff_number(&t, at, 2) != ORIENTATION || !size)
             continue;
-        uint32_t v = tiff_number(&t, at + 8, 2);
+        uint32_t v = tiff_number(&t, at + 8, size);
         return v >= 1 && v <= 8 ? (int)v : 0;
     }
     return 0;

@@ -26,7 +26,10 @@ const struct dataset_kind dataset_table[] = {
      cifar100_open},
     {"stl10", "DIR",
      "STL-10, the binary version: trains on the unlabelled images, probes on the rest", stl10_open},
-    {"images", "DIR", "train/ and val/ or test/ with a folder per class: JPEG and PNG of any size",
+    {"images", "DIR",
+     "train/ and val/ or test/ (or training/, valid/, validation/, testing/) with a folder per "
+     "class: "
+     "JPEG and PNG of any size",
      images_open},
     {"pack", "FILE", "what the command pack made of images:DIR", pack_open},
     {"synthetic", "[N[:SIDE]]",

@@ -131,6 +131,18 @@ static int is_image(const char *name)
     return 0;
 }
 
+static void pass_over(struct folder *f, const char *name)
+{
+    enum { KINDS = sizeof f->ending / sizeof *f->ending };
+    const char *end = strrchr(name, '.');
+    int i = 0;
+    f->other++;
+    while (end && i < KINDS && *f->ending[i] && strcasecmp(f->ending[i], end) != 0)
+        i++;
+    if (end && i < KINDS && strlen(end) < sizeof *f->ending)
+        strcpy(f->ending[i], end);
+}
+
 static int add(struct folder *f, const char *path, int32_t label, struct error *e)
 {
     size_t n = strlen(path) + 1;
@@ -185,6 +197,8 @@ static int read_folder(struct walk *w, const char *path, int depth, struct error
             rc = enter(w, child, &st, depth + 1, e);
         else if (is_image(list[i]->d_name))
             rc = add(w->f, child, w->label, e);
+        else
+            pass_over(w->f, list[i]->d_name);
     }
     free(child);
     free_list(list, n);
@@ -295,7 +309,7 @@ int folder_read(int root, const char *name, const struct folder *known, struct f
 void folder_notice(const struct folder *f, const char *name, char *text, size_t size)
 {
     text[0] = '\0';
-    FILE *to = f->beside || f->empty || f->deep ? fmemopen(text, size, "w") : NULL;
+    FILE *to = f->beside || f->empty || f->deep || f->other ? fmemopen(text, size, "w") : NULL;
     if (!to)
         return;
     fprintf(to, "passed over in %.60s", strcmp(name, ".") == 0 ? "the folder" : name);
@@ -309,6 +323,14 @@ void folder_notice(const struct folder *f, const char *name, char *text, size_t 
         fprintf(to, "%s%d class%s without an image%s%.100s", mark, f->empty,
                 f->empty == 1 ? "" : "es", f->empty == 1 ? ": " : ", the first is ",
                 f->class_name[f->first_empty]);
+        mark = "; ";
+    }
+    if (f->other) {
+        fprintf(to, "%s%" PRId64 " file%s by the end of the name", mark, f->other,
+                f->other == 1 ? "" : "s");
+        for (int i = 0; i < 3 && *f->ending[i]; i++)
+            fprintf(to, "%s%s", i ? ", " : " (", f->ending[i]);
+        fprintf(to, "%s: JPEG and PNG are read", *f->ending[0] ? ")" : "");
         mark = "; ";
     }
     if (f->deep)

@@ -22,10 +22,12 @@ struct folder {
     char **class_name; // sorted
     int classes;
     // What was passed over.
-    int64_t deep;    // folders
-    int64_t beside;  // images beside the folders of classes
-    int empty;       // classes without an image
-    int first_empty; // of class_name
+    int64_t deep;      // folders
+    int64_t beside;    // images beside the folders of classes
+    int64_t other;     // files for the end of their names
+    char ending[3][8]; // of the first kinds of them; "" for none
+    int empty;         // classes without an image
+    int first_empty;   // of class_name
 };
 
 // JPEG and PNG files (by the end of their names) below NAME, a folder in the open folder `root`;

@@ -2,6 +2,7 @@
 // when they are asked for.
 #include "data/sets/images.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -235,6 +236,12 @@ static int take_notice(struct images_source *s, const char *name, struct error *
 {
     char text[400], clean[400];
     folder_notice(&s->folder, name, text, sizeof text);
+    size_t n = strlen(text);
+    if (s->classes && !s->folder.classes)
+        snprintf(text + n, sizeof text - n,
+                 "%s%.60s has no folders of classes: its images have no "
+                 "labels, and nothing is probed",
+                 n ? "; " : "", name);
     text_clean(clean, sizeof clean, text);
     s->base.notice = *clean ? strdup(clean) : NULL;
     return !*clean || s->base.notice ? 0 : error_set(e, "out of memory");
@@ -274,6 +281,26 @@ static int has_folder(int root, const char *name)
     return fstatat(root, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
+// The folder of one of these names, the first that is there, else in any case of its letters.
+// NULL: none; otherwise to be freed.
+static char *find_split(int root, const char *const *name, int n)
+{
+    struct dirent **list = NULL;
+    char *found = NULL;
+    for (int i = 0; i < n && !found; i++)
+        if (has_folder(root, name[i]))
+            found = strdup(name[i]);
+    int entries = found ? 0 : scandirat(root, ".", &list, NULL, alphasort);
+    for (int i = 0; i < n && !found; i++)
+        for (int k = 0; k < entries && !found; k++)
+            if (strcasecmp(list[k]->d_name, name[i]) == 0 && has_folder(root, list[k]->d_name))
+                found = strdup(list[k]->d_name);
+    for (int k = 0; k < entries; k++)
+        free(list[k]);
+    free(list);
+    return found;
+}
+
 static void give(struct dataset_split *to, struct images_source *s)
 {
     to->n = s->base.n;
@@ -281,24 +308,36 @@ static void give(struct dataset_split *to, struct images_source *s)
     to->labels = s->base.labels ? s->label : NULL; // borrowed: dataset_close knows
 }
 
-static int open_splits(int root, struct dataset *out, struct error *e)
+static int open_named(int root, const char *train_name, const char *test_name, struct dataset *out,
+                      struct error *e)
 {
     struct images_source *train, *test;
-    int inside = has_folder(root, "train");
-    const char *name = has_folder(root, "val") ? "val" : has_folder(root, "test") ? "test" : NULL;
-    if (!inside && name)
-        return error_set(e, "it has %s/ but no train/", name);
-    if (open_split(root, inside ? "train" : ".", NULL, out->threads, &train, e) < 0)
+    // Names that may as well be a class's mean a split only beside images to train on.
+    if (!train_name && test_name && (!strcmp(test_name, "val") || !strcmp(test_name, "test")))
+        return error_set(e, "it has %s/ but no train/", test_name);
+    if (open_split(root, train_name ? train_name : ".", NULL, out->threads, &train, e) < 0)
         return -1;
     give(&out->split[SPLIT_TRAIN], train);
     out->classes = train->folder.classes;
-    if (!inside || !name)
+    if (!train_name || !test_name)
         return 0;
-    if (open_split(root, name, train->folder.classes ? &train->folder : NULL, out->threads, &test,
-                   e) < 0)
+    if (open_split(root, test_name, train->folder.classes ? &train->folder : NULL, out->threads,
+                   &test, e) < 0)
         return -1;
     give(&out->split[SPLIT_TEST], test);
     return 0;
+}
+
+static int open_splits(int root, struct dataset *out, struct error *e)
+{
+    static const char *const train[] = {"train", "training"};
+    static const char *const test[] = {"val", "test", "valid", "validation", "testing"};
+    char *train_name = find_split(root, train, sizeof train / sizeof *train);
+    char *test_name = find_split(root, test, sizeof test / sizeof *test);
+    int rc = open_named(root, train_name, test_name, out, e);
+    free(train_name);
+    free(test_name);
+    return rc;
 }
 
 int images_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)

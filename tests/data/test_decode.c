@@ -318,6 +318,31 @@ static uint8_t *turned(const uint8_t *rgb, int h, int w, int o, int *th, int *tw
     return out;
 }
 
+// BYTE, SHORT, LONG and their signed kin hold it alike.
+Test(decode, orientation_of_any_integer_type)
+{
+    static const struct {
+        uint8_t type, at;
+        int orientation;
+    } as[] = {{1, 24, 6}, {3, 25, 6}, {4, 27, 6}, {6, 24, 6},
+              {8, 25, 6}, {9, 27, 6}, {2, 24, 1}, {12, 27, 1}};
+    size_t n;
+    uint8_t *rgb = picture_draw(40, 60, 1), *data = picture_encode(JPEG_RGB, rgb, 40, 60, 6, &n);
+    uint8_t *exif = memmem(data, n, "Exif", 4);
+    cr_assert_not_null(exif);
+    for (size_t i = 0; i < sizeof as / sizeof *as; i++) {
+        struct decode_head head;
+        struct error e;
+        exif[19] = as[i].type;
+        memset(exif + 24, 0, 4);
+        exif[as[i].at] = 6;
+        cr_assert_eq(decoded_head(data, n, &head, &e), 0, "%s", e.text);
+        cr_expect_eq(head.orientation, as[i].orientation, "type %d", as[i].type);
+    }
+    free(data);
+    free(rgb);
+}
+
 Test(decode, orientations)
 {
     enum { H = 96, W = 160, OUT = 40 };

@@ -140,6 +140,104 @@ Test(images, labels_count_in_the_checksum)
     scratch_remove(dir);
 }
 
+// Splits as people call them; without labels that is said.
+Test(images, names_of_splits)
+{
+    static const char *const name[][2] = {{"Train", "Val"},        {"training", "testing"},
+                                          {"train", "valid"},      {"train", "validation"},
+                                          {"TRAINING", "Testing"}, {"train", "test"}};
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+        char dir[64];
+        struct dataset d;
+        struct error e = {""};
+        scratch_make(dir);
+        imageset_split(dir, name[i][0], 3, 1);
+        imageset_split(dir, name[i][1], 2, 2);
+        cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+        cr_expect(d.split[SPLIT_TRAIN].n == 9 && d.split[SPLIT_TEST].n == 6, "%s", name[i][0]);
+        cr_expect(d.classes == 3 && d.split[SPLIT_TEST].labels);
+        dataset_close(&d);
+        scratch_remove(dir);
+    }
+    // ImageNet's val as it is unpacked; and classes that have such names.
+    char dir[64], path[96];
+    struct dataset d;
+    struct error e = {""};
+    scratch_make(dir);
+    imageset_split(dir, "train", 3, 1);
+    snprintf(path, sizeof path, "%s/val", dir);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/val/1.jpg", dir);
+    picture_jpeg(path, 40, 40, 1);
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    cr_expect(d.split[SPLIT_TEST].n == 1 && !d.split[SPLIT_TEST].labels);
+    const char *notice = d.split[SPLIT_TEST].source->notice;
+    cr_expect(notice && strstr(notice, "val has no folders of classes"), "%s", notice);
+    dataset_close(&d);
+    scratch_remove(dir);
+    scratch_make(dir);
+    imageset_split(dir, "valid", 1, 1);
+    imageset_split(dir, "invalid", 1, 2);
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    cr_expect(d.classes == 2 && d.split[SPLIT_TRAIN].n == 6 && d.split[SPLIT_TEST].n == 0);
+    dataset_close(&d);
+    scratch_remove(dir);
+}
+
+// What is no JPEG or PNG by its name is counted aloud.
+Test(images, files_passed_over)
+{
+    static const char *const other[] = {"a.webp", "b.JFIF", "c.webp", "d", "e.gif", "f.tif"};
+    char dir[64], path[128];
+    struct dataset d;
+    struct error e = {""};
+    imageset_make(dir, 3);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
+        snprintf(path, sizeof path, "%s/train/%s/%s", dir, imageset_class[0], other[i]);
+        picture_write(path, (const uint8_t *)"x", 1);
+    }
+    cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+    const char *notice = d.split[SPLIT_TRAIN].source->notice;
+    cr_expect(notice && strstr(notice, "6 files by the end of the name (.webp, .JFIF, .gif)"), "%s",
+              notice);
+    dataset_close(&d);
+    scratch_remove(dir);
+}
+
+// The same images elsewhere go on; fewer of them are said to be that.
+Test(images, a_training_goes_on_where_they_moved)
+{
+    struct lab lab;
+    char dir[64], moved[80], data[96], image[128];
+    lab_open(&lab);
+    imageset_make(dir, 8);
+    snprintf(data, sizeof data, "images:%s", dir);
+    const char *const first[] = {"--data",    data, "--image-size", "32", "--width", "4",
+                                 "--batch",   "4",  "--threads",    "1",  "--steps", "40",
+                                 "--stop-at", "3",  "--name",       "a",  NULL};
+    cr_assert_eq(lab_wait(lab_start(&lab, 0, first)), 0, "%s", lab_text(lab.out));
+    snprintf(moved, sizeof moved, "%s-moved", dir);
+    cr_assert_eq(rename(dir, moved), 0);
+    snprintf(data, sizeof data, "images:%s", moved);
+    cr_assert_eq(RUN(&lab, "--resume", "a"), 1);
+    cr_assert_eq(RUN(&lab, "--resume", "a", "--data", data, "--stop-at", "5"), 0, "%s",
+                 lab_text(lab.out));
+    snprintf(image, sizeof image, "%s/train/%s/000.jpg", moved, imageset_class[0]);
+    cr_assert_eq(unlink(image), 0);
+    cr_assert_eq(RUN(&lab, "--resume", "a", "--data", data), 1);
+    char *text = lab_text(lab.out);
+    cr_expect(strstr(text, "has 23 images to train on, ") && strstr(text, " had 24"), "%s", text);
+    free(text);
+    // As many, but others.
+    picture_jpeg(image, 50, 60, 99);
+    cr_assert_eq(RUN(&lab, "--resume", "a", "--data", data), 1);
+    text = lab_text(lab.out);
+    cr_expect(strstr(text, "are not those that"), "%s", text);
+    free(text);
+    scratch_remove(moved);
+    lab_close(&lab);
+}
+
 Test(images, folders_that_cannot_be)
 {
     char dir[64], path[160];

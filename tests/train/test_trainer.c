@@ -411,6 +411,32 @@ Test(trainer, ends_where_a_checkpoint_is_not_finite)
     lab_close(&lab);
 }
 
+// What is printed goes to no file that would take the place of a closed standard output.
+Test(trainer, starts_without_standard_descriptors)
+{
+    struct lab lab;
+    char command[512], path[128];
+    const char *program = getenv("SSLTOP");
+    lab_open(&lab);
+    cr_assert_not_null(program);
+    snprintf(command, sizeof command,
+             "%s train --headless --data synthetic:64 --width 4 --batch 8 --threads 1 --steps 3 "
+             "--name a --runs %s <&- >&- 2>&-",
+             program, lab.dir);
+    cr_assert_eq(system(command), 0);
+    static const char *const file[] = {"lock", "trainer.log", "config.ini", "run.jsonl.zst"};
+    for (int i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/a/%s", lab.dir, file[i]);
+        char *text = lab_text(path);
+        cr_expect(!strstr(text, "img/s") && !strstr(text, "parameters, "), "%s: %s", file[i], text);
+        free(text);
+    }
+    json_t *log = lab_log(&lab, "a");
+    cr_expect_eq(count(log, "step/", ""), 3);
+    json_decref(log);
+    lab_close(&lab);
+}
+
 // 143 says that there is a checkpoint.
 Test(trainer, ends_by_a_signal_without_a_checkpoint_fails)
 {

@@ -108,7 +108,8 @@ Test(tools, metrics_json)
     lab_open(&lab);
     int rc = ASK(cmd_metrics, "metrics", "--json", "--spectrum", NPY "f16-fortran.npy",
                  NPY "f64-values.npy");
-    cr_assert(rc == 0 && lines(out) == 2 && !*err, "%d %s%s", rc, out, err);
+    cr_assert(rc == 0 && lines(out) == 2, "%d %s%s", rc, out, err);
+    cr_assert(lines(err) == 1 && strstr(err, "f16-fortran.npy: 97 rows of 24 features"), "%s", err);
     json_t *o = answer(out);
     cr_expect_str_eq(json_string_value(json_object_get(o, "file")), NPY "f16-fortran.npy");
     cr_expect(number(o, "n") == 97 && number(o, "d") == 24);
@@ -156,6 +157,38 @@ Test(tools, metrics_on_a_narrow_terminal)
     session_end(&s);
 }
 
+// Rows that are few, one that is alone, and an array behind the one that is read.
+Test(tools, metrics_say_what_misleads)
+{
+    enum { D = 4, MOST = 40 };
+    static const struct {
+        int rows, again, code;
+        const char *says;
+    } cases[] = {{1, 0, 1, "has one row"},
+                 {39, 0, 0, "39 rows of 4 features"},
+                 {40, 0, 0, NULL},
+                 {40, 1, 0, "bytes behind the array are not read"}};
+    char file[128];
+    float x[MOST * D];
+    struct npy_writer *w;
+    struct error e = {""};
+    lab_open(&lab);
+    snprintf(file, sizeof file, "%s/x.npy", lab.dir);
+    for (int i = 0; i < MOST * D; i++)
+        x[i] = (float)((i * 7919) % 101) / 101;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_assert(npy_create(file, cases[i].rows, D, &w, &e) == 0, "%s", e.text);
+        cr_assert(npy_write(w, x, (size_t)cases[i].rows * D, &e) == 0, "%s", e.text);
+        cr_assert(npy_finish(w, &e) == 0, "%s", e.text);
+        FILE *f = fopen(file, "ab");
+        cr_assert(f && (!cases[i].again || fwrite(NPY_MAGIC, 1, 6, f) == 6) && fclose(f) == 0);
+        int rc = ASK(cmd_metrics, "metrics", file);
+        cr_expect(rc == cases[i].code, "%d: %s", cases[i].rows, err);
+        cr_expect(cases[i].says ? lines(err) == 1 && strstr(err, cases[i].says) : !*err, "%s", err);
+    }
+    done();
+}
+
 Test(tools, metrics_of_bad_files)
 {
     lab_open(&lab);
@@ -173,7 +206,7 @@ Test(tools, metrics_of_bad_files)
         cr_expect(strstr(err, bad[i].because) && strstr(err, bad[i].file), "%s", err);
     }
     int rc = ASK(cmd_metrics, "metrics", "--json", NPY "cube.npy", NPY "f32-c.npy");
-    cr_expect(rc == 1 && lines(out) == 1 && lines(err) == 1, "%d '%s' '%s'", rc, out, err);
+    cr_expect(rc == 1 && lines(out) == 1 && lines(err) == 2, "%d '%s' '%s'", rc, out, err);
     cr_expect(ASK(cmd_metrics, "metrics") == 2 && lines(err) == 1);
     cr_expect(ASK(cmd_metrics, "metrics", "--threads", "0", NPY "f32-c.npy") == 2);
     cr_expect(ASK(cmd_metrics, "metrics", "--nothing", NPY "f32-c.npy") == 2);

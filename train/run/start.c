@@ -72,6 +72,11 @@ static int merge(struct start *a, const struct options *o, const unsigned char *
         option_value(row, o, now, sizeof now);
         if (strcmp(was, now) == 0)
             continue;
+        // The same set elsewhere: the checksum of its images has to be the checkpoint's.
+        if (strcmp(row->name, "data") == 0 && a->kind != START_BRANCH && strchr(was, ':') &&
+            strncmp(was, now, (size_t)(strchr(was, ':') - was) + 1) == 0 &&
+            strncmp(was, "synthetic:", 10) != 0)
+            continue;
         if (is_in(row->name, LIST(network_rows)))
             return error_set(e, "--%s is %.64s in %s and its checkpoints: it can't become %.64s",
                              row->name, was, a->run, now);
@@ -299,6 +304,15 @@ static int same_machine(const struct start *a, const struct setup *s, struct err
             "%s ran on %d threads, these are %d: not the same to the last bit; --inexact allows it",
             a->run, run->device.threads, info->threads);
     return 0;
+}
+
+int start_count(const struct start *a, const struct setup *s, struct error *e)
+{
+    int64_t was = a->earlier.run.u.run.dataset.n;
+    if ((a->kind != START_RESUME && a->kind != START_RERUN) || s->n < 1 || s->n == was)
+        return 0;
+    return error_set(e, "%s has %" PRId64 " images to train on, %s had %" PRId64, s->o.data, s->n,
+                     a->run, was);
 }
 
 static int same_data(const struct start *a, const struct setup *s, struct error *e)

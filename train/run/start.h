@@ -36,6 +36,10 @@ void start_free(struct start *a); // takes a zeroed struct too
 // What compile must obey, or NULL.
 const char *start_algorithms(const struct start *a);
 
+// -1: the data set has not as many images as the run that goes on or is repeated had. For a setup
+// that was opened or refused.
+int start_count(const struct start *a, const struct setup *s, struct error *e);
+
 // Refuse to go on on another machine or with other data, unless --inexact; then bring schedule,
 // rates, guard, weights and moments to where the run begins.
 int start_restore(const struct start *a, struct setup *s, struct rates *rates, struct moments *live,

@@ -112,6 +112,8 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
 {
     struct setup *s = &tr->setup;
     int rc = setup_open(s, &tr->start.o, start_algorithms(&tr->start), p, e);
+    if (start_count(&tr->start, s, e) < 0) // before what follows from it
+        return FAILED;
     if (rc != 0)
         return rc;
     p->say(p->context, "preparing the first step");

@@ -194,6 +194,24 @@ static int narrow_terminal(int files, char **file)
     return columns < table + 2 + longest ? columns : 0;
 }
 
+// What a person should know before believing the numbers.
+static void warn(const char *path, const struct features_report *r)
+{
+    enum { ENOUGH = 10 };
+    char name[PATH_MAX];
+    text_clean(name, sizeof name, path);
+    if (r->n && r->n < (int64_t)ENOUGH * r->d)
+        fprintf(stderr,
+                "ssltop: %s: %lld rows of %d features: below %d times as many rows as features a "
+                "spectrum reads as more collapsed than it is\n",
+                name, (long long)r->n, r->d, ENOUGH);
+    if (r->behind)
+        fprintf(
+            stderr,
+            "ssltop: %s: %zu bytes behind the array are not read: another one may begin there\n",
+            name, r->behind);
+}
+
 static int one_file(const char *path, struct wanted *w)
 {
     struct features_report r;
@@ -215,6 +233,8 @@ static int one_file(const char *path, struct wanted *w)
         for (int i = 0; w->spectrum && i < r.d; i++)
             printf("%.17g\n", r.sigma[i]);
     }
+    fflush(stdout);
+    warn(path, &r);
     features_report_free(&r);
     return rc;
 }
