@@ -78,11 +78,27 @@ static int is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+// -1: what lies there is the version for Python.
+static int not_python(const char *dir, const char *first, struct error *e)
+{
+    static const char *const folder[] = {"cifar-10-batches-py", "cifar-100-python"};
+    struct stat st;
+    int is = stat(path_of("%s/%.*s", dir, (int)(strrchr(first, '.') - first), first).s, &st) == 0 &&
+             S_ISREG(st.st_mode) && stat(path_of("%s/%s", dir, first).s, &st) != 0;
+    for (int i = 0; i < 2; i++)
+        is |= is_folder(path_of("%s/%s", dir, folder[i]).s);
+    return is ? error_set(e,
+                          "%.300s holds CIFAR's version for Python: the binary version is read "
+                          "(cifar-10-binary.tar.gz, cifar-100-binary.tar.gz)",
+                          dir)
+              : 0;
+}
+
 static int load(const struct cifar *c, const char *dir, struct dataset *out, struct error *e)
 {
     struct path inside = path_of("%s/%s", dir, c->folder);
     const char *from = is_folder(inside.s) ? inside.s : dir;
-    int rc = 0;
+    int rc = from == dir ? not_python(dir, c->file[0][0], e) : 0;
     for (int s = 0; s < SPLIT_COUNT; s++)
         for (const char *const *file = c->file[s]; *file && rc == 0; file++) {
             struct fixed_file b;

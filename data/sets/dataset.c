@@ -14,6 +14,7 @@
 #include "data/sets/pack.h"
 #include "data/sets/stl.h"
 #include "data/sets/synthetic.h"
+#include "metrics/base/path.h"
 #include "metrics/base/rng.h"
 
 const struct dataset_kind dataset_table[] = {
@@ -128,7 +129,9 @@ int dataset_open_unmeasured(const char *spec, uint64_t seed, int side, int threa
     if (k->argument && (argument ? !argument[0] : k->argument[0] != '['))
         return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
 
-    int rc = k->open(argument, seed, out, e);
+    // The shell leaves a ~ behind the colon to us.
+    const char *home = argument && strncmp(argument, "~/", 2) == 0 ? getenv("HOME") : NULL;
+    int rc = k->open(home ? path_of("%s%s", home, argument + 1).s : argument, seed, out, e);
     if (rc == 0) {
         snprintf(out->name, sizeof out->name, "%s", spec);
         if (!out->trained)

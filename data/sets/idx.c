@@ -42,7 +42,7 @@ static uint32_t big_endian(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-// Open DIR/NAME or DIR/NAME.gz, whichever is there.
+// Open DIR/NAME or DIR/NAME.gz, whichever is there; some tools unpack them with a dot before "idx".
 static int file_open(struct idx_file *f, const char *dir, const char *name, struct error *e)
 {
     memset(f, 0, sizeof *f);
@@ -50,15 +50,18 @@ static int file_open(struct idx_file *f, const char *dir, const char *name, stru
     char *path = malloc(size);
     if (!path)
         return error_set(e, "out of memory");
-    int fd = -1, why = 0;
-    for (int gz = 0; gz < 2 && fd < 0; gz++) {
-        snprintf(path, size, "%s/%s%s", dir, name, gz ? ".gz" : "");
+    int fd = -1, why = 0, kind = (int)(strstr(name, "idx") - name);
+    for (int i = 0; i < 4 && fd < 0; i++) {
+        snprintf(path, size, "%s/%.*s%c%s%s", dir, kind - 1, name, i < 2 ? '-' : '.', name + kind,
+                 i % 2 ? ".gz" : "");
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (fd < 0 && errno != ENOENT)
             why = errno;
         if (fd < 0 && why)
             break;
     }
+    if (fd < 0 && !why)
+        snprintf(path, size, "%s/%s.gz", dir, name);
     size_t len = strlen(path), keep = sizeof f->path - 4;
     snprintf(f->path, sizeof f->path, "%s%s", len > keep ? "..." : "",
              len > keep ? path + len - keep : path);

@@ -135,6 +135,8 @@ Test(cifar, damage)
     scratch_make(dir);
     expect_refused("cifar10", "/nowhere", "/nowhere/data_batch_1.bin", "No such file");
     expect_refused("cifar10", dir, "data_batch_1.bin", "No such file");
+    put(dir, "data_batch_1", record, sizeof record);
+    expect_refused("cifar10", dir, "version for Python", "cifar-10-binary.tar.gz");
     make_cifar10(dir);
     snprintf(path, sizeof path, "%s/data_batch_3.bin", dir);
     cr_assert_eq(truncate(path, 2 * 3073 + 5), 0);

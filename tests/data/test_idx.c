@@ -164,6 +164,40 @@ Test(idx, plain_and_gz_are_read_whole)
     folder_free(&f);
 }
 
+static int swap_names(const struct folder *f, const char *const name[4], int back)
+{
+    int rc = 0;
+    for (int i = 0; i < 4; i++) {
+        char path[2][160];
+        for (int dot = 0; dot < 2; dot++)
+            snprintf(path[dot], sizeof path[dot], "%s/%s%cidx%d-ubyte", f->path, name[i],
+                     dot ? '.' : '-', i % 2 ? 1 : 3);
+        rc |= rename(path[back], path[!back]);
+    }
+    return rc;
+}
+
+// As some tools unpack them, and behind a ~ that no shell has seen.
+Test(idx, names_with_dots_below_home)
+{
+    struct folder f;
+    struct dataset d;
+    struct error e;
+    folder_make(&f);
+    folder_write(&f, 0);
+    static const char *const name[] = {"train-images", "train-labels", "t10k-images",
+                                       "t10k-labels"};
+    cr_assert_eq(swap_names(&f, name, 0), 0);
+    cr_assert_eq(setenv("HOME", "/tmp", 1), 0);
+    char spec[160];
+    snprintf(spec, sizeof spec, "idx:~/%s", strrchr(f.path, '/') + 1);
+    cr_assert_eq(dataset_open(spec, 1, &d, &e), 0, "%s", e.text);
+    cr_expect(d.split[SPLIT_TRAIN].n == TRAIN && d.split[SPLIT_TEST].n == TEST);
+    dataset_close(&d);
+    cr_assert_eq(swap_names(&f, name, 1), 0);
+    folder_free(&f);
+}
+
 Test(idx, images_of_one_value_still_normalise)
 {
     struct folder f;
