@@ -36,9 +36,11 @@ FLOORS := metrics data gpu train tui
 ROOMS  := $(filter-out gpu/cuda/ train/client/,$(sort $(dir $(wildcard $(FLOORS:%=%/*.c) $(FLOORS:%=%/*/*.c)))))
 SRC    := $(sort $(wildcard $(ROOMS:%=%*.c)))
 OBJ    := $(SRC:%.c=$(B)/%.o)
-# What other people's trainings link: libc alone, in an object of its own.
+# What other people's trainings link: libc alone, in an object of its own, with the schedule that it shares.
 CLIENT_SRC := $(wildcard train/client/*.c)
 CLIENT_OBJ := $(CLIENT_SRC:%.c=$(B)/client/%.o)
+CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedule/schedule_text.o metrics/log/mode.o \
+                  $(addprefix metrics/base/,rng.o error.o grow.o text.o))
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
@@ -108,11 +110,11 @@ ssltop-cuda.so: $(CUDA_OBJ)
 $(B)/client/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $< (client)"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -ffunction-sections -MMD -MP -c -o $@ $<
 
-$(CLIENT_SO): $(CLIENT_OBJ)
+$(CLIENT_SO): $(CLIENT_OBJ) $(CLIENT_HOUSE)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,$(CLIENT_SO).1 -Wl,-z,defs -o $@.1 $(CLIENT_OBJ)
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,$(CLIENT_SO).1 -Wl,--gc-sections,-z,defs -o $@.1 $^
 	@ln -sf $@.1 $@
 
 $(BIN): $(OBJ)
@@ -132,7 +134,7 @@ $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
--include $(wildcard $(OBJ:.o=.d) $(CLIENT_OBJ:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
+-include $(wildcard $(OBJ:.o=.d) $(CLIENT_OBJ:.o=.d) $(CLIENT_HOUSE:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
 $(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
 	@echo "  LINK  $@"

@@ -246,11 +246,17 @@ void ssltop_mode_is(ssltop_client *c, int mode, int chunk)
     c->chunk = chunk;
 }
 
+void ssltop_made(ssltop_client *c, int64_t step)
+{
+    if (client_mine(c) && step > c->step)
+        c->step = step;
+}
+
 void ssltop_end_step(ssltop_client *c, int64_t step, double loss, double lr)
 {
     if (!client_mine(c))
         return;
-    c->step = step;
+    ssltop_made(c, step);
     if (c->fd >= 0 && client_hand_over(c, step, loss, lr) < 0)
         c->dropped++;
     for (int i = 0; i < c->places; i++)
@@ -301,6 +307,11 @@ static int obey(ssltop_client *c, const struct link_message *m)
 
 int ssltop_next(ssltop_client *c, ssltop_order *out)
 {
+    return ssltop_next_within(c, out, -1);
+}
+
+int ssltop_next_within(ssltop_client *c, ssltop_order *out, int ms)
+{
     struct link_message m;
     char text[512];
     if (!client_mine(c))
@@ -319,7 +330,8 @@ int ssltop_next(ssltop_client *c, ssltop_order *out)
         if (c->pause_at < 0 || c->pause_at > c->step + 1)
             return 0;
         struct pollfd p = {c->fd, POLLIN, 0};
-        if (poll(&p, 1, -1) < 0 && errno == EINTR)
+        int rc = poll(&p, 1, ms);
+        if (rc == 0 || (rc < 0 && errno == EINTR))
             return -1;
     }
 }

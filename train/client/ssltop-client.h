@@ -87,6 +87,10 @@ void ssltop_mode_is(ssltop_client *c, int mode, int chunk);
 /* The step is made: everything handed over since the last one goes into the ring. NaN: unknown. */
 void ssltop_end_step(ssltop_client *c, int64_t step, double loss, double lr);
 
+/* The training has made this step, whose features come later (from a GPU, say): what is ordered
+ * holds from the next one on. ssltop_end_step says it too. */
+void ssltop_made(ssltop_client *c, int64_t step);
+
 typedef struct {
     uint64_t id;
     int what;      /* enum ssltop_what: CHECKPOINT, EVALUATE, MODE or RATE */
@@ -99,6 +103,9 @@ typedef struct {
 /* 1: an order, to be carried out and answered. 0: none, go on. While the training is paused it
  * waits for one. -1: a signal came while it waited: look after it, then call again. */
 int ssltop_next(ssltop_client *c, ssltop_order *out);
+/* The same, which waits no longer than so many milliseconds. -1 too when it is still paused then.
+ */
+int ssltop_next_within(ssltop_client *c, ssltop_order *out, int ms);
 /* ok 0: refused, `text` says why. `step`: from which it holds. */
 void ssltop_answer(ssltop_client *c, const ssltop_order *o, int ok, int64_t step, const char *text);
 
@@ -116,6 +123,31 @@ typedef enum { SSLTOP_FINISHED, SSLTOP_STOPPED, SSLTOP_FAILED } ssltop_reason;
 /* End the run: the recorder takes what is in the ring, writes the end record and leaves; waits for
  * it for at most a few seconds. Frees the client. */
 void ssltop_close(ssltop_client *c, ssltop_reason reason, const char *text);
+
+/* Which images a step sees: the very batches that `ssltop train` draws with the same data set size,
+ * --batch, --steps, --seed, --schedule and --chunks. It needs no client. */
+typedef struct ssltop_sampler ssltop_sampler;
+
+/* schedule NULL: multi-epoch; chunks 0: as many as `ssltop train` would take. NULL with a sentence
+ * in why[size]. */
+ssltop_sampler *ssltop_sampler_new(int64_t n, int batch, int64_t steps, uint64_t seed,
+                                   const char *schedule, int chunks, char *why, size_t size);
+void ssltop_sampler_free(ssltop_sampler *s); /* NULL allowed */
+
+/* The images of step 0..steps-1, `batch` numbers of 0..n-1. -1: there is no such step, or no
+ * memory. */
+int ssltop_sampler_batch(ssltop_sampler *s, int64_t step, int64_t *index);
+/* The mode of a step, and its chunk (-1: none). */
+int ssltop_sampler_at(const ssltop_sampler *s, int64_t step, int *chunk);
+
+/* This mode over so many chunks (0: the run's) from this step on. -1 with a sentence. */
+int ssltop_sampler_switch(ssltop_sampler *s, int64_t from, int mode, int chunks, char *why,
+                          size_t size);
+
+/* The plan with its switches as a text, for a checkpoint, into text[size]: its length, which may be
+ * more than fits, -1: no memory. And back, into a sampler of the same n, batch and steps. */
+int ssltop_sampler_plan(const ssltop_sampler *s, char *text, size_t size);
+int ssltop_sampler_take(ssltop_sampler *s, const char *plan, char *why, size_t size);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
