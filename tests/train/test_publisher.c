@@ -296,6 +296,32 @@ Test(publisher, commands_and_answers)
     lab_close(&d.lab);
 }
 
+// Connections that say nothing hold nobody's place; those that follow keep theirs.
+Test(publisher, silent_connections_give_way)
+{
+    enum { SILENT = WATCHERS_MAX + 20 };
+    struct desk d;
+    int fd[SILENT];
+    char byte;
+    desk_open(&d, -1);
+    int follower = dial(&d);
+    cr_assert(call(&d, follower, COMMAND_WATCH).ok);
+    for (int i = 0; i < SILENT; i++)
+        fd[i] = dial(&d);
+    int asker = dial(&d);
+    cr_assert(call(&d, asker, COMMAND_STATUS).ok);
+    cr_assert(recv(fd[0], &byte, 1, 0) == 0, "the first of the silent is let go");
+    cr_assert(recv(fd[SILENT - 1], &byte, 1, MSG_DONTWAIT) == -1, "the last is there");
+    cr_assert(call(&d, asker, COMMAND_STATUS).ok);
+    cr_assert(recv(follower, &byte, 1, MSG_DONTWAIT) != 0, "who follows stays");
+    for (int i = 0; i < SILENT; i++)
+        close(fd[i]);
+    close(asker);
+    close(follower);
+    publisher_close(d.p, NULL);
+    lab_close(&d.lab);
+}
+
 Test(publisher, too_much_at_once)
 {
     enum { CALLS = 200 };

@@ -184,6 +184,22 @@ void watchers_listen(struct watchers *w, int listen_fd)
     w->slot = -1;
 }
 
+// A place for who comes: a free one, or that of the connection that has stood idle the longest: it
+// follows nothing, waits for nothing and is owed nothing. -1: all of them are busy.
+static int find_place(const struct watchers *w)
+{
+    int idle = -1;
+    for (int i = 0; i < WATCHERS_MAX; i++) {
+        const struct client *c = &w->client[i];
+        if (c->fd < 0)
+            return i;
+        if (!c->following && !c->waiting && c->sent == c->used &&
+            (idle < 0 || c->id < w->client[idle].id))
+            idle = i;
+    }
+    return idle;
+}
+
 int watchers_poll_set(struct watchers *w, struct pollfd set[WATCHERS_POLL], int64_t now,
                       int *timeout_ms)
 {
@@ -197,7 +213,7 @@ int watchers_poll_set(struct watchers *w, struct pollfd set[WATCHERS_POLL], int6
     }
     // With no room left the others wait in the kernel's queue.
     w->slot = -1;
-    if (n == WATCHERS_MAX)
+    if (find_place(w) < 0)
         return n;
     int64_t left = w->deaf_until - now;
     if (left > 0) {
@@ -219,15 +235,15 @@ static int welcome(struct watchers *w, int64_t now, struct error *e)
         w->deaf_until = now + DEAF_MS;
         return error_set(e, "nobody new can watch or steer: %s", strerror(errno));
     }
-    for (int i = 0; i < WATCHERS_MAX && socket_peer_is_mine(fd); i++) {
-        if (w->client[i].fd >= 0)
-            continue;
-        w->client[i].fd = fd;
-        w->client[i].slot = -1;
-        w->client[i].id = w->next_id++;
+    int i = socket_peer_is_mine(fd) ? find_place(w) : -1;
+    if (i < 0) {
+        close(fd);
         return 0;
     }
-    close(fd);
+    drop(&w->client[i]);
+    w->client[i].fd = fd;
+    w->client[i].slot = -1;
+    w->client[i].id = w->next_id++;
     return 0;
 }
 
