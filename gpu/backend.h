@@ -1,5 +1,5 @@
 // The table behind gpu/device.h: a kind of device is one row of the registry and one of these. What
-// is the same on every device stands in gpu/device.c (checks of what is asked) and gpu/compile.c
+// is the same on every device stands in gpu/dispatch.c (checks of what is asked) and gpu/compile.c
 // (from a network to lists of operations); a function here is only given what has been checked.
 #ifndef SSLTOP_GPU_BACKEND_H
 #define SSLTOP_GPU_BACKEND_H

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "data/augment.h"
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "man/fields.h"
 #include "metrics/base/text.h"
 #include "metrics/science/metric.h"
@@ -18,6 +18,7 @@
 #include "train/options/options.h"
 #include "train/schedule/schedule_text.h"
 #include "tui/hands/actions.h"
+#include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 #include "tui/hands/settings.h"
 #include "tui/draw/views.h"

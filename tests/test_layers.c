@@ -1,5 +1,6 @@
-// The floors of the house: a floor includes only itself and floors below it, the screen never looks
-// at a device, and nothing but the screen knows curses.
+// The house: a floor includes only itself and floors below it, also by way of others; no files
+// include each other in a circle; the screen never looks at a device, and nothing but the screen
+// knows curses; rooms stay as large as a person can overlook.
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -8,7 +9,24 @@
 
 static const char *const floor_table[] = {"metrics", "data", "gpu", "train",
                                           "tui"}; // from the ground
-enum { FLOORS = sizeof floor_table / sizeof *floor_table, GPU = 2, TUI = 4 };
+enum {
+    FLOORS = sizeof floor_table / sizeof *floor_table,
+    GPU = 2,
+    TUI = 4,
+    FILES = 1024,
+    INCLUDES = 64,
+    PATH = 96,
+    ROOM = 20,   // sources of a folder
+    LINES = 640, // of a source
+};
+
+static struct file {
+    char path[PATH];
+    int floor, lines, curses;
+    char include[INCLUDES][PATH]; // paths from the top
+    int n;
+} files[FILES];
+static int n_files;
 
 // The floor that a path begins with, or -1.
 static int floor_of(const char *path)
@@ -40,43 +58,39 @@ static char *included(char *line)
     return at + strspn(at, " \t");
 }
 
-// Check every #include of a file; how many there are.
-static int check_file(const char *path)
+static void read_file(const char *path, int floor)
 {
-    int floor = floor_of(path), n = 0, number = 0;
     char line[1024];
-    FILE *f = fopen(path, "r");
-    cr_assert(f != NULL, "%s", path);
-    while (fgets(line, sizeof line, f)) {
-        number++;
-        const char *what = included(line);
-        if (!what)
-            continue;
-        n++;
+    cr_assert(n_files < FILES && strlen(path) < PATH, "%s", path);
+    struct file *f = &files[n_files++];
+    FILE *in = fopen(path, "r");
+    cr_assert(in != NULL, "%s", path);
+    strcpy(f->path, path);
+    f->floor = floor;
+    while (fgets(line, sizeof line, in)) {
+        f->lines++;
+        char *what = included(line), *end;
         // The one name that is not a path: the tests' stand-in for the card, in no build of ours.
-        if (strncmp(what, "CUDA_SHIM", 9) == 0)
+        if (!what || strncmp(what, "CUDA_SHIM", 9) == 0)
             continue;
-        cr_assert(*what == '"' || *what == '<', "%s:%d: include of a macro", path, number);
+        cr_assert(*what == '"' || *what == '<', "%s:%d: include of a macro", path, f->lines);
         if (*what == '<') {
-            int curses =
+            f->curses |=
                 strstr(what, "curses") || strstr(what, "<term.h>") || strstr(what, "<panel.h>");
-            cr_assert(!curses || floor == TUI, "%s:%d: curses outside tui/", path, number);
             continue;
         }
-        int other = floor_of(what + 1);
-        cr_assert(other >= 0, "%s:%d: an include must begin with its floor", path, number);
-        cr_assert(other <= floor, "%s:%d: %s/ calls upward into %s/", path, number,
-                  floor_table[floor], floor_table[other]);
-        cr_assert(floor != TUI || other != GPU, "%s:%d: the screen looks at a device", path,
-                  number);
+        end = strchr(what + 1, '"');
+        cr_assert(end && end - what < PATH && f->n < INCLUDES, "%s:%d", path, f->lines);
+        *end = '\0';
+        cr_assert(floor_of(what + 1) >= 0, "%s:%d: an include must begin with its floor", path,
+                  f->lines);
+        strcpy(f->include[f->n++], what + 1);
     }
-    fclose(f);
-    return n;
+    fclose(in);
 }
 
-static int check_folder(const char *path)
+static void read_folder(const char *path, int floor)
 {
-    int n = 0;
     DIR *d = opendir(path);
     cr_assert(d != NULL, "%s: the tests run in the top folder of the repository", path);
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
@@ -87,17 +101,119 @@ static int check_folder(const char *path)
         snprintf(child, sizeof child, "%s/%s", path, entry->d_name);
         cr_assert(stat(child, &st) == 0, "%s", child);
         if (S_ISDIR(st.st_mode))
-            n += check_folder(child);
+            read_folder(child, floor);
         else if (has_suffix(child, ".c") || has_suffix(child, ".h") || has_suffix(child, ".cu") ||
                  has_suffix(child, ".cuh") || has_suffix(child, ".inc"))
-            n += check_file(child);
+            read_file(child, floor);
     }
     closedir(d);
-    return n;
+}
+
+static void read_house(void)
+{
+    for (int i = 0; i < FLOORS; i++)
+        read_folder(floor_table[i], i);
+}
+
+TestSuite(layers, .init = read_house);
+
+static struct file *find(const char *path)
+{
+    for (int i = 0; i < n_files; i++)
+        if (strcmp(files[i].path, path) == 0)
+            return &files[i];
+    return NULL;
+}
+
+// Everything that `f` includes, and what those include: seen[] of files.
+static void follow(const struct file *f, unsigned char *seen)
+{
+    for (int i = 0; i < f->n; i++) {
+        const struct file *g = find(f->include[i]);
+        cr_assert(g, "%s includes %s, which is not there", f->path, f->include[i]);
+        if (!seen[g - files]) {
+            seen[g - files] = 1;
+            follow(g, seen);
+        }
+    }
 }
 
 Test(layers, nothing_calls_upward)
 {
-    for (int i = 0; i < FLOORS; i++)
-        cr_assert(check_folder(floor_table[i]) > 0, "%s/ includes nothing at all", floor_table[i]);
+    cr_assert(n_files > 100);
+    for (int i = 0; i < n_files; i++) {
+        unsigned char seen[FILES] = {0};
+        const struct file *f = &files[i];
+        follow(f, seen);
+        cr_expect(!f->curses || f->floor == TUI, "%s: curses outside tui/", f->path);
+        for (int k = 0; k < n_files; k++) {
+            if (!seen[k])
+                continue;
+            cr_expect(files[k].floor <= f->floor, "%s calls upward into %s", f->path,
+                      files[k].path);
+            cr_expect(f->floor != TUI || files[k].floor != GPU,
+                      "%s: the screen looks at a device: %s", f->path, files[k].path);
+        }
+    }
+}
+
+// A header and its source are one.
+static size_t stem(const char *path)
+{
+    return (size_t)(strrchr(path, '.') - path);
+}
+
+static int is_one(const char *a, const char *b)
+{
+    return stem(a) == stem(b) && strncmp(a, b, stem(a)) == 0;
+}
+
+enum { NEW, OPEN, DONE };
+static int state[FILES];
+
+// Depth first over files, a header together with its source; `last` is how we came here.
+static void visit(struct file *f, const char *last)
+{
+    int here = (int)(f - files);
+    cr_expect(state[here] != OPEN, "%s and %s include each other in a circle", last, f->path);
+    if (state[here] != NEW)
+        return;
+    for (int i = 0; i < n_files; i++)
+        if (is_one(files[i].path, f->path))
+            state[i] = OPEN;
+    for (int i = 0; i < n_files; i++)
+        for (int k = 0; is_one(files[i].path, f->path) && k < files[i].n; k++) {
+            struct file *g = find(files[i].include[k]);
+            if (g && !is_one(g->path, f->path))
+                visit(g, files[i].path);
+        }
+    for (int i = 0; i < n_files; i++)
+        if (is_one(files[i].path, f->path))
+            state[i] = DONE;
+}
+
+Test(layers, no_circle_of_files)
+{
+    for (int i = 0; i < n_files; i++)
+        visit(&files[i], files[i].path);
+}
+
+static size_t folder(const char *path)
+{
+    return (size_t)(strrchr(path, '/') - path);
+}
+
+Test(layers, rooms_can_be_overlooked)
+{
+    for (int i = 0; i < n_files; i++) {
+        int sources = 0;
+        size_t n = folder(files[i].path);
+        for (int k = 0; k < n_files; k++)
+            sources += folder(files[k].path) == n &&
+                       strncmp(files[k].path, files[i].path, n) == 0 &&
+                       (has_suffix(files[k].path, ".c") || has_suffix(files[k].path, ".cu"));
+        cr_expect(sources <= ROOM, "%.*s has %d sources", (int)n, files[i].path, sources);
+        cr_expect(files[i].lines <= LINES, "%s has %d lines: is it still one idea?", files[i].path,
+                  files[i].lines);
+    }
 }

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "metrics/log/record_columns.h"
+#include "metrics/log/record.h"
 
 enum field_kind {
     FIELD_DOUBLE,  // double; missing: NaN

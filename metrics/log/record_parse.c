@@ -11,6 +11,7 @@
 
 #include "metrics/log/json_scan.h"
 #include "metrics/log/record_head.h"
+#include "metrics/log/record_columns.h"
 
 // --- what a line is ---
 

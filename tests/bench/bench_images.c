@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "data/augment.h"
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "gpu/views/pixels.h"
 #include "metrics/base/clock.h"
 #include "tests/kit/measure.h"

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "tests/kit/pictures.h"
 #include "tests/kit/runs.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "metrics/base/rng.h"
 #include "train/options/options.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "metrics/base/rng.h"
 
 #define TRAIN 30

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "data/sets/pack.h"
 #include "data/parallel.h"
 #include "data/photos/pictures.h"

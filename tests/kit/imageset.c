@@ -1,4 +1,5 @@
 // Folders with a few pictures, opened, read and packed.
+#include "data/sets/dataset_table.h"
 #include "tests/kit/imageset.h"
 
 #include <criterion/criterion.h>

@@ -9,6 +9,7 @@
 
 #include "tests/kit/say.h"
 #include "train/options/options.h"
+#include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 
 static char folder[64], script[96];

@@ -8,6 +8,7 @@
 #include "man/fields.h"
 #include "man/tables.h"
 #include "metrics/log/record_fields.h"
+#include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 
 static const char *const page[] = {"man/ssltop.1", "man/ssltop-log.5"};

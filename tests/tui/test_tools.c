@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "metrics/science/metric.h"
 #include "metrics/npy.h"
 #include "tests/kit/imageset.h"

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "metrics/base/rng.h"
+#include "gpu/device.h"
+#include "gpu/net.h"
 
 #define METHODS(ROW)                                                                               \
     ROW(simsiam)                                                                                   \

@@ -2,18 +2,12 @@
 #ifndef SSLTOP_TRAIN_METHODS_METHOD_H
 #define SSLTOP_TRAIN_METHODS_METHOD_H
 
-#include "gpu/device.h"
-#include "gpu/net.h"
 #include "metrics/base/error.h"
 #include "train/options/options.h"
 #include "train/methods/resnet.h"
 
-struct arch_row {
-    const char *name, *doc;
-    int blocks[4];
-    int inner; // bottleneck blocks: their inner width at width 64; 0: basic blocks
-};
-extern const struct arch_row arch_table[]; // ends with a NULL name
+struct net;
+struct plan;
 
 // What an option means that says "auto".
 struct method_defaults {

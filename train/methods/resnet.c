@@ -1,11 +1,11 @@
 // Residual networks as tables of stages (He et al., CVPR 2016), with torchvision's names and
 // parameters: a new size is a new row. Bottleneck blocks stride in their 3 x 3 convolution.
 #include "train/methods/resnet.h"
+#include "gpu/device.h"
+#include "gpu/net.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#include "train/methods/method.h"
 
 enum { EXPANSION = 4 };   // of a bottleneck block's output over the stage's width
 enum { FULL_INNER = 64 }; // arch_row.inner is given for width 64

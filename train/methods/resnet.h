@@ -2,8 +2,16 @@
 #ifndef SSLTOP_TRAIN_METHODS_RESNET_H
 #define SSLTOP_TRAIN_METHODS_RESNET_H
 
-#include "gpu/net.h"
 #include "metrics/base/error.h"
+
+struct net;
+
+struct arch_row {
+    const char *name, *doc;
+    int blocks[4];
+    int inner; // bottleneck blocks: their inner width at width 64; 0: basic blocks
+};
+extern const struct arch_row arch_table[]; // ends with a NULL name
 
 struct resnet_shape {
     const char *prefix; // of every name: "encoder"

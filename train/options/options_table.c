@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "data/augment.h"
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "train/methods/method.h"
 #include "train/options/recipe.h"
 #include "train/schedule/schedule_text.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "gpu/device.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"

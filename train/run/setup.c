@@ -1,5 +1,6 @@
 // From options to a network that is ready for its first step. What can be refused is refused in
 // order of its price: words first, then the data, then what needs the device.
+#include "data/sets/dataset_table.h"
 #include "train/run/setup.h"
 
 #include <errno.h>

@@ -6,10 +6,11 @@
 
 #include <stdint.h>
 
-#include "gpu/device.h"
-#include "gpu/net.h"
 #include "metrics/base/error.h"
 #include "metrics/science/spectrum.h"
+
+struct net;
+struct plan;
 
 // What lies beside the tensors. Texts are owned, UTF-8, "" where there is nothing.
 struct checkpoint {

@@ -11,7 +11,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/log/record.h"
-#include "train/wire/control.h"
+#include "train/wire/request.h"
 
 struct publisher;
 
@@ -48,11 +48,6 @@ void publisher_put(struct publisher *p, const struct record *r);
 int publisher_sync(struct publisher *p, const struct record *r, struct error *e);
 
 // --- commands ---
-struct request {
-    struct command_call call;
-    uint64_t client;
-    int signal; // not 0: a signal asks; `call` is a stop, there is nobody to answer
-};
 // The next request: 1, or 0 when there is none. `wait`: block until there is one.
 int publisher_next(struct publisher *p, struct request *out, int wait);
 // For who waits for other things too: readable while publisher_next has something. Stays the
@@ -60,12 +55,6 @@ int publisher_next(struct publisher *p, struct request *out, int wait);
 int publisher_fd(struct publisher *p, struct error *e);
 void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a);
 
-// What `status` is answered from, at any moment.
-struct publisher_status {
-    int64_t step;
-    int paused;
-    char text[200];
-};
 void publisher_status(struct publisher *p, const struct publisher_status *s);
 
 #endif

@@ -8,8 +8,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/log/runlog.h"
-#include "train/wire/control.h"
-#include "train/wire/publisher.h"
+#include "train/wire/request.h"
 #include "train/wire/watchers.h"
 
 enum {

@@ -15,7 +15,6 @@
 #include "data/sets/dataset.h"
 #include "metrics/base/text.h"
 #include "train/run/runs.h"
-#include "tui/cli/commands.h"
 
 int cmd_complain(int code, const struct error *e)
 {
@@ -53,6 +52,14 @@ void cmd_words(const char *usage, struct cmd_words *out)
     }
 }
 
+const struct command_line_row *cmd_find(const char *name)
+{
+    for (const struct command_line_row *c = command_line_table; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
 static int help(const struct command_line_row *row)
 {
     printf("usage: ssltop %s %s\n\n%s\n\n", row->name, row->usage, row->doc);
@@ -66,7 +73,7 @@ int cmd_parse(int *argc, char **argv, void *into)
     struct option_set set[COMMAND_LINE_TABLES + 1] = {0};
     struct cmd_words words;
     int given;
-    const struct command_line_row *row = command_line_find(argv[0]);
+    const struct command_line_row *row = cmd_find(argv[0]);
     for (int i = 0; i < COMMAND_LINE_TABLES && row->options[i]; i++)
         set[i] = (struct option_set){row->options[i], into, NULL};
     int rc = option_defaults(set, &e);

@@ -10,6 +10,18 @@
 
 enum { CMD_OK = 0, CMD_FAILED = 1, CMD_USAGE = 2, CMD_GO_ON = -1 };
 
+// A command is a row.
+enum { COMMAND_LINE_TABLES = 2 };
+struct command_line_row {
+    const char *name;
+    const char *usage;                 // behind the name: its words, and that there are options
+    const char *doc;                   // one line
+    int (*run)(int argc, char **argv); // argv[0] is the command; the exit code
+    const struct option_row *options[COMMAND_LINE_TABLES + 1]; // tables; NULL ends them
+};
+extern const struct command_line_row command_line_table[]; // commands.c; ends with a NULL name
+const struct command_line_row *cmd_find(const char *name); // or NULL
+
 // Take the options of command argv[0] out of argv into the struct at `into`; its words stay in
 // order, argc is lowered. --help prints usage and options. CMD_GO_ON, or the exit code after a
 // complaint: unknown options, fewer or more words than the usage has.

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "metrics/base/file.h"
-#include "data/sets/dataset.h"
+#include "data/sets/dataset_table.h"
 #include "data/sets/pack.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/text.h"

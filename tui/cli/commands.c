@@ -165,7 +165,7 @@ static int run_train(int argc, char **argv)
         rc = CMD_USAGE;
     } else if (rc == OPTION_HELP) {
         printf("usage: ssltop train [options]\n\n");
-        option_help(command_line_find("train")->options, stdout, cmd_columns(80));
+        option_help(cmd_find("train")->options, stdout, cmd_columns(80));
         rc = CMD_OK;
     } else if (o.headless || o.dry_run || o.print_config || !can_show()) {
         rc = trainer_main(&o, given, -1, &e);
@@ -450,14 +450,6 @@ const struct command_line_row command_line_table[] = {
     {.name = NULL},
 };
 
-const struct command_line_row *command_line_find(const char *name)
-{
-    for (const struct command_line_row *c = command_line_table; c->name; c++)
-        if (strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
 static int dispatch(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
@@ -468,7 +460,7 @@ static int dispatch(int argc, char **argv)
         return run_help(argc, argv);
     if (argc < 2 || argv[1][0] == '-')
         return run_train(argc, argv);
-    const struct command_line_row *c = command_line_find(argv[1]);
+    const struct command_line_row *c = cmd_find(argv[1]);
     if (c)
         return c->run(argc - 1, argv + 1);
     struct error e;

@@ -47,6 +47,13 @@ static unsigned do_pause(struct ui *u, int argument)
     return 0;
 }
 
+// On the bar a click is the key that it says.
+static unsigned do_click(struct ui *u, int unused)
+{
+    const struct zone *z = view_hit(u->v);
+    return z && z->kind == ZONE_KEY ? action_key(u, (uint32_t)z->from) : navigate_click(u, unused);
+}
+
 static unsigned do_linear(struct ui *u, int argument)
 {
     u->v->look.linear = !u->v->look.linear;
@@ -285,7 +292,7 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'.'}, ".", NULL, 0, "read off the next singular value of the spectrum", navigate_index, 1},
     {CONTEXT_MAIN, {','}, ",", NULL, 0, "the one before; before the first: none", navigate_index, -1},
     {CONTEXT_MAIN, {'t'}, "t", NULL, 0, "next colour scheme", navigate_theme, 1},
-    {CONTEXT_MAIN, {KEYS_CLICK}, "Click", NULL, 0, "in a plot over steps: put the cursor there; in the large spectrum: read off the value; on another panel or its border: show its view; in a list: select; on the bar: the key", navigate_click, 0},
+    {CONTEXT_MAIN, {KEYS_CLICK}, "Click", NULL, 0, "in a plot over steps: put the cursor there; in the large spectrum: read off the value; on another panel or its border: show its view; in a list: select; on the bar: the key", do_click, 0},
     {CONTEXT_MAIN, {KEYS_WHEEL_UP}, "Wheel", NULL, 0, "zoom time around the pointer; scroll a list", navigate_wheel, -1},
     {CONTEXT_MAIN, {KEYS_WHEEL_DOWN}, "Wheel back", NULL, 0, "zoom out; scroll on", navigate_wheel, 1},
     {CONTEXT_MAIN, {':'}, ":", "Command", 4, "command line: mode, lr 0.5x, until 40% then multi-epoch", do_colon, 0},

@@ -8,29 +8,7 @@
 
 #include "metrics/base/error.h"
 #include "train/wire/control.h"
-#include "tui/hands/keys.h"
-#include "tui/feed/playback.h"
-#include "tui/model/view.h"
-
-// What a handler asks for.
-enum {
-    UI_LEAVE = 1,   // end the viewer, whatever the trainer does
-    UI_STOP = 2,    // leave once the trainer has stopped
-    UI_SUSPEND = 4, // give the terminal back to the shell (Ctrl-Z)
-    UI_REPAINT = 8  // draw every cell again
-};
-
-// What the handlers work on.
-struct ui {
-    struct view_state *v;
-    const struct history *h;
-    // Send a command to the trainer; its answer comes later. NULL: cannot be steered.
-    int (*send)(void *to, const struct command_call *call, struct error *e);
-    void *to;
-    struct playback *play; // the replay, NULL: none
-    struct keys_hold hold;
-    unsigned waiting; // bit of each command whose answer has not come
-};
+#include "tui/hands/ui.h"
 
 struct action {
     enum context context;

@@ -276,8 +276,8 @@ unsigned navigate_click(struct ui *u, int unused)
             return navigate_view(u, VIEW_EVENTS);
         pick(u, u->h->n_event - 1 - (int)z->from + line);
         return 0;
-    case ZONE_KEY:
-        return action_key(u, (uint32_t)z->from);
+    case ZONE_KEY: // not a place to move to
+        return 0;
     }
     return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef SSLTOP_TUI_HANDS_NAVIGATE_H
 #define SSLTOP_TUI_HANDS_NAVIGATE_H
 
-#include "tui/hands/actions.h"
+#include "tui/hands/ui.h"
 
 // Put the cursor on what the text says: a step, or a percentage of the run so far. -1: neither.
 int navigate_goto(struct ui *u, const char *text, struct error *e);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/log/record_columns.h"
 
 // --- a record's beginning and end ---
 
