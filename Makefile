@@ -7,7 +7,7 @@ VERSION    := 0.1.0
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_CHECK := patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
+DEPS_CHECK := python3 patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
@@ -136,7 +136,7 @@ $(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
 -include $(wildcard $(OBJ:.o=.d) $(CLIENT_OBJ:.o=.d) $(CLIENT_HOUSE:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
-$(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1
+$(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1 $(if $(filter build,$(B)),$(CLIENT_SO))
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
 

@@ -1,0 +1,176 @@
+#!/usr/bin/python3
+"""A training in Python for tests/train/test_python.c: python_client.py WHAT NAME. Needs the standard
+library alone; features are pattern(step, view), which the C test makes too."""
+import array
+import os
+import signal
+import sys
+import time
+
+import ssltop
+
+ROWS, D, STEPS = 24, 12, 20
+
+
+def pattern(step, view):
+    """ROWS x D floats, each a multiple of 2^-16."""
+    x = array.array("f", (((i * 2654435761 + step * 40503 * 65537 + view * 977 * 31) >> 7) %
+                          65536 / 65536 * (1 if i % 3 else 3) for i in range(ROWS * D)))
+    return memoryview(x).cast("B").cast("f", [ROWS, D])
+
+
+def settle(w):
+    """So that no step is dropped."""
+    while w._client and w._library.pending(w._client):
+        time.sleep(0.0005)
+
+
+def steps(w, n):
+    for t in range(n):
+        w.step(loss=-0.25, lr=0.1, h=(pattern(t, 0), pattern(t, 1)), mine=t)
+        settle(w)
+
+
+def numbers(name):
+    w = ssltop.init(name, steps=STEPS)
+    steps(w, STEPS)
+    assert w.dropped == 0 and w.run.endswith(name), (w.dropped, w.run)
+    w.finish()
+    assert w.run.endswith(name)
+
+
+def sampler(name):
+    """Batches on stdout: those of the plan, then those after a switch."""
+    w = ssltop.init(name)
+    s = w.sampler(60000, 128, seed=1, steps=9374, schedule="hybrid", chunks=20)
+    for t in list(range(3)) + [3000, 3749, 3750, 9373]:
+        print(t, *s.at(t))
+    s.switch(5000, 2, 7)
+    print(5000, *s.at(5000))
+
+    # Iterating goes on after the steps that were made, also in another process.
+    s = w.sampler(100, 10, steps=30, schedule="continual", chunks=3)
+    seen = []
+    for i, batch in enumerate(s):
+        seen.append(batch)
+        w.step(loss=0)
+        if i == 11:
+            break
+    state = s.state_dict()
+    assert state["step"] == 12
+    v = ssltop.init(name)
+    other = v.sampler(100, 10, steps=30)
+    other.load_state_dict(state)
+    for batch in other:
+        seen.append(batch)
+        v.step(loss=0)
+    assert v.made == 30 and seen == [s.at(t) for t in range(30)]
+    try:
+        v.sampler(100, 10, steps=31).load_state_dict(state)
+        sys.exit("a state of another length was taken")
+    except ValueError:
+        pass
+    epochs = v.sampler(100, 10, epochs=2)
+    v.made = 0
+    assert [len(list(epochs)) for _ in range(2)] == [10, 10] and len(epochs) == 10
+
+
+def fails(name):
+    steps(ssltop.init(name), 3)
+    raise ValueError("too bold\nby far")
+
+
+def context(name):
+    with ssltop.init(name) as w:
+        steps(w, 3)
+        raise ValueError("too bold by far")
+
+
+def leaves(name):
+    """Without finish()."""
+    steps(ssltop.init(name), 3)
+
+
+def interrupted(name):
+    steps(ssltop.init(name), 3)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+def vanishes(name):
+    steps(ssltop.init(name), 3)
+    os._exit(0)
+
+
+def second(name):
+    """Two runs in one process, the first one never finished: a notebook's cell run twice."""
+    for k in (1, 2):
+        steps(ssltop.init(f"{name}{k}"), k)
+
+
+def forked(name):
+    w = ssltop.init(name)
+    steps(w, 2)
+    pid = os.fork()
+    if not pid:
+        w.step(loss=0, h=pattern(0, 0))
+        w.finish()
+        sys.exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    steps(w, 0)
+    w.step(loss=1, h=pattern(2, 0))
+
+
+def missing(name):
+    os.environ["SSLTOP"] = "/nowhere/ssltop"
+    w = ssltop.init(name)
+    w.watch().on("checkpoint", print)
+    steps(w, 3)
+    assert w.run == "" and w.dropped == 0 and not w.stop
+    w.finish()
+    try:
+        ssltop.init(name, required=True)
+        sys.exit("what is required was not missed")
+    except RuntimeError as why:
+        assert "/nowhere/ssltop is not found" in str(why), why
+
+
+def refused(name):
+    """Whatever a script hands over, it goes on."""
+    w = ssltop.init(name)
+    w.step(h=pattern(0, 0), loss=0)
+    w.step(h="text", loss=0)
+    w.step(h=b"bytes", loss=0)
+    w.step(h=array.array("i", [1, 2]), loss=0)
+    w.step(h=[], loss=0)
+    w.step(h=pattern(1, 0)[::2], loss=0)
+    w.step(loss=0, **{f"s{i}": i for i in range(70)})
+    w.step(loss=0, **{"x" * 40: 1})
+    w.finish()
+    w.step(loss=0)
+    w.finish()
+    second = ssltop.init(name)  # there is one of this name
+    second.step(loss=0)
+    assert second.run == ""
+
+
+def steered(name):
+    """Until it is told to stop; its batches are drawn three ahead, as workers would."""
+    w = ssltop.init(name)
+    told = []
+    w.on("checkpoint", lambda step: told.append(step) or f"saved at {step}")
+    w.on("evaluate", lambda step: 1 // 0)
+    s = w.sampler(1000, 10, steps=100000, schedule="multi-epoch", chunks=5)
+    batches, ahead = iter(s), []
+    while not w.stop:
+        while len(ahead) < 4:
+            ahead.append(next(batches))
+        ahead.pop(0)
+        w.step(loss=0, h=pattern(w.made, 0))
+        settle(w)
+    assert told
+    w.finish()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2])

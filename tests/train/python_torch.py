@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""What PyTorch's objects hand over, for tests/train/test_python.c: python_torch.py NAME. Exit 77: no
+torch here."""
+import copy
+import io
+import sys
+
+try:
+    import torch
+    from torch import nn
+except ImportError as why:
+    print(f"python_torch.py: skipped: {why}")
+    sys.exit(77)
+
+import ssltop
+
+
+class Taken:
+    """Stands in for the library: keeps what a step hands over."""
+
+    def __init__(self, w):
+        self.rows, real = [], w._library.features
+
+        def features(c, place, view, pointer, n, d, stride, kind):
+            self.rows.append((place.decode(), view, n, d, stride, kind, pointer))
+            return real(c, place, view, pointer, n, d, stride, kind)
+
+        w._library.features = features
+
+    def last(self):
+        out, self.rows = self.rows, []
+        return out
+
+
+def main(name):
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    w = ssltop.init(name, config={"data": "noise"})
+    taken = Taken(w)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                          nn.Linear(8, 4))
+    opt = torch.optim.SGD(model.parameters(), lr=0.5)
+    w.watch(h=model[1], z=model[3], opt=opt)
+    model.train()
+    x = torch.randn(6, 1, 8, 8)
+
+    # Two calls are the two views, n x d x 1 x 1 is n x d; a third call is none.
+    a, b = model(x), model(2 * x)
+    model(x)
+    loss = (a * b).mean()
+    loss.backward()
+    opt.step()
+    w.step(loss=loss)
+    seen = taken.last()
+    assert [s[:6] for s in seen] == [("h", 0, 6, 8, 8, 2), ("h", 1, 6, 8, 8, 2),
+                                     ("z", 0, 6, 4, 4, 2), ("z", 1, 6, 4, 4, 2)], seen
+
+    # Evaluation is not training; a copy of the model, through a file too, sees nothing.
+    model.eval()
+    model(x)
+    model.train()
+    copy.deepcopy(model)(x)
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    torch.load(file)(x)
+    w.step(loss=0)
+    assert taken.last() == []
+
+    # Every type, columns of a wider matrix, a transposed one.
+    wide = torch.randn(6, 20)
+    for i, kind in enumerate((torch.float16, torch.bfloat16, torch.float32, torch.float64)):
+        w.step(loss=0, h=wide.to(kind)[:, 3:11])
+        (s,) = taken.last()
+        assert s[2:6] == (6, 8, 20, i), s
+    w.step(loss=0, h=torch.randn(8, 6).t())
+    assert taken.last()[0][2:5] == (6, 8, 8)
+    w.step(loss=0, h=torch.randint(9, (6, 8)))
+    assert taken.last()[0][5] == 2
+
+    # The factor of an order acts while the optimizer steps, and no scheduler sees it.
+    model[3].weight.grad = torch.ones_like(model[3].weight)
+    before = model[3].weight.clone()
+    model[0].weight.grad = model[0].bias.grad = model[3].bias.grad = None
+    w._rate.factor = 0.5
+    opt.step()
+    assert torch.allclose(before - model[3].weight, torch.full_like(before, 0.25))
+    assert opt.param_groups[0]["lr"] == 0.5 and w._rate.value() == 0.25
+    w.finish()
+
+    # One call on both views, one behind the other.
+    w = ssltop.init(name + "-joined")
+    taken = Taken(w)
+    w.watch(h=model[2], joined=True)
+    model(x)
+    w.step(loss=torch.tensor(1.0))
+    first, other = taken.last()
+    assert first[:5] == ("h", 0, 3, 8, 8) and other[:5] == ("h", 1, 3, 8, 8)
+    assert other[6] - first[6] == 3 * 8 * 4
+    w.finish()
+    model(x)  # nothing is watched any more
+    assert not model[2]._forward_hooks
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

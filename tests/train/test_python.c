@@ -1,0 +1,282 @@
+// The Python package over the client's library: scripts of python_client.py (the standard library
+// alone), of python_torch.py and the example (where python3-torch is installed).
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics/science/metric.h"
+#include "metrics/science/spectrum.h"
+#include "tests/kit/runs.h"
+#include "train/schedule/schedule_text.h"
+
+enum { ROWS = 24, D = 12, STEPS = 20, SKIPPED = 77, NO_PYTHON = 127 };
+#define SCRIPT  "tests/train/python_client.py"
+#define EXAMPLE "train/client/examples/simsiam_fashion_mnist.py"
+#define LIBRARY "libssltop-client.so.1" // of a build without sanitizers: Python is without, too
+
+static struct lab lab;
+
+static void open_lab(void)
+{
+    lab_open(&lab);
+    if (access(LIBRARY, R_OK) != 0)
+        cr_skip_test("there is no " LIBRARY " here");
+}
+
+static void close_lab(void)
+{
+    lab_close(&lab);
+}
+
+TestSuite(python, .init = open_lab, .fini = close_lab, .timeout = 240);
+
+// Start a script; what it says goes to lab.out.
+static pid_t start(char *const argv[])
+{
+    pid_t pid = fork();
+    cr_assert(pid >= 0);
+    if (pid > 0)
+        return pid;
+    int fd = open(lab.out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    signal(SIGINT, SIG_DFL);
+    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
+        setenv("SSLTOP_RUNS", lab.dir, 1) < 0 || setenv("SSLTOP_CLIENT", "./" LIBRARY, 1) < 0 ||
+        setenv("PYTHONPATH", "train/client/python", 1) < 0 ||
+        setenv("PYTHONDONTWRITEBYTECODE", "1", 1) < 0)
+        _exit(99);
+    execv("/usr/bin/python3", argv);
+    _exit(NO_PYTHON);
+}
+
+static pid_t start_script(const char *what)
+{
+    return start((char *[]){(char *)"python3", (char *)SCRIPT, (char *)what, (char *)what, NULL});
+}
+
+static void finish(pid_t pid, int want)
+{
+    int rc = lab_wait(pid);
+    if (rc == NO_PYTHON || rc == SKIPPED)
+        cr_skip_test("no python3, or it has no torch: the package is not tested here");
+    char *said = lab_text(lab.out);
+    cr_expect(rc == want, "exit %d, not %d:\n%s", rc, want, said);
+    free(said);
+}
+
+static void run(const char *what, int want)
+{
+    finish(start_script(what), want);
+}
+
+static void expect_said(const char *text)
+{
+    char *said = lab_text(lab.out);
+    cr_expect(strstr(said, text), "'%s' is not in:\n%s", text, said);
+    free(said);
+}
+
+// How the run ended: the text of its last record, which is `end`.
+static void expect_end(const char *name, const char *reason, const char *text)
+{
+    char command[300];
+    snprintf(command, sizeof command,
+             "test \"$(zstdcat %s/%s/run.jsonl.zst | jq -r 'select(.type == \"end\") | .reason + "
+             "\"|\" + .text')\" = '%s|%s' && ! test -e %s/%s/control",
+             lab.dir, name, reason, text, lab.dir, name);
+    cr_expect(system(command) == 0, "%s does not end %s (%s)", name, reason, text);
+}
+
+static double field(json_t *log, int64_t step, const char *name)
+{
+    char at[64];
+    snprintf(at, sizeof at, "step/%" PRId64, step);
+    json_t *v = json_object_get(json_object_get(log, at), name);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+// The features of python_client.py.
+static void pattern(float *x, int64_t step, int view)
+{
+    for (int64_t i = 0; i < ROWS * D; i++) {
+        int64_t v = ((i * 2654435761 + step * 40503 * 65537 + view * 977 * 31) >> 7) % 65536;
+        x[i] = (float)((double)v / 65536 * (i % 3 ? 1 : 3));
+    }
+}
+
+Test(python, numbers_are_those_of_the_trainer)
+{
+    float h[ROWS * D];
+    struct error e = {""};
+    struct moments m;
+    struct spectrum_solver *solver;
+    double sigma[D], n;
+    run("numbers", 0);
+    json_t *log = lab_log(&lab, "numbers");
+    cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
+    for (int64_t t = 0; t < STEPS; t++) {
+        moments_age(&m, 2 * ROWS);
+        for (int v = 0; v < 2; v++) {
+            pattern(h, t, v);
+            cr_assert(moments_add(&m, h, ROWS, D, &e) == 0);
+        }
+        cr_assert(spectrum_from_moments(solver, &m, sigma, &n, &e) == 0, "%s", e.text);
+        double metric[METRIC_COUNT];
+        metric_all(&(struct metric_input){.sigma = sigma, .d = D, .n = n}, metric);
+        cr_expect_float_eq(field(log, t, "auc"), metric[METRIC_AUC], 1e-9);
+        cr_expect_float_eq(field(log, t, "rankme"), metric[METRIC_RANKME], 1e-9);
+        cr_expect_float_eq(field(log, t, "loss"), -0.25, 0);
+        cr_expect_float_eq(field(log, t, "lr"), 0.1, 0);
+    }
+    json_decref(log);
+    moments_free(&m);
+    spectrum_solver_free(solver);
+    expect_end("numbers", "finished", "");
+}
+
+Test(python, draws_the_batches_of_the_trainer)
+{
+    enum { N = 60000, BATCH = 128, T = 9374 };
+    static int64_t order[N], index[BATCH];
+    const struct schedule_facts f = {.seed = 1, .n = N, .batch = BATCH, .steps = T, .chunks = 20};
+    struct schedule s;
+    struct error e;
+    run("sampler", 0);
+    cr_assert(schedule_text_parse(&s, &f, "hybrid", &e) == 0, "%s", e.text);
+    cr_assert(schedule_order(1, N, N, order, &e) == 0, "%s", e.text);
+    char *said = lab_text(lab.out), *at = said;
+    for (int batch = 0; batch < 8; batch++) {
+        int64_t step = strtoll(at, &at, 10);
+        const struct schedule_switch w = {5000, MODE_CUMULATIVE, 7, -1};
+        cr_assert(batch < 7 || (step == 5000 && schedule_switch(&s, &w, &e) == 0));
+        cr_assert(schedule_batch(&s, step, index, &e) == 0, "%s", e.text);
+        for (int i = 0; i < BATCH; i++)
+            cr_assert(strtoll(at, &at, 10) == order[index[i]], "step %" PRId64, step);
+    }
+    free(said);
+    schedule_free(&s);
+}
+
+// However a script ends, its log says how.
+Test(python, a_script_that_fails)
+{
+    run("fails", 1);
+    expect_end("fails", "failed", "ValueError: too bold by far");
+    run("context", 1);
+    expect_end("context", "failed", "ValueError: too bold by far");
+    expect_said("Traceback");
+}
+
+Test(python, a_script_that_ends)
+{
+    run("leaves", 0);
+    expect_end("leaves", "finished", "");
+    run("interrupted", 1000 + SIGINT);
+    expect_end("interrupted", "stopped", "Ctrl-C");
+    run("vanishes", 0);
+    while (lab_exists(&lab, "vanishes/control"))
+        usleep(1000);
+    expect_end("vanishes", "failed", "the trainer is gone");
+}
+
+Test(python, a_second_run_and_forked_children)
+{
+    run("second", 0);
+    expect_end("second1", "finished", "");
+    expect_end("second2", "finished", "");
+    run("forked", 0);
+    expect_end("forked", "finished", "");
+    json_t *log = lab_log(&lab, "forked");
+    cr_expect(json_object_size(log) > 0 && isfinite(field(log, 2, "auc")));
+    json_decref(log);
+}
+
+Test(python, nothing_to_record_with)
+{
+    run("missing", 0);
+    expect_said("this training is not recorded: /nowhere/ssltop is not found");
+    cr_expect(!lab_exists(&lab, "missing"));
+}
+
+Test(python, whatever_is_handed_over)
+{
+    run("refused", 0);
+    expect_said("h is left out: ");
+    expect_said("a scalar is left out");
+    expect_said("exists already");
+    expect_end("refused", "finished", "");
+}
+
+Test(python, is_steered)
+{
+    pid_t pid = start_script("steered");
+    lab_ready(&lab, "steered", pid);
+    struct answer a = lab_say(&lab, "steered", "pause");
+    cr_assert(a.ok, "%s", a.text);
+    int64_t at = a.step;
+    lab_until_paused(&lab, "steered");
+    cr_expect(lab_say(&lab, "steered", "status").step == at);
+    a = lab_say(&lab, "steered", "step");
+    cr_expect(a.ok && a.step == at, "%s", a.text);
+    a = lab_say(&lab, "steered", "checkpoint");
+    char want[64];
+    snprintf(want, sizeof want, "saved at %" PRId64, at + 1);
+    cr_expect(a.ok && strcmp(a.text, want) == 0, "%s, not %s", a.text, want);
+    a = lab_say(&lab, "steered", "eval");
+    cr_expect(!a.ok && strstr(a.text, "by zero"), "%s", a.text);
+    a = lab_say(&lab, "steered", "lr 0.5");
+    cr_expect(!a.ok && strstr(a.text, "optimizer"), "%s", a.text);
+    // Three batches are drawn ahead: it holds behind them.
+    a = lab_say(&lab, "steered", "mode continual");
+    cr_expect(a.ok && a.step == at + 1 + 3, "%s", a.text);
+    a = lab_say(&lab, "steered", "mode continual");
+    cr_expect(!a.ok && strstr(a.text, "already"), "%s", a.text);
+    cr_expect(lab_say(&lab, "steered", "resume").ok);
+    lab_until_step(&lab, "steered", at + 8);
+    cr_expect(lab_say(&lab, "steered", "stop").ok);
+    finish(pid, 0);
+    expect_end("steered", "stopped", "");
+    cr_expect_eq(lab_event(&lab, "steered", "mode", "ctl"), at + 4);
+    json_t *log = lab_log(&lab, "steered");
+    char key[64];
+    for (int64_t t = at; t < at + 6; t++) {
+        snprintf(key, sizeof key, "step/%" PRId64, t);
+        const char *mode = json_string_value(json_object_get(json_object_get(log, key), "mode"));
+        cr_expect(mode && strcmp(mode, t < at + 4 ? "multi-epoch" : "continual") == 0,
+                  "step %" PRId64 ": %s", t, mode ? mode : "none");
+    }
+    json_decref(log);
+}
+
+Test(python, what_pytorch_hands_over)
+{
+    finish(start((char *[]){(char *)"python3", (char *)"tests/train/python_torch.py",
+                            (char *)"torch", NULL}),
+           0);
+}
+
+Test(python, the_example_trains)
+{
+    if (access("/usr/share/datasets/fashion-mnist", R_OK) != 0 ||
+        system("/usr/bin/python3 -c 'import torch' 2> /dev/null") != 0)
+        cr_skip_test("no python3 with torch, or no Fashion-MNIST: the example is not tested here");
+    finish(start((char *[]){(char *)"python3", (char *)EXAMPLE, (char *)"--name", (char *)"example",
+                            (char *)"--steps", (char *)"30", (char *)"--width", (char *)"4",
+                            (char *)"--batch", (char *)"32", (char *)"--threads", (char *)"1",
+                            (char *)"--schedule", (char *)"hybrid", NULL}),
+           0);
+    json_t *log = lab_log(&lab, "example");
+    for (int64_t t = 0; t < 30; t++)
+        cr_expect(field(log, t, "auc") > 0.5 && field(log, t, "zstd") > 0.5 &&
+                      isfinite(field(log, t, "uniformity")) && field(log, t, "lr") == 0.05,
+                  "step %" PRId64, t);
+    cr_expect(isnan(field(log, 30, "loss")));
+    json_decref(log);
+    expect_end("example", "finished", "");
+}

@@ -1,0 +1,436 @@
+"""A run: what the script's steps hand over, and what is ordered of it meanwhile."""
+
+import atexit
+import ctypes
+import json
+import os
+import sys
+import traceback
+from collections import deque
+
+from . import _library as lib
+from . import _ranks
+from ._rows import Pinned, is_tensor, rows_of, travel
+from ._sampler import WHY, Sampler
+from ._watch import Hook, Rate
+
+LATE = 8  # steps that may be on their way from the GPU
+PAUSED_MS, LATE_MS = 1000, 20
+_GO_ON, _ORDER, _PAUSED = range(3)  # what rank 0 tells the others
+
+_current = None  # the run of this process
+
+
+class _Step:
+    """What is known of a step, until the recorder can have it."""
+
+    __slots__ = ("step", "rows", "loss", "lr", "scalars", "mode")
+
+    def numbers(self):
+        return [self.loss, *self.scalars.values()]
+
+    def ready(self):
+        return all(r.ready() for _, _, r in self.rows) and all(
+            n.event.query() for n in self.numbers() if isinstance(n, _Number))
+
+
+class _Number:
+    """One number on its way from a GPU."""
+
+    __slots__ = ("at", "event")
+
+    def __init__(self, x, pinned):
+        self.at, self.event = travel(x.detach().reshape(()), pinned)
+
+
+def _number(x, pinned):
+    """A Python number, or one on its way."""
+    if x is None:
+        return float("nan")
+    if is_tensor(x) and x.device.type == "cuda":
+        return _Number(x, pinned)
+    return float(x.item() if hasattr(x, "item") else x)
+
+
+def _texts(config):
+    """A configuration as a JSON object of texts, of a size that the recorder takes."""
+    if config is not None and not hasattr(config, "items"):
+        config = vars(config)
+    out, room = {}, 20000
+    for key, value in (config or {}).items():
+        text = str(value)[:400]
+        room -= len(json.dumps({str(key): text}))
+        if value is not None and room > 0:
+            out[str(key)] = text
+    return json.dumps(out)
+
+
+class Run:
+    """What ssltop.init gives. Where nothing records, its functions do nothing."""
+
+    def __init__(self, library, required, rank, agree, settings):
+        self._library, self._required, self._settings = library, required, settings
+        self._rank_given, self._agree = rank, agree
+        self._pid = os.getpid()
+        self._client = self._ranks = self._sampler = self._rate = None
+        self._folder = ""
+        self._started = self._joined = self._over = self._agreeing = False
+        self._lost = 0
+        self._seen, self._late, self._handles = {}, deque(), []
+        self._do, self._pinned, self._said = {}, Pinned(), set()
+        self.made = 0  # steps
+        self.stop = False
+
+    # ------------------------------------------------------------ what the script offers
+
+    def watch(self, opt=None, joined=False, **places):
+        """Take features from modules: h=, the encoder's output, and z=, the projector's (any two
+        names more). The first and the second call of a module in a step, in training mode, are
+        its two views; joined=True: one call has both, one behind the other. opt: the optimizer,
+        whose learning rate is shown and can be changed from the terminal."""
+        for place, module in places.items():
+            hook = Hook(self._see, module, place, joined)
+            self._handles.append(module.register_forward_hook(hook))
+        if opt is not None:
+            self._rate = Rate(opt)
+            self._handles += self._rate.handles
+        return self
+
+    def on(self, what, function):
+        """function(steps made) is called when a "checkpoint" or an "evaluate" is asked for, on
+        every rank; a text that it returns is shown."""
+        if what not in ("checkpoint", "evaluate"):
+            raise ValueError(f'"{what}": there are "checkpoint" and "evaluate"')
+        self._do[what] = function
+        return self
+
+    def sampler(self, n, batch, steps=None, schedule="multi-epoch", chunks=0, seed=1, epochs=None):
+        """A batch_sampler with the batches of `ssltop train` with these options. epochs instead
+        of steps: each iteration is one epoch of n // batch steps."""
+        if (steps is None) == (epochs is None):
+            raise ValueError("how long: steps= or epochs=")
+        library = self._library or lib.load()
+        epoch = n // batch if epochs else None
+        self._sampler = Sampler(self, library, n, batch, steps or epochs * epoch, schedule, chunks,
+                                seed, epoch)
+        return self._sampler
+
+    # ------------------------------------------------------------ what it says
+
+    @property
+    def run(self):
+        """The run folder; "" where nothing records. Starts the recorder when no step has yet:
+        what the training can do is offered before."""
+        self._start()
+        return self._folder
+
+    @property
+    def dropped(self):
+        """Steps that the recorder could not take."""
+        return self._lost + (self._library.dropped(self._client) if self._client else 0)
+
+    @property
+    def rank(self):
+        return self._who().rank
+
+    @property
+    def ranks(self):
+        return self._who().ranks
+
+    # ------------------------------------------------------------ a step
+
+    def step(self, loss=None, h=None, z=None, lr=None, **scalars):
+        """A step is made. h, z: features n x d, or a tuple of two views, where no module is
+        watched; scalars of the script's own by name. Carries out what was ordered; waits while the
+        training is paused."""
+        step, self.made = self.made, self.made + 1
+        seen, self._seen = self._seen, {}
+        if self._over or self._pid != os.getpid():
+            return
+        self._start()
+        self._join()
+        if self._client:
+            for place, x in (("h", h), ("z", z)):
+                if x is not None:
+                    seen[place] = self._views(place, x)
+            self._record(step, seen, loss, lr, scalars)
+        if self._client or self._agreeing:
+            self._obey()
+
+    def _views(self, place, x):
+        views = x if isinstance(x, (tuple, list)) else (x,)
+        try:
+            return [rows_of(v, self._pinned) for v in views[:2]]
+        except (TypeError, ValueError, BufferError) as why:
+            self._say(f"{place} is left out: {why}")
+            return []
+
+    def _see(self, place, output, joined):
+        """What a watched module gave."""
+        seen = self._seen.setdefault(place, [])
+        if len(seen) >= 2 or self._over or self._pid != os.getpid() or self._who().rank:
+            return
+        while isinstance(output, (tuple, list)) and output:
+            output = output[0]
+        for rows in self._views(place, output):
+            seen += rows.halves() if joined else [rows]
+
+    def _record(self, step, seen, loss, lr, scalars):
+        s = _Step()
+        s.step = step
+        s.rows = [(place, view, rows) for place, views in seen.items()
+                  for view, rows in enumerate(views[:2])]
+        s.loss = _number(loss, self._pinned)
+        if lr is None and self._rate:
+            lr = self._rate.value()
+        s.lr = _number(lr, self._pinned)
+        if isinstance(s.lr, _Number):
+            s.lr = float("nan")
+        s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
+        s.mode = self._sampler.mode(step) if self._sampler else (-1, -1)
+        self._library.made(self._client, step)
+        self._late.append(s)
+        self._flush()
+        while len(self._late) > LATE:  # the script queues far ahead: the oldest go unrecorded
+            self._free(self._late.popleft())
+            self._lost += 1
+
+    def _flush(self, wait=False):
+        """Hand over the steps whose features are there."""
+        while self._late and (wait or self._late[0].ready()):
+            s = self._late.popleft()
+            if wait:
+                for x in [r for _, _, r in s.rows] + s.numbers():
+                    if getattr(x, "event", None) is not None:
+                        x.event.synchronize()
+            self._hand_over(s)
+            self._free(s)
+
+    def _hand_over(self, s):
+        library, c = self._library, self._client
+        for place, view, r in s.rows:
+            if r.changed():
+                self._say(f"{place} was changed in place after the module gave it: watch a module "
+                          "behind that")
+            if library.features(c, place.encode(), view, r.pointer, r.n, r.d, r.stride,
+                                r.type) < 0:
+                self._say(f"{place} is left out: {r.n} x {r.d} cannot be taken")
+        for name, x in s.scalars.items():
+            if library.scalar(c, name.encode(), self._value(x)) < 0:
+                self._say("a scalar is left out: more than 64 names, or too long a one")
+        library.mode_is(c, *s.mode)
+        library.end_step(c, s.step, self._value(s.loss), s.lr)
+
+    @staticmethod
+    def _value(x):
+        return float(x.at) if isinstance(x, _Number) else x
+
+    def _free(self, s):
+        for x in [r.pinned for _, _, r in s.rows] + [
+                n.at for n in s.numbers() if isinstance(n, _Number)]:
+            if x is not None:
+                self._pinned.give(x)
+
+    # ------------------------------------------------------------ orders
+
+    def _obey(self):
+        """Whatever was ordered. Among ranks: what rank 0 was told, agreed on by all."""
+        order = lib.Order()
+        while True:
+            got = self._ask(order)
+            if got == _GO_ON:
+                return
+            if got == _PAUSED:
+                self._flush()
+                continue
+            ok, step, text = self._carry_out(order)
+            if self._client:
+                self._library.answer(self._client, order, ok, step, text.encode()[:240])
+
+    def _ask(self, order):
+        got = 0
+        if self._client:
+            got = self._library.next_within(self._client, order,
+                                            LATE_MS if self._late else PAUSED_MS)
+            self.stop = bool(self._library.stopped(self._client))
+        got = {0: _GO_ON, 1: _ORDER}.get(got, _PAUSED)
+        if not self._agreeing:
+            return got
+        said = self._who().agree([got, order.what, order.mode, order.chunks, order.factor,
+                                  self.stop])
+        if not self._client:
+            got, order.what, order.mode, order.chunks = (int(x) for x in said[:4])
+            order.factor, self.stop = said[4], bool(said[5])
+        return got
+
+    def _carry_out(self, order):
+        """(whether, the step from which it holds, what to say)"""
+        try:
+            if order.what == lib.MODE and self._sampler:
+                start = max(self._sampler.drawn, self.made)
+                if self._agreeing:
+                    start = self._who().most(start)
+                self._sampler.switch(start, order.mode, order.chunks)
+                return 1, start, ""
+            if order.what == lib.RATE and self._rate is not None:
+                self._rate.factor *= order.factor
+                return 1, self.made, ""
+            name = {lib.CHECKPOINT: "checkpoint", lib.EVALUATE: "evaluate"}.get(order.what)
+            if name not in self._do:
+                return 0, -1, "this training did not offer that"
+            said = self._do[name](self.made)
+            return 1, self.made, said if isinstance(said, str) else ""
+        except Exception as why:  # an order that fails does not end a training
+            if not isinstance(why, ValueError):
+                traceback.print_exc()
+            return 0, -1, f"{why}" or type(why).__name__
+
+    # ------------------------------------------------------------ begin and end
+
+    def _who(self):
+        if self._ranks is None or (self._ranks.ranks == 1 and not self._joined):
+            self._ranks = _ranks.find(self._rank_given, self._agree)
+        return self._ranks
+
+    def _start(self):
+        """The recorder, once the script has offered what it will; on rank 0."""
+        if self._started or self._over or self._pid != os.getpid():
+            return
+        self._started = True
+        if not self._library or self._rank_given or self._who().rank:
+            return
+        given, s = dict(self._settings), self._sampler
+        if s:
+            given.update(steps=s.steps, images=s.n, batch=s.batch, seed=s.seed, chunks=s.chunks,
+                         schedule=s.schedule.encode())
+        can = {lib.CHECKPOINT: "checkpoint" in self._do, lib.EVALUATE: "evaluate" in self._do,
+               lib.MODE: s is not None, lib.RATE: self._rate is not None}
+        given["can"] = sum(1 << what for what, offered in can.items() if offered)
+        why = ctypes.create_string_buffer(WHY)
+        self._client = self._library.open(lib.Settings(**given), why, WHY)
+        if self._client:
+            self._folder = self._library.run(self._client).decode()
+        else:
+            _missing(why.value.decode(), self._required)
+
+    def _join(self):
+        """The other ranks, whether or not this one records."""
+        if self._joined:
+            return
+        self._joined = True
+        if self._who().ranks > 1:
+            self._agreeing = bool(self._who().agree([1.0 if self._client else 0.0])[0])
+
+    def _say(self, text):
+        """A warning, once, for log and screen."""
+        if text in self._said:
+            return
+        self._said.add(text)
+        print(f"ssltop: {text}", file=sys.stderr)
+        if self._client:
+            self._library.warn(self._client, text.encode()[:240])
+
+    def finish(self, failed=None):
+        """End the run; failed: a text, why."""
+        self._end(lib.FAILED if failed else lib.STOPPED if self.stop else lib.FINISHED,
+                  failed or "")
+
+    def _end(self, reason, text):
+        global _current
+        if self._over:
+            return
+        self._over = True
+        if _current is self:
+            _current = None
+        for handle in self._handles:
+            handle.remove()
+        client, mine = self._client, self._pid == os.getpid()
+        if client and mine:
+            try:
+                self._flush(wait=reason != lib.FAILED)
+            except Exception:  # of a device that failed
+                pass
+        self._late.clear()
+        self._client = None
+        if client:
+            self._lost += self._library.dropped(client)
+            self._library.close(client, reason, " ".join(text.split()).encode()[:240])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, _):
+        self._end(*(_why(kind, value) if kind else
+                    (lib.STOPPED if self.stop else lib.FINISHED, "")))
+
+
+def _why(kind, value):
+    """How a run ends whose script ends with this exception."""
+    if issubclass(kind, KeyboardInterrupt):
+        return lib.STOPPED, "Ctrl-C"
+    if issubclass(kind, SystemExit) and not value.code:
+        return lib.FINISHED, ""
+    return lib.FAILED, f"{kind.__name__}: {value}"
+
+
+def _missing(why, required):
+    if required:
+        raise RuntimeError(f"ssltop: {why}")
+    print(f"ssltop: this training is not recorded: {why}", file=sys.stderr)
+
+
+def _at_exit():
+    if _current is not None and _current._pid == os.getpid():
+        _current.finish()
+
+
+def _install():
+    before = sys.excepthook
+
+    def hook(kind, value, trace):
+        before(kind, value, trace)
+        if _current is not None:
+            _current._end(*_why(kind, value))
+
+    sys.excepthook = hook
+    atexit.register(_at_exit)
+
+
+def _bytes(text):
+    return None if text is None else os.fspath(text).encode()
+
+
+_installed = False
+
+
+def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=None,
+         required=False, steps=0, images=0, batch=0, agree=None):
+    """A run of ssltop for this training; it begins with its first step.
+
+    name, runs: of the run and of the folder of runs. config: a dict or argparse's namespace, for
+    the log; data, arch, width, method in it are shown and choose a calibration. calibration, guard:
+    as of `ssltop train`. rank: of torch.distributed where that is up. required: raise where
+    nothing can be recorded, instead of saying so and going on. steps, images, batch: of the run,
+    where w.sampler does not say. agree: where ranks are not torch's, f(numbers) gives those of
+    rank 0."""
+    global _current, _installed
+    if _current is not None and _current._pid == os.getpid():
+        _current.finish()
+    library = None
+    try:
+        library = lib.load()
+        if not rank and os.environ.get("RANK", "0") == "0" and lib.program() is None:
+            raise OSError(f"{os.environ.get('SSLTOP') or 'ssltop'} is not found (in $PATH; or name "
+                          "it: SSLTOP=/path/ssltop)")
+    except OSError as why:
+        library = None
+        _missing(why, required)
+    program = library and lib.program()
+    settings = {"program": _bytes(program), "name": _bytes(name), "runs": _bytes(runs),
+                "config": _texts(config).encode(), "calibration": _bytes(calibration),
+                "guard": _bytes(guard), "steps": steps, "images": images, "batch": batch}
+    _current = Run(library, required, rank, agree, settings)
+    if not _installed:
+        _install()
+        _installed = True
+    return _current

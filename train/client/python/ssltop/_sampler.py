@@ -1,0 +1,77 @@
+"""The batches of `ssltop train` for a DataLoader: a batch_sampler that follows the mode."""
+
+import ctypes
+
+WHY = 300
+
+
+class Sampler:
+    """Indices of the batches still to come, this process's rows of each (batch is that of all
+    ranks together). Iterating goes on after the last step that was made, so an epoch's loop and a
+    resumed run need nothing of their own; it ends with the run, when `epoch` steps are drawn, or
+    when somebody stops the training."""
+
+    def __init__(self, run, library, n, batch, steps, schedule, chunks, seed, epoch):
+        self._run, self._library = run, library
+        self.n, self.batch, self.steps, self.seed = n, batch, steps, seed
+        self.schedule, self.chunks, self._epoch = schedule, chunks, epoch
+        self.drawn = run.made  # the next batch to be drawn
+        self._index = (ctypes.c_int64 * batch)()
+        why = ctypes.create_string_buffer(WHY)
+        self._s = library.sampler_new(n, batch, steps, seed, schedule.encode(), chunks, why, WHY)
+        if not self._s:
+            raise ValueError(why.value.decode())
+
+    def __del__(self):
+        if getattr(self, "_s", None):
+            self._library.sampler_free(self._s)
+            self._s = None
+
+    def __len__(self):
+        left = max(0, self.steps - self._run.made)
+        return min(left, self._epoch) if self._epoch else left
+
+    def __iter__(self):
+        self.drawn = self._run.made
+        end = self.drawn + len(self)
+        while self.drawn < end and not self._run.stop:
+            self.drawn += 1
+            yield self.at(self.drawn - 1)
+
+    def at(self, step):
+        """The images of this step."""
+        if self._library.sampler_batch(self._s, step, self._index) < 0:
+            raise IndexError(f"the run has no step {step}")
+        rank, ranks = self._run.rank, self._run.ranks
+        return self._index[self.batch * rank // ranks:self.batch * (rank + 1) // ranks]
+
+    def mode(self, step):
+        """(0 multi-epoch, 1 continual, 2 cumulative; its chunk or -1)"""
+        chunk = ctypes.c_int()
+        return self._library.sampler_at(self._s, step, ctypes.byref(chunk)), chunk.value
+
+    def switch(self, start, mode, chunks=0):
+        """This mode over so many chunks (0: the run's) from step `start` on; ValueError."""
+        why = ctypes.create_string_buffer(WHY)
+        if self._library.sampler_switch(self._s, start, mode, chunks, why, WHY) < 0:
+            raise ValueError(why.value.decode())
+
+    def state_dict(self):
+        size = 1 << 16
+        text = ctypes.create_string_buffer(size)
+        length = self._library.sampler_plan(self._s, text, size)
+        if not 0 <= length < size:
+            raise MemoryError("the plan has too many switches")
+        return {"step": self._run.made, "plan": text.value.decode(), "n": self.n,
+                "batch": self.batch, "steps": self.steps, "seed": self.seed}
+
+    def load_state_dict(self, state):
+        """Go on after the last step that was made then, with the switches of then."""
+        for key in ("n", "batch", "steps", "seed"):
+            if state[key] != getattr(self, key):
+                raise ValueError(f"the state is of a run with {key} {state[key]}, this one has "
+                                 f"{getattr(self, key)}")
+        why = ctypes.create_string_buffer(WHY)
+        if self._library.sampler_take(self._s, state["plan"].encode(), why, WHY) < 0:
+            raise ValueError(why.value.decode())
+        self._run.made = self.drawn = state["step"]

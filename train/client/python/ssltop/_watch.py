@@ -1,0 +1,70 @@
+"""What is taken from the script's own objects: features of its modules, the optimizer's rate."""
+
+import sys
+
+
+def _nothing(*_):
+    return None
+
+
+def _no_hook():
+    return _nothing
+
+
+class Hook:
+    """Sees what a module gives. A copy of the module, or one read from a file, sees nothing."""
+
+    def __init__(self, take, module, place, joined):
+        self.module, self.place, self.joined = module, place, joined
+        # A compiled model leaves its graph here, and comes back.
+        compiler = getattr(sys.modules.get("torch"), "compiler", None)
+        self.take = compiler.disable(take) if hasattr(compiler, "disable") else take
+
+    def __call__(self, module, _, output):
+        if module is self.module and module.training:
+            self.take(self.place, output, self.joined)
+
+    def __reduce__(self):
+        return _no_hook, ()
+
+
+class Rate:
+    """The learning rate of an optimizer, and a factor that acts while it steps: whatever sets the
+    rate (a scheduler, the script) goes on as it does."""
+
+    def __init__(self, optimizer):
+        self.factor, self._groups, self._plain = 1.0, optimizer, None
+        self.handles = []
+        if hasattr(optimizer, "register_step_pre_hook"):
+            self.handles = [optimizer.register_step_pre_hook(lambda *_: self._scale()),
+                            optimizer.register_step_post_hook(lambda *_: self._back())]
+            return
+        plain = optimizer.step
+
+        def step(*args, **kwargs):
+            self._scale()
+            try:
+                return plain(*args, **kwargs)
+            finally:
+                self._back()
+
+        step._with_counter = True  # what old schedulers look for
+        optimizer.step = step
+
+    def value(self):
+        """That of the first group, as it is used."""
+        return self._groups.param_groups[0]["lr"] * self.factor
+
+    def _scale(self):
+        if self.factor == 1.0:
+            return
+        self._plain = [g["lr"] for g in self._groups.param_groups]
+        for g in self._groups.param_groups:
+            g["lr"] = g["lr"] * self.factor
+
+    def _back(self):
+        if self._plain is None:
+            return
+        for g, lr in zip(self._groups.param_groups, self._plain):
+            g["lr"] = lr
+        self._plain = None
