@@ -1,6 +1,7 @@
 // The house: a floor includes only itself and floors below it, also by way of others; no files
 // include each other in a circle; the screen never looks at a device, and nothing but the screen
-// knows curses; rooms stay as large as a person can overlook.
+// knows curses, nothing but gpu/cpu/onednn which oneDNN there is; rooms stay as large as a
+// person can overlook.
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ enum {
 
 static struct file {
     char path[PATH];
-    int floor, lines, curses;
+    int floor, lines, curses, onednn;
     char include[INCLUDES][PATH]; // paths from the top
     int n;
 } files[FILES];
@@ -58,6 +59,15 @@ static char *included(char *line)
     return at + strspn(at, " \t");
 }
 
+// A call of oneDNN, or a question which one it is.
+static int asks_onednn(const char *line)
+{
+    for (const char *at = strstr(line, "dnnl_"); at; at = strstr(at + 1, "dnnl_"))
+        if (at[strspn(at, "abcdefghijklmnopqrstuvwxyz_0123456789")] == '(')
+            return 1;
+    return strstr(line, "DNNL_VERSION") != NULL;
+}
+
 static void read_file(const char *path, int floor)
 {
     char line[1024];
@@ -69,6 +79,7 @@ static void read_file(const char *path, int floor)
     f->floor = floor;
     while (fgets(line, sizeof line, in)) {
         f->lines++;
+        f->onednn |= asks_onednn(line);
         char *what = included(line), *end;
         // The one name that is not a path: the tests' stand-in for the card, in no build of ours.
         if (!what || strncmp(what, "CUDA_SHIM", 9) == 0)
@@ -145,6 +156,8 @@ Test(layers, nothing_calls_upward)
         unsigned char seen[FILES] = {0};
         const struct file *f = &files[i];
         follow(f, seen);
+        cr_expect(!f->onednn || strncmp(f->path, "gpu/cpu/onednn", 14) == 0,
+                  "%s: oneDNN outside gpu/cpu/onednn.c", f->path);
         cr_expect(!f->curses || f->floor == TUI, "%s: curses outside tui/", f->path);
         for (int k = 0; k < n_files; k++) {
             if (!seen[k])

@@ -4,10 +4,9 @@
 #ifndef SSLTOP_GPU_CPU_CPU_H
 #define SSLTOP_GPU_CPU_CPU_H
 
-#include <dnnl.h>
-
 #include "gpu/cpu/arena.h"
 #include "gpu/cpu/kernels.h"
+#include "gpu/cpu/onednn_types.h"
 #include "gpu/plan.h"
 
 _Static_assert((int)TYPE_F32 == (int)PRECISION_F32 && (int)TYPE_BF16 == (int)PRECISION_BF16,
@@ -22,10 +21,11 @@ enum order {
 
 // How a tensor lies. The same memory is described twice: for computing, the padding channels are
 // channels like any other (oneDNN's fast code wants whole blocks, and zeros stay zeros); for
-// tensors that come in or go out they are padding.
+// tensors that come in or go out they are padding; callers have them in plain_md, row major f32.
 struct layout {
     enum order order;
-    dnnl_memory_desc_t md, outer_md;
+    dnnl_format_tag_t tag;
+    onednn_layout md, outer_md, plain_md;
     dnnl_memory_t memory[VIEWS];
 };
 
@@ -41,7 +41,7 @@ struct call {
 // its padding). A frozen one has the master copy only.
 struct trained {
     const struct param *param;
-    dnnl_memory_desc_t md, outer_md; // as a tensor's
+    onednn_layout md, plain_md; // plain_md: the same row major, NULL for a vector
     size_t elements;
     float *w, *v, *g[VIEWS];
 };
@@ -50,8 +50,7 @@ enum { REFRESH_TRAINED, REFRESH_FROZEN, REFRESHES };
 // The device's own part of a plan.
 struct own {
     const struct kernels *k;
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
+    struct onednn onednn; // the device's
     int threads;
     struct arena arena;
     dnnl_memory_t *scratch; // views of the one scratchpad that all primitives share
@@ -77,6 +76,12 @@ extern const struct stage_kind cpu_conv, cpu_linear, cpu_norm, cpu_relu, cpu_add
 // Of a net with a loss, as struct backend has it (loss.c).
 int cpu_loss_value(struct plan *p, int view, struct op_list *list, struct error *e);
 int cpu_loss_gradient(struct plan *p, int view, struct op_list *list, struct error *e);
+
+// Memory of the arena.
+void *cpu_take(struct plan *p, size_t size, struct error *e);
+// What a tensor's shape is row major, n images or rows for the batch.
+onednn_layout cpu_plain(struct plan *p, const struct tensor *t, dnnl_data_type_t type,
+                        struct error *e);
 
 // Channels of a blocked tensor, whole blocks.
 static inline int padded(const struct plan *p, int c)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu/cpu/ops.h"
+#include "gpu/cpu/onednn.h"
 #include "gpu/views/pixel_pool.h"
 
 enum { POLITE = 5 }; // nice level of pixel workers: the step goes first, they fill its gaps
@@ -30,23 +30,16 @@ int feed_init(struct plan *p, struct error *e)
 {
     struct feed *f = p->own->feed = plan_heap(p, sizeof *f, e);
     const struct tensor *t = p->tensor[0];
-    dnnl_memory_desc_t md;
-    if (!f || cpu_plain(t, p->batch, type_dnnl(t->type), &md, e) < 0)
+    onednn_layout md = f ? cpu_plain(p, t, type_dnnl(t->type), e) : NULL;
+    if (!md)
         return -1;
     for (int s = 0; s < SLOTS; s++)
         for (int v = 0; v < (s == SLOT_EVALUATE ? 1 : VIEWS); v++) {
-            f->staged[s][v] = cpu_take(p, dnnl_memory_desc_get_size(&md), e);
-            if (!f->staged[s][v] || cpu_memory(p, &md, f->staged[s][v], &f->memory[s][v], e) < 0)
+            f->staged[s][v] = cpu_take(p, onednn_bytes(md), e);
+            if (!f->staged[s][v] || onednn_memory(p, md, f->staged[s][v], &f->memory[s][v], e) < 0)
                 return -1;
         }
-    dnnl_primitive_desc_t pd;
-    dnnl_engine_t engine = p->own->engine;
-    if (cpu_check(dnnl_reorder_primitive_desc_create(&pd, &md, engine, &t->layout->outer_md, engine,
-                                                     NULL),
-                  "input", e) < 0 ||
-        cpu_keep_desc(p, pd, e) < 0)
-        return -1;
-    return cpu_primitive(p, pd, &f->ingest, e);
+    return onednn_copier(p, md, t->layout->outer_md, &f->ingest, e);
 }
 
 void feed_free(struct plan *p)
@@ -107,8 +100,7 @@ static int ingest(struct plan *p, int slot, int view, struct error *e)
 {
     dnnl_exec_arg_t arg[] = {{DNNL_ARG_FROM, p->own->feed->memory[slot][view]},
                              {DNNL_ARG_TO, p->tensor[0]->layout->memory[view]}};
-    return cpu_check(dnnl_primitive_execute(p->own->feed->ingest, p->own->stream, 2, arg), "input",
-                     e);
+    return onednn_execute(p, p->own->feed->ingest, arg, 2, e);
 }
 
 int feed_take(struct plan *p, struct error *e)

@@ -3,7 +3,7 @@
 // directions, which every method is looked at by.
 #include <math.h>
 
-#include "gpu/cpu/ops.h"
+#include "gpu/cpu/onednn.h"
 #include "gpu/loss.h"
 
 struct cpu_loss {
@@ -59,13 +59,20 @@ static int product(struct plan *p, struct cpu_loss *l, const struct loss_step *s
 {
     const struct loss_matrix *out = &l->is.matrix[s->out], *a = &l->is.matrix[s->a],
                              *b = &l->is.matrix[s->b];
+    const struct onednn_product is = {
+        .m = out->rows,
+        .n = out->cols,
+        .k = s->turn_a ? a->rows : a->cols,
+        .turn_a = s->turn_a,
+        .turn_b = s->turn_b,
+        .lda = a->cols,
+        .ldb = b->cols,
+        .ldc = out->cols,
+        .alpha = (float)s->alpha,
+        .beta = (float)s->beta,
+    };
     (void)p;
-    return dnnl_sgemm(s->turn_a ? 'T' : 'N', s->turn_b ? 'T' : 'N', out->rows, out->cols,
-                      s->turn_a ? a->rows : a->cols, (float)s->alpha, l->data[s->a], a->cols,
-                      l->data[s->b], b->cols, (float)s->beta, l->data[s->out],
-                      out->cols) == dnnl_success
-               ? 0
-               : -1;
+    return onednn_multiply(&is, l->data[s->a], l->data[s->b], l->data[s->out], NULL);
 }
 
 static int centre(struct plan *p, struct cpu_loss *l, const struct loss_step *s)

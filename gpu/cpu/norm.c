@@ -3,7 +3,6 @@
 // two forward passes do.
 #include <math.h>
 
-#include "gpu/cpu/ops.h"
 #include "gpu/cpu/params.h"
 
 static const float EPS = 1e-5f, MOMENTUM = 0.1f; // PyTorch's defaults

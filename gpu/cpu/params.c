@@ -6,19 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gpu/cpu/ops.h"
+#include "gpu/cpu/onednn.h"
 
 static struct trained *trained_new(struct plan *p, const struct node *node, enum param_kind kind,
-                                   const dnnl_memory_desc_t *md, struct error *e)
+                                   onednn_layout md, struct error *e)
 {
     int at = plan_param(p, node, kind);
     const struct param *param = &p->net.param[at];
     struct trained *t = &p->own->trained[at];
-    size_t size = dnnl_memory_desc_get_size(md);
+    size_t size = onednn_bytes(md);
     t->param = param;
-    t->md = t->outer_md = *md;
-    for (int i = 0; i < param->ndim && i < 2; i++)
-        t->outer_md.dims[i] = param->dim[i]; // the rest of the blocks is padding
+    t->md = md;
+    if (param->ndim > 1 &&
+        !(t->plain_md = onednn_layout_new(p, param->ndim, onednn_dims(md), dnnl_f32,
+                                          param->ndim == 4 ? dnnl_abcd : dnnl_ab, e)))
+        return NULL;
     t->elements = size / sizeof(float);
     float **arrays[] = {&t->w, &t->v, &t->g[0], &t->g[1]};
     for (int i = 0; i < (param->frozen ? 1 : 4); i++)
@@ -30,11 +32,9 @@ static struct trained *trained_new(struct plan *p, const struct node *node, enum
 struct trained *params_vector(struct plan *p, const struct node *node, enum param_kind kind,
                               size_t padded, struct error *e)
 {
-    dnnl_memory_desc_t md;
     dnnl_dims_t dims = {(dnnl_dim_t)padded};
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&md, 1, dims, dnnl_f32, dnnl_a), "vector", e) < 0)
-        return NULL;
-    return trained_new(p, node, kind, &md, e);
+    onednn_layout md = onednn_layout_new(p, 1, dims, dnnl_f32, dnnl_a, e);
+    return md ? trained_new(p, node, kind, md, e) : NULL;
 }
 
 float *params_running(struct plan *p, const struct node *node, enum param_kind kind, size_t padded,
@@ -47,37 +47,37 @@ float *params_running(struct plan *p, const struct node *node, enum param_kind k
 
 // A copy of the master in the layout of `md`, refreshed after each update; the master itself when
 // they are the same.
-static int copy_of(struct plan *p, struct trained *t, dnnl_memory_t master,
-                   const dnnl_memory_desc_t *md, dnnl_memory_t *out, struct error *e)
+static int copy_of(struct plan *p, struct trained *t, dnnl_memory_t master, onednn_layout md,
+                   dnnl_memory_t *out, struct error *e)
 {
-    if (dnnl_memory_desc_equal(md, &t->md)) {
+    if (onednn_same(md, t->md)) {
         *out = master;
         return 0;
     }
-    void *data = cpu_take(p, dnnl_memory_desc_get_size(md), e);
-    if (!data || cpu_memory(p, md, data, out, e) < 0)
+    void *data = cpu_take(p, onednn_bytes(md), e);
+    if (!data || onednn_memory(p, md, data, out, e) < 0)
         return -1;
     struct op_list *list = &p->own->refresh[t->param->frozen ? REFRESH_FROZEN : REFRESH_TRAINED];
-    return cpu_reorder(p, list, master, &t->md, *out, md, e);
+    return onednn_reorder(p, list, master, t->md, *out, md, e);
 }
 
 int params_weights(struct plan *p, struct weights *w, const struct node *node,
-                   const dnnl_memory_desc_t *grad_md, const dnnl_memory_desc_t *forward_md,
-                   const dnnl_memory_desc_t *backward_md, struct error *e)
+                   onednn_layout grad_md, onednn_layout forward_md, onednn_layout backward_md,
+                   struct error *e)
 {
     struct trained *t = trained_new(p, node, PARAM_WEIGHT, grad_md, e);
     dnnl_memory_t master;
-    if (!t || cpu_memory(p, grad_md, t->w, &master, e) < 0)
+    if (!t || onednn_memory(p, grad_md, t->w, &master, e) < 0)
         return -1;
     w->trained = t;
     for (int v = 0; v < VIEWS && !t->param->frozen; v++)
-        if (cpu_memory(p, grad_md, t->g[v], &w->grad[v], e) < 0)
+        if (onednn_memory(p, grad_md, t->g[v], &w->grad[v], e) < 0)
             return -1;
     if (copy_of(p, t, master, forward_md, &w->forward, e) < 0)
         return -1;
     if (!backward_md)
         return 0;
-    if (dnnl_memory_desc_equal(backward_md, forward_md)) {
+    if (onednn_same(backward_md, forward_md)) {
         w->backward = w->forward;
         return 0;
     }
@@ -93,16 +93,20 @@ static int convert(struct plan *p, const struct trained *t, void *data, float *v
         memcpy(in ? data : v, in ? (void *)v : data, param->count * sizeof *v);
         return 0;
     }
-    dnnl_memory_desc_t plain;
-    dnnl_dims_t dims;
-    for (int i = 0; i < param->ndim; i++)
-        dims[i] = param->dim[i];
-    dnnl_format_tag_t tag = param->ndim == 4 ? dnnl_abcd : dnnl_ab;
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&plain, param->ndim, dims, dnnl_f32, tag),
-                  param->name, e) < 0)
-        return -1;
-    return in ? cpu_convert(p, &plain, v, &t->outer_md, data, e)
-              : cpu_convert(p, &t->outer_md, data, &plain, v, e);
+    const dnnl_dim_t *padded = onednn_dims(t->md);
+    size_t rows = (size_t)param->dim[0], area = param->count / (rows * (size_t)param->dim[1]),
+           row = (size_t)param->dim[1] * area, padded_row = (size_t)padded[1] * area;
+    float *all = calloc((size_t)padded[0] * padded_row, sizeof *all); // padding is zeros
+    if (!all)
+        return error_set(e, "out of memory converting %s", param->name);
+    for (size_t r = 0; in && r < rows; r++)
+        memcpy(all + r * padded_row, v + r * row, row * sizeof *v);
+    int rc = in ? onednn_convert(p, t->plain_md, all, t->md, data, e)
+                : onednn_convert(p, t->md, data, t->plain_md, all, e);
+    for (size_t r = 0; !in && r < rows; r++)
+        memcpy(v + r * row, all + r * padded_row, row * sizeof *v);
+    free(all);
+    return rc;
 }
 
 int params_put(struct plan *p, int i, enum array which, const float *v, struct error *e)
@@ -176,9 +180,8 @@ int params_check(const struct plan *p, struct error *e)
 {
     for (int i = 0; i < p->net.n_param; i++) {
         int followed = p->net.param[i].followed;
-        if (followed >= 0 &&
-            (!p->own->trained[i].param || !p->own->trained[followed].param ||
-             !dnnl_memory_desc_equal(&p->own->trained[i].md, &p->own->trained[followed].md)))
+        if (followed >= 0 && (!p->own->trained[i].param || !p->own->trained[followed].param ||
+                              !onednn_same(p->own->trained[i].md, p->own->trained[followed].md)))
             return error_set(e, "%s does not lie in memory as %s does", p->net.param[i].name,
                              p->net.param[followed].name);
     }

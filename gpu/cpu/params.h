@@ -13,8 +13,8 @@ struct weights {
     dnnl_memory_t forward, backward;
 };
 int params_weights(struct plan *p, struct weights *w, const struct node *node,
-                   const dnnl_memory_desc_t *grad_md, const dnnl_memory_desc_t *forward_md,
-                   const dnnl_memory_desc_t *backward_md, struct error *e);
+                   onednn_layout grad_md, onednn_layout forward_md, onednn_layout backward_md,
+                   struct error *e);
 
 // A vector (bias, batch norm weight) of node->c floats, padded with zeros; and running statistics.
 struct trained *params_vector(struct plan *p, const struct node *node, enum param_kind kind,

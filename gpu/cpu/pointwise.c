@@ -2,7 +2,7 @@
 // always fused into a batch norm (norm.c); these serve where they stand alone.
 #include <string.h>
 
-#include "gpu/cpu/ops.h"
+#include "gpu/cpu/cpu.h"
 
 // --- ReLU ---
 static int run_relu(struct plan *p, const struct op *op, struct error *e)

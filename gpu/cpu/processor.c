@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "gpu/cpu/feed.h"
-#include "gpu/cpu/ops.h"
+#include "gpu/cpu/onednn.h"
 #include "gpu/cpu/params.h"
 #include "gpu/compile.h"
 #include "metrics/base/clock.h"
@@ -15,8 +15,7 @@
 struct cpu_device {
     struct device base;
     const struct kernels *kernels;
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
+    struct onednn onednn;
     struct spectrum_solver *solver;
     int solver_d;
 };
@@ -56,10 +55,7 @@ static void cpu_close(struct device *device)
 {
     struct cpu_device *d = (struct cpu_device *)device;
     spectrum_solver_free(d->solver);
-    if (d->stream)
-        dnnl_stream_destroy(d->stream);
-    if (d->engine)
-        dnnl_engine_destroy(d->engine);
+    onednn_close(&d->onednn);
     free(d);
 }
 
@@ -74,20 +70,19 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     omp_set_num_threads(threads); // oneDNN takes the caller's setting
     omp_set_dynamic(0);
     d->kernels = kernels_pick();
-    if (cpu_check(dnnl_engine_create(&d->engine, dnnl_cpu, 0), "engine", e) < 0 ||
-        cpu_check(dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags), "stream",
-                  e) < 0) {
+    if (onednn_open(&d->onednn, e) < 0) {
         cpu_close(&d->base);
         return -1;
     }
     struct device_info *i = &d->base.info;
-    const dnnl_version_t *v = dnnl_version();
+    char version[32];
+    onednn_version(version, sizeof version);
     processor_name(i->name, sizeof i->name);
     i->threads = threads;
     __builtin_cpu_init();
     i->bf16 = __builtin_cpu_supports("avx512bf16") != 0;
-    snprintf(i->detail, sizeof i->detail, "oneDNN %d.%d.%d, %s%s", v->major, v->minor, v->patch,
-             d->kernels->name, i->bf16 ? ", avx512_bf16" : "");
+    snprintf(i->detail, sizeof i->detail, "%s, %s%s", version, d->kernels->name,
+             i->bf16 ? ", avx512_bf16" : "");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     i->memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
     *out = &d->base;
@@ -110,7 +105,7 @@ static int cpu_spectrum(struct device *device, const struct moments *m, double *
 }
 
 // --- compiling ---
-// "v3-7": the kernels and what oneDNN takes of the processor.
+// "v3-7": the kernels and what is said of oneDNN.
 static int cpu_begin(struct plan *p, char *prefix, size_t size, struct error *e)
 {
     const struct cpu_device *d = (const struct cpu_device *)p->device;
@@ -119,8 +114,7 @@ static int cpu_begin(struct plan *p, char *prefix, size_t size, struct error *e)
     if (!own)
         return -1;
     own->k = d->kernels;
-    own->engine = d->engine;
-    own->stream = d->stream;
+    own->onednn = d->onednn;
     own->threads = d->base.info.threads;
     own->stale = 1;
     for (int i = 0; i < p->net.n; i++)
@@ -129,8 +123,28 @@ static int cpu_begin(struct plan *p, char *prefix, size_t size, struct error *e)
     own->trained = plan_heap(p, n * sizeof *own->trained, e);
     own->running = plan_heap(p, n * sizeof *own->running, e);
     own->partial = cpu_take(p, (size_t)own->threads * 2 * (most + 64) * sizeof *own->partial, e);
-    snprintf(prefix, size, "%s-%x", own->k->name, (unsigned)dnnl_get_effective_cpu_isa());
+    char library[48];
+    onednn_prefix(library, sizeof library);
+    snprintf(prefix, size, "%s-%s", own->k->name, library);
     return own->trained && own->running && own->partial ? 0 : -1;
+}
+
+void *cpu_take(struct plan *p, size_t size, struct error *e)
+{
+    void *m = arena_take(&p->own->arena, size);
+    if (!m)
+        error_set(e,
+                  "out of memory: the network needs more than %zu MB (a smaller --batch or "
+                  "--width helps)",
+                  p->own->arena.total >> 20);
+    return m;
+}
+
+onednn_layout cpu_plain(struct plan *p, const struct tensor *t, dnnl_data_type_t type,
+                        struct error *e)
+{
+    dnnl_dims_t dims = {p->batch, t->c, t->h, t->w};
+    return onednn_layout_new(p, t->rows ? 2 : 4, dims, type, t->rows ? dnnl_nc : dnnl_nchw, e);
 }
 
 // The network's input has few channels: where only convolutions take it, it stays as it comes.
@@ -159,16 +173,16 @@ static int cpu_tensor(struct plan *p, struct tensor *t, const struct node *d, in
                                      [ORDER_ROWS] = dnnl_nc};
     dnnl_data_type_t type = type_dnnl(t->type);
     int n = t->rows ? 2 : 4;
-    if (cpu_check(dnnl_memory_desc_init_by_tag(&l->md, n, dims, type, tag[l->order]), "tensor", e) <
-            0 ||
-        cpu_check(dnnl_memory_desc_init_by_tag(&l->outer_md, n, outer, type, tag[l->order]),
-                  "tensor", e) < 0)
+    l->tag = tag[l->order];
+    if (!(l->md = onednn_layout_new(p, n, dims, type, l->tag, e)) ||
+        !(l->outer_md = onednn_layout_new(p, n, outer, type, l->tag, e)) ||
+        !(l->plain_md = cpu_plain(p, t, dnnl_f32, e)))
         return -1;
-    t->elements = dnnl_memory_desc_get_size(&l->md) / plan_element(t->type);
+    t->elements = onednn_bytes(l->md) / plan_element(t->type);
     if (plan_place(p, t, lend, e) < 0)
         return -1;
     for (int v = 0; v < VIEWS; v++)
-        if (cpu_memory(p, &l->md, t->data[v], &l->memory[v], e) < 0)
+        if (onednn_memory(p, l->md, t->data[v], &l->memory[v], e) < 0)
             return -1;
     return 0;
 }
@@ -182,7 +196,7 @@ static int run_sum(struct plan *p, const struct op *op, struct error *e)
 
 static int cpu_end(struct plan *p, struct error *e)
 {
-    if (params_check(p, e) < 0 || feed_init(p, e) < 0 || cpu_scratch_place(p, e) < 0)
+    if (params_check(p, e) < 0 || feed_init(p, e) < 0 || onednn_scratch_place(p, e) < 0)
         return -1;
     p->memory = p->own->arena.total;
     return 0;
@@ -306,22 +320,26 @@ static int cpu_images(struct device *d, const struct images *described, int chan
 static int cpu_bring(struct plan *p, const struct tensor *t, void *data, const float *x,
                      struct error *e)
 {
-    dnnl_memory_desc_t plain;
-    if (cpu_plain(t, p->batch, dnnl_f32, &plain, e) < 0)
-        return -1;
-    return cpu_convert(p, &plain, x, &t->layout->outer_md, data, e);
+    return onednn_convert(p, t->layout->plain_md, x, t->layout->outer_md, data, e);
 }
 
 static int cpu_fetch(struct plan *p, const struct tensor *t, const void *data, int n, int late,
                      float *y, struct error *e)
 {
-    dnnl_memory_desc_t plain, part;
-    dnnl_dims_t dims = {n, t->c, t->h, t->w}, from = {0};
-    if (cpu_plain(t, n, dnnl_f32, &plain, e) < 0 ||
-        cpu_check(dnnl_memory_desc_init_submemory(&part, &t->layout->outer_md, dims, from),
-                  "output", e) < 0)
-        return -1;
-    return cpu_convert(p, &part, data, &plain, y, e);
+    size_t image = (size_t)t->c * (size_t)t->h * (size_t)t->w * sizeof *y;
+    if (t->rows) { // they lie as they are asked for
+        memcpy(y, data, (size_t)n * image);
+        return 0;
+    }
+    float *all = n == p->batch ? y : malloc((size_t)p->batch * image);
+    if (!all)
+        return error_set(e, "out of memory reading an output");
+    int rc = onednn_convert(p, t->layout->outer_md, data, t->layout->plain_md, all, e);
+    if (all != y) {
+        memcpy(y, all, (size_t)n * image);
+        free(all);
+    }
+    return rc;
 }
 
 const struct backend cpu_backend = {
@@ -330,7 +348,7 @@ const struct backend cpu_backend = {
     .spectrum = cpu_spectrum,
     .images = cpu_images,
     .decodes = 1,
-    .what = "processor",
+    .what = "processor, oneDNN",
     .node = {[NODE_CONV] = &cpu_conv,
              [NODE_BN] = &cpu_norm,
              [NODE_RELU] = &cpu_relu,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gpu/cpu/kernels.h"
+#include "gpu/cpu/onednn.h"
 
 extern const struct kernels kernels_v2, kernels_v3, kernels_v4, kernels_v4b;
 
@@ -379,4 +380,17 @@ Test(kernels, pass_on_what_is_no_number_in_pools)
 Test(kernels, pass_on_what_is_no_number_in_the_loss)
 {
     through_all(cosine);
+}
+
+// What a run records of its choices names the library; without a name it was 2.6.
+Test(kernels, carry_the_version_of_the_library)
+{
+    char version[32], prefix[48];
+    onednn_version(version, sizeof version);
+    onednn_prefix(prefix, sizeof prefix);
+    cr_expect(prefix[0]);
+    if (strncmp(version, "oneDNN 2.6.", 11) == 0)
+        cr_expect_null(strchr(prefix, '-'), "%s", prefix);
+    else
+        cr_expect(strstr(prefix, version + strlen("oneDNN ")), "%s of %s", prefix, version);
 }
