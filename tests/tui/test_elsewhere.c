@@ -111,6 +111,18 @@ Test(elsewhere, the_version_before_is_gone_on_with)
     said_free(&s);
 }
 
+// What computes it is another processor or another oneDNN: the word in the checkpoint says so.
+Test(elsewhere, other_kernels_are_said)
+{
+    shell("LC_ALL=C sed -i 's/x86-64-v3-7-f32:/x86-64-v9-7-f32:/g' %s/before/*.safetensors",
+          lab.dir);
+    cr_expect_eq(RUN(&lab, "--resume", "before", "--stop-at", "40"), 1);
+    char *said = lab_text(lab.out);
+    cr_expect(strstr(said, "x86-64-v9-7-f32:") && strstr(said, "--inexact allows it"), "%s", said);
+    free(said);
+    cr_expect_eq(RUN(&lab, "--resume", "before", "--inexact", "--stop-at", "40"), 0, "%s", lab.out);
+}
+
 // --- a version to come ---
 
 // Another option, one less: all that is told is shown.

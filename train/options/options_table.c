@@ -190,7 +190,7 @@ const struct option_row options_table[] = {
     {INT("keep", OPTION_CONFIG, keep, "run"), .fallback = "3", RANGE(1, 1e6),
      .doc = "Checkpoints to keep, besides those at mode switches."},
     {FLAG("inexact", OPTION_CONFIG, inexact, "run"), .fallback = "off",
-     .doc = "Allow a resumed or repeated run another device or thread count: it then agrees but for rounding."},
+     .doc = "Allow a resumed or repeated run another device, oneDNN or thread count: it then agrees but for rounding."},
 
     {TEXT("init", OPTION_COMMAND, init, "command"), .argument = "FILE", .fallback = "",
      .doc = "Start from the parameters of this safetensors file: a checkpoint's, or an encoder's under torchvision's "

@@ -15,6 +15,7 @@
 #include "train/options/options.h"
 #include "train/store/rundir.h"
 #include "train/run/runs.h"
+#include "train/run/setup.h"
 
 struct embed {
     struct options o;
@@ -86,7 +87,7 @@ static int open_network(struct embed *m, const struct embed_options *o, const ch
         .precision = strcmp(m->o.precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32,
         .algorithms = same ? m->checkpoint.algorithms : NULL,
     };
-    if (device_compile(m->device, &m->net, &compile, &m->plan, e) < 0)
+    if (setup_compile(m->device, &m->net, &compile, 1, &m->plan, e) < 0)
         return -1;
     return initial_load(path, &m->net, m->plan, notice, e);
 }

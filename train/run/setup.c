@@ -162,6 +162,24 @@ static void keep_stem(struct options *o, const struct dataset *d)
     memcpy(o->stem, stem, sizeof stem);
 }
 
+int setup_compile(struct device *d, const struct net *net, const struct plan_options *o,
+                  int inexact, struct plan **out, struct error *e)
+{
+    struct plan_options own = *o;
+    struct error second;
+    if (device_compile(d, net, o, out, e) == 0)
+        return 0;
+    own.algorithms = NULL;
+    if (!o->algorithms || device_compile(d, net, &own, out, &second) < 0)
+        return -1; // the first reason stands
+    if (inexact)
+        return 0;
+    plan_free(*out);
+    *out = NULL;
+    second = *e;
+    return error_set(e, "%.400s: not the same to the last bit; --inexact allows it", second.text);
+}
+
 static int build(struct setup *s, const char *algorithms, const struct progress *p, struct error *e)
 {
     struct options *o = &s->o;
@@ -184,7 +202,7 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
     };
     p->say(p->context, "compiling the network");
     if (images_of(s->device, data, SPLIT_TRAIN, &s->images, e) < 0 ||
-        device_compile(s->device, &s->net, &compile, &s->plan, e) < 0 ||
+        setup_compile(s->device, &s->net, &compile, o->inexact, &s->plan, e) < 0 ||
         method_init(&s->net, o->seed, s->plan, e) < 0)
         return FAILED;
     return 0;

@@ -52,6 +52,10 @@ int setup_names_data(const struct options *o, struct error *e);
 // needed in any case.
 int setup_open(struct setup *s, const struct options *o, const char *algorithms,
                const struct progress *p, struct error *e);
+// A plan that computes as an earlier run's did, which o->algorithms (or NULL) says. Where there is
+// another processor or another oneDNN it can't: then as this machine chooses if `inexact`, else -1.
+int setup_compile(struct device *d, const struct net *net, const struct plan_options *o,
+                  int inexact, struct plan **out, struct error *e);
 void setup_close(struct setup *s); // takes a zeroed struct too
 
 #endif
