@@ -371,6 +371,8 @@ static int run_record(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
+    // What the training had open (sockets of its ranks, say) is not ours to keep open after it.
+    close_range(RECORDER_FD + 1, ~0u, 0);
     rc = recorder_main(RECORDER_FD, s.runs, &e);
     return rc && *e.text ? cmd_complain(CMD_FAILED, &e) : rc;
 }
