@@ -317,6 +317,10 @@ CALIBRATIONDIR = $(DESTDIR)$(PREFIX)/share/ssltop/calibration
 BASHDIR   = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR    = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 FISHDIR   = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+# Where Debian's python3 looks for what others install; nothing where there is none.
+PYTHON    = $(wildcard /usr/bin/python3)
+PYDIR     = $(DESTDIR)$(PREFIX)/lib/$(if $(filter /usr,$(PREFIX)),python3,$(shell $(PYTHON) -c \
+              'import sys; print("python%d.%d" % sys.version_info[:2])'))/dist-packages/ssltop
 install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 ssltop $(DESTDIR)$(PREFIX)/bin/ssltop
 	install -D -m 755 $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO).1 && ln -sf $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)
@@ -330,15 +334,20 @@ install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	for f in data/calibration/*.json; do [ ! -e "$$f" ] || install -m 644 "$$f" $(CALIBRATIONDIR) || exit 1; done
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
+	install -D -m 644 man/ssltop-client.3 $(MANDIR)/man3/ssltop-client.3
+	[ -z "$(PYTHON)" ] || { install -d $(PYDIR) && install -m 644 train/client/python/ssltop/*.py $(PYDIR); }
 	install -d $(BASHDIR) $(ZSHDIR) $(FISHDIR)
 	./ssltop completion bash > $(BASHDIR)/ssltop && ./ssltop completion zsh > $(ZSHDIR)/_ssltop && \
 	  ./ssltop completion fish > $(FISHDIR)/ssltop.fish
 
+wheel: $(CLIENT_SO) ## the Python package with the client's library, for pip, in build/
+	$(Q)python3 train/client/python/wheel.py $(CLIENT_SO).1 $(VERSION) $(B)
+
 uninstall: ## remove what install put there
-	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR)
+	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR) $(if $(PYTHON),$(PYDIR))
 	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \
 	  $(DESTDIR)$(PREFIX)/include/ssltop-client.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
-	  $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish
+	  $(MANDIR)/man3/ssltop-client.3 $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish
 
 clean: ## remove everything that was built
 	rm -rf build ssltop ssltop-cuda.so $(CLIENT_SO) $(CLIENT_SO).1
@@ -346,4 +355,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help

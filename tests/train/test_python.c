@@ -261,6 +261,45 @@ Test(python, what_pytorch_hands_over)
            0);
 }
 
+static pid_t start_rank(const char *rank, const char *file)
+{
+    return start((char *[]){(char *)"python3", (char *)"tests/train/python_ranks.py", (char *)rank,
+                            (char *)file, (char *)"ranks", NULL});
+}
+
+// Rank 0 records; what is ordered of it holds for both, from the same step on.
+Test(python, two_ranks_agree)
+{
+    char file[128], path[2][140];
+    snprintf(file, sizeof file, "%s/meeting", lab.dir);
+    pid_t pid[2] = {start_rank("0", file), start_rank("1", file)};
+    if (!lab_started(&lab, "ranks", pid[0])) { // no torch
+        lab_wait(pid[1]);
+        finish(pid[0], 0);
+    }
+    lab_until_step(&lab, "ranks", 3);
+    struct answer a = lab_say(&lab, "ranks", "pause");
+    cr_assert(a.ok, "%s", a.text);
+    lab_until_paused(&lab, "ranks");
+    cr_expect(lab_say(&lab, "ranks", "checkpoint").ok);
+    a = lab_say(&lab, "ranks", "mode cumulative");
+    cr_expect(a.ok, "%s", a.text);
+    cr_expect(lab_say(&lab, "ranks", "step").ok);
+    cr_expect(lab_say(&lab, "ranks", "resume").ok);
+    cr_expect(lab_say(&lab, "ranks", "stop").ok);
+    for (int rank = 0; rank < 2; rank++) {
+        finish(pid[rank], 0);
+        snprintf(path[rank], sizeof path[0], "%s.%d", file, rank);
+    }
+    char *said[2] = {lab_text(path[0]), lab_text(path[1])};
+    cr_expect(strlen(said[0]) > 20 && strcmp(said[0], said[1]) == 0, "%s, and %s", said[0],
+              said[1]);
+    cr_expect(strstr(said[0], "cumulative@4") != NULL, "%s", said[0]);
+    free(said[0]);
+    free(said[1]);
+    expect_end("ranks", "stopped", "");
+}
+
 Test(python, the_example_trains)
 {
     if (access("/usr/share/datasets/fashion-mnist", R_OK) != 0 ||

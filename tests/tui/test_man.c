@@ -11,7 +11,7 @@
 #include "tui/cli/cmd.h"
 #include "tui/cli/commands.h"
 
-static const char *const page[] = {"man/ssltop.1", "man/ssltop-log.5"};
+static const char *const page[] = {"man/ssltop.1", "man/ssltop-log.5", "man/ssltop-client.3"};
 enum { PAGES = sizeof page / sizeof *page };
 
 // A whole file or stream, malloc'd.
