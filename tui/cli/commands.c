@@ -379,10 +379,14 @@ static int run_record(int argc, char **argv)
 
 static int run_help(int argc, char **argv)
 {
+    enum { COLUMN = 34 }; // of what a command does
     printf("ssltop: watch a self-supervised training, and whether it collapses, live in a "
            "terminal\n\n");
-    for (const struct command_line_row *c = command_line_table; c->name; c++)
-        printf("  ssltop %s %-*s %s\n", c->name, (int)(26 - strlen(c->name)), c->usage, c->doc);
+    for (const struct command_line_row *c = command_line_table; c->name; c++) {
+        int n = printf("  ssltop %s %s", c->name, c->usage);
+        printf("%s%*s%s\n", n > COLUMN - 2 ? "\n" : "", n > COLUMN - 2 ? COLUMN : COLUMN - n, "",
+               c->doc);
+    }
     printf("\nWithout a command: train. ssltop COMMAND --help says more, man ssltop all.\n");
     return CMD_OK;
 }
