@@ -17,7 +17,7 @@ int grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counte
         return 0;
     if (want > most)
         return -1;
-    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : 1 + FIRST / size;
+    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : FIRST / size + (FIRST < size);
     more = more > want ? more : want;
     void *p;
     memcpy(&p, array, sizeof p);
