@@ -12,6 +12,9 @@ static const struct {
 } doc_table[] = {
     {"run", "", "The first line, once a file: what is trained, on what, and how it was started."},
     {"run", "version", "Of this format: 1."},
+    {"run", "writer.name", "What wrote the log: ssltop, or ssltop-client in a trainer of somebody else's. Absent before 1.1."},
+    {"run", "writer.version", "Its version."},
+    {"run", "can", "The commands that such a trainer takes, with blanks between; absent where it takes all."},
     {"run", "name", "Name of the run, which is the name of its folder."},
     {"run", "created", "When the run began: ISO 8601, UTC."},
     {"run", "config", "The options that would start this run again, each as text under its name."},
@@ -55,6 +58,9 @@ static const struct {
     {"step", "ms.backward", "Milliseconds of the backward pass."},
     {"step", "ms.update", "Milliseconds of the optimiser."},
     {"step", "ms.spectrum", "Milliseconds of covariance, spectrum and metrics."},
+    {"step", "dropped", "Steps so far that came faster than they could be recorded; only in a trainer of somebody else's."},
+    {"step", "own", "The scalars that the training script added, each under its name (as CSV a column own.NAME each). "
+                    "Absent where there are none."},
 
     {"spectrum", "", "Singular values of the centred features."},
     {"spectrum", "source", "Either live: training features of the last steps, weighted down with age; or exact: "
@@ -165,7 +171,8 @@ void man_print_records(FILE *f, void (*say)(FILE *f, const char *text))
         [FIELD_DOUBLE] = "number",   [FIELD_INT] = "integer",    [FIELD_INT64] = "integer",
         [FIELD_TEXT] = "text",       [FIELD_OWNED] = "text",     [FIELD_OBJECT] = "object",
         [FIELD_METRICS] = "numbers", [FIELD_PHASES] = "numbers", [FIELD_SHAPE] = "array",
-        [FIELD_MODE] = "text",       [FIELD_SOURCE] = "text",    [FIELD_SIGMA] = "array"};
+        [FIELD_MODE] = "text",       [FIELD_SOURCE] = "text",    [FIELD_SIGMA] = "array",
+        [FIELD_OWN] = "object"};
     for (int t = RECORD_RUN; t <= RECORD_END; t++) {
         const struct record_kind *type = &record_kind_table[t];
         fprintf(f, ".Ss %s\n", type->name);

@@ -36,6 +36,10 @@ extern const char *const record_phase_key[PHASE_COUNT];
 
 struct record_run {
     int version; // 1
+    struct {
+        char name[32], version[32]; // what wrote it: "ssltop", or the client in another's trainer
+    } writer;
+    char can[128]; // commands that such a trainer takes, with blanks between; "": all
     char name[128];
     char created[40]; // ISO 8601 UTC
     char *config;     // JSON object text: option key -> value as a string; owned by the record,
@@ -62,6 +66,16 @@ struct record_run {
     int64_t parent_step;
 };
 
+// Scalars that a trainer of somebody else's adds to its steps.
+enum { RECORD_OWN = 64, RECORD_OWN_NAME = 32 };
+struct record_own {
+    int n;
+    struct {
+        char name[RECORD_OWN_NAME]; // "": none
+        double value;               // NaN: none in this step
+    } item[RECORD_OWN];
+};
+
 struct record_step {
     double t; // seconds since the run began, pauses and evaluations included
     enum mode mode;
@@ -72,6 +86,8 @@ struct record_step {
     char forecast_state[16]; // why there is none to show: uncalibrated waiting extrapolating; or ""
     double images_s;         // images (not views) a second, over the last second or so
     double ms[PHASE_COUNT];
+    int64_t dropped; // steps that could not be recorded so far; -1: does not apply
+    struct record_own own;
 };
 
 enum spectrum_source { SPECTRUM_LIVE, SPECTRUM_EXACT };

@@ -67,6 +67,13 @@ int record_column_find(enum record_type type, const char *name, size_t n)
     return -1;
 }
 
+int record_column_is_own(enum record_type type, int column)
+{
+    int item;
+    const struct record_field *f = column ? field_of(type, column, &item) : NULL;
+    return f && f->kind == FIELD_OWN;
+}
+
 int record_column_is_sigma(enum record_type type, int column)
 {
     int item;
@@ -145,6 +152,7 @@ int record_cell(const struct record *r, int column, char **text)
     case FIELD_SIGMA:
         return sigmas(text, at);
     case FIELD_SHAPE:
+    case FIELD_OWN:
         break;
     }
     return words(text, NULL);

@@ -15,6 +15,7 @@ int record_columns(enum record_type type); // how many, at most RECORD_COLUMNS_M
 void record_column_name(enum record_type type, int column, char name[RECORD_COLUMN_NAME]);
 int record_column_find(enum record_type type, const char *name, size_t n); // -1: there is none
 int record_column_is_sigma(enum record_type type, int column);             // a list of values
+int record_column_is_own(enum record_type type, int column);               // struct record_own
 
 // The value as text, malloc'd into *text ("" for what does not exist): 1 = it is a number, 0 = a
 // text, -1 = out of memory. A list is divided by blanks.

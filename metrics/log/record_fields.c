@@ -13,6 +13,9 @@ const char *const record_source_key[2] = {[SPECTRUM_LIVE] = "live", [SPECTRUM_EX
 
 static const struct record_field run_field[] = {
     {NULL, "version", FIELD_INT, AT(run.version), 0, 0},
+    {"writer", "name", FIELD_TEXT, AT(run.writer.name), 0, 1},
+    {"writer", "version", FIELD_TEXT, AT(run.writer.version), 0, 1},
+    {NULL, "can", FIELD_TEXT, AT(run.can), 0, 1},
     {NULL, "name", FIELD_TEXT, AT(run.name), 0, 0},
     {NULL, "created", FIELD_TEXT, AT(run.created), 0, 0},
     {NULL, "config", FIELD_OBJECT, AT(run.config), 0, 0},
@@ -48,6 +51,8 @@ static const struct record_field step_field[] = {
     {NULL, "forecast_state", FIELD_TEXT, AT(step.forecast_state), 0, 1},
     {NULL, "images_s", FIELD_DOUBLE, AT(step.images_s), 0, 0},
     {"ms", NULL, FIELD_PHASES, AT(step.ms), 0, 0},
+    {NULL, "dropped", FIELD_INT64, AT(step.dropped), -1, 1},
+    {NULL, "own", FIELD_OWN, AT(step.own), 0, 1},
 };
 
 static const struct record_field spectrum_field[] = {

@@ -19,6 +19,7 @@ enum field_kind {
     FIELD_PHASES,  // double[PHASE_COUNT], each under its key in record_phase_key
     FIELD_MODE,    // enum mode by name; missing or unknown: MODE_NONE, ""
     FIELD_SHAPE,   // int[3] as an array: channels, height, width
+    FIELD_OWN,     // struct record_own as an object
     FIELD_SOURCE,  // enum spectrum_source by name
     FIELD_SIGMA    // struct record_spectrum's d and sigma as an array
 };

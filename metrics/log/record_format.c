@@ -224,6 +224,29 @@ static void put_shape(struct line *l, const int *shape)
     put(l, "]", 1);
 }
 
+// Names are told apart by whoever names them: an empty one is none.
+static int has_own(const struct record_own *own)
+{
+    for (int i = 0; i < own->n; i++)
+        if (*own->item[i].name && !isnan(own->item[i].value))
+            return 1;
+    return 0;
+}
+
+static void put_own(struct line *l, const struct record_own *own)
+{
+    put(l, "{", 1);
+    l->comma = 0;
+    for (int i = 0; i < own->n; i++) {
+        if (!*own->item[i].name || isnan(own->item[i].value))
+            continue;
+        put_key(l, own->item[i].name);
+        put_number(l, own->item[i].value, RECORD_DIGITS);
+    }
+    put(l, "}", 1);
+    l->comma = 1;
+}
+
 static void put_sigma(struct line *l, const struct record_spectrum *s)
 {
     put(l, "[", 1);
@@ -256,6 +279,10 @@ static int exists(const struct record_field *f, const void *at)
     case FIELD_OWNED:
     case FIELD_OBJECT:
         return *(char *const *)at != NULL;
+    case FIELD_SHAPE:
+        return ((const int *)at)[0] || ((const int *)at)[1] || ((const int *)at)[2];
+    case FIELD_OWN:
+        return has_own(at);
     default:
         return 1;
     }
@@ -292,6 +319,9 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         break;
     case FIELD_SHAPE:
         put_shape(l, at);
+        break;
+    case FIELD_OWN:
+        put_own(l, at);
         break;
     case FIELD_SOURCE:
         put_string(l, record_source_key[*(const enum spectrum_source *)at == SPECTRUM_EXACT],

@@ -158,6 +158,27 @@ static void put_shape(int *shape, struct json_slice v)
         shape[i] = (int)json_scan_integer(item, 0, INT_MAX, 0);
 }
 
+static int put_own(struct record_own *own, struct json_slice object)
+{
+    struct json_scan scan = {object.p, object.p + object.n, 0};
+    struct json_slice key, v;
+    own->n = 0;
+    for (int first = 1;
+         *object.p == '{' && own->n < RECORD_OWN && json_scan_next(&scan, first, &key, &v) == 1;
+         first = 0) {
+        char *memory;
+        size_t n;
+        const char *name = json_scan_text(key, &n, &memory);
+        if (!name && n)
+            return -1;
+        text_copy(own->item[own->n].name, sizeof own->item[0].name, name ? name : "", n);
+        own->item[own->n].value = json_scan_number(v);
+        own->n += *own->item[own->n].name != '\0';
+        free(memory);
+    }
+    return 0;
+}
+
 static int put_object(char **to, struct json_slice v)
 {
     free(*to);
@@ -219,6 +240,8 @@ static int put(struct record *r, const struct place *p, struct json_slice v)
         return 0;
     case FIELD_SIGMA:
         return put_sigma(at, v);
+    case FIELD_OWN:
+        return put_own(at, v);
     case FIELD_SOURCE: // of the head
         return 0;
     }

@@ -99,6 +99,9 @@ Test(record, run)
     record_init(&r, RECORD_RUN, -1);
     cr_assert(r.u.run.parent_step == -1 && !r.u.run.config && !r.u.run.name[0]);
     r.u.run.version = 1;
+    strcpy(r.u.run.writer.name, "ssltop-client");
+    strcpy(r.u.run.writer.version, "1.1.0");
+    strcpy(r.u.run.can, "pause lr");
     strcpy(r.u.run.name, "2026-01-02-fashion-mnist");
     strcpy(r.u.run.created, "2026-01-02T03:04:05Z");
     r.u.run.config = strdup("{\n \"lr\": \"1\",\n \"name\": \"a\\\"b\\\\c\\u0001\"\n}");
@@ -594,4 +597,52 @@ Test(record, is_read_as_jansson_reads_it)
     }
     free(line);
     record_free(&r);
+}
+
+// Scalars of a script under names that it chose, told only where they are.
+Test(record, own_scalars)
+{
+    struct record r, back;
+    char *line;
+    size_t n;
+    record_init(&r, RECORD_STEP, 3);
+    r.u.step.own.n = 3;
+    strcpy(r.u.step.own.item[0].name, "top \"1\"");
+    r.u.step.own.item[0].value = 0.25;
+    strcpy(r.u.step.own.item[1].name, "not now");
+    r.u.step.own.item[1].value = NAN;
+    r.u.step.own.item[2].name[0] = '\0';
+    cr_assert_eq(record_format(&r, &line, &n, NULL), 0);
+    cr_assert(strstr(line, "\"own\":{\"top \\\"1\\\"\":0.25}") && !strstr(line, "dropped"), "%s",
+              line);
+    cr_assert_eq(record_parse(line, n, &back, NULL), 0);
+    cr_assert(back.u.step.own.n == 1 && back.u.step.own.item[0].value == 0.25);
+    cr_assert_str_eq(back.u.step.own.item[0].name, "top \"1\"");
+    cr_assert(back.u.step.dropped == -1);
+    free(line);
+    r.u.step.own.n = 0;
+    r.u.step.dropped = 0;
+    cr_assert_eq(record_format(&r, &line, &n, NULL), 0);
+    cr_assert(strstr(line, "\"dropped\":0") && !strstr(line, "own"), "%s", line);
+    free(line);
+    // More than there is room for, and what is no number.
+    char many[4096] = "{\"type\":\"step\",\"step\":1,\"own\":{\"a\":\"b\",\"\":1";
+    for (int i = 0; i < 2 * RECORD_OWN; i++)
+        sprintf(many + strlen(many), ",\"n%d\":%d", i, i);
+    strcat(many, "}}");
+    cr_assert_eq(record_parse(many, strlen(many), &back, NULL), 0);
+    cr_assert(back.u.step.own.n == RECORD_OWN && isnan(back.u.step.own.item[0].value));
+    cr_assert_str_eq(back.u.step.own.item[1].name, "n0");
+}
+
+// An image size that nobody told is none.
+Test(record, no_shape)
+{
+    struct record r;
+    char *line;
+    size_t n;
+    record_init(&r, RECORD_RUN, -1);
+    cr_assert_eq(record_format(&r, &line, &n, NULL), 0);
+    cr_assert(strstr(line, "\"shape\":null") && strstr(line, "\"threads\":null"), "%s", line);
+    free(line);
 }

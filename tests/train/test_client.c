@@ -10,13 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "metrics/base/rng.h"
 #include "metrics/science/metric.h"
 #include "metrics/science/spectrum.h"
-#include "tests/kit/runs.h"
-#include "train/client/ssltop-client.h"
-
-enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
+#include "tests/kit/theirs.h"
 
 static struct lab lab;
 
@@ -32,56 +28,6 @@ static void close_lab(void)
 
 TestSuite(client, .init = open_lab, .fini = close_lab, .timeout = 120);
 
-static ssltop_client *start(const char *name, unsigned can)
-{
-    char why[300];
-    ssltop_settings s = {.name = name,
-                         .runs = lab.dir,
-                         .config = "{\"data\":\"noise\",\"batch\":\"24\"}",
-                         .steps = STEPS,
-                         .can = can};
-    ssltop_client *c = ssltop_open(&s, why, sizeof why);
-    cr_assert(c != NULL, "%s", why);
-    return c;
-}
-
-// Rows of a step: of a few directions more than of the others.
-static void draw(float *x, int n, int d, int64_t step, int view)
-{
-    struct rng r;
-    rng_init(&r, 7, RNG_INIT, (uint64_t)step, (uint64_t)view);
-    for (int i = 0; i < n * d; i++)
-        x[i] = (float)(rng_normal(&r) / (1 + i % d) + 0.5);
-}
-
-static void settle(const ssltop_client *c)
-{
-    while (ssltop_pending(c) > 0)
-        usleep(500);
-}
-
-static void make_step(ssltop_client *c, int64_t t, float h[2][ROWS * D], float z[2][ROWS * DIM])
-{
-    for (int v = 0; v < 2; v++) {
-        draw(h[v], ROWS, D, t, v);
-        draw(z[v], ROWS, DIM, t, 2 + v);
-        cr_assert(ssltop_features(c, "h", v, h[v], ROWS, D, D, SSLTOP_F32) == 0);
-        cr_assert(ssltop_features(c, "z", v, z[v], ROWS, DIM, DIM, SSLTOP_F32) == 0);
-    }
-    ssltop_end_step(c, t, -0.25, 0.1);
-    settle(c); // so that no step is dropped
-}
-
-static double field(json_t *log, const char *key, int64_t step, const char *name)
-{
-    char at[64];
-    snprintf(at, sizeof at, "%s/%" PRId64, key, step);
-    json_t *o = json_object_get(log, at);
-    cr_assert(o != NULL, "no %s", at);
-    json_t *v = json_object_get(o, name);
-    return json_is_number(v) ? json_number_value(v) : NAN;
-}
-
 Test(client, numbers_are_those_of_the_trainer)
 {
     static float h[2][ROWS * D], z[2][ROWS * DIM];
@@ -89,10 +35,10 @@ Test(client, numbers_are_those_of_the_trainer)
     struct moments m;
     struct spectrum_solver *solver;
     double sigma[D], auc[STEPS], n;
-    ssltop_client *c = start("numbers", 0);
+    ssltop_client *c = theirs_open(&lab, "numbers", 0);
     cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
     for (int64_t t = 0; t < STEPS; t++) {
-        make_step(c, t, h, z);
+        theirs_step(c, t, h, z);
         moments_age(&m, 2 * ROWS);
         for (int v = 0; v < 2; v++)
             cr_assert(moments_add(&m, h[v], ROWS, D, &e) == 0);
@@ -105,9 +51,10 @@ Test(client, numbers_are_those_of_the_trainer)
     ssltop_close(c, SSLTOP_FINISHED, "");
     json_t *log = lab_log(&lab, "numbers");
     for (int64_t t = 0; t < STEPS; t++) {
-        cr_expect_float_eq(field(log, "step", t, "auc"), auc[t], 1e-9);
-        cr_expect_float_eq(field(log, "step", t, "loss"), -0.25, 0);
-        cr_expect(field(log, "step", t, "zstd") > 0.5 && field(log, "step", t, "uniformity") < 0);
+        cr_expect_float_eq(theirs_field(log, "step", t, "auc"), auc[t], 1e-9);
+        cr_expect_float_eq(theirs_field(log, "step", t, "loss"), -0.25, 0);
+        cr_expect(theirs_field(log, "step", t, "zstd") > 0.5 &&
+                  theirs_field(log, "step", t, "uniformity") < 0);
     }
     json_decref(log);
     moments_free(&m);
@@ -131,8 +78,8 @@ Test(client, every_type)
         for (int round = 0; round < 2; round++) { // f32 first
             char name[16];
             snprintf(name, sizeof name, "%s-%d", kind[k].name, round);
-            ssltop_client *c = start(name, 0);
-            draw(h, ROWS, D, 1, 0);
+            ssltop_client *c = theirs_open(&lab, name, 0);
+            theirs_draw(h, ROWS, D, 1, 0);
             for (int i = 0; i < ROWS * D; i++) {
                 _Float16 half = (_Float16)h[i];
                 uint32_t bits;
@@ -146,10 +93,10 @@ Test(client, every_type)
             cr_assert(ssltop_features(c, "h", 0, round ? rows : h, ROWS, D, D,
                                       round ? kind[k].type : SSLTOP_F32) == 0);
             ssltop_end_step(c, 0, 0, 0);
-            settle(c);
+            theirs_settle(c);
             ssltop_close(c, SSLTOP_FINISHED, "");
             json_t *log = lab_log(&lab, name);
-            double auc = field(log, "step", 0, "auc");
+            double auc = theirs_field(log, "step", 0, "auc");
             if (round)
                 cr_expect_float_eq(auc, want, kind[k].tolerance, "%s: %g, not %g", kind[k].name,
                                    auc, want);
@@ -164,47 +111,27 @@ Test(client, strides)
 {
     static float h[ROWS * D], loose[ROWS * (D + 5)];
     double auc[2];
-    draw(h, ROWS, D, 3, 0);
+    theirs_draw(h, ROWS, D, 3, 0);
     for (int i = 0; i < ROWS; i++)
         memcpy(loose + i * (D + 5), h + i * D, D * sizeof *h);
     for (int k = 0; k < 2; k++) {
         const char *name = k ? "loose" : "tight";
-        ssltop_client *c = start(name, 0);
+        ssltop_client *c = theirs_open(&lab, name, 0);
         cr_assert(ssltop_features(c, "h", 1, k ? loose : h, ROWS, D, k ? D + 5 : D, SSLTOP_F32) ==
                   0);
         ssltop_end_step(c, 0, 0, 0);
         ssltop_close(c, SSLTOP_FINISHED, ""); // takes what is in the ring
         json_t *log = lab_log(&lab, name);
-        auc[k] = field(log, "step", 0, "auc");
+        auc[k] = theirs_field(log, "step", 0, "auc");
         json_decref(log);
     }
     cr_expect(auc[0] == auc[1] && auc[0] > 0.5);
 }
 
-// A training in a child, steered from here: it makes steps until it is told to stop.
-static pid_t train_in_child(const char *name, unsigned can)
-{
-    pid_t pid = fork();
-    cr_assert(pid >= 0);
-    if (pid > 0)
-        return pid;
-    static float h[2][ROWS * D], z[2][ROWS * DIM];
-    ssltop_client *c = start(name, can);
-    ssltop_order o;
-    int rc;
-    for (int64_t t = 0; !ssltop_stopped(c); t++) {
-        make_step(c, t, h, z);
-        while ((rc = ssltop_next(c, &o)) != 0)
-            if (rc > 0)
-                ssltop_answer(c, &o, o.what != SSLTOP_CHECKPOINT, t + 1, "as told");
-    }
-    ssltop_close(c, SSLTOP_STOPPED, "by the test");
-    _exit(0);
-}
-
 Test(client, is_steered)
 {
-    pid_t pid = train_in_child("steered", SSLTOP_CAN(SSLTOP_RATE) | SSLTOP_CAN(SSLTOP_CHECKPOINT));
+    pid_t pid =
+        theirs_in_child(&lab, "steered", SSLTOP_CAN(SSLTOP_RATE) | SSLTOP_CAN(SSLTOP_CHECKPOINT));
     lab_ready(&lab, "steered", pid);
     struct answer a = lab_say(&lab, "steered", "pause");
     cr_assert(a.ok && a.step > 0, "%s", a.text);
@@ -232,33 +159,22 @@ Test(client, is_steered)
 // kill -9 of the training: the recorder says so and leaves.
 Test(client, a_trainer_that_is_killed)
 {
-    pid_t pid = train_in_child("killed", 0);
+    pid_t pid = theirs_in_child(&lab, "killed", 0);
     lab_ready(&lab, "killed", pid);
     kill(pid, SIGKILL);
     cr_assert(lab_wait(pid) == 1000 + SIGKILL);
     while (lab_exists(&lab, "killed/control"))
         usleep(1000);
-    char command[200];
-    snprintf(
-        command, sizeof command,
-        "zstdcat %s/killed/run.jsonl.zst | grep -c '\"failed\",\"text\":\"the trainer is gone\"' "
-        "> /dev/null",
-        lab.dir);
-    cr_expect_eq(system(command), 0);
+    cr_expect(theirs_log_has(&lab, "killed", "\"failed\",\"text\":\"the trainer is gone\""));
 }
 
 // kill -9 of the recorder: one warning, and the training goes on.
 Test(client, a_recorder_that_is_killed)
 {
     static float h[2][ROWS * D], z[2][ROWS * DIM];
-    ssltop_client *c = start("alone", 0);
-    make_step(c, 0, h, z);
-    char command[64];
-    snprintf(command, sizeof command, "pgrep -P %d -x ssltop", (int)getpid());
-    FILE *f = popen(command, "r");
-    int pid = 0;
-    cr_assert(f && fscanf(f, "%d", &pid) == 1 && pid > 1);
-    pclose(f);
+    ssltop_client *c = theirs_open(&lab, "alone", 0);
+    theirs_step(c, 0, h, z);
+    pid_t pid = theirs_recorder();
     kill(pid, SIGKILL);
     ssltop_order o;
     for (int64_t t = 1; t < 1000 || ssltop_alive(c); t++) {
@@ -274,8 +190,8 @@ Test(client, a_recorder_that_is_killed)
 Test(client, forked_children_do_nothing)
 {
     static float h[2][ROWS * D], z[2][ROWS * DIM];
-    ssltop_client *c = start("forked", 0);
-    make_step(c, 0, h, z);
+    ssltop_client *c = theirs_open(&lab, "forked", 0);
+    theirs_step(c, 0, h, z);
     pid_t pid = fork();
     cr_assert(pid >= 0);
     if (pid == 0) {
@@ -287,11 +203,11 @@ Test(client, forked_children_do_nothing)
         _exit(busy);
     }
     cr_assert_eq(lab_wait(pid), 0);
-    make_step(c, 1, h, z);
+    theirs_step(c, 1, h, z);
     cr_expect(ssltop_alive(c));
     ssltop_close(c, SSLTOP_FINISHED, "");
     json_t *log = lab_log(&lab, "forked");
-    cr_expect(isfinite(field(log, "step", 1, "auc")));
+    cr_expect(isfinite(theirs_field(log, "step", 1, "auc")));
     json_decref(log);
 }
 
@@ -299,7 +215,7 @@ Test(client, what_cannot_be_is_refused)
 {
     char why[300];
     float x[4] = {0};
-    ssltop_client *c = start("once", 0);
+    ssltop_client *c = theirs_open(&lab, "once", 0);
     cr_expect(ssltop_features(c, "h", 2, x, 2, 2, 2, SSLTOP_F32) == -1);
     cr_expect(ssltop_features(c, "h", 0, x, 0, 2, 2, SSLTOP_F32) == -1);
     cr_expect(ssltop_features(c, "h", 0, x, 2, 1 << 20, 1 << 20, SSLTOP_F32) == -1);
@@ -307,7 +223,7 @@ Test(client, what_cannot_be_is_refused)
     cr_expect(ssltop_features(c, "", 0, x, 2, 2, 2, SSLTOP_F32) == -1);
     cr_expect(ssltop_features(c, "h", 0, x, 2, 2, 2, (ssltop_type)9) == -1);
     ssltop_end_step(c, 0, 0, 0);
-    settle(c);
+    theirs_settle(c);
     ssltop_settings s = {.name = "once", .runs = lab.dir};
     cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "exists already"), "%s", why);
     s.name = "../out";
@@ -322,4 +238,62 @@ Test(client, what_cannot_be_is_refused)
     cr_expect(!ssltop_open(&s, why, sizeof why) && strstr(why, "ended at once"), "%s", why);
     ssltop_close(c, SSLTOP_FINISHED, "");
     ssltop_close(NULL, SSLTOP_FINISHED, "");
+}
+
+// What the script measures itself is in the log under its names, and what the training is and takes
+// in the run's record.
+Test(client, says_what_it_is)
+{
+    static float h[2][ROWS * D], z[2][ROWS * DIM];
+    char why[300];
+    ssltop_settings s = {.name = "own", .runs = lab.dir, .can = SSLTOP_CAN(SSLTOP_RATE)};
+    ssltop_client *c = ssltop_open(&s, why, sizeof why);
+    cr_assert(c != NULL, "%s", why);
+    for (int t = 0; t < 3; t++) {
+        cr_expect(ssltop_scalar(c, "top1", 0.25 * t) == 0);
+        cr_expect(ssltop_scalar(c, "lr_pred", 0.5) == 0);
+        if (t == 1)
+            cr_expect(ssltop_scalar(c, "a, \x1b\"b\"", 7) == 0);
+        theirs_step(c, t, h, z);
+    }
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "own");
+    cr_expect_float_eq(theirs_field(log, "step", 2, "lr_pred"), 0.5, 0);
+    cr_expect_float_eq(theirs_field(log, "step", 2, "dropped"), 0, 0);
+    json_t *own = json_object_get(json_object_get(log, "step/1"), "own");
+    cr_expect(json_object_size(own) == 2 &&
+              json_number_value(json_object_get(own, "top1")) == 0.25);
+    cr_expect(json_number_value(json_object_get(own, "a, ?\"b\"")) == 7);
+    own = json_object_get(json_object_get(log, "step/2"), "own");
+    cr_expect(json_object_size(own) == 1);
+    json_decref(log);
+    cr_expect(theirs_log_has(&lab, "own", "\"writer\":{\"name\":\"ssltop-client\",\"version\":"));
+    cr_expect(theirs_log_has(&lab, "own", "\"can\":\"pause resume step stop lr\""));
+    cr_expect(theirs_log_has(&lab, "own", "\"shape\":null"));
+    cr_expect(theirs_log_has(&lab, "own", "\"steps\":null"));
+    cr_expect(theirs_log_has(&lab, "own", "\"batch\":\"24\""));
+    char command[400];
+    snprintf(command, sizeof command,
+             "$SSLTOP export --columns step,own %s/own > %s/.csv && "
+             "printf 'step,own.top1,\"own.a, ?\"\"b\"\"\"\\n0,0,\\n1,0.25,7\\n2,0.5,\\n' | cmp - "
+             "%s/.csv",
+             lab.dir, lab.dir, lab.dir);
+    cr_expect_eq(system(command), 0);
+}
+
+// A mode that is to come later is the sampler's to keep.
+Test(client, a_mode_for_later)
+{
+    pid_t pid = theirs_in_child(&lab, "later", SSLTOP_CAN(SSLTOP_MODE));
+    lab_ready(&lab, "later", pid);
+    cr_assert(lab_say(&lab, "later", "pause").ok);
+    lab_until_paused(&lab, "later");
+    struct answer a = lab_say(&lab, "later", "until 0 then continual");
+    cr_expect(!a.ok && strstr(a.text, "has passed"), "%s", a.text);
+    a = lab_say(&lab, "later", "until 100% then continual");
+    cr_expect(a.ok && a.step == STEPS, "%s", a.text);
+    cr_expect_str_eq(a.text, "continual from step 20");
+    cr_expect(lab_say(&lab, "later", "stop").ok);
+    cr_assert_eq(lab_wait(pid), 0);
+    cr_expect(theirs_log_has(&lab, "later", "\"until\",\"by\":\"ctl\",\"to\":\"continual at 20\""));
 }

@@ -321,7 +321,7 @@ int ssltop_next_within(ssltop_client *c, ssltop_order *out, int ms)
         if (got < 0 || c->stopped)
             return 0;
         if (got > 0 && m.kind == LINK_ORDER && !obey(c, &m)) {
-            *out = (ssltop_order){m.id, (int)m.what, m.mode, m.chunks, m.factor, ""};
+            *out = (ssltop_order){m.id, (int)m.what, m.mode, m.chunks, m.factor, "", m.step};
             memcpy(out->by, m.by, sizeof out->by - 1);
             return 1;
         }

@@ -98,6 +98,7 @@ typedef struct {
     int chunks;    /* MODE: 0: the run's */
     double factor; /* RATE: what the learning rates are to be multiplied by */
     char by[12];   /* key, ctl, guard */
+    int64_t step;  /* MODE: from which it shall hold; -1: as soon as it can */
 } ssltop_order;
 
 /* 1: an order, to be carried out and answered. 0: none, go on. While the training is paused it

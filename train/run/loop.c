@@ -121,7 +121,8 @@ static int break_off(struct trainer *tr, struct step_result *r, const char *what
 static int make_step(struct trainer *tr, struct error *e)
 {
     struct setup *s = &tr->setup;
-    struct step_result r = {.sigma = tr->sigma, .d = s->d, .n = NAN, .ms[PHASE_SPECTRUM] = NAN};
+    struct step_result r = {
+        .sigma = tr->sigma, .d = s->d, .n = NAN, .dropped = -1, .ms[PHASE_SPECTRUM] = NAN};
     struct plan_scores scores;
     struct update update;
 

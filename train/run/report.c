@@ -86,6 +86,9 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
     live_forecast_fill(&p->forecast, s, step);
     s->images_s = images_a_second(p, step, now);
     memcpy(s->ms, r->ms, sizeof s->ms);
+    s->dropped = r->dropped;
+    if (r->own)
+        s->own = *r->own;
     publisher_put(p->publisher, &record);
     print_step(p, step, s, now);
     if (!r->has_spectrum)

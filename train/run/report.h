@@ -37,6 +37,8 @@ struct step_result {
     int chunk; // -1: none
     double lr, lr_pred;
     double ms[PHASE_COUNT];
+    int64_t dropped;              // steps before it that were not recorded; -1: does not apply
+    const struct record_own *own; // NULL: none
 };
 void report_step(struct report *p, int64_t step, const struct step_result *r);
 // The speed is counted anew from this step on: after a pause.

@@ -167,6 +167,8 @@ static void describe_run(struct trainer *tr, struct record *out)
     record_init(out, RECORD_RUN, -1);
     struct record_run *r = &out->u.run;
     r->version = 1;
+    snprintf(r->writer.name, sizeof r->writer.name, "ssltop");
+    snprintf(r->writer.version, sizeof r->writer.version, "%s", SSLTOP_VERSION);
     snprintf(r->name, sizeof r->name, "%.127s", tr->dir.name);
     clock_utc(now);
     snprintf(r->created, sizeof r->created, "%s", now);

@@ -74,15 +74,19 @@ static int understand(const struct wanted *w, struct request *r, struct error *e
 
 // --- doing it ---
 
-static int export_table(struct cursor *c, const struct request *r, FILE *f, struct error *e)
+static int export_table(struct cursor *c, const char *path, const struct request *r, FILE *f,
+                        struct error *e)
 {
+    struct record_own own = {.n = 0};
+    if (r->format == FORMAT_CSV && r->what == RECORD_STEP && export_own(path, &own, e) < 0)
+        return -1;
     cursor_want(c, &(struct cursor_wanted){
                        .kinds = r->what == RECORD_SPECTRUM ? 0 : 1u << RUNLOG_SCALARS,
                        .type = r->what,
                        .range = &r->range,
                        .newest = 1,
                    });
-    int rc = r->format == FORMAT_CSV ? export_csv(c, r->what, r->columns, f, e)
+    int rc = r->format == FORMAT_CSV ? export_csv(c, r->what, r->columns, &own, f, e)
                                      : export_json(c, r->columns, f, e);
     return rc == 0 && !cursor_passed(c) && cursor_lost(c)
                ? error_set(e, "nothing in it can be read")
@@ -98,7 +102,7 @@ static int export(const char *path, const struct request *r, const char *out, st
     int rc = file_create(&f, out, 0, e);
     if (rc == 0) {
         rc = r->format == FORMAT_SVG ? export_svg(c, &r->range, f.stream, e)
-                                     : export_table(c, r, f.stream, e);
+                                     : export_table(c, path, r, f.stream, e);
         const char *lost = cursor_lost(c);
         if (rc)
             error_prefix(e, "%s", path);

@@ -13,10 +13,15 @@
 int export_columns(enum record_type type, const char *names, unsigned char *wanted,
                    struct error *e);
 
+// The names of the script's own scalars in a log whose trainer is somebody else's.
+int export_own(const char *path, struct record_own *out, struct error *e);
+
 // The lines of one type that a cursor gives as a table with a head, or as lines of JSON (as they
 // are in the log when all columns are wanted). A write error shows in ferror(f).
-int export_csv(struct cursor *c, enum record_type type, const unsigned char *wanted, FILE *f,
-               struct error *e);
+// `own`: the names that a CSV of steps has columns for, from export_own; those of other logs are
+// empty.
+int export_csv(struct cursor *c, enum record_type type, const unsigned char *wanted,
+               const struct record_own *own, FILE *f, struct error *e);
 int export_json(struct cursor *c, const unsigned char *wanted, FILE *f, struct error *e);
 
 // A figure of the run as a stand-alone SVG.

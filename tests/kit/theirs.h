@@ -1,0 +1,36 @@
+// A training that is not ours, as tests make one: features of a few directions, handed over by the
+// client's library.
+#ifndef SSLTOP_TESTS_KIT_THEIRS_H
+#define SSLTOP_TESTS_KIT_THEIRS_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tests/kit/runs.h"
+#include "train/client/ssltop-client.h"
+
+enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
+
+// A client of this run in the lab; fails the test when it cannot be.
+ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can);
+// Rows of a step: of a few directions more than of the others.
+void theirs_draw(float *x, int n, int d, int64_t step, int view);
+// Step t of two views, h and z, loss -0.25, lr 0.1.
+void theirs_hand_over(ssltop_client *c, int64_t t, float h[2][ROWS * D], float z[2][ROWS * DIM]);
+// Wait until the recorder has taken every step.
+void theirs_settle(const ssltop_client *c);
+// Both, so that no step is dropped.
+void theirs_step(ssltop_client *c, int64_t t, float h[2][ROWS * D], float z[2][ROWS * DIM]);
+
+// One in a child: makes steps until it is told to stop.
+pid_t theirs_in_child(const struct lab *lab, const char *name, unsigned can);
+
+// The process number of a client's recorder.
+pid_t theirs_recorder(void);
+// A field of a record ("step", 3) of lab_log; NaN: null. Fails the test without the record.
+double theirs_field(json_t *log, const char *key, int64_t step, const char *name);
+// Whether the log, as text, has this in it.
+int theirs_log_has(const struct lab *lab, const char *name, const char *text);
+
+#endif

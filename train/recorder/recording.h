@@ -1,0 +1,52 @@
+// The state of a recorder. Private to this room.
+#ifndef SSLTOP_TRAIN_RECORDER_RECORDING_H
+#define SSLTOP_TRAIN_RECORDER_RECORDING_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "metrics/base/signals.h"
+#include "metrics/science/metric.h"
+#include "train/client/link.h"
+#include "train/recorder/intake.h"
+#include "train/recorder/slots.h"
+#include "train/run/report.h"
+#include "train/schedule/guard.h"
+#include "train/store/rundir.h"
+
+enum { ORDERS = 32 };
+
+struct order {   // that the client has not answered yet
+    uint64_t id; // 0: this place is free
+    struct request request;
+    int64_t from; // of a mode that is to come later; -1: as soon as it can
+    int by_guard;
+    char text[200]; // the guard's rule
+};
+
+struct recorder {
+    int fd, pidfd;
+    pid_t client;
+    struct signals signals;
+    struct rundir dir;
+    struct report report;
+    struct slots slots;
+    struct intake intake;
+    struct guard guard;
+    double last_metric[METRIC_COUNT];
+    struct link_message hello;
+    char word[LINK_WORDS][1024]; // but the configuration
+    char *config;                // a JSON object of strings
+    char data[256], arch[64], method[64];
+    int width;
+    struct record_own own; // names of the client's scalars; values of the step
+    struct order order[ORDERS];
+    uint64_t ids;
+    int64_t step, dropped; // the newest, and how many are missing
+    enum mode mode;
+    int begun, paused, over;
+    int told_features, told_order;
+    char reason[16], why[256];
+};
+
+#endif
