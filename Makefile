@@ -5,8 +5,9 @@ MAKEFLAGS += --no-builtin-rules
 VERSION    := 0.1.0
 # Everything that building, running and testing need, by purpose. `make deps` installs what is missing.
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
-              libncurses-dev libjansson-dev libinih-dev libjpeg62-turbo-dev libspng-dev
+              libncurses-dev libjansson-dev libinih-dev libjpeg-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
+DEPS_DATA  := dataset-fashion-mnist lomiri-wallpapers-16.04 # of these, what a distribution lacks is left out
 DEPS_CHECK := python3 patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
@@ -162,8 +163,10 @@ define install_missing
 	@want=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | \
 	    grep -q '^install ok installed' || printf '%s ' $$p; done); \
 	if [ -n "$$want" ]; then \
-	  echo "  DEPS  $$want"; mkdir -p $(B); \
-	  $(SUDO) apt-get update -qq && \
+	  echo "  DEPS  $$want"; mkdir -p $(B); $(SUDO) apt-get update -qq || exit 1; \
+	  for p in $(DEPS_DATA); do case " $$want " in *" $$p "*) apt-cache show $$p > /dev/null 2>&1 || { \
+	    want=$$(printf '%s ' $$want | sed "s/\b$$p //"); \
+	    echo "  DEPS  there is no $$p here: without it images have to be named (--data idx:DIR)"; } ;; esac; done; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$want \
 	    > $(B)/deps.log 2>&1 || { tail -n 20 $(B)/deps.log; exit 1; }; fi
 endef
