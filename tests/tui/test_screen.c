@@ -8,12 +8,18 @@
 #include <unistd.h>
 
 #include "tests/kit/scene.h"
+#include "tui/hands/actions.h"
 #include "tui/model/machine.h"
 #include "tui/model/verdict.h"
 
 static void expect_screen(struct test_scene *t, const char *name, int h, int w)
 {
     scene_expect(&t->s, name, h, w);
+}
+
+static int send_nothing(void *to, const struct command_call *call, struct error *e)
+{
+    return error_set(e, "%s was sent", command_table[call->command].name);
 }
 
 // Every view at every size, with Unicode and with ASCII only.
@@ -251,6 +257,55 @@ Test(screen, states)
     snprintf(t.v.link.text, sizeof t.v.link.text,
              "a trainer runs this, but can't be reached: SIGUSR1 makes its socket anew");
     expect_screen(&t, "apart-80x24", 24, 80);
+    scene_free(&t);
+}
+
+// A training that is not ours: nothing is said that nobody told, and what it does not take is said.
+Test(screen, of_another)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.writer.name, sizeof r.u.run.writer.name, "ssltop-client");
+    snprintf(r.u.run.can, sizeof r.u.run.can, "pause resume step stop lr");
+    snprintf(r.u.run.dataset.name, sizeof r.u.run.dataset.name, "imagenet");
+    snprintf(r.u.run.created, sizeof r.u.run.created, "2025-01-02T03:04:05Z");
+    r.u.run.model.d = 4;
+    scene_add(&t, &r);
+    for (int i = 0; i < 60; i++) {
+        record_init(&r, RECORD_STEP, i);
+        r.u.step.t = 0.1 * i;
+        r.u.step.metric[METRIC_LOSS] = -0.5;
+        r.u.step.metric[METRIC_AUC] = i % 4 ? NAN : 0.75;
+        r.u.step.images_s = 900;
+        r.u.step.dropped = i / 5;
+        scene_add(&t, &r);
+        double sigma[4] = {4, 3, 2, 1};
+        record_init(&r, RECORD_SPECTRUM, i);
+        r.u.spectrum.n = 512;
+        r.u.spectrum.d = 4;
+        r.u.spectrum.sigma = sigma;
+        if (i % 4 == 0)
+            scene_add(&t, &r);
+    }
+    expect_screen(&t, "another-80x24", 24, 80);
+    t.v.view = VIEW_DEVICE;
+    expect_screen(&t, "another-120x36", 36, 120);
+    struct ui u = {.v = &t.v, .h = &t.h};
+    static const struct {
+        uint32_t key;
+        const char *says;
+    } row[] = {{'m', "without ssltop's sampler"},
+               {'e', "evaluates by itself"},
+               {'c', "offered no checkpoints"},
+               {'n', "no trainer to tell"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        u.send = row[i].key == 'n' ? NULL : send_nothing;
+        action_key(&u, row[i].key);
+        cr_expect(strstr(t.v.message.text, row[i].says), "%s", t.v.message.text);
+        cr_expect_eq(t.v.context, CONTEXT_MAIN);
+    }
     scene_free(&t);
 }
 

@@ -1,4 +1,4 @@
-// A row a command: what it is to the client, why it is not taken, and how it is told.
+// A row a command: what it is to the client, and how it is told.
 #include "train/recorder/orders.h"
 
 #include <errno.h>
@@ -14,28 +14,22 @@
 
 enum to { TO_NOTHING, TO_MODE, TO_FACTOR };
 
-#define NO_SAMPLER "this training draws its batches without ssltop's sampler"
 static const struct {
-    int what;            // enum ssltop_what, -1: it is not for the client
-    const char *missing; // why not, when the training has not offered it
-    const char *done;    // "paused from" (step 7)
-    enum to to;          // "continual" (from step 7)
+    int what;         // enum ssltop_what, -1: it is not for the client
+    const char *done; // "paused from" (step 7)
+    enum to to;       // "continual" (from step 7)
 } row[COMMAND_COUNT] = {
-    [COMMAND_WATCH] = {-1, "watch is not for the training", "", TO_NOTHING},
-    [COMMAND_STATUS] = {-1, "status is not for the training", "", TO_NOTHING},
-    [COMMAND_PAUSE] = {SSLTOP_PAUSE, "", "paused from", TO_NOTHING},
-    [COMMAND_RESUME] = {SSLTOP_RESUME, "", "goes on with", TO_NOTHING},
-    [COMMAND_STEP] = {SSLTOP_STEP, "", "makes", TO_NOTHING},
-    [COMMAND_EVAL] = {SSLTOP_EVALUATE,
-                      "this training evaluates by itself: it offered no evaluation",
-                      "evaluated before", TO_NOTHING},
-    [COMMAND_CHECKPOINT] = {SSLTOP_CHECKPOINT, "this training offered no checkpoints",
-                            "a checkpoint is written before", TO_NOTHING},
-    [COMMAND_STOP] = {SSLTOP_STOP, "", "stops before", TO_NOTHING},
-    [COMMAND_MODE] = {SSLTOP_MODE, NO_SAMPLER, "", TO_MODE},
-    [COMMAND_LR] = {SSLTOP_RATE, "this training did not hand over its optimizer",
-                    "learning rates times", TO_FACTOR},
-    [COMMAND_UNTIL] = {SSLTOP_MODE, NO_SAMPLER, "", TO_MODE},
+    [COMMAND_WATCH] = {-1, "", TO_NOTHING},
+    [COMMAND_STATUS] = {-1, "", TO_NOTHING},
+    [COMMAND_PAUSE] = {SSLTOP_PAUSE, "paused from", TO_NOTHING},
+    [COMMAND_RESUME] = {SSLTOP_RESUME, "goes on with", TO_NOTHING},
+    [COMMAND_STEP] = {SSLTOP_STEP, "makes", TO_NOTHING},
+    [COMMAND_EVAL] = {SSLTOP_EVALUATE, "evaluated before", TO_NOTHING},
+    [COMMAND_CHECKPOINT] = {SSLTOP_CHECKPOINT, "a checkpoint is written before", TO_NOTHING},
+    [COMMAND_STOP] = {SSLTOP_STOP, "stops before", TO_NOTHING},
+    [COMMAND_MODE] = {SSLTOP_MODE, "", TO_MODE},
+    [COMMAND_LR] = {SSLTOP_RATE, "learning rates times", TO_FACTOR},
+    [COMMAND_UNTIL] = {SSLTOP_MODE, "", TO_MODE},
 };
 
 static int is_offered(const struct recorder *r, enum command c)
@@ -79,7 +73,9 @@ static int send(struct recorder *r, const struct request *q, const char *rule, s
     struct order *o = r->order;
     int64_t from = -1;
     if (!is_offered(r, c->command))
-        return error_set(e, "%s", row[c->command].missing);
+        return error_set(e, "%s",
+                         command_table[c->command].missing ? command_table[c->command].missing
+                                                           : "it is not for the training");
     if (c->command == COMMAND_UNTIL && point(r, c->at, &from, e) < 0)
         return -1;
     while (o < r->order + ORDERS && o->id)

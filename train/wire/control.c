@@ -11,21 +11,26 @@
 #include "metrics/log/record.h"
 #include "train/schedule/schedule_text.h"
 
+#define NO_SAMPLER "this training draws its batches without ssltop's sampler"
 const struct command_row command_table[COMMAND_COUNT] = {
     [COMMAND_WATCH] = {"watch", NULL, "follow the records from now on"},
     [COMMAND_STATUS] = {"status", NULL, "which step, which mode, whether it is paused"},
     [COMMAND_PAUSE] = {"pause", NULL, "stop between two steps, keeping everything in memory"},
     [COMMAND_RESUME] = {"resume", NULL, "go on after a pause"},
     [COMMAND_STEP] = {"step", NULL, "make exactly one step while paused"},
-    [COMMAND_EVAL] = {"eval", NULL, "measure the exact spectrum now"},
-    [COMMAND_CHECKPOINT] = {"checkpoint", NULL, "write a checkpoint now"},
+    [COMMAND_EVAL] = {"eval", NULL, "measure the exact spectrum now",
+                      "this training evaluates by itself: it offered no evaluation"},
+    [COMMAND_CHECKPOINT] = {"checkpoint", NULL, "write a checkpoint now",
+                            "this training offered no checkpoints"},
     [COMMAND_STOP] = {"stop", NULL, "write a checkpoint and end the training"},
-    [COMMAND_MODE] = {"mode", "MODE[@CHUNKS]",
-                      "draw batches by another mode from the next step on"},
-    [COMMAND_LR] = {"lr", "FACTOR", "multiply the learning rates by a factor: lr 0.5x"},
+    [COMMAND_MODE] = {"mode", "MODE[@CHUNKS]", "draw batches by another mode from the next step on",
+                      NO_SAMPLER},
+    [COMMAND_LR] = {"lr", "FACTOR", "multiply the learning rates by a factor: lr 0.5x",
+                    "this training did not hand over its optimizer"},
     [COMMAND_UNTIL] =
         {"until", "WHEN then MODE[@CHUNKS]",
-         "keep the mode until 40% of the run or a step, then switch; replaces what was planned"},
+         "keep the mode until 40% of the run or a step, then switch; replaces what was planned",
+         NO_SAMPLER},
 };
 
 static int find_command(const char *name)

@@ -36,6 +36,7 @@ struct command_row {
     const char *name;     // "mode"
     const char *argument; // "MODE", "FACTOR", "WHEN then MODE", NULL
     const char *doc;
+    const char *missing; // why a training that is not ssltop's may not take it; NULL: all do
 };
 extern const struct command_row command_table[COMMAND_COUNT];
 

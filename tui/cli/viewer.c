@@ -152,13 +152,16 @@ static void describe_end(struct viewer *w)
                  w->child_text[0] ? w->child_text : "see trainer.log");
     } else {
         v->link.state = LINK_LOST;
-        snprintf(how, sizeof how, "no trainer runs and the log has no end: it died at step %s",
-                 format_count(h->last_step + 1).s);
+        snprintf(how, sizeof how, "no %s runs and the log has no end: it died at step %s",
+                 *h->run.can ? "recorder" : "trainer", format_count(h->last_step + 1).s);
     }
     int can_resume = !(h->ended && strcmp(h->end_reason, "finished") == 0);
     snprintf(v->link.text, sizeof v->link.text, "%.639s", how);
     v->link.hint[0] = 0;
-    if (can_resume)
+    if (can_resume && *h->run.can)
+        snprintf(v->link.hint, sizeof v->link.hint,
+                 "ssltop only recorded this training: what resumes it is its own script");
+    else if (can_resume)
         snprintf(v->link.hint, sizeof v->link.hint, "resume with: ssltop train --resume %.270s",
                  w->pasted_name);
 }

@@ -24,8 +24,8 @@ static void draw_title(struct canvas *c, const struct scene *s)
         double left = history_eta(h);
         if (s->v->link.state <= LINK_LIVE && isfinite(left))
             snprintf(eta, sizeof eta, "  ETA %s", format_duration(left).s);
-        snprintf(right, sizeof right, "step %s / %s%s%s", format_count(done).s, format_count(all).s,
-                 percent, eta);
+        snprintf(right, sizeof right, "step %s%s%s%s%s", format_count(done).s, all > 0 ? " / " : "",
+                 all > 0 ? format_count(all).s : "", percent, eta);
     }
     int n_right = text_columns(right), room = c->w - n_right - 3;
     int x = 1;
@@ -33,11 +33,15 @@ static void draw_title(struct canvas *c, const struct scene *s)
     char part[5][300] = {"", "", "", "", ""};
     if (h->have_run) {
         snprintf(part[0], sizeof *part, "%s", h->run.dataset.name);
-        snprintf(part[1], sizeof *part, "%s\u00d7%d", h->run.model.arch, h->run.model.width);
+        if (h->run.model.width > 0)
+            snprintf(part[1], sizeof *part, "%s\u00d7%d", h->run.model.arch, h->run.model.width);
+        else
+            snprintf(part[1], sizeof *part, "%s", h->run.model.arch);
         snprintf(part[2], sizeof *part, "%s", h->method);
-        snprintf(part[3], sizeof *part, "%s %d thread%s %s", h->run.device.name,
-                 h->run.device.threads, h->run.device.threads == 1 ? "" : "s",
-                 h->run.device.precision);
+        if (h->run.device.threads > 0)
+            snprintf(part[3], sizeof *part, "%s %d thread%s %s", h->run.device.name,
+                     h->run.device.threads, h->run.device.threads == 1 ? "" : "s",
+                     h->run.device.precision);
     }
     snprintf(part[4], sizeof *part, "%s", s->v->name);
     for (int i = 0; i < 5; i++) {
@@ -96,7 +100,8 @@ static int draw_state(struct canvas *c, const struct scene *s)
         canvas_put(c, 1, 1, states[state].sign, states[state].role);
         const char *what =
             state == LINK_ENDED && h->end_reason[0] ? h->end_reason : states[state].text;
-        if (state != LINK_LIVE || h->last_step < 0) // the mode says it
+        if (state != LINK_LIVE || h->last.mode == MODE_NONE ||
+            h->last_step < 0) // or the mode says it
             x += canvas_text(c, 1, 3, 24, states[state].role, what) + 2;
     }
     if (h->last_step < 0)
@@ -115,14 +120,30 @@ static int draw_state(struct canvas *c, const struct scene *s)
     return x + canvas_text(c, 1, x, 40, theme_mode(h->last.mode), text) + 2;
 }
 
+// What the recorder of another's training could not keep up with.
+static void behind(const struct history *h, char *text, size_t size)
+{
+    *text = '\0';
+    if (!*h->run.can || h->last_step < 0)
+        return;
+    int64_t gap = h->last_step - h->spectrum_step; // none for longer than before
+    gap = h->spectrum_step >= 0 && gap < h->spectrum_gap ? h->spectrum_gap : gap;
+    size_t n = 0;
+    if (h->last.dropped > 0)
+        n = (size_t)snprintf(text, size, "dropped %s   ", format_count(h->last.dropped).s);
+    if (h->spectrum_step >= 0 && gap > 1)
+        snprintf(text + n, size - n, "spectrum every %s steps   ", format_count(gap).s);
+}
+
 static void draw_facts(struct canvas *c, const struct scene *s)
 {
-    char right[192] = "", waiting[64] = "";
+    char right[320] = "", waiting[64] = "", late[96];
+    behind(s->h, late, sizeof late);
     if (s->h->waiting >= WAITING_SHOWN)
         snprintf(waiting, sizeof waiting, "waiting for data %.0f %%   ", 100 * s->h->waiting);
     if (s->v->link.state <= LINK_LIVE)
-        snprintf(right, sizeof right, "%s%s img/s   RSS %s", waiting, format_rate(s->h->rate).s,
-                 format_bytes(s->v->link.rss).s);
+        snprintf(right, sizeof right, "%s%s%s img/s   RSS %s", late, waiting,
+                 format_rate(s->h->rate).s, format_bytes(s->v->link.rss).s);
     if (s->v->link.state == LINK_REPLAY && s->all)
         replay_place(s, right, sizeof right);
     int n = text_columns(right), x = draw_state(c, s);

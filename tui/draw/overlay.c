@@ -224,8 +224,9 @@ void function_bar_draw(struct canvas *c, int y, const struct scene *s)
         int n = key_length(a), begin = x;
         char key[16];
         snprintf(key, sizeof key, "%.*s", n, a->keys);
-        x += canvas_text(c, y, x, n, ROLE_BAR_KEY, key) + 1;
-        x += canvas_text(c, y, x, 12, ROLE_BAR, action_label(a, s));
+        const char *why = action_missing(a, s->h);
+        x += canvas_text(c, y, x, n, why ? ROLE_DIM : ROLE_BAR_KEY, key) + 1;
+        x += canvas_text(c, y, x, 12, why ? ROLE_DIM : ROLE_BAR, action_label(a, s));
         view_zone(s->v, (struct rect){y, begin, 1, x - begin}, ZONE_KEY, a->key[0], 0);
         x += 2;
     }

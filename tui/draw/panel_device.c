@@ -41,7 +41,7 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
             canvas_printf(c, in.y + i, in.x + LABELS + w, SHARE, ROLE_DIM, "%3.0f %%",
                           100 * ms[i] / sum);
     }
-    if (in.h > PHASE_COUNT)
+    if (in.h > PHASE_COUNT && (sum > 0 || !*s->h->run.can))
         canvas_printf(c, in.y + PHASE_COUNT, in.x + 1, in.w - 2, ROLE_DIM,
                       "sum %s ms, %s images each with two views", format_value(sum, 3).s,
                       format_count(h->batch).s);
@@ -51,21 +51,32 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     struct rect in = canvas_box(c, r, "device and run", "");
-    char line[6][400];
+    char line[6][400] = {""};
     if (!h->have_run)
         return;
-    snprintf(line[0], sizeof *line, "%s, %d thread%s, %s", h->run.device.name,
-             h->run.device.threads, h->run.device.threads == 1 ? "" : "s", h->run.device.precision);
-    snprintf(line[1], sizeof *line, "%s", h->run.device.detail);
-    snprintf(line[2], sizeof *line, "%s images, batch %s", format_count(h->run.dataset.n).s,
-             format_count(h->batch).s);
-    snprintf(line[3], sizeof *line, "%s parameters, d = %s", format_count(h->run.model.params).s,
-             format_count(h->run.model.d).s);
+    const struct record_run *u = &h->run;
+    if (*u->device.name)
+        snprintf(line[0], sizeof *line, "%s, %d thread%s, %s", u->device.name, u->device.threads,
+                 u->device.threads == 1 ? "" : "s", u->device.precision);
+    else if (*u->can)
+        snprintf(line[0], sizeof *line, "trained by a program that is not ssltop's");
+    snprintf(line[1], sizeof *line, "%s", u->device.detail);
+    if (u->dataset.n > 0)
+        snprintf(line[2], sizeof *line, "%s images, batch %s", format_count(u->dataset.n).s,
+                 format_count(h->batch).s);
+    else if (h->batch > 0)
+        snprintf(line[2], sizeof *line, "batch %s", format_count(h->batch).s);
+    if (u->model.params > 0)
+        snprintf(line[3], sizeof *line, "%s parameters, d = %s", format_count(u->model.params).s,
+                 format_count(u->model.d).s);
+    else if (u->model.d > 0)
+        snprintf(line[3], sizeof *line, "d = %s", format_count(u->model.d).s);
     snprintf(line[4], sizeof *line, "running for %s",
              format_duration(time_value(s, SERIES_TIME)).s);
-    snprintf(line[5], sizeof *line, "started %s", h->run.created);
-    for (int i = 0; i < 6 && i < in.h; i++)
-        canvas_text(c, in.y + i, in.x + 1, in.w - 2, ROLE_TEXT, line[i]);
+    snprintf(line[5], sizeof *line, "started %s", u->created);
+    for (int i = 0, y = 0; i < 6 && y < in.h; i++)
+        if (*line[i] || !*u->can)
+            canvas_text(c, in.y + y++, in.x + 1, in.w - 2, ROLE_TEXT, line[i]);
 }
 
 // --- the card ---

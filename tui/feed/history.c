@@ -73,6 +73,7 @@ static int add_run(struct history *h, const struct record_run *r, struct error *
         {h->run.device.detail, r->device.detail, sizeof r->device.detail},
         {h->run.device.precision, r->device.precision, sizeof r->device.precision},
         {h->run.parent, r->parent, sizeof r->parent},
+        {h->run.can, r->can, sizeof r->can},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         text_clean(texts[i].to, texts[i].size, texts[i].from);
@@ -141,8 +142,10 @@ static int add_step(struct history *h, int64_t step, const struct record_step *l
     h->last_step = step;
     h->steps++;
     h->ended = 0;
-    if (isfinite(r->metric[METRIC_AUC]))
+    if (isfinite(r->metric[METRIC_AUC])) {
+        h->spectrum_gap = h->spectrum_step >= 0 ? step - h->spectrum_step : 0;
         h->spectrum_step = step;
+    }
     if (r->images_s > 0 && isfinite(r->images_s))
         h->rate =
             isnan(h->rate) ? r->images_s : rate_memory * h->rate + (1 - rate_memory) * r->images_s;
@@ -312,6 +315,16 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         return 0;
     }
     return 0;
+}
+
+int history_can(const struct history *h, const char *command)
+{
+    const char *rest = h->run.can, *word;
+    size_t n;
+    while ((word = text_word(&rest, ' ', &n)) != NULL)
+        if (strlen(command) == n && memcmp(word, command, n) == 0)
+            return 1;
+    return !*h->run.can;
 }
 
 const struct history_event *history_event(const struct history *h, int64_t i)

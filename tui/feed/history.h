@@ -67,6 +67,7 @@ struct history {
     double rate;           // images a second, smoothed over recent steps; NaN: unknown
     double waiting;        // share of a step that waits for data, smoothed likewise; NaN: unknown
     int64_t spectrum_step; // step of the last live AUC; -1
+    int64_t spectrum_gap;  // steps between the last two; 0: there were none
 
     struct series series[SERIES_COUNT];
     struct history_spectrum first_live, live, first_exact, exact;
@@ -99,6 +100,9 @@ int history_init(struct history *h, struct error *e);
 void history_free(struct history *h);
 // Takes what it needs from the record. -1 without memory.
 int history_add(struct history *h, const struct record *r, struct error *e);
+
+// Whether the training takes a command of this name, as far as it has said.
+int history_can(const struct history *h, const char *command);
 
 // The i-th newest event, 0 the newest; NULL: none.
 const struct history_event *history_event(const struct history *h, int64_t i);

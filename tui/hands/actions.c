@@ -8,10 +8,18 @@
 #include "metrics/log/record.h"
 #include "tui/hands/navigate.h"
 
+static const char *missing(const struct history *h, enum command c)
+{
+    return command_table[c].missing && !history_can(h, command_table[c].name)
+               ? command_table[c].missing
+               : NULL;
+}
+
 // 0 when the command is on its way.
 static int send_call(struct ui *u, struct command_call *call)
 {
     struct error e = {""};
+    const char *why = missing(u->h, call->command);
     snprintf(call->by, sizeof call->by, "key");
     if (u->v->replay.on)
         error_set(&e, "this is a replay: there is no training to steer");
@@ -20,6 +28,8 @@ static int send_call(struct ui *u, struct command_call *call)
                   u->v->link.state == LINK_READING ? "still reading the log"
                   : u->v->link.state == LINK_APART ? "it can't be reached"
                                                    : "it is gone");
+    else if (why)
+        error_set(&e, "%s", why);
     else if (u->send(u->to, call, &e) == 0) {
         u->waiting |= 1U << call->command;
         view_say(u->v, ROLE_DIM, "%s \u2026", command_table[call->command].name);
@@ -110,6 +120,11 @@ static unsigned do_stop(struct ui *u, int argument)
 
 static unsigned do_menu(struct ui *u, int argument)
 {
+    const char *why = missing(u->h, COMMAND_MODE);
+    if (why) {
+        view_say(u->v, ROLE_BAD, "%s", why);
+        return 0;
+    }
     u->v->menu_row = u->h->last.mode >= 0 ? (int)u->h->last.mode : 0;
     return do_context(u, CONTEXT_MENU);
 }
@@ -421,6 +436,13 @@ void action_answer(struct ui *u, const struct answer *a)
              a->ok ? "" : "refused: ", a->text[0] ? a->text : "done");
     if (!a->ok)
         u->v->link.asked_pause = -1;
+}
+
+const char *action_missing(const struct action *a, const struct history *h)
+{
+    return a->run == do_command ? missing(h, (enum command)a->argument)
+           : a->run == do_menu  ? missing(h, COMMAND_MODE)
+                                : NULL;
 }
 
 const char *action_label(const struct action *a, const struct scene *s)

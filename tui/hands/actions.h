@@ -41,6 +41,9 @@ unsigned action_due(struct ui *u, double now);
 // The answer to a command that was sent; its id says which one (tui/feed/source.h).
 void action_answer(struct ui *u, const struct answer *a);
 
+// Why the training does not take what this action would order; NULL: it does, or it orders nothing.
+const char *action_missing(const struct action *a, const struct history *h);
+
 // The label of an action now ("Pause" or "Resume", "Play").
 const char *action_label(const struct action *a, const struct scene *s);
 
