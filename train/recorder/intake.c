@@ -70,6 +70,8 @@ static int prepare(struct intake *k, int d, struct error *e)
         return 0;
     if (k->d)
         return error_set(e, "features of %d numbers, after some of %d", d, k->d);
+    if (d > INTAKE_D)
+        return error_set(e, "features of %d numbers: more than %d", d, INTAKE_D);
     k->sigma = malloc((size_t)d * sizeof *k->sigma);
     if (!k->sigma)
         return error_set(e, "out of memory for a spectrum of %d", d);

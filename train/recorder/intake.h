@@ -20,6 +20,7 @@ struct intake_rows {
 };
 
 enum { INTAKE_H, INTAKE_Z }; // places that metrics are made of
+enum { INTAKE_D = 8192 };    // numbers of a feature that a spectrum at every step can be made of
 
 struct intake {
     int d; // of h; 0 before the first

@@ -82,7 +82,7 @@ static int look_at(const struct slots *f, const struct link_slot *s, int slot,
 int slots_take(struct slots *f, struct link_slot *head,
                struct intake_rows rows[LINK_PLACES][LINK_VIEWS], int *slot, struct error *e)
 {
-    for (;;) {
+    for (int tries = 0; tries < LINK_SLOTS; tries++) { // one who fills them without end can wait
         int oldest = -1;
         int64_t step = 0;
         for (int i = 0; f->ring && i < LINK_SLOTS; i++)
@@ -103,4 +103,5 @@ int slots_take(struct slots *f, struct link_slot *head,
         slots_release(f, oldest);
         return -1;
     }
+    return 0;
 }
