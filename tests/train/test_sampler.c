@@ -106,6 +106,14 @@ Test(sampler, what_cannot_be_is_refused)
     cr_expect(ssltop_sampler_switch(s, 2, 3, 0, why, sizeof why) == -1);
     cr_expect(ssltop_sampler_switch(s, 5, 1, 0, why, sizeof why) == -1 && strstr(why, "no step 5"),
               "%s", why);
+    cr_expect(ssltop_sampler_switch(s, 4, 2, 0, why, sizeof why) == 0);
+    cr_expect(ssltop_sampler_until(s, 2, 1, 1, 0, why, sizeof why) == -1 &&
+                  strstr(why, "has passed"),
+              "%s", why);
+    cr_expect(ssltop_sampler_until(s, 2, 3, 1, 0, why, sizeof why) == 0);
+    char plan[64]; // what was to come at step 4 is forgotten
+    cr_expect(ssltop_sampler_plan(s, plan, sizeof plan) > 0);
+    cr_expect_str_eq(plan, "0:multi-epoch@2,3:continual@2");
     cr_expect(ssltop_sampler_take(s, "3:continual", why, sizeof why) == -1);
     cr_expect(ssltop_sampler_batch(s, 4, index) == 0);
     ssltop_sampler_free(s);

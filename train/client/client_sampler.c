@@ -63,6 +63,21 @@ int ssltop_sampler_at(const ssltop_sampler *s, int64_t step, int *chunk)
     return (int)at.mode;
 }
 
+int ssltop_sampler_until(ssltop_sampler *s, int64_t now_free, int64_t from, int mode, int chunks,
+                         char *why, size_t size)
+{
+    struct error e;
+    const struct schedule_switch w = {from, (enum mode)mode, chunks, now_free};
+    if (mode < 0 || mode >= MODE_COUNT || chunks < 0)
+        error_set(&e, "there is no mode %d over %d chunks", mode, chunks);
+    else if (from < now_free)
+        error_set(&e, "step %lld has passed: the next that can change is %lld", (long long)from,
+                  (long long)now_free);
+    else if (schedule_switch(&s->schedule, &w, &e) == 0)
+        return 0;
+    return told(&e, why, size);
+}
+
 int ssltop_sampler_switch(ssltop_sampler *s, int64_t from, int mode, int chunks, char *why,
                           size_t size)
 {

@@ -144,6 +144,10 @@ int ssltop_sampler_at(const ssltop_sampler *s, int64_t step, int *chunk);
 /* This mode over so many chunks (0: the run's) from this step on. -1 with a sentence. */
 int ssltop_sampler_switch(ssltop_sampler *s, int64_t from, int mode, int chunks, char *why,
                           size_t size);
+/* The same for a step that is to come: what was planned after `now_free`, the first step whose
+ * batch is not drawn yet, is forgotten. */
+int ssltop_sampler_until(ssltop_sampler *s, int64_t now_free, int64_t from, int mode, int chunks,
+                         char *why, size_t size);
 
 /* The plan with its switches as a text, for a checkpoint, into text[size]: its length, which may be
  * more than fits, -1: no memory. And back, into a sampler of the same n, batch and steps. */

@@ -25,7 +25,7 @@ class Order(Structure):
     """ssltop_order"""
 
     _fields_ = [("id", c_uint64), ("what", c_int), ("mode", c_int), ("chunks", c_int),
-                ("factor", c_double), ("by", c_char * 12)]
+                ("factor", c_double), ("by", c_char * 12), ("step", c_int64)]
 
 
 _INDEX = POINTER(c_int64)
@@ -51,6 +51,7 @@ _FUNCTIONS = {
     "sampler_batch": (c_int, c_void_p, c_int64, _INDEX),
     "sampler_at": (c_int, c_void_p, c_int64, POINTER(c_int)),
     "sampler_switch": (c_int, c_void_p, c_int64, c_int, c_int, c_char_p, c_size_t),
+    "sampler_until": (c_int, c_void_p, c_int64, c_int64, c_int, c_int, c_char_p, c_size_t),
     "sampler_plan": (c_int, c_void_p, c_char_p, c_size_t),
     "sampler_take": (c_int, c_void_p, c_char_p, c_char_p, c_size_t),
 }

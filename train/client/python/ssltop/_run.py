@@ -257,10 +257,10 @@ class Run:
         if not self._agreeing:
             return got
         said = self._who().agree([got, order.what, order.mode, order.chunks, order.factor,
-                                  self.stop])
+                                  self.stop, order.step])
         if not self._client:
             got, order.what, order.mode, order.chunks = (int(x) for x in said[:4])
-            order.factor, self.stop = said[4], bool(said[5])
+            order.factor, self.stop, order.step = said[4], bool(said[5]), int(said[6])
         return got
 
     def _carry_out(self, order):
@@ -270,6 +270,9 @@ class Run:
                 start = max(self._sampler.drawn, self.made)
                 if self._agreeing:
                     start = self._who().most(start)
+                if order.step >= 0:
+                    self._sampler.until(start, order.step, order.mode, order.chunks)
+                    return 1, order.step, ""
                 self._sampler.switch(start, order.mode, order.chunks)
                 return 1, start, ""
             if order.what == lib.RATE and self._rate is not None:

@@ -56,6 +56,12 @@ class Sampler:
         if self._library.sampler_switch(self._s, start, mode, chunks, why, WHY) < 0:
             raise ValueError(why.value.decode())
 
+    def until(self, start, step, mode, chunks=0):
+        """What is planned from step `start` on is this mode from `step` on; ValueError."""
+        why = ctypes.create_string_buffer(WHY)
+        if self._library.sampler_until(self._s, start, step, mode, chunks, why, WHY) < 0:
+            raise ValueError(why.value.decode())
+
     def state_dict(self):
         size = 1 << 16
         text = ctypes.create_string_buffer(size)
