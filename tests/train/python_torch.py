@@ -32,6 +32,48 @@ class Taken:
         return out
 
 
+class Event:
+    """A copy from a GPU, on its way until somebody says that it is there, or waits."""
+
+    there = False
+
+    def query(self):
+        return self.there
+
+    def synchronize(self):
+        self.there = True
+
+
+def late(name):
+    """Features that come late are recorded in their order once they are there, and no step waits."""
+    w = ssltop.init(name)
+    taken, events = Taken(w), []
+    real = w._views
+
+    def views(place, x):
+        rows = real(place, x)
+        for r in rows:
+            r.event = Event()
+            events.append(r.event)
+        return rows
+
+    w._views = views
+    for step in range(3):
+        w.step(loss=step, h=torch.full((4, 2), float(step)))
+    assert taken.last() == [] and len(w._late) == 3
+    events[1].there = True  # the one before it is not
+    w.step(loss=3, h=torch.zeros(4, 2))
+    assert taken.last() == []
+    events[0].there = True
+    w.step(loss=4, h=torch.zeros(4, 2))
+    assert len(taken.last()) == 2 and len(w._late) == 3
+    for step in range(5, 15):  # the device is far behind: the oldest are not recorded
+        w.step(loss=step, h=torch.zeros(4, 2))
+    assert taken.last() == [] and len(w._late) == 8 and w.dropped == 5
+    w.finish()
+    assert len(taken.last()) == 8 and all(e.there for e in events[-8:])
+
+
 def main(name):
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -104,3 +146,4 @@ def main(name):
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    late(sys.argv[1] + "-late")

@@ -35,7 +35,9 @@ static int make_ring(ssltop_client *c, uint64_t room)
     struct link_ring *ring = MAP_FAILED;
     if (ftruncate(fd, (off_t)bytes) == 0 &&
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
-        ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        // A small one is there at once, so that no step waits for its pages; a large one grows.
+        ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | (bytes <= (64u << 20) ? MAP_POPULATE : 0), fd, 0);
     struct link_message m = client_message(LINK_RING);
     if (ring != MAP_FAILED) {
         ring->magic = LINK_MAGIC;

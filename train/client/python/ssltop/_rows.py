@@ -75,10 +75,15 @@ def travel(x, pinned):
     return to, event
 
 
+_KIND = {}  # of PyTorch's types, by theirs
+
+
 def _of_tensor(x, pinned):
     torch = sys.modules["torch"]
+    if not _KIND:
+        _KIND.update((getattr(torch, name), kind) for name, kind in _TYPE.items())
     x = x.detach()
-    if str(x.dtype)[6:] not in _TYPE:
+    if x.dtype not in _KIND:
         x = x.to(torch.float32)
     if x.dim() != 2:
         x = x.flatten(1)
@@ -93,7 +98,7 @@ def _of_tensor(x, pinned):
     if stride < x.shape[1]:
         x = x.contiguous()
         stride = x.shape[1]
-    rows = Rows(x.data_ptr(), x.shape[0], x.shape[1], stride, _TYPE[str(x.dtype)[6:]], x)
+    rows = Rows(x.data_ptr(), x.shape[0], x.shape[1], stride, _KIND[x.dtype], x)
     rows.event = event
     if event is not None:
         rows.pinned = x
