@@ -237,6 +237,8 @@ Test(python, is_steered)
     cr_expect(a.ok && a.step == at + 1 + 3, "%s", a.text);
     a = lab_say(&lab, "steered", "mode continual");
     cr_expect(!a.ok && strstr(a.text, "already"), "%s", a.text);
+    a = lab_say(&lab, "steered", "until 50% then cumulative");
+    cr_expect(a.ok && a.step == 50000, "%s", a.text);
     cr_expect(lab_say(&lab, "steered", "resume").ok);
     lab_until_step(&lab, "steered", at + 8);
     cr_expect(lab_say(&lab, "steered", "stop").ok);

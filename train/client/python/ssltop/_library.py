@@ -12,20 +12,23 @@ FINISHED, STOPPED, FAILED = range(3)
 F16, BF16, F32, F64 = range(4)
 
 
+_ROOM = ("room", c_char * 64)  # for what a later library adds
+
+
 class Settings(Structure):
     """ssltop_settings"""
 
     _fields_ = [("program", c_char_p), ("name", c_char_p), ("runs", c_char_p),
                 ("config", c_char_p), ("calibration", c_char_p), ("guard", c_char_p),
                 ("schedule", c_char_p), ("steps", c_int64), ("images", c_int64),
-                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint)]
+                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint), _ROOM]
 
 
 class Order(Structure):
     """ssltop_order"""
 
     _fields_ = [("id", c_uint64), ("what", c_int), ("mode", c_int), ("chunks", c_int),
-                ("factor", c_double), ("by", c_char * 12), ("step", c_int64)]
+                ("factor", c_double), ("by", c_char * 12), ("step", c_int64), _ROOM]
 
 
 _INDEX = POINTER(c_int64)
