@@ -297,3 +297,45 @@ Test(client, a_mode_for_later)
     cr_assert_eq(lab_wait(pid), 0);
     cr_expect(theirs_log_has(&lab, "later", "\"until\",\"by\":\"ctl\",\"to\":\"continual at 20\""));
 }
+
+// Features with labels are evaluated beside the steps, and a forecast can be fitted from that.
+Test(client, evaluates_what_it_is_given)
+{
+    enum { TRAIN = 120, TEST = 60 };
+    static float h[2][ROWS * D], z[2][ROWS * DIM], x[TRAIN * D], y[TEST * D];
+    static int32_t train[TRAIN], test[TEST];
+    ssltop_client *c = theirs_open(&lab, "probed", 0);
+    theirs_draw(x, TRAIN, D, 1, 0);
+    theirs_draw(y, TEST, D, 2, 0);
+    for (int i = 0; i < TRAIN; i++) // classes that can be told
+        x[i * D + 3] += 20.f * (float)(train[i] = i % 2);
+    for (int i = 0; i < TEST; i++)
+        y[i * D + 3] += 20.f * (float)(test[i] = i % 2);
+    ssltop_split a = {x, TRAIN, D, train}, b = {y, TEST, D, test};
+    cr_expect(ssltop_probe(c, &a, &b, D, SSLTOP_F32) == 0); // before the first step
+    for (int t = 0; t < 3; t++)
+        theirs_step(c, t, h, z);
+    test[5] = -1;
+    cr_expect(ssltop_probe(c, &a, &b, D, SSLTOP_F32) == 0);
+    cr_expect(ssltop_probe(c, &a, &b, 0, SSLTOP_F32) == -1);
+    b.stride = D - 1;
+    cr_expect(ssltop_probe(c, &a, &b, D, SSLTOP_F32) == -1);
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "probed");
+    cr_expect(theirs_field(log, "eval", 0, "probe") > 0.95);
+    cr_expect_eq(theirs_field(log, "eval", 0, "n_train"), TRAIN);
+    cr_expect_eq(theirs_field(log, "eval", 0, "n_test"), TEST);
+    double want[D], metric[METRIC_COUNT], n;
+    struct error e = {""};
+    struct moments m;
+    struct spectrum_solver *solver;
+    cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
+    cr_assert(moments_add(&m, x, TRAIN, D, &e) == 0);
+    cr_assert(spectrum_from_moments(solver, &m, want, &n, &e) == 0);
+    metric_all(&(struct metric_input){.sigma = want, .d = D, .n = n}, metric);
+    cr_expect_float_eq(theirs_field(log, "eval", 0, "auc"), metric[METRIC_AUC], 1e-12);
+    cr_expect(json_object_get(log, "spectrum/0/exact") != NULL);
+    json_decref(log);
+    moments_free(&m);
+    spectrum_solver_free(solver);
+}

@@ -307,6 +307,47 @@ Test(hostile, steps)
     cr_expect(theirs_log_has(&lab, name, "make no sense"));
 }
 
+// An evaluation of what makes no sense.
+Test(hostile, probes)
+{
+    const int sealed = ALL_SEALS | F_SEAL_WRITE;
+    const struct {
+        struct link_probe head;
+        int seals;
+    } probe[] = {
+        {{LINK_MAGIC, LINK_F32, 0, 4, {8, 8}}, ALL_SEALS}, // it could be written while it is read
+        {{7, LINK_F32, 0, 4, {8, 8}}, sealed},
+        {{LINK_MAGIC, 9, 0, 4, {8, 8}}, sealed},
+        {{LINK_MAGIC, LINK_F32, 0, INT64_C(1) << 40, {8, 8}}, sealed},
+        {{LINK_MAGIC, LINK_F32, 0, 4, {INT64_C(1) << 60, 8}}, sealed},
+        {{LINK_MAGIC, LINK_F32, 0, 4, {8, -1}}, sealed},
+        {{LINK_MAGIC, LINK_F32, 0, 4, {9000, 8}}, sealed}, // more than there is
+        {{LINK_MAGIC, LINK_F32, 0, 4, {8, 8}}, sealed},    // the labels are all 0
+    };
+    struct foe f;
+    char name[32];
+    struct link_message m = message(LINK_PROBE);
+    struct link_slot s = sound;
+    open_run(&f, name);
+    give_ring(&f);
+    give_step(&f, &s);
+    say(&f, &m, NULL, 0, -1);
+    for (size_t i = 0; i < sizeof probe / sizeof *probe; i++) {
+        struct link_probe_place at = {.bytes = 4096};
+        struct link_probe good = {LINK_MAGIC, LINK_F32, 0, 4, {8, 8}};
+        link_probe_place(&good, &at);
+        int fd = memfd_create("foe", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        cr_assert(fd >= 0 && ftruncate(fd, (off_t)at.bytes) == 0);
+        cr_assert(pwrite(fd, &probe[i].head, sizeof good, 0) == sizeof good);
+        cr_assert(fcntl(fd, F_ADD_SEALS, probe[i].seals) == 0);
+        say(&f, &m, NULL, 0, fd);
+        close(fd);
+    }
+    leave(&f);
+    cr_expect(theirs_log_has(&lab, name, "not sealed") &&
+              theirs_log_has(&lab, name, "evaluation that make no sense"));
+}
+
 // Every d that a message can name: what nobody can compute at every step is not begun.
 Test(hostile, large_features)
 {

@@ -14,6 +14,7 @@
 //   STEP step ──────────────────────────────>  a slot is ready
 //               <──────────────────────────  ORDER id, what
 //   ANSWER id, from which step, or why not ─>
+//   PROBE memfd ────────────────────────────>  (an evaluation)
 //   END reason, text ───────────────────────>
 #ifndef SSLTOP_TRAIN_CLIENT_LINK_H
 #define SSLTOP_TRAIN_CLIENT_LINK_H
@@ -46,6 +47,7 @@ enum link_kind {
     LINK_ORDER,
     LINK_ANSWER,
     LINK_EVENT, // text: a warning of the script's
+    LINK_PROBE, // memfd: struct link_probe, sealed for good
     LINK_END    // what: enum link_end; text: why
 };
 enum link_end { LINK_FINISHED, LINK_STOPPED, LINK_FAILED };
@@ -111,5 +113,32 @@ struct link_ring {
     struct link_slot slot[LINK_SLOTS];
 };
 #define LINK_DATA ((sizeof(struct link_ring) + 4095) / 4096 * 4096)
+
+// What an evaluation is made of: features (n x d) and labels (0, 1, ...) of the training and of the
+// test split.
+struct link_probe {
+    uint64_t magic;
+    uint32_t type, unused;
+    int64_t d, n[2];
+};
+struct link_probe_place { // where they lie behind it
+    uint64_t rows[2], labels[2], bytes;
+};
+// 0: there are no such features.
+static inline int link_probe_place(const struct link_probe *p, struct link_probe_place *out)
+{
+    uint64_t at = (sizeof *p + 63) / 64 * 64;
+    if (p->type >= LINK_TYPES || p->d < 1 || p->d > LINK_D || p->n[0] < 1 || p->n[0] > LINK_ROWS ||
+        p->n[1] < 1 || p->n[1] > LINK_ROWS)
+        return 0;
+    for (int k = 0; k < 2; k++) {
+        out->rows[k] = at;
+        at += ((uint64_t)p->n[k] * (uint64_t)p->d * link_type_size[p->type] + 63) / 64 * 64;
+        out->labels[k] = at;
+        at += ((uint64_t)p->n[k] * sizeof(int32_t) + 63) / 64 * 64;
+    }
+    out->bytes = at;
+    return 1;
+}
 
 #endif

@@ -117,6 +117,18 @@ int64_t ssltop_dropped(const ssltop_client *c);
 int64_t ssltop_pending(const ssltop_client *c);
 int ssltop_alive(const ssltop_client *c);
 
+/* Features of images with labels (0, 1, ...), network in evaluation mode, after the step that ended
+ * last: n rows of d numbers, `stride` numbers apart. The recorder measures the exact spectrum of
+ * those of the training split, and how well a fast probe and the nearest neighbours that are fitted
+ * on them tell the test split. They are copied. -1: they cannot be, or there is no room. */
+typedef struct {
+    const void *rows;
+    int64_t n, stride;
+    const int32_t *labels;
+} ssltop_split;
+int ssltop_probe(ssltop_client *c, const ssltop_split *train, const ssltop_split *test, int64_t d,
+                 ssltop_type type);
+
 /* A warning for log and screen. */
 void ssltop_warn(ssltop_client *c, const char *text);
 

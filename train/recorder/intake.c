@@ -41,8 +41,7 @@ static float from_bfloat(uint16_t v)
     return f;
 }
 
-// n numbers from `first` on, as floats.
-static void convert(const struct intake_rows *x, size_t first, size_t n, float *to)
+void intake_convert(const struct intake_rows *x, size_t first, size_t n, float *to)
 {
     switch (x->type) {
     case LINK_F16:
@@ -98,7 +97,7 @@ static int add(struct intake *k, const struct intake_rows *x, struct error *e)
     }
     for (int64_t at = 0; at < x->n; at += BLOCK) {
         int64_t n = x->n - at < BLOCK ? x->n - at : BLOCK;
-        convert(x, (size_t)at * d, (size_t)n * d, k->rows);
+        intake_convert(x, (size_t)at * d, (size_t)n * d, k->rows);
         if (moments_add(&k->live, k->rows, n, d, e) < 0)
             return -1;
     }
@@ -118,7 +117,7 @@ static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
         float *rows = malloc(n * sizeof *rows);
         if (!rows)
             return error_set(e, "out of memory for projections");
-        convert(&z[v], 0, n, rows);
+        intake_convert(&z[v], 0, n, rows);
         sum += alignment_zstd(rows, z[v].n, z[v].d);
         views++;
         free(k->z[v]);

@@ -36,6 +36,9 @@ struct intake {
 // Takes a zeroed struct, which is also the start.
 void intake_free(struct intake *k);
 
+// n numbers of them from `first` on, as floats.
+void intake_convert(const struct intake_rows *x, size_t first, size_t n, float *to);
+
 // The features of a step, by place and view. Fills metrics, n, sigma (lent until the next call) and
 // the milliseconds of the spectrum in `r`, whose loss is there; NaN for what cannot be made of what
 // was handed over. `spectrum` 0: the moments are brought up to date, no eigenvalues (the recorder

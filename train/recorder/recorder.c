@@ -131,6 +131,38 @@ static int take_steps(struct recorder *r, struct error *e)
     return 0;
 }
 
+// ---------------------------------------------------------------- evaluations
+
+// What an evaluation found. Before the first step there is no log that it could go into.
+static void tell_evaluation(struct recorder *r, int wait)
+{
+    struct error why = {{0}};
+    struct probing *p = &r->probing;
+    int rc = r->begun ? probing_end(p, wait, &why) : 0;
+    if (rc < 0)
+        report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
+    if (rc <= 0)
+        return;
+    publisher_put(r->report.publisher, &p->eval);
+    publisher_put(r->report.publisher, &p->spectrum);
+    live_forecast_eval(&r->report.forecast, p->eval.step, p->eval.u.eval.metric[METRIC_AUC]);
+}
+
+static int evaluate(struct recorder *r, int memory, struct error *e)
+{
+    struct error why = {{0}};
+    if (take_steps(r, e) < 0) // it is of the network after these
+        return -1;
+    if (memory < 0)
+        error_set(&why, "features for an evaluation without their memory");
+    else if (probing_begin(&r->probing, memory, r->step + 1,
+                           r->begun ? r->report.forecast.live : NAN, &why) == 0)
+        return 0;
+    if (r->begun)
+        report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
+    return 0;
+}
+
 // ---------------------------------------------------------------- from the client
 
 static void ended(struct recorder *r, const struct link_message *m, const char *text)
@@ -152,6 +184,8 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
     }
     if (m->kind == LINK_STEP)
         return take_steps(r, e);
+    if (m->kind == LINK_PROBE)
+        return evaluate(r, memory, e);
     if (m->kind == LINK_SCALAR && m->id < RECORD_OWN)
         snprintf(r->own.item[m->id].name, sizeof r->own.item[0].name, "%s", text);
     else if (m->kind == LINK_ANSWER)
@@ -204,20 +238,27 @@ static int serve(struct recorder *r, struct error *e)
     if (asks < 0)
         return -1;
     while (!r->over) {
-        struct pollfd set[3] = {{r->fd, POLLIN, 0}, {asks, POLLIN, 0}, {r->pidfd, POLLIN, 0}};
-        if (poll(set, r->pidfd >= 0 ? 3 : 2, r->pidfd >= 0 ? -1 : 1000) < 0 && errno != EINTR)
+        struct pollfd set[4] = {{r->fd, POLLIN, 0},
+                                {asks, POLLIN, 0},
+                                {r->begun ? r->probing.fd : -1, POLLIN, 0},
+                                {r->pidfd, POLLIN, 0}};
+        if (poll(set, 4, r->pidfd >= 0 ? -1 : 1000) < 0 && errno != EINTR)
             return error_set(e, "poll: %s", strerror(errno));
+        tell_evaluation(r, 0);
         struct request q;
         while (!r->over && publisher_next(r->report.publisher, &q, 0))
             asked(r, &q);
         if (listen_to(r, e) < 0)
             return -1;
-        int is_gone = r->pidfd >= 0 ? (set[2].revents & POLLIN) != 0 : getppid() != r->client;
+        int is_gone = r->pidfd >= 0 ? (set[3].revents & POLLIN) != 0 : getppid() != r->client;
         struct pollfd more = {r->fd, POLLIN, 0};
         if (!r->over && is_gone && !(poll(&more, 1, 0) > 0 && (more.revents & POLLIN)))
             over(r, "failed", "the trainer is gone");
     }
-    return take_steps(r, e);
+    if (take_steps(r, e) < 0)
+        return -1;
+    tell_evaluation(r, 1);
+    return 0;
 }
 
 // ---------------------------------------------------------------- the whole
@@ -279,7 +320,9 @@ int recorder_main(int fd, const char *runs, struct error *e)
         r->last_metric[i] = NAN;
     r->pidfd = (int)syscall(SYS_pidfd_open, r->client, 0);
     setpriority(PRIO_PROCESS, 0, NICE); // the training comes first
-    int rc = greeting_hear(r, e);
+    int rc = probing_init(&r->probing, e);
+    if (rc == 0)
+        rc = greeting_hear(r, e);
     if (rc == 0)
         rc = open_run(r, runs, e);
     if (rc < 0) {
@@ -294,6 +337,7 @@ int recorder_main(int fd, const char *runs, struct error *e)
         rc = error_set(e, "%s", late.text);
     slots_close(&r->slots);
     intake_free(&r->intake);
+    probing_free(&r->probing);
     live_forecast_free(&r->report.forecast);
     rundir_close(&r->dir);
     signals_release(&r->signals);

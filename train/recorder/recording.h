@@ -9,6 +9,7 @@
 #include "metrics/science/metric.h"
 #include "train/client/link.h"
 #include "train/recorder/intake.h"
+#include "train/recorder/probing.h"
 #include "train/recorder/slots.h"
 #include "train/run/report.h"
 #include "train/schedule/guard.h"
@@ -32,6 +33,7 @@ struct recorder {
     struct report report;
     struct slots slots;
     struct intake intake;
+    struct probing probing;
     struct guard guard;
     double last_metric[METRIC_COUNT];
     struct link_message hello;
