@@ -18,7 +18,7 @@ enum {
     INCLUDES = 64,
     PATH = 96,
     ROOM = 20,   // sources of a folder
-    LINES = 640, // of a source
+    LINES = 500, // of a source
 };
 
 static struct file {

@@ -40,7 +40,7 @@ static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
     r->report.begin = step;
     r->report.batch = batch;
     r->report.begun = clock_seconds();
-    report_speed(&r->report, step, r->report.begun);
+    report_speed(&r->report, step + 1, r->report.begun); // nobody saw how long this one took
     live_forecast_init(&r->report.forecast, r->width, r->intake.d ? r->intake.d : 1,
                        2 * (int64_t)(batch ? batch : 1));
     struct error passed_over = {{0}};

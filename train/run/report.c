@@ -24,8 +24,8 @@ static double images_a_second(struct report *p, int64_t step, double now)
         if (p->speed_step[0] == step + 1) // the first step took longer than a second
             return NAN;
     }
-    double seconds = now - p->speed_clock[0];
-    return seconds > 0 ? (double)(step + 1 - p->speed_step[0]) * p->batch / seconds : NAN;
+    double seconds = now - p->speed_clock[0], steps = (double)(step + 1 - p->speed_step[0]);
+    return seconds > 0 && steps > 0 ? steps * p->batch / seconds : NAN;
 }
 
 static void print_duration(char *text, size_t size, double seconds)
