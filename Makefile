@@ -296,7 +296,7 @@ $(B)/check-tsan: $(PARTS) $(MOBJ) $(TOBJ) $(B)/tests/tsan/runner.o
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lvterm -lutil
 sanitized: $(BIN) $(B)/check
 	@rm -f $(B)/report.*
-	@$(CHECK_ENV) SSLTOP=$(CURDIR)/$(BIN) ASAN_OPTIONS=detect_leaks=1:log_path=$(CURDIR)/$(B)/report \
+	@$(CHECK_ENV) SSLTOP=$(CURDIR)/$(BIN) ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:log_path=$(CURDIR)/$(B)/report \
 	  $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
 	@! grep -s -h -A 30 'ERROR: ' $(B)/report.* # Criterion does not see what a test's process says at its very end
 
