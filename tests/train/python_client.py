@@ -75,6 +75,22 @@ def sampler(name):
     assert [len(list(epochs)) for _ in range(2)] == [10, 10] and len(epochs) == 10
 
 
+def probed(name):
+    """Two classes that can be told, before the first step and after the last."""
+    w = ssltop.init(name)
+    x = array.array("f", (i % 7 + (9 * (i // D % 2) if i % D == 3 else 0) for i in range(80 * D)))
+    both = memoryview(x).cast("B").cast("f", [80, D])
+    labels = [i % 2 for i in range(80)]
+    w.probe(both, labels, both, array.array("l", labels))
+    steps(w, 3)
+    try:
+        w.probe(both, labels[1:], both, labels)
+        raise AssertionError("one label less")
+    except ValueError:
+        pass
+    w.finish()
+
+
 def fails(name):
     steps(ssltop.init(name), 3)
     raise ValueError("too bold\nby far")

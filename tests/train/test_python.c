@@ -321,3 +321,13 @@ Test(python, the_example_trains)
     json_decref(log);
     expect_end("example", "finished", "");
 }
+
+Test(python, probed)
+{
+    run("probed", 0);
+    json_t *log = lab_log(&lab, "probed"), *eval = json_object_get(log, "eval/0");
+    cr_assert_not_null(eval);
+    cr_expect_eq(json_number_value(json_object_get(eval, "probe")), 1);
+    cr_expect_eq(json_number_value(json_object_get(eval, "n_test")), 80);
+    json_decref(log);
+}

@@ -31,6 +31,12 @@ class Order(Structure):
                 ("factor", c_double), ("by", c_char * 12), ("step", c_int64), _ROOM]
 
 
+class Split(Structure):
+    """ssltop_split"""
+
+    _fields_ = [("rows", c_void_p), ("n", c_int64), ("stride", c_int64), ("labels", c_void_p)]
+
+
 _INDEX = POINTER(c_int64)
 _FUNCTIONS = {
     "open": (c_void_p, POINTER(Settings), c_char_p, c_size_t),
@@ -54,6 +60,7 @@ _FUNCTIONS = {
     "sampler_batch": (c_int, c_void_p, c_int64, _INDEX),
     "sampler_at": (c_int, c_void_p, c_int64, POINTER(c_int)),
     "sampler_switch": (c_int, c_void_p, c_int64, c_int, c_int, c_char_p, c_size_t),
+    "probe": (c_int, c_void_p, POINTER(Split), POINTER(Split), c_int64, c_int),
     "sampler_until": (c_int, c_void_p, c_int64, c_int64, c_int, c_int, c_char_p, c_size_t),
     "sampler_plan": (c_int, c_void_p, c_char_p, c_size_t),
     "sampler_take": (c_int, c_void_p, c_char_p, c_char_p, c_size_t),

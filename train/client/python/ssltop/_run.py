@@ -98,7 +98,7 @@ class Run:
 
     def on(self, what, function):
         """function(steps made) is called when a "checkpoint" or an "evaluate" is asked for, on
-        every rank; a text that it returns is shown."""
+        every rank; a text that it returns is shown. "evaluate" may return what probe takes."""
         if what not in ("checkpoint", "evaluate"):
             raise ValueError(f'"{what}": there are "checkpoint" and "evaluate"')
         self._do[what] = function
@@ -156,6 +156,32 @@ class Run:
             self._record(step, seen, loss, lr, scalars)
         if self._client or self._agreeing:
             self._obey()
+
+    def probe(self, features, labels, test_features, test_labels):
+        """Evaluate features of labelled images (0, 1, ...), network in evaluation mode: the exact
+        spectrum of the training split, and what a fast probe and the nearest neighbours fitted on
+        it tell of the test split. They are copied; the recorder does it beside the training."""
+        self._start()
+        if not self._client or self._over or self._pid != os.getpid():
+            return
+        self._flush(wait=True)  # it is of the network after these steps
+        split, kept = [], []
+        for x, y in ((features, labels), (test_features, test_labels)):
+            r = rows_of(x, self._pinned)
+            y = y.tolist() if hasattr(y, "tolist") else list(y)
+            if len(y) != r.n:
+                raise ValueError(f"{r.n} features and {len(y)} labels")
+            if kept and (r.d, r.type) != (kept[0][0].d, kept[0][0].type):
+                raise ValueError("features of two kinds")
+            if r.event is not None:
+                r.event.synchronize()
+            kept.append((r, (ctypes.c_int32 * r.n)(*y)))
+            split.append(lib.Split(r.pointer, r.n, r.stride, ctypes.addressof(kept[-1][1])))
+        if self._library.probe(self._client, *split, r.d, r.type) < 0:
+            self._say("an evaluation is left out: its features cannot be taken")
+        for r, _ in kept:
+            if r.pinned is not None:
+                self._pinned.give(r.pinned)
 
     def _views(self, place, x):
         views = x if isinstance(x, (tuple, list)) else (x,)
@@ -282,6 +308,8 @@ class Run:
             if name not in self._do:
                 return 0, -1, "this training did not offer that"
             said = self._do[name](self.made)
+            if name == "evaluate" and isinstance(said, (tuple, list)):
+                self.probe(*said)
             return 1, self.made, said if isinstance(said, str) else ""
         except Exception as why:  # an order that fails does not end a training
             if not isinstance(why, ValueError):
