@@ -61,20 +61,27 @@ OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.
 
 BIN    ?= ssltop
 
-# --- the CUDA device: built where nvcc is found. CUDA=/path names the toolkit, CUDA=no leaves it out; CUDNN=/path
-# names a cuDNN that lies neither in the toolkit nor where the system keeps its headers ---
-CUDA   ?= $(firstword $(wildcard /usr/local/cuda /opt/cuda /usr/lib/cuda) \
+# --- the CUDA device: built where nvcc is found: in a conda environment, where installers and distributions put it, on
+# the PATH. CUDA=/path names the toolkit, CUDA=no leaves it out; CUDNN=/path names a cuDNN that lies neither in the toolkit
+# nor where the system keeps its headers. What nvcc does not know, a flag or an architecture, is left out ---
+CUDA   ?= $(firstword $(foreach d,$(CONDA_PREFIX) /usr/local/cuda /opt/cuda /usr/lib/cuda,$(if $(wildcard $(d)/bin/nvcc),$(d))) \
             $(patsubst %/bin/nvcc,%,$(realpath $(shell command -v nvcc 2>/dev/null))))
-NVCC   := $(if $(filter no,$(CUDA)),,$(wildcard $(CUDA)/bin/nvcc))
+NVCC   := $(if $(filter no,$(CUDA)),,$(firstword $(wildcard $(CUDA)/bin/nvcc $(if $(filter /usr/lib/cuda,$(CUDA)),/usr/bin/nvcc))))
 CUDNN  ?=
-HAVE_CUDNN := $(if $(NVCC),$(firstword $(wildcard $(addsuffix /include/cudnn.h,$(CUDNN) $(CUDA)) \
+# Folders with include and lib; those of /usr are searched anyway.
+CUDA_DIRS := $(filter-out /usr,$(CUDNN) $(CUDA) $(wildcard $(CUDA)/targets/$(shell uname -m)-linux))
+HAVE_CUDNN := $(if $(NVCC),$(firstword $(wildcard $(CUDA_DIRS:%=%/include/cudnn.h) \
               $(if $(CUDNN),,/usr/include/cudnn.h /usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)/cudnn.h))))
 CUDA_SO := $(if $(HAVE_CUDNN),ssltop-cuda.so)
-CUDA_LIB := $(firstword $(wildcard $(CUDA)/lib64 $(CUDA)/lib))
-CUDNN_LIB := $(if $(CUDNN),$(firstword $(wildcard $(CUDNN)/lib64 $(CUDNN)/lib)))
-CUDA_INC := $(if $(CUDNN),-isystem $(CUDNN)/include) -isystem $(CUDA)/include
-CUDA_LD  := $(foreach d,$(CUDNN_LIB) $(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
-CUDA_ARCH ?= -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+CUDA_INC := $(patsubst %,-isystem %,$(wildcard $(CUDA_DIRS:%=%/include)))
+CUDA_LIB := $(foreach d,$(CUDA_DIRS),$(firstword $(wildcard $(d)/lib64 $(d)/lib)))
+CUDA_LD  := $(foreach d,$(CUDA_LIB),-L$(d) -Wl,-rpath,$(d))
+# Wheels have libcudnn.so.9 and no libcudnn.so.
+cuda_lib = $(firstword $(if $(wildcard $(CUDA_LIB:%=%/lib$(1).so)),-l$(1)) $(patsubst %,-l:%,$(notdir $(wildcard $(CUDA_LIB:%=%/lib$(1).so.*)))) -l$(1))
+CUDA_KNOWN := $(if $(CUDA_SO),$(filter 80 86 89 90 100 120,$(patsubst compute_%,%,$(shell $(NVCC) --list-gpu-arch))))
+CUDA_ARCH ?= $(foreach a,$(CUDA_KNOWN),-gencode arch=compute_$(a),code=sm_$(a)) \
+             $(foreach a,$(sort 90 $(lastword $(CUDA_KNOWN))),-gencode arch=compute_$(a),code=compute_$(a))
+CUDA_SMALL := $(if $(CUDA_SO),$(if $(findstring --compress-mode,$(shell $(NVCC) --help)),--compress-mode=size))
 CU     := $(sort $(wildcard gpu/cuda/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
 CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c gpu/net.c gpu/loss.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
@@ -95,7 +102,7 @@ $(B)/cuda/%.o: %.c Makefile
 $(B)/cuda/%.cu.o: %.cu Makefile
 	@mkdir -p $(@D)
 	@echo "  NVCC  $<"
-	$(Q)$(NVCC) -std=c++17 -O3 -I. $(CUDA_ARCH) --compress-mode=size -Xptxas -v $(if $(WERROR),-Werror all-warnings) \
+	$(Q)$(NVCC) -std=c++17 -O3 -I. $(CUDA_ARCH) $(CUDA_SMALL) -Xptxas -v $(if $(WERROR),-Werror all-warnings) \
 	  -Xcompiler -fPIC,-fvisibility=hidden,-fno-threadsafe-statics,-fno-exceptions,-fno-rtti,-Wall,-Wextra \
 	  -MD -MP -MF $(@:.o=.d) -c -o $@ $< 2> $(@:.o=.log) || { cat $(@:.o=.log); exit 1; }
 	@$(if $(filter 1,$(V)),cat,grep -E 'warning') $(@:.o=.log) || true
@@ -104,7 +111,7 @@ $(B)/cuda/%.cu.o: %.cu Makefile
 # Never -lcuda: the driver's library would have to exist where this is loaded.
 ssltop-cuda.so: $(CUDA_OBJ)
 	@echo "  LINK  $@"
-	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) $(CUDA_LD) -Wl,--as-needed -lcudart -lcublas -lcusolver -lcudnn -lm \
+	$(Q)$(CC) -shared -o $@ $(CUDA_OBJ) $(CUDA_LD) -Wl,--as-needed $(foreach l,cudart cublas cusolver cudnn,$(call cuda_lib,$(l))) -lm \
 	  -lpthread -Wl,-z,defs
 	@if ldd $@ | grep -q 'libcuda\.so'; then rm $@; echo "$@ wants the driver's library"; exit 1; fi
 
@@ -232,7 +239,7 @@ GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cud
 $(B)/tests/bench/bench_gpu.o: CPPFLAGS += $(CUDA_INC)
 $(B)/bench-gpu: $(PARTS) $(B)/tests/bench/bench_gpu.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) $(CUDA_LD) -lcudart -lcublas
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) $(CUDA_LD) $(foreach l,cudart cublas,$(call cuda_lib,$(l)))
 
 gpu-bench: deps-run ## time the training step on the GPU of this machine, beside PyTorch where that is
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
