@@ -129,10 +129,10 @@ Test(navigate, every_metric_can_be_chosen)
     struct place p;
     arrive(&p);
     press(&p, '3');
-    for (int i = 0; i < panel_list_n; i++, press(&p, KEYS_DOWN)) {
+    for (int i = 0; i < panel_list_rows(&p.t.h); i++, press(&p, KEYS_DOWN)) {
         cr_assert_eq(p.t.v.list.metric, i);
         char *text = scene_text(&p.t, 24, 80), title[64];
-        int m = panel_list[i];
+        int m = panel_list_series(&p.t.h, i);
         snprintf(title, sizeof title, "\u250c %s ",
                  m == SERIES_LR         ? "learning rate"
                  : m == SERIES_IMAGES_S ? "throughput"
@@ -142,9 +142,9 @@ Test(navigate, every_metric_can_be_chosen)
     }
     cr_assert_eq(p.t.v.list.metric, 0, "the list is a ring");
     press(&p, KEYS_UP);
-    cr_assert_eq(p.t.v.list.metric, panel_list_n - 1);
+    cr_assert_eq(p.t.v.list.metric, panel_list_rows(&p.t.h) - 1);
     press(&p, KEYS_PAGE_UP);
-    cr_assert_lt(p.t.v.list.metric, panel_list_n - 1);
+    cr_assert_lt(p.t.v.list.metric, panel_list_rows(&p.t.h) - 1);
     scene_free(&p.t);
 }
 

@@ -280,6 +280,9 @@ Test(screen, of_another)
         r.u.step.metric[METRIC_AUC] = i % 4 ? NAN : 0.75;
         r.u.step.images_s = 900;
         r.u.step.dropped = i / 5;
+        r.u.step.own.n = 1; // a curve like any other
+        snprintf(r.u.step.own.item[0].name, sizeof r.u.step.own.item[0].name, "top1");
+        r.u.step.own.item[0].value = 0.01 * i - 0.2;
         scene_add(&t, &r);
         double sigma[4] = {4, 3, 2, 1};
         record_init(&r, RECORD_SPECTRUM, i);
@@ -293,6 +296,9 @@ Test(screen, of_another)
     t.v.view = VIEW_DEVICE;
     expect_screen(&t, "another-120x36", 36, 120);
     struct ui u = {.v = &t.v, .h = &t.h};
+    t.v.view = VIEW_COLLAPSE;
+    action_key(&u, KEYS_UP); // from the first to the last
+    expect_screen(&t, "another-own-120x36", 36, 120);
     static const struct {
         uint32_t key;
         const char *says;

@@ -228,21 +228,23 @@ int panel_has_probe(const struct history *h)
     return last_measured(h, INT64_MAX) != NULL || (h->last_step >= 0 && isfinite(h->last.forecast));
 }
 
-static const char *series_title(int series, const char **unit)
+static const char *series_title(const struct history *h, int series, const char **unit)
 {
     *unit = series < METRIC_COUNT       ? metric_table[series].unit
             : series == SERIES_IMAGES_S ? "img/s"
+            : series >= SERIES_OWN      ? ""
             : series >= SERIES_PHASE    ? "ms"
                                         : "";
     return series < METRIC_COUNT       ? metric_table[series].title
            : series == SERIES_IMAGES_S ? "throughput"
            : series == SERIES_LR       ? "learning rate"
+           : series >= SERIES_OWN      ? h->own[series - SERIES_OWN]
                                        : record_phase_key[series - SERIES_PHASE];
 }
 
 void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series)
 {
-    const char *unit, *name = series_title(series, &unit);
+    const char *unit, *name = series_title(s->h, series, &unit);
     char title[120];
     double now = time_value(s, series);
     snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",

@@ -8,13 +8,25 @@
 #include "tui/model/format.h"
 #include "tui/draw/timeplot.h"
 
-const int panel_list[] = {METRIC_AUC,         METRIC_RANKME,    METRIC_ALPHA,      METRIC_PR,
-                          METRIC_STABLE_RANK, METRIC_NUM_RANK,  METRIC_COND,       METRIC_SPREAD,
-                          METRIC_ZSTD,        METRIC_ALIGNMENT, METRIC_UNIFORMITY, METRIC_LOSS,
-                          SERIES_LR,          SERIES_IMAGES_S};
-const int panel_list_n = sizeof panel_list / sizeof *panel_list;
+static const int panel_list[] = {
+    METRIC_AUC,        METRIC_RANKME, METRIC_ALPHA,  METRIC_PR,      METRIC_STABLE_RANK,
+    METRIC_NUM_RANK,   METRIC_COND,   METRIC_SPREAD, METRIC_ZSTD,    METRIC_ALIGNMENT,
+    METRIC_UNIFORMITY, METRIC_LOSS,   SERIES_LR,     SERIES_IMAGES_S};
+enum { LISTED = sizeof panel_list / sizeof *panel_list };
 _Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
                "every metric can be chosen");
+
+int panel_list_rows(const struct history *h)
+{
+    return LISTED + h->n_own;
+}
+
+int panel_list_series(const struct history *h, int row)
+{
+    return row < LISTED              ? panel_list[row]
+           : row < LISTED + h->n_own ? SERIES_OWN + row - LISTED
+                                     : METRIC_AUC;
+}
 
 // The last evaluation by the step that the screen speaks of; NULL: none.
 static const struct history_eval *eval_at(const struct scene *s)
@@ -26,10 +38,12 @@ static const struct history_eval *eval_at(const struct scene *s)
     return NULL;
 }
 
-static void row_text(int series, const char **title, const char **unit)
+static void row_text(const struct history *h, int series, const char **title, const char **unit)
 {
-    *title = series == SERIES_LR ? "lr" : "throughput";
-    *unit = series == SERIES_LR ? "" : "img/s";
+    *title = series == SERIES_LR    ? "lr"
+             : series >= SERIES_OWN ? h->own[series - SERIES_OWN]
+                                    : "throughput";
+    *unit = series == SERIES_IMAGES_S ? "img/s" : "";
     if (series < METRIC_COUNT) {
         *title = metric_table[series].title;
         *unit = metric_table[series].unit;
@@ -52,12 +66,12 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
     int first = choose && s->v->list.metric >= in.h ? s->v->list.metric - in.h + 1 : 0;
     if (choose)
         view_zone(s->v, in, ZONE_METRICS, first, 0);
-    for (int row = first; row < panel_list_n && y < in.y + in.h; row++) {
-        int m = panel_list[row], is_metric = m < METRIC_COUNT;
+    for (int row = first; row < panel_list_rows(h) && y < in.y + in.h; row++) {
+        int m = panel_list_series(h, row), is_metric = m < METRIC_COUNT;
         if (!choose && (!is_metric || metric_is_given(m, METRIC_NEEDS_SCORES)))
             continue;
         const char *title, *unit;
-        row_text(m, &title, &unit);
+        row_text(h, m, &title, &unit);
         int selected = choose && row == s->v->list.metric;
         double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
                           start && is_metric ? start->metric[m] : NAN};
@@ -76,9 +90,9 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
         }
         y++;
     }
-    if (!choose || panel_list[s->v->list.metric] >= METRIC_COUNT)
+    if (!choose || panel_list_series(h, s->v->list.metric) >= METRIC_COUNT)
         return;
-    const struct metric *m = &metric_table[panel_list[s->v->list.metric]];
+    const struct metric *m = &metric_table[panel_list_series(h, s->v->list.metric)];
     int room = in.y + in.h - y - 1;
     if (room > 1)
         y += 1 + canvas_wrap(c, y + 1, in.x + 1, in.w - 2, room, ROLE_DIM, m->doc);

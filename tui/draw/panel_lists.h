@@ -7,8 +7,9 @@
 
 // Every metric now, exact and at the start; with a selected row where they can be chosen.
 void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int choose);
-extern const int panel_list[]; // series of the rows that can be chosen
-extern const int panel_list_n;
+// Rows that can be chosen, and the series of one.
+int panel_list_rows(const struct history *h);
+int panel_list_series(const struct history *h, int row);
 // Newest first; with a selected line where they can be chosen.
 void panel_events(struct canvas *c, struct rect r, const struct scene *s, int choose);
 

@@ -47,11 +47,11 @@ static void draw_spectrum(struct canvas *c, struct rect r, const struct scene *s
 static void draw_collapse(struct canvas *c, struct rect r, const struct scene *s)
 {
     enum { LIST = 42 };
-    int series = panel_list[s->v->list.metric], spare = r.h >= 34;
+    int series = panel_list_series(s->h, s->v->list.metric), spare = r.h >= 34;
     int list_w = r.w >= 140 ? LIST + 8 : LIST - (r.w < 100 ? 2 : 0);
     struct rect left = canvas_take_left(&r, list_w);
     if (spare) { // room below the list
-        panel_numbers(c, canvas_take_top(&left, panel_list_n + 7), s, 1);
+        panel_numbers(c, canvas_take_top(&left, panel_list_rows(s->h) + 7), s, 1);
         panel_events(c, left, s, 0);
     } else {
         panel_numbers(c, left, s, 1);

@@ -115,6 +115,24 @@ static void hide_forecast(struct record_step *r)
         r->forecast = r->forecast_lo = r->forecast_hi = NAN;
 }
 
+static int add_own(struct history *h, int64_t step, const struct record_own *own)
+{
+    int bad = 0;
+    for (int i = 0; i < own->n; i++) {
+        char name[RECORD_OWN_NAME];
+        int k = 0;
+        text_clean(name, sizeof name, own->item[i].name);
+        while (k < h->n_own && strcmp(h->own[k], name) != 0)
+            k++;
+        if (k == RECORD_OWN)
+            continue;
+        if (k == h->n_own)
+            memcpy(h->own[h->n_own++], name, sizeof name);
+        bad |= series_add(&h->series[SERIES_OWN + k], step, own->item[i].value);
+    }
+    return bad;
+}
+
 static int add_step(struct history *h, int64_t step, const struct record_step *logged,
                     struct error *e)
 {
@@ -136,6 +154,7 @@ static int add_step(struct history *h, int64_t step, const struct record_step *l
     bad |= series_add(&h->series[SERIES_FORECAST_HI], step, 100 * r->forecast_hi);
     bad |= series_add(&h->series[SERIES_TIME], step, r->t);
     bad |= series_add(&h->series[SERIES_CHUNK], step, r->chunk < 0 ? NAN : r->chunk);
+    bad |= add_own(h, step, &r->own);
     if (bad)
         return error_set(e, "out of memory for the series of a run");
     h->last = *r;
@@ -359,6 +378,8 @@ struct limits history_limits(const struct history *h, int series)
         l = (struct limits){metric_table[series].lo, metric_table[series].hi};
     if (series == METRIC_LOSS)
         method_loss_range(h->method, &l.lo, &l.hi);
+    if (series >= SERIES_OWN)
+        l.lo = -INFINITY;
     if (isnan(l.hi)) // of a rank: as many as there are directions
         l.hi = h->run.model.d > 0 ? h->run.model.d : INFINITY;
     return l;

@@ -22,7 +22,8 @@ enum {
     SERIES_FORECAST_HI,
     SERIES_TIME,  // seconds since the run began
     SERIES_CHUNK, // none where the mode has none
-    SERIES_COUNT
+    SERIES_OWN,   // RECORD_OWN of them: scalars of a script's own, named in `own`
+    SERIES_COUNT = SERIES_OWN + RECORD_OWN
 };
 // Of events the oldest go first; evaluations are thinned out.
 enum { HISTORY_EVENTS = 16384, HISTORY_EVALS = 4096, HISTORY_SWITCHES = 4096 };
@@ -70,6 +71,8 @@ struct history {
     int64_t spectrum_gap;  // steps between the last two; 0: there were none
 
     struct series series[SERIES_COUNT];
+    char own[RECORD_OWN][RECORD_OWN_NAME]; // clean
+    int n_own;
     struct history_spectrum first_live, live, first_exact, exact;
     struct spectra live_rows, exact_rows; // over steps, as many as are given and fit
 

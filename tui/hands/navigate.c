@@ -55,8 +55,9 @@ unsigned navigate_scroll(struct ui *u, int by)
     if (is_help) {
         v->list.help_scroll = v->list.help_scroll + lines < 0 ? 0 : v->list.help_scroll + lines;
     } else if (v->view == VIEW_COLLAPSE) {
-        v->list.metric = by >= -1 && by <= 1 ? (v->list.metric + by + panel_list_n) % panel_list_n
-                                             : clamp(v->list.metric + lines, panel_list_n);
+        v->list.metric = by >= -1 && by <= 1
+                             ? (v->list.metric + by + panel_list_rows(u->h)) % panel_list_rows(u->h)
+                             : clamp(v->list.metric + lines, panel_list_rows(u->h));
     } else if (v->view == VIEW_EVENTS) {
         pick(u, picked(u) + lines);
     } else {
@@ -269,7 +270,7 @@ unsigned navigate_click(struct ui *u, int unused)
         return 0;
     }
     case ZONE_METRICS:
-        v->list.metric = clamp((int)z->from + line, panel_list_n);
+        v->list.metric = clamp((int)z->from + line, panel_list_rows(u->h));
         return 0;
     case ZONE_EVENTS:
         if (!z->per)
