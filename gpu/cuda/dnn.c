@@ -36,7 +36,8 @@ struct dnn_plan {
     ",\"driverVer\":13000,\"cudaDeviceId\":0,\"totalGlobalMem\":85899345920,"                      \
     "\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"                    \
     "\"regsPerBlock\":65536,\"multiProcessorCount\":" #sms ",\"smClockRateKHz\":" #clock           \
-    ",\"memClockRateKHz\":" #mem ",\"l2CacheSize\":" #l2 ",\"warpSize\":32,"                       \
+    ",\"memClockRateKHz\":" #mem ",\"memoryBusWidth\":5120,\"l2CacheSize\":" #l2                   \
+    ",\"warpSize\":32,"                                                                            \
     "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":" #smem                    \
     ",\"reservedSharedMemoryPerBlock\":1024,\"maxRegistersPerSM\":65536,\"pciDeviceId\":0,"        \
     "\"maxCtasPerSM\":32,\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"isTccDriver\":0,"  \
