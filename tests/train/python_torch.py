@@ -2,7 +2,7 @@
 """What PyTorch's objects hand over, for tests/train/test_python.c: python_torch.py NAME. Exit 77: no
 torch here."""
 import copy
-import io
+import pickle
 import sys
 
 try:
@@ -102,10 +102,7 @@ def main(name):
     model(x)
     model.train()
     copy.deepcopy(model)(x)
-    file = io.BytesIO()
-    torch.save(model, file)
-    file.seek(0)
-    torch.load(file)(x)
+    pickle.loads(pickle.dumps(model))(x)
     w.step(loss=0)
     assert taken.last() == []
 

@@ -56,6 +56,7 @@ class Rate:
         return self._groups.param_groups[0]["lr"] * self.factor
 
     def _scale(self):
+        self._back()  # where a step ended with an exception
         if self.factor == 1.0:
             return
         self._plain = [g["lr"] for g in self._groups.param_groups]
