@@ -45,7 +45,7 @@ CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedul
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
-PROGRAMS := $(wildcard tests/bench/*.c) tests/train/slow.c
+PROGRAMS := $(wildcard tests/bench/*.c) tests/train/slow.c tests/train/kills.c
 TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c $(FLOORS:%=tests/%/*.c) tests/kit/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
@@ -250,6 +250,15 @@ $(B)/slow: $(PARTS) $(B)/tests/train/slow.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
 
+$(B)/kills: $(PARTS) $(B)/tests/train/kills.o $(B)/tests/kit/runs.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion
+
+N ?= 1000
+kills: deps-check ## kill N steered trainings (1000) at random moments, go on, compare with unbroken ones
+	@$(MAKE) --no-print-directory WERROR=-Werror $(B)/kills
+	@$(CHECK_ENV) KILLS=$(N) $(B)/kills -j1
+
 check-slow: deps-check ## install what the tests need, and run those that take minutes
 	@$(MAKE) --no-print-directory WERROR=-Werror $(B)/slow
 	@$(CHECK_ENV) $(B)/slow -j1
@@ -366,4 +375,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow kills bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help
