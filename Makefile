@@ -28,7 +28,7 @@ PKGS    := libzstd zlib ncursesw jansson inih openblas libjpeg spng
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
            -Wpointer-arith -Wvla -Wformat=2
 CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(WERROR) -fno-math-errno -ffp-contract=off
-CPPFLAGS += -I. -D_GNU_SOURCE -DSSLTOP_VERSION='"$(VERSION)"' -DSSLTOP_PREFIX='"$(PREFIX)"'
+CPPFLAGS += -I. -D_GNU_SOURCE -DSSLTOP_VERSION='"$(VERSION)"'
 OMP     ?= -fopenmp
 LIBS     = $(shell pkg-config --libs $(PKGS)) -ldnnl -lm -lpthread -ldl
 
@@ -144,7 +144,7 @@ $(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
 
 -include $(wildcard $(OBJ:.o=.d) $(CLIENT_OBJ:.o=.d) $(CLIENT_HOUSE:.o=.d) $(TOBJ:.o=.d) $(MOBJ:.o=.d) $(B)/man/fill.d $(PROGRAMS:%.c=$(B)/%.d))
 
-$(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1 $(if $(filter build,$(B)),$(CLIENT_SO))
+$(B)/check: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) | $(B)/fake/libnvidia-ml.so.1 $(B)/fake/device.so $(if $(filter build,$(B)),$(CLIENT_SO))
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lcriterion -lvterm -lutil
 
@@ -153,6 +153,15 @@ $(B)/fake/libnvidia-ml.so.1: tests/fake/nvml.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $<
+
+# Stands in for a device whose vendor's libraries lie where no loader looks, each in another place.
+FAKE_DEVICE := $(B)/fake/toolkit/lib64/libfake-blas.so.3 $(B)/fake/packages/nvidia/fake/lib/libfake-link.so.2
+$(FAKE_DEVICE) $(B)/fake/device.so: tests/fake/device.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fPIC -shared -DPART=$(firstword $(subst ., ,$(subst -,_,$(@F)))) $(if $(filter %.so,$@),,-Wl,-soname,$(@F)) \
+	  -Wl,--allow-shlib-undefined -o $@ $< $(filter %.so.2 %.so.3,$^)
+$(B)/fake/device.so: $(word 1,$(FAKE_DEVICE))
+$(word 1,$(FAKE_DEVICE)): $(word 2,$(FAKE_DEVICE))
 
 # --- manual: what a page says about options, metrics, keys and fields is made from their tables ---
 $(B)/man/fill: $(PARTS) $(MOBJ) $(B)/man/fill.o

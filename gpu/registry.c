@@ -1,5 +1,5 @@
 // A loaded kind is looked for where its variable says, beside the program, and where `make install`
-// puts it.
+// puts it, which is said from the program: an installation may be moved.
 #include "gpu/registry.h"
 
 #include <dlfcn.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "gpu/cpu/cpu.h"
+#include "gpu/vendor.h"
 #include "metrics/base/path.h"
 
 static const struct row {
@@ -49,10 +50,10 @@ int registry_expected(const struct device_kind *k)
 
 static const struct backend *load(const struct row *r, const char *path, struct error *e)
 {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    struct error why;
+    void *library = vendor_open(path, &why);
     if (!library) {
-        const char *why = dlerror();
-        error_set(e, "%s cannot be loaded: %.300s", r->library, why ? why : "no reason is given");
+        error_set(e, "%s cannot be loaded: %.320s", r->library, why.text);
         return NULL;
     }
     backend_entry *entry;
@@ -71,15 +72,16 @@ const struct backend *registry_backend(const struct device_kind *k, struct error
         return r->built;
     if (told(r))
         return load(r, told(r), e);
-    struct path beside = path_of("%s%s", path_folder(path_program().s).s, r->library);
-    if (beside.s[0] == '/' && access(beside.s, R_OK) == 0)
-        return load(r, beside.s, e);
-    struct path installed = path_of(SSLTOP_PREFIX "/lib/ssltop/%s", r->library);
-    if (access(installed.s, R_OK) == 0)
-        return load(r, installed.s, e);
+    struct path here = path_folder(path_program().s);
+    static const char *const places[] = {"", "../lib/ssltop/"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct path file = path_of("%s%s%s", here.s, places[i], r->library);
+        if (file.s[0] == '/' && access(file.s, R_OK) == 0)
+            return load(r, file.s, e);
+    }
     error_set(e,
-              "%s is neither beside the program nor in " SSLTOP_PREFIX
-              "/lib/ssltop: this ssltop was built without the %s device",
+              "%s is neither beside the program nor in the lib/ssltop of its installation: this "
+              "ssltop was built without the %s device",
               r->library, r->title);
     return NULL;
 }

@@ -9,7 +9,7 @@ PLAYED_CU_asan   := $(PLAYED_OPT_asan)
 PLAYED_C   := $(CUDA_SRC:%.c=%.o)
 PLAYED_CC  := $(patsubst %.cc,%.o,$(sort $(wildcard tests/cuda/*.cc)))
 PLAYED_ALL := $(PLAYED_C) $(PLAYED_CC) $(CU:%.cu=%.cu.o)
-PLAYED_INC := -I. -D_GNU_SOURCE $(CUDA_INC) -DSSLTOP_PREFIX='"$(PREFIX)"'
+PLAYED_INC := -I. -D_GNU_SOURCE $(CUDA_INC)
 PLAYED_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -fPIC -fvisibility=hidden \
               -ffp-contract=off $(PLAYED_INC) -DCUDA_SHIM='"tests/cuda/shim.h"' -MMD -MP
 PLAYED_LD  := $(shell pkg-config --libs openblas 2>/dev/null) -lpthread -lm -ldl \

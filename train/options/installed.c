@@ -1,5 +1,5 @@
-// A copied tree and a package both work: the program looks beside itself before it looks where it
-// was meant to be installed.
+// A copied tree, a package and an archive unpacked anywhere all work: the program looks from where
+// it lies itself.
 #include "train/options/installed.h"
 
 #include <stdlib.h>
@@ -11,13 +11,8 @@ int installed_folders(const char *variable, const char *kind, struct path folder
         folder[0] = path_of("%s", set);
         return 1;
     }
-    struct path self = path_program();
-    int n = 0;
-    if (self.s[0]) {
-        struct path here = path_folder(self.s);
-        folder[n++] = path_of("%sdata/%s", here.s, kind);
-        folder[n++] = path_of("%s../share/ssltop/%s", here.s, kind);
-    }
-    folder[n++] = path_of("%s/share/ssltop/%s", SSLTOP_PREFIX, kind);
-    return n;
+    struct path here = path_folder(path_program().s);
+    folder[0] = path_of("%sdata/%s", here.s, kind);
+    folder[1] = path_of("%s../share/ssltop/%s", here.s, kind);
+    return INSTALLED_FOLDERS;
 }

@@ -4,12 +4,11 @@
 
 #include "metrics/base/path.h"
 
-enum { INSTALLED_FOLDERS = 3 };
+enum { INSTALLED_FOLDERS = 2 };
 
 // The folders to look for files of a kind ("recipes") in, in this order: only the one that the
-// environment variable names, if it is set; else data/KIND beside the program,
-// ../share/ssltop/KIND of its installation, and share/ssltop/KIND of the prefix it was built for.
-// Their number.
+// environment variable names, if it is set; else data/KIND beside the program and
+// ../share/ssltop/KIND of its installation. Their number.
 int installed_folders(const char *variable, const char *kind,
                       struct path folder[INSTALLED_FOLDERS]);
 
