@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "metrics/base/path.h"
@@ -113,4 +114,11 @@ int cores_usable(void)
     int quota = cores_quota("/proc/self");
     n = quota > 0 && quota < n ? quota : n;
     return n > 0 ? n : 1;
+}
+
+void cores_stand_back(void)
+{
+    // Linux: a thread's own, both of them.
+    if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) < 0)
+        setpriority(PRIO_PROCESS, (id_t)gettid(), 19);
 }

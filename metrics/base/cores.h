@@ -10,4 +10,8 @@ int cores_usable(void);
 // and "mountinfo" say where the groups are, /proc/self but in a test.
 int cores_quota(const char *proc);
 
+// From here on this thread works only when no other wants the processor, and never wakes up at
+// another's cost. Where that is refused it is the least of all. There is no way back.
+void cores_stand_back(void);
+
 #endif

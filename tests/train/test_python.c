@@ -310,7 +310,7 @@ Test(python, the_example_trains)
     finish(start((char *[]){(char *)"python3", (char *)EXAMPLE, (char *)"--name", (char *)"example",
                             (char *)"--steps", (char *)"30", (char *)"--width", (char *)"4",
                             (char *)"--batch", (char *)"32", (char *)"--threads", (char *)"1",
-                            (char *)"--schedule", (char *)"hybrid", NULL}),
+                            (char *)"--schedule", (char *)"hybrid", (char *)"--whole", NULL}),
            0);
     json_t *log = lab_log(&lab, "example");
     for (int64_t t = 0; t < 30; t++)

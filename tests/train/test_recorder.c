@@ -130,6 +130,63 @@ Test(recorder, ring_full)
     cr_expect(theirs_log_has(&lab, "storm", "52 steps came faster than they could be recorded"));
 }
 
+// Eigenvalues that take longer than a step: no step is missing, the newest features are measured,
+// and records lie in order.
+Test(recorder, measures_what_it_can)
+{
+    enum { WIDE = 1024, FEW = 8, MADE = 30 };
+    static float x[FEW * WIDE];
+    ssltop_client *c = theirs_open(&lab, "wide", 0);
+    for (int t = 0; t < MADE; t++) {
+        theirs_draw(x, FEW, WIDE, t, 0);
+        cr_assert(ssltop_features(c, "h", 0, x, FEW, WIDE, WIDE, SSLTOP_F32) == 0);
+        ssltop_end_step(c, t, t, 0.1);
+        while (ssltop_pending(c) > 2) // the one at work, and the newest
+            usleep(100);
+    }
+    cr_expect_eq(ssltop_dropped(c), 0);
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "wide");
+    int measured = 0;
+    for (int t = 0; t < MADE; t++) {
+        cr_expect_eq(theirs_field(log, "step", t, "loss"), t);
+        measured += isfinite(theirs_field(log, "step", t, "auc"));
+    }
+    cr_expect(measured >= 2 && measured < MADE, "%d", measured);
+    cr_expect(isfinite(theirs_field(log, "step", MADE - 1, "auc")));
+    json_decref(log);
+}
+
+// A training that waits for its recorder.
+Test(recorder, whole)
+{
+    enum { WIDE = 256, FEW = 8, MADE = 10 };
+    static float x[FEW * WIDE];
+    char why[300];
+    ssltop_settings s = {.name = "whole", .runs = lab.dir, .config = "{}", .whole = 1};
+    ssltop_client *c = ssltop_open(&s, why, sizeof why);
+    cr_assert(c != NULL, "%s", why);
+    for (int t = 0; t < MADE; t++) {
+        theirs_draw(x, FEW, WIDE, t, 0);
+        cr_assert(ssltop_features(c, "h", 0, x, FEW, WIDE, WIDE, SSLTOP_F32) == 0);
+        ssltop_end_step(c, t, t, 0.1);
+        cr_expect_eq(ssltop_pending(c), 0);
+    }
+    ssltop_close(c, SSLTOP_FINISHED, "");
+    json_t *log = lab_log(&lab, "whole");
+    for (int t = 0; t < MADE; t++)
+        cr_expect(isfinite(theirs_field(log, "step", t, "auc")), "step %d", t);
+    json_decref(log);
+    s.name = "alone";
+    c = ssltop_open(&s, why, sizeof why);
+    cr_assert(c != NULL, "%s", why);
+    ssltop_end_step(c, 0, 0, 0.1);
+    kill(theirs_recorder(), SIGKILL);
+    for (int t = 1; t < 4; t++) // nobody to wait for
+        ssltop_end_step(c, t, t, 0.1);
+    ssltop_close(c, SSLTOP_FINISHED, "");
+}
+
 // os._exit, while a data loader that was forked still holds everything open.
 Test(recorder, trainer_that_leaves_without_a_word)
 {

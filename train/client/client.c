@@ -40,15 +40,16 @@ static int start(const char *program, int theirs, pid_t *pid)
         posix_spawn_file_actions_destroy(&files);
         return rc;
     }
-    // A session of its own: a Ctrl-C at the terminal is the training's; the recorder stays to write
-    // down how it ended.
+    // A process group of its own: a Ctrl-C at the terminal is the training's; the recorder stays to
+    // write down how it ended. The session stays the training's: the scheduler weighs sessions
+    // against each other, so that in one of its own no niceness would make it the lesser of both.
     sigemptyset(&none);
     sigemptyset(&usual);
     static const int back[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD, SIGUSR1};
     for (size_t i = 0; i < sizeof back / sizeof *back; i++)
         sigaddset(&usual, back[i]);
     if (rc == 0)
-        rc = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+        rc = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
                                                        POSIX_SPAWN_SETSIGDEF);
     if (rc == 0)
         rc = posix_spawnattr_setsigmask(&attributes, &none);
@@ -103,6 +104,7 @@ static int greet(ssltop_client *c, const ssltop_settings *s, char *why, size_t s
     }
     struct link_message m = client_message(LINK_HELLO);
     m.what = s->can;
+    m.ok = s->whole != 0;
     m.steps = s->steps > 0 ? s->steps : -1;
     m.n = s->images;
     m.batch = s->batch;
@@ -147,6 +149,7 @@ ssltop_client *ssltop_open(const ssltop_settings *given, char *why, size_t size)
     c->owner = getpid();
     c->step = c->pause_at = -1;
     c->mode = c->chunk = -1;
+    c->whole = s.whole;
     for (; c->places < 2; c->places++)
         memcpy(c->place[c->places].name, places[c->places], sizeof places[0]);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
@@ -252,6 +255,14 @@ void ssltop_made(ssltop_client *c, int64_t step)
         c->step = step;
 }
 
+// Until it is done with all steps, or gone.
+static void wait_for_recorder(ssltop_client *c)
+{
+    struct pollfd gone = {c->fd, 0, 0};
+    while (ssltop_pending(c) > 0 && ppoll(&gone, 1, &(struct timespec){0, 100000}, NULL) <= 0) {
+    }
+}
+
 void ssltop_end_step(ssltop_client *c, int64_t step, double loss, double lr)
 {
     if (!client_mine(c))
@@ -259,6 +270,8 @@ void ssltop_end_step(ssltop_client *c, int64_t step, double loss, double lr)
     ssltop_made(c, step);
     if (c->fd >= 0 && client_hand_over(c, step, loss, lr) < 0)
         c->dropped++;
+    else if (c->whole)
+        wait_for_recorder(c);
     for (int i = 0; i < c->places; i++)
         memset(c->place[i].rows, 0, sizeof c->place[i].rows);
     c->n_given = 0;

@@ -31,7 +31,7 @@ struct ssltop_client {
     int64_t step;             // that ended last
     int64_t written, dropped; // steps
     int64_t pause_at;         // no step from this one on; -1: none
-    int stopped;
+    int stopped, whole;
 };
 
 // In the process that opened it: a forked child has a copy that does nothing.

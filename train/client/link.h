@@ -58,7 +58,7 @@ struct link_message {
     uint64_t id;   // of an order and its answer; of a scalar
     int64_t step;  // of STEP; from which an answer holds, or a mode that is to come later; -1
     uint32_t what; // enum ssltop_what of an order; offered ones of HELLO, as bits
-    uint32_t ok;   // of an answer
+    uint32_t ok;   // of an answer; of HELLO: the training waits for every step
     int32_t mode;  // enum mode
     int32_t chunks;
     double factor; // of the learning rates

@@ -60,6 +60,8 @@ typedef struct {
     uint64_t seed;           /* of the schedule */
     int chunks;              /* of the schedule, 0: as many as `ssltop train` would take */
     unsigned can;            /* SSLTOP_CAN(...) | ... of CHECKPOINT, EVALUATE, MODE, RATE */
+    int whole;               /* 1: ssltop_end_step waits until the recorder has measured the step,
+                                so that none is left out. 0: the training waits for nothing */
 } ssltop_settings;
 
 /* Start the recorder and the run. NULL with a sentence in why[size]: no recorder, or it refused. */

@@ -147,7 +147,7 @@ int greeting_record(struct recorder *r, int batch, struct record *out, struct er
     v->dataset.n = r->hello.n;
     snprintf(v->model.arch, sizeof v->model.arch, "%s", r->arch);
     v->model.width = r->width;
-    v->model.d = r->intake.d;
+    v->model.d = r->d;
     v->steps = r->hello.steps > 0 ? r->hello.steps : 0;
     return 0;
 }

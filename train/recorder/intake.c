@@ -138,7 +138,7 @@ static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
 }
 
 int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
-                int spectrum, struct step_result *r, struct error *e)
+                struct step_result *r, struct error *e)
 {
     double since = clock_seconds();
     const struct intake_rows *h = rows[INTAKE_H];
@@ -160,7 +160,7 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
     for (int v = 0; v < LINK_VIEWS; v++)
         if (h[v].at && add(k, &h[v], e) < 0)
             return -1;
-    if (samples && spectrum) {
+    if (samples) {
         if (spectrum_from_moments(k->solver, &k->live, k->sigma, &r->n, e) < 0) {
             moments_reset(&k->live);
             return -1;
@@ -173,7 +173,7 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
         in.n = r->n;
         in.mean_norm = moments_mean_norm(&k->live);
     }
-    if (spectrum && directions(k, rows[INTAKE_Z], &in, e) < 0)
+    if (directions(k, rows[INTAKE_Z], &in, e) < 0)
         return -1;
     metric_all(&in, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);

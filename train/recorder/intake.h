@@ -41,10 +41,9 @@ void intake_convert(const struct intake_rows *x, size_t first, size_t n, float *
 
 // The features of a step, by place and view. Fills metrics, n, sigma (lent until the next call) and
 // the milliseconds of the spectrum in `r`, whose loss is there; NaN for what cannot be made of what
-// was handed over. `spectrum` 0: the moments are brought up to date, no eigenvalues (the recorder
-// is behind). -1: these features cannot be (another d than before, not finite: told once by the
-// caller), and the step has no metrics but its loss.
+// was handed over. -1: these features cannot be (another d than before, not finite: told once by
+// the caller), and the step has no metrics but its loss.
 int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
-                int spectrum, struct step_result *r, struct error *e);
+                struct step_result *r, struct error *e);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/cores.h"
 #include "metrics/science/probe.h"
 #include "metrics/science/spectrum.h"
 #include "train/recorder/intake.h"
@@ -112,6 +113,8 @@ static void *work(void *of)
 {
     struct probing *p = of;
     float *rows[2] = {NULL, NULL};
+    if (p->stands_back)
+        cores_stand_back();
     int rc = 0;
     for (int k = 0; k < 2 && rc == 0; k++) {
         size_t n = (size_t)p->head.n[k] * (size_t)p->head.d;

@@ -10,7 +10,7 @@
 
 struct probing {
     int fd; // readable when it is done; -1: none
-    int is_running;
+    int is_running, stands_back;
     pthread_t thread;
     struct link_probe head;
     struct link_probe_place at;

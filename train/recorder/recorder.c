@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "train/recorder/greeting.h"
 #include "train/recorder/line.h"
 #include "train/recorder/orders.h"
+#include "train/recorder/steps.h"
 #include "train/store/trainer_log.h"
 
 enum { NICE = 5, FAILED = 1 };
@@ -30,107 +32,6 @@ static void over(struct recorder *r, const char *reason, const char *why)
     snprintf(r->why, sizeof r->why, "%.250s", why);
 }
 
-// ---------------------------------------------------------------- steps
-
-// Log and folder, once there is a first step that says how large features are.
-static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
-{
-    struct record first;
-    batch = r->hello.batch > 0 ? (int)r->hello.batch : batch;
-    r->report.begin = step;
-    r->report.batch = batch;
-    r->report.begun = clock_seconds();
-    report_speed(&r->report, step + 1, r->report.begun); // nobody saw how long this one took
-    live_forecast_init(&r->report.forecast, r->width, r->intake.d ? r->intake.d : 1,
-                       2 * (int64_t)(batch ? batch : 1));
-    struct error passed_over = {{0}};
-    char path[4096];
-    const char *calibration = r->word[LINK_CALIBRATION];
-    int rc = live_forecast_calibrate(&r->report.forecast, *calibration ? calibration : "auto",
-                                     r->data, r->arch, r->method, path, sizeof path, &passed_over);
-    if (greeting_record(r, batch, &first, e) < 0 ||
-        publisher_sync(r->report.publisher, &first, e) < 0 || rundir_publish(&r->dir, e) < 0 ||
-        publisher_settle(r->report.publisher, r->dir.path, e) < 0)
-        return -1;
-    r->report.dir = r->dir.path;
-    r->begun = 1;
-    if (rc < 0 || *passed_over.text)
-        report_warning(&r->report, step, "calibration passed over: %s", passed_over.text);
-    return 0;
-}
-
-// The scalars that came with the step. Those that have a field of their own are not among them.
-static const struct record_own *own(struct recorder *r, const struct link_slot *head)
-{
-    static const char *const known[] = {"lr_pred"};
-    for (int i = 0; i < RECORD_OWN; i++)
-        r->own.item[i].value = NAN;
-    for (uint32_t k = 0; k < head->scalars; k++)
-        if (head->scalar[k] < RECORD_OWN &&
-            strcmp(r->own.item[head->scalar[k]].name, known[0]) != 0)
-            r->own.item[head->scalar[k]].value = head->value[k];
-    return &r->own;
-}
-
-static int take_step(struct recorder *r, const struct link_slot *head,
-                     const struct intake_rows rows[LINK_PLACES][LINK_VIEWS], struct error *e)
-{
-    struct step_result s = {.n = NAN,
-                            .lr = head->lr,
-                            .lr_pred = head->lr_pred,
-                            .chunk = -1,
-                            .dropped = head->dropped > r->dropped ? head->dropped : r->dropped,
-                            .own = own(r, head)};
-    struct error why = {{0}};
-    for (int i = 0; i < METRIC_COUNT; i++)
-        s.metric[i] = NAN;
-    for (int i = 0; i < PHASE_COUNT; i++)
-        s.ms[i] = NAN;
-    s.metric[METRIC_LOSS] = head->loss;
-    s.mode = head->mode >= 0 && head->mode < MODE_COUNT ? (enum mode)head->mode : MODE_NONE;
-    s.chunk = s.mode == MODE_NONE || head->chunk < 0 ? -1 : head->chunk;
-    // A recorder that is behind has no time for eigenvalues.
-    int rc = intake_step(&r->intake, rows, slots_waiting(&r->slots) < LINK_SLOTS / 2, &s, &why);
-    const struct intake_rows *h = rows[INTAKE_H];
-    if (!r->begun && begin(r, head->step, h[0].at ? (int)h[0].n : h[1].at ? (int)h[1].n : 0, e) < 0)
-        return -1;
-    if (rc < 0 && !r->told_features++)
-        report_warning(&r->report, head->step, "no spectrum: %s", why.text);
-    if (head->step <= r->step && !r->told_order++)
-        report_warning(&r->report, head->step, "step %" PRId64 " came after step %" PRId64,
-                       head->step, r->step);
-    r->step = head->step;
-    r->mode = s.mode;
-    r->dropped = s.dropped;
-    report_step(&r->report, head->step, &s);
-    orders_guard(r, &s);
-    orders_status(r);
-    return 0;
-}
-
-// The steps that are there: no more than there can be, or one who fills slots without end would be
-// all that is looked after.
-static int take_steps(struct recorder *r, struct error *e)
-{
-    struct link_slot head;
-    struct intake_rows rows[LINK_PLACES][LINK_VIEWS];
-    struct error why;
-    int slot, got;
-    for (int i = 0; i < LINK_SLOTS && (got = slots_take(&r->slots, &head, rows, &slot, &why));
-         i++) {
-        if (got < 0) {
-            if (r->begun)
-                report_warning(&r->report, r->step + 1, "%s", why.text);
-            continue;
-        }
-        int rc = take_step(r, &head, (const struct intake_rows(*)[LINK_VIEWS])rows, e);
-        slots_release(&r->slots, slot);
-        if (rc < 0)
-            return -1;
-    }
-    return 0;
-}
-
 // ---------------------------------------------------------------- evaluations
 
 // What an evaluation found. Before the first step there is no log that it could go into.
@@ -139,6 +40,8 @@ static void tell_evaluation(struct recorder *r, int wait)
     struct error why = {{0}};
     struct probing *p = &r->probing;
     int rc = r->begun ? probing_end(p, wait, &why) : 0;
+    if (rc != 0)
+        steps_settle(r, wait);
     if (rc < 0)
         report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
     if (rc <= 0)
@@ -151,8 +54,9 @@ static void tell_evaluation(struct recorder *r, int wait)
 static int evaluate(struct recorder *r, int memory, struct error *e)
 {
     struct error why = {{0}};
-    if (take_steps(r, e) < 0) // it is of the network after these
+    if (steps_take(r, e) < 0) // it is of the network after these
         return -1;
+    steps_settle(r, 0);
     if (memory < 0)
         error_set(&why, "features for an evaluation without their memory");
     else if (probing_begin(&r->probing, memory, r->step + 1,
@@ -177,15 +81,18 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
 {
     text_clean(text, strlen(text) + 1, text);
     if (m->kind == LINK_RING) {
-        if (take_steps(r, e) < 0) // those in the ring before
+        if (steps_take(r, e) < 0) // those in the ring before
             return -1;
+        steps_settle(r, 1);
         return memory < 0 ? error_set(e, "a ring without its memory")
                           : slots_open(&r->slots, memory, e);
     }
     if (m->kind == LINK_STEP)
-        return take_steps(r, e);
+        return steps_take(r, e);
     if (m->kind == LINK_PROBE)
         return evaluate(r, memory, e);
+    if (m->kind == LINK_ANSWER || m->kind == LINK_EVENT)
+        steps_settle(r, 0); // they are written down behind the steps before
     if (m->kind == LINK_SCALAR && m->id < RECORD_OWN)
         snprintf(r->own.item[m->id].name, sizeof r->own.item[0].name, "%s", text);
     else if (m->kind == LINK_ANSWER)
@@ -238,12 +145,15 @@ static int serve(struct recorder *r, struct error *e)
     if (asks < 0)
         return -1;
     while (!r->over) {
-        struct pollfd set[4] = {{r->fd, POLLIN, 0},
+        struct pollfd set[5] = {{r->fd, POLLIN, 0},
                                 {asks, POLLIN, 0},
                                 {r->begun ? r->probing.fd : -1, POLLIN, 0},
-                                {r->pidfd, POLLIN, 0}};
-        if (poll(set, 4, r->pidfd >= 0 ? -1 : 1000) < 0 && errno != EINTR)
+                                {r->pidfd, POLLIN, 0},
+                                {r->measuring.fd, POLLIN, 0}};
+        if (poll(set, 5, r->pidfd >= 0 ? -1 : 1000) < 0 && errno != EINTR)
             return error_set(e, "poll: %s", strerror(errno));
+        if (steps_take(r, e) < 0)
+            return -1;
         tell_evaluation(r, 0);
         struct request q;
         while (!r->over && publisher_next(r->report.publisher, &q, 0))
@@ -255,8 +165,9 @@ static int serve(struct recorder *r, struct error *e)
         if (!r->over && is_gone && !(poll(&more, 1, 0) > 0 && (more.revents & POLLIN)))
             over(r, "failed", "the trainer is gone");
     }
-    if (take_steps(r, e) < 0)
+    if (steps_take(r, e) < 0)
         return -1;
+    steps_settle(r, 1);
     tell_evaluation(r, 1);
     return 0;
 }
@@ -271,7 +182,8 @@ static int open_run(struct recorder *r, const char *runs, struct error *e)
         return -1;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    if (signals_take(&r->signals, ending, 3, 1u << 2, e) < 0)
+    if (signals_take(&r->signals, ending, 3, 1u << 2, e) < 0 ||
+        measuring_init(&r->measuring, !r->hello.ok, e) < 0)
         return -1;
     r->report.log_fd = r->dir.trainer_log_fd;
     r->report.dir = r->dir.path;
@@ -305,6 +217,17 @@ static int finish(struct recorder *r, struct error *e)
     return publisher_close(p, e);
 }
 
+// The training comes first: this process is never woken at its cost, and the mathematics gets what
+// is left. Unless the training waits for it.
+static void stand_back(struct recorder *r)
+{
+    r->probing.stands_back = !r->hello.ok;
+    if (r->hello.ok)
+        return;
+    setpriority(PRIO_PROCESS, 0, NICE);
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
+}
+
 int recorder_main(int fd, const char *runs, struct error *e)
 {
     struct recorder *r = calloc(1, sizeof *r);
@@ -319,10 +242,12 @@ int recorder_main(int fd, const char *runs, struct error *e)
     for (int i = 0; i < METRIC_COUNT; i++)
         r->last_metric[i] = NAN;
     r->pidfd = (int)syscall(SYS_pidfd_open, r->client, 0);
-    setpriority(PRIO_PROCESS, 0, NICE); // the training comes first
     int rc = probing_init(&r->probing, e);
+    r->measuring.fd = -1;
     if (rc == 0)
         rc = greeting_hear(r, e);
+    if (rc == 0)
+        stand_back(r);
     if (rc == 0)
         rc = open_run(r, runs, e);
     if (rc < 0) {
@@ -335,8 +260,8 @@ int recorder_main(int fd, const char *runs, struct error *e)
     struct error late = {{0}};
     if (finish(r, &late) < 0 && rc == 0)
         rc = error_set(e, "%s", late.text);
+    measuring_free(&r->measuring);
     slots_close(&r->slots);
-    intake_free(&r->intake);
     probing_free(&r->probing);
     live_forecast_free(&r->report.forecast);
     rundir_close(&r->dir);

@@ -8,7 +8,7 @@
 #include "metrics/base/signals.h"
 #include "metrics/science/metric.h"
 #include "train/client/link.h"
-#include "train/recorder/intake.h"
+#include "train/recorder/measuring.h"
 #include "train/recorder/probing.h"
 #include "train/recorder/slots.h"
 #include "train/run/report.h"
@@ -25,6 +25,17 @@ struct order {   // that the client has not answered yet
     char text[200]; // the guard's rule
 };
 
+enum { STEPS_WAITING = 5 };
+struct step_waiting {
+    struct link_slot head;
+    int slot; // that is held for its rows; -1: none
+    struct intake_rows rows[LINK_PLACES][LINK_VIEWS];
+};
+struct waiting { // steps that are out of the ring and not yet in the log, the oldest first
+    struct step_waiting step[STEPS_WAITING];
+    int n, is_measured; // what was measured last is in no record yet
+};
+
 struct recorder {
     int fd, pidfd;
     pid_t client;
@@ -32,7 +43,8 @@ struct recorder {
     struct rundir dir;
     struct report report;
     struct slots slots;
-    struct intake intake;
+    struct measuring measuring;
+    struct waiting waiting;
     struct probing probing;
     struct guard guard;
     double last_metric[METRIC_COUNT];
@@ -40,7 +52,7 @@ struct recorder {
     char word[LINK_WORDS][1024]; // but the configuration
     char *config;                // a JSON object of strings
     char data[256], arch[64], method[64];
-    int width;
+    int width, d;          // of the encoder, 0: not known; of the first features
     struct record_own own; // names of the client's scalars; values of the step
     struct order order[ORDERS];
     uint64_t ids;

@@ -31,6 +31,7 @@ def options():
     p.add_argument("--workers", type=int, default=0)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--calibration")
+    p.add_argument("--whole", action="store_true", help="wait until each step is measured")
     p.add_argument("--save", help="where checkpoints go")
     return p.parse_args()
 
@@ -98,7 +99,8 @@ def main():
     data = Images()
 
     config = dict(vars(args), data="fashion-mnist", method="simsiam", arch="small")
-    w = ssltop.init(args.name, config=config, calibration=args.calibration)  # <- ssltop
+    w = ssltop.init(args.name, config=config, calibration=args.calibration,
+                    whole=args.whole)  # <- ssltop
     w.watch(h=model.encoder, z=model.projector, opt=optimizer)  # <- ssltop
     if args.save:
         w.on("checkpoint", lambda step: torch.save(model.state_dict(), args.save))  # <- ssltop

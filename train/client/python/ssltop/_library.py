@@ -21,7 +21,7 @@ class Settings(Structure):
     _fields_ = [("program", c_char_p), ("name", c_char_p), ("runs", c_char_p),
                 ("config", c_char_p), ("calibration", c_char_p), ("guard", c_char_p),
                 ("schedule", c_char_p), ("steps", c_int64), ("images", c_int64),
-                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint), _ROOM]
+                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint), ("whole", c_int), _ROOM]
 
 
 class Order(Structure):

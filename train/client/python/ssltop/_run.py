@@ -435,7 +435,7 @@ _installed = False
 
 
 def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=None,
-         required=False, steps=0, images=0, batch=0, agree=None):
+         required=False, steps=0, images=0, batch=0, agree=None, whole=False):
     """A run of ssltop for this training; it begins with its first step.
 
     name, runs: of the run and of the folder of runs. config: a dict or argparse's namespace, for
@@ -443,7 +443,7 @@ def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=N
     as of `ssltop train`. rank: of torch.distributed where that is up. required: raise where
     nothing can be recorded, instead of saying so and going on. steps, images, batch: of the run,
     where w.sampler does not say. agree: where ranks are not torch's, f(numbers) gives those of
-    rank 0."""
+    rank 0. whole: the training waits until each step is measured, so that none is left out."""
     global _current, _installed
     if _current is not None and _current._pid == os.getpid():
         _current.finish()
@@ -459,7 +459,8 @@ def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=N
     program = library and lib.program()
     settings = {"program": _bytes(program), "name": _bytes(name), "runs": _bytes(runs),
                 "config": _texts(config).encode(), "calibration": _bytes(calibration),
-                "guard": _bytes(guard), "steps": steps, "images": images, "batch": batch}
+                "guard": _bytes(guard), "steps": steps, "images": images, "batch": batch,
+                "whole": int(whole)}
     _current = Run(library, required, rank, agree, settings)
     if not _installed:
         _install()

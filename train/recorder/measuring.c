@@ -1,0 +1,102 @@
+#include "train/recorder/measuring.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "metrics/base/cores.h"
+
+static void *work(void *of)
+{
+    struct measuring *m = of;
+    if (m->stands_back)
+        cores_stand_back();
+    pthread_mutex_lock(&m->lock);
+    for (;;) {
+        while (!m->wanted && !m->ends)
+            pthread_cond_wait(&m->change, &m->lock);
+        if (!m->wanted)
+            break;
+        pthread_mutex_unlock(&m->lock);
+        m->rc = intake_step(&m->intake, (const struct intake_rows(*)[LINK_VIEWS])m->rows,
+                            &m->result, &m->why);
+        uint64_t one = 1;
+        pthread_mutex_lock(&m->lock);
+        m->wanted = 0;
+        if (write(m->fd, &one, sizeof one) < 0) // its count is 0 or 1: it cannot fail
+            break;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return NULL;
+}
+
+int measuring_init(struct measuring *m, int stands_back, struct error *e)
+{
+    *m = (struct measuring){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                            .stands_back = stands_back,
+                            .lock = PTHREAD_MUTEX_INITIALIZER,
+                            .change = PTHREAD_COND_INITIALIZER};
+    if (m->fd < 0)
+        return error_set(e, "no descriptor for the measurements: %s", strerror(errno));
+    int rc = pthread_create(&m->thread, NULL, work, m);
+    if (rc != 0)
+        return error_set(e, "no thread for the measurements: %s", strerror(rc));
+    m->runs = 1;
+    return 0;
+}
+
+void measuring_free(struct measuring *m)
+{
+    if (m->runs) {
+        pthread_mutex_lock(&m->lock);
+        m->ends = 1;
+        pthread_cond_broadcast(&m->change);
+        pthread_mutex_unlock(&m->lock);
+        pthread_join(m->thread, NULL);
+        pthread_mutex_destroy(&m->lock);
+        pthread_cond_destroy(&m->change);
+        close(m->fd);
+    } else if (m->fd > 0) {
+        close(m->fd);
+    }
+    intake_free(&m->intake);
+    *m = (struct measuring){.fd = -1};
+}
+
+void measuring_begin(struct measuring *m, int64_t step, double loss, int slot,
+                     const struct intake_rows rows[LINK_PLACES][LINK_VIEWS])
+{
+    pthread_mutex_lock(&m->lock);
+    memcpy(m->rows, rows, sizeof m->rows);
+    m->step = step;
+    m->slot = slot;
+    m->result = (struct step_result){.n = NAN};
+    for (int i = 0; i < METRIC_COUNT; i++)
+        m->result.metric[i] = NAN;
+    for (int i = 0; i < PHASE_COUNT; i++)
+        m->result.ms[i] = NAN;
+    m->result.metric[METRIC_LOSS] = loss;
+    m->is_busy = m->wanted = 1;
+    pthread_cond_broadcast(&m->change);
+    pthread_mutex_unlock(&m->lock);
+}
+
+int measuring_end(struct measuring *m)
+{
+    uint64_t done;
+    if (!m->is_busy || read(m->fd, &done, sizeof done) < 0)
+        return 0;
+    pthread_mutex_lock(&m->lock); // what the thread wrote is seen from here on
+    m->is_busy = 0;
+    pthread_mutex_unlock(&m->lock);
+    return 1;
+}
+
+void measuring_wait(struct measuring *m, int ms)
+{
+    struct pollfd p = {m->fd, POLLIN, 0};
+    poll(&p, 1, ms); // interrupted: the caller looks again
+}

@@ -1,0 +1,16 @@
+// Steps of the client on their way into the log: each one's scalars, and features as often as there
+// is time to measure them, the newest first.
+#ifndef SSLTOP_TRAIN_RECORDER_STEPS_H
+#define SSLTOP_TRAIN_RECORDER_STEPS_H
+
+#include "train/recorder/recording.h"
+
+// Whatever is in the ring, and whatever was measured. A step's record waits for its measurement
+// until a few newer steps are there; then it goes without. The first one begins log and folder.
+int steps_take(struct recorder *r, struct error *e);
+
+// Before something is written of what comes after these steps: all of them go into the log.
+// `whole`: measured if need be, however long that takes; else those that are at once.
+void steps_settle(struct recorder *r, int whole);
+
+#endif
