@@ -46,7 +46,7 @@ def sampler(name):
     for t in list(range(3)) + [3000, 3749, 3750, 9373]:
         print(t, *s.at(t))
     s.switch(5000, 2, 7)
-    print(5000, *s.at(5000))
+    print(5000, *s.at(5000), flush=True)  # before what the second init says of the run's name
 
     # Iterating goes on after the steps that were made, also in another process.
     s = w.sampler(100, 10, steps=30, schedule="continual", chunks=3)
