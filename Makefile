@@ -45,7 +45,7 @@ CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedul
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
-PROGRAMS := $(wildcard tests/bench/*.c) tests/train/slow.c tests/train/kills.c
+PROGRAMS := $(wildcard tests/bench/*.c tests/alone/*.c) tests/train/slow.c tests/train/kills.c
 TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c $(FLOORS:%=tests/%/*.c) tests/kit/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
@@ -232,27 +232,45 @@ endif
 cuda-tested:
 	@$(if $(CUDA_SO),true,echo "a CUDA toolkit is there, but the CUDA device was not tested" && false)
 
-# On a machine with a card: the contract tests on it, and again under compute-sanitizer where that is.
-gpu-check: deps-check ## run the contract tests on the GPU of this machine
+# On a machine with a card: the contract tests on it, and again under compute-sanitizer where that is. Without Criterion,
+# so that the program runs where nothing is installed.
+GPU_TESTS := $(addprefix tests/gpu/test_,nodes.c loss.c parity.c cuda.c) tests/alone/runner.c tests/alone/training.c \
+             $(addprefix tests/kit/,net_fixture.c played.c reference.c reference_loss.c)
+GPU_TESTS_OBJ := $(GPU_TESTS:%.c=$(B)/alone/%.o)
+-include $(wildcard $(GPU_TESTS_OBJ:.o=.d))
+$(B)/alone/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $< (alone)"
+	$(Q)$(CC) $(CPPFLAGS) -Itests/alone $(CFLAGS) -Wno-format-zero-length $(OMP) -MMD -MP -c -o $@ $<
+
+$(B)/gpu-check: $(PARTS) $(GPU_TESTS_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+gpu-check: deps-run ## run the contract tests and a training on the GPU of this machine
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
-	@$(MAKE) --no-print-directory ssltop $(B)/check ssltop-cuda.so
-	@$(GPU_ENV) ./ssltop devices | { ! grep '^cuda *not usable'; } # says why, and that is the end
-	@$(GPU_ENV) $(B)/check -j1 --verbose --filter '@(nodes/*|loss/*|contract/*|parity/*_@(f32|bf16))'
-	@if [ -x $(CUDA)/bin/compute-sanitizer ]; then \
-	  $(GPU_ENV) $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --report-api-errors no --target-processes all \
-	  $(B)/check -j1 --filter '@(nodes/@(f32|bf16)|loss/*|contract/*)'; \
-	else echo "  SKIP  compute-sanitizer is not there"; fi
-GPU_ENV := $(CHECK_ENV) SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache
+	@$(MAKE) --no-print-directory ssltop $(B)/gpu-check ssltop-cuda.so
+	@if [ -x $(CUDA)/bin/compute-sanitizer ] && ./ssltop devices | grep -q '^cuda:0'; then \
+	  SSLTOP_TEST_DEVICE=cuda SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so XDG_CACHE_HOME=$(CURDIR)/$(B)/cache \
+	  $(CUDA)/bin/compute-sanitizer --error-exitcode 1 --report-api-errors no --target-processes all \
+	  $(B)/gpu-check 'nodes/@(f32|bf16)' loss contract; else echo "  SKIP  compute-sanitizer: it or the card is not there"; fi
+	@SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so tests/gpu/check.sh ./ssltop $(B)/gpu-check
+
+# What a card can at best is measured by a library that is loaded when CUDA's are.
+$(B)/tests/bench/ceilings.o: CPPFLAGS += $(CUDA_INC)
+$(B)/tests/bench/ceilings.o: CFLAGS += -fPIC
+$(B)/ceilings.so: $(B)/tests/bench/ceilings.o
+	@echo "  LINK  $@"
+	$(Q)$(CC) -shared -o $@ $^ $(CUDA_LD) $(foreach l,cudart cublas,$(call cuda_lib,$(l)))
 
 # tests/bench/bench_gpu.sh says what it can be told.
-$(B)/tests/bench/bench_gpu.o: CPPFLAGS += $(CUDA_INC)
 $(B)/bench-gpu: $(PARTS) $(B)/tests/bench/bench_gpu.o
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) $(CUDA_LD) $(foreach l,cudart cublas,$(call cuda_lib,$(l)))
+	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 gpu-bench: deps-run ## time the training step on the GPU of this machine, beside PyTorch where that is
 	@$(if $(CUDA_SO),true,echo "no CUDA toolkit with cuDNN is found (CUDA=/path names one)" && false)
-	@$(MAKE) --no-print-directory $(B)/bench-gpu ssltop-cuda.so
+	@$(MAKE) --no-print-directory $(B)/bench-gpu $(B)/ceilings.so ssltop-cuda.so
 	@SSLTOP_CUDA=$(CURDIR)/ssltop-cuda.so tests/bench/bench_gpu.sh $(B)/bench-gpu
 
 $(B)/slow: $(PARTS) $(B)/tests/train/slow.o
@@ -310,13 +328,13 @@ asan: ## run the tests under AddressSanitizer (with LeakSanitizer)
 ubsan: ## run the tests under UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory B=build/ubsan BIN=build/ubsan/ssltop \
 	  OPT='$(SAN_CFLAGS) -fsanitize=undefined -fno-sanitize-recover=undefined' sanitized
-# Criterion's sandbox does not start under TSan: tests/tsan stands in for it.
+# Criterion's sandbox does not start under TSan: tests/alone stands in for it.
 TSAN_SUITES := runlog publish control pixels schedule history source pack
 tsan: ## run the tests of viewer, log, socket, loader, packing and schedule under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan BIN=build/tsan/ssltop \
-	  OPT='$(SAN_CFLAGS) -fsanitize=thread -Itests/tsan -Wno-format-zero-length' build/tsan/ssltop build/tsan/check-tsan
+	  OPT='$(SAN_CFLAGS) -fsanitize=thread -Itests/alone -Wno-format-zero-length' build/tsan/ssltop build/tsan/check-tsan
 	@$(CHECK_ENV) SSLTOP=$(CURDIR)/build/tsan/ssltop build/tsan/check-tsan $(TSAN_SUITES)
-$(B)/check-tsan: $(PARTS) $(MOBJ) $(TOBJ) $(B)/tests/tsan/runner.o
+$(B)/check-tsan: $(PARTS) $(MOBJ) $(TOBJ) $(B)/tests/alone/runner.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lvterm -lutil
 sanitized: $(BIN) $(B)/check
