@@ -6,7 +6,16 @@
 #include <stdint.h>
 
 // What the numbers are for; keeps the streams of different uses apart.
-enum rng_use { RNG_ORDER, RNG_SEGMENT, RNG_AUGMENT, RNG_INIT, RNG_SYNTHETIC, RNG_PROBE, RNG_TEST };
+enum rng_use {
+    RNG_ORDER,
+    RNG_SEGMENT,
+    RNG_AUGMENT,
+    RNG_INIT,
+    RNG_SYNTHETIC,
+    RNG_PROBE,
+    RNG_TEST,
+    RNG_SURROGATE
+};
 
 struct rng {
     uint32_t key[2], counter[4];
