@@ -363,6 +363,22 @@ static int measure(const struct npy *a, int l2, int threads, struct features_rep
     return 0;
 }
 
+int features_measure_array(const struct npy *a, int l2, int threads, struct features_report *out,
+                           struct error *e)
+{
+    memset(out, 0, sizeof *out);
+    int rc = a->ndim == 2 && a->n == 1
+                 ? error_set(e, "has one row: that has no spectrum (an array of one dimension is "
+                                "taken for singular values)")
+                 : measure(a, l2, threads, out, e);
+    out->behind = a->behind;
+    out->again = a->again;
+    out->untyped = a->untyped;
+    if (rc < 0)
+        features_report_free(out);
+    return rc;
+}
+
 int features_measure(const char *path, int l2, int threads, struct features_report *out,
                      struct error *e)
 {
@@ -370,17 +386,14 @@ int features_measure(const char *path, int l2, int threads, struct features_repo
     memset(out, 0, sizeof *out);
     if (npy_open(path, &a, e) < 0)
         return -1;
-    int rc = a.ndim == 2 && a.n == 1
-                 ? error_set(e, "has one row: that has no spectrum (an array of one dimension is "
-                                "taken for singular values)")
-                 : measure(&a, l2, threads, out, e);
-    out->behind = a.behind;
+    int rc = features_measure_array(&a, l2, threads, out, e);
     npy_close(&a);
-    if (rc < 0) {
-        features_report_free(out);
-        error_prefix(e, "%.300s", path);
-    }
-    return rc;
+    return rc < 0 ? error_prefix(e, "%.300s", npy_name(path)) : 0;
+}
+
+int features_few(const struct features_report *r)
+{
+    return r->n && r->n < (int64_t)FEATURES_ROWS * r->d;
 }
 
 void features_report_free(struct features_report *r)

@@ -23,14 +23,24 @@ struct features_report {
     int64_t n; // rows; 0 when the file held singular values
     int d;
     size_t behind; // bytes of the file behind the array, which were not read
+    int again;     // another array begins there
+    int untyped;   // its numbers were two bytes of no type: read as bfloat16
     double *sigma; // descending, malloc'd; infinite where beyond the doubles
     double mean_norm;
     double metric[METRIC_COUNT];
 };
 
-// Open and measure a .npy file. One dimension is taken as singular values (sorted here).
+// Rows a feature below which a spectrum reads as more collapsed than it is.
+enum { FEATURES_ROWS = 10 };
+int features_few(const struct features_report *r);
+
+// Open and measure an array: npy_open says what `path` may be. One dimension is taken as singular
+// values (sorted here).
 int features_measure(const char *path, int l2, int threads, struct features_report *out,
                      struct error *e);
+// The same of an array that is open; the sentence goes on behind its name.
+int features_measure_array(const struct npy *a, int l2, int threads, struct features_report *out,
+                           struct error *e);
 void features_report_free(struct features_report *r);
 
 #endif

@@ -2,20 +2,17 @@
 // dictionary, then the numbers. The format: NumPy Enhancement Proposal 1 and numpy.lib.format.
 #include "metrics/npy.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
+#include "metrics/npz.h"
 
 enum { MAGIC = 6, HEADER_MAX = 1 << 16, D_MOST = 1 << 30 };
 
-static const size_t type_size[NPY_TYPES] = {[NPY_F16] = 2, [NPY_F32] = 4, [NPY_F64] = 8};
+static const unsigned char magic[MAGIC] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 
 // ---------------------------------------------------------------- the header
 
@@ -108,16 +105,15 @@ static int take_type(struct npy *a, struct header *h, struct error *e)
     if (strchr(text, 'O'))
         return error_set(e, "holds Python objects ('%.20s'), not numbers: save it as float32",
                          clean);
-    for (int i = 0; i < NPY_TYPES; i++) {
-        if (strlen(text) != 3 || !strchr("<>=", text[0]) || text[1] != 'f' ||
-            (size_t)(text[2] - '0') != type_size[i])
-            continue;
-        a->type = (enum npy_type)i;
-        a->swapped = text[0] == '>';
+    if (npy_type_find(text, &a->type, &a->swapped)) {
+        a->untyped = text[1] == 'V';
         return 0;
     }
-    return error_set(e, "holds numbers of type '%.20s'; float16, float32 and float64 are possible",
-                     clean);
+    return error_set(
+        e,
+        "holds numbers of type '%.20s'; floats of 16 to 64 bits, bfloat16 and integers "
+        "are possible",
+        clean);
 }
 
 static int parse_header(struct npy *a, const char *text, size_t n, struct error *e)
@@ -171,7 +167,6 @@ static int parse_header(struct npy *a, const char *text, size_t n, struct error 
 static int find_header(const unsigned char *p, size_t size, size_t *begin, size_t *n,
                        struct error *e)
 {
-    static const unsigned char magic[MAGIC] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
     if (size < MAGIC + 2 || memcmp(p, magic, MAGIC) != 0)
         return error_set(e, "is not a .npy file: its first bytes are not \\x93NUMPY");
     int major = p[MAGIC];
@@ -190,136 +185,126 @@ static int find_header(const unsigned char *p, size_t size, size_t *begin, size_
     return 0;
 }
 
-static int parse(struct npy *a, struct error *e)
+// The numbers of an array whose type and size are known, in the `room` bytes at p.
+static int place(struct npy *a, const unsigned char *p, size_t room, struct error *e)
 {
-    size_t begin = 0, n = 0, count, bytes;
-    const unsigned char *p = a->map;
-    if (find_header(p, a->map_size, &begin, &n, e) < 0 ||
-        parse_header(a, (const char *)p + begin, n, e) < 0)
-        return -1;
+    size_t item = npy_type_size(a->type), count, bytes;
     if (a->n < 1 || a->d < 1)
         return error_set(e, "is empty: %lld x %lld", (long long)a->n, (long long)a->d);
     if (a->d > D_MOST || __builtin_mul_overflow((size_t)a->n, (size_t)a->d, &count) ||
-        __builtin_mul_overflow(count, type_size[a->type], &bytes) ||
-        bytes > a->map_size - begin - n)
+        __builtin_mul_overflow(count, item, &bytes) || bytes > room)
         return error_set(e,
                          "is cut off: %lld x %lld numbers of %zu bytes do not fit into the %zu "
                          "bytes behind its header",
-                         (long long)a->n, (long long)a->d, type_size[a->type],
-                         a->map_size - begin - n);
-    a->data = p + begin + n;
-    a->behind = a->map_size - begin - n - bytes;
+                         (long long)a->n, (long long)a->d, item, room);
+    a->data = p;
+    a->behind = room - bytes;
+    a->again = a->behind >= MAGIC && memcmp(p + bytes, magic, MAGIC) == 0;
     return 0;
 }
 
-static int map_file(struct npy *a, const char *path, struct error *e)
+// The array whose .npy lies in the mapping, from p on.
+static int parse(struct npy *a, const unsigned char *p, size_t size, struct error *e)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return error_set(e, "cannot be opened: %s", strerror(errno));
-    int rc = 0;
-    if (fstat(fd, &st) < 0)
-        rc = error_set(e, "cannot be looked at: %s", strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        rc = error_set(e, "is not a regular file");
-    else if (st.st_size == 0)
-        rc = error_set(e, "is empty");
-    if (rc == 0) {
-        void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            rc = error_set(e, "cannot be mapped: %s", strerror(errno));
-        else {
-            a->map = map;
-            a->map_size = (size_t)st.st_size;
+    size_t begin = 0, n = 0;
+    if (find_header(p, size, &begin, &n, e) < 0 ||
+        parse_header(a, (const char *)p + begin, n, e) < 0)
+        return -1;
+    return place(a, p + begin + n, size - begin - n, e);
+}
+
+// "FILE" or "FILE:NAME": the file, and behind it the name of an array in it, "" for none.
+static const char *split(const char *path, struct path *file)
+{
+    const char *colon = strrchr(path, ':');
+    *file = path_of("%s", path);
+    if (!colon || access(path, F_OK) == 0)
+        return "";
+    struct path before = path_of("%.*s", (int)(colon - path), path);
+    if (access(before.s, F_OK) != 0)
+        return "";
+    *file = before;
+    return colon + 1;
+}
+
+static int open_array(struct npy *a, const char *path, struct error *e)
+{
+    struct path file;
+    struct mapping unpacked = {0};
+    const char *name = split(path, &file);
+    if (mapping_open(&a->file, file.s, e) < 0)
+        return -1;
+    const unsigned char *p = a->file.data;
+    size_t size = a->file.size;
+    if (npz_is(&a->file)) {
+        if (npz_find(&a->file, name, &unpacked, &p, &size, e) < 0)
+            return -1;
+        if (unpacked.data) {
+            mapping_close(&a->file);
+            a->file = unpacked;
         }
+    } else if (*name) {
+        return error_set(e, "names an array in a file that is no .npz");
     }
-    close(fd);
-    return rc;
+    return parse(a, p, size, e);
+}
+
+// What was opened, or the sentence behind the file's name.
+static int finish(struct npy *a, int rc, const char *path, const struct error *why, struct error *e)
+{
+    if (rc == 0) {
+        if (!a->fortran)
+            madvise(a->file.data, a->file.size, MADV_SEQUENTIAL); // advice only
+        return 0;
+    }
+    npy_close(a);
+    return error_set(e, "%.300s %s", npy_name(path), why->text);
 }
 
 int npy_open(const char *path, struct npy *out, struct error *e)
 {
     struct error why = {""};
     memset(out, 0, sizeof *out);
-    if (map_file(out, path, &why) == 0 && parse(out, &why) == 0) {
-        if (!out->fortran)
-            madvise(out->map, out->map_size, MADV_SEQUENTIAL); // advice only
-        return 0;
-    }
-    npy_close(out);
-    return error_set(e, "%.300s %s", path, why.text);
+    return finish(out, open_array(out, path, &why), path, &why, e);
+}
+
+int npy_open_at(const char *path, uint64_t offset, enum npy_type type, int64_t n, int64_t d,
+                struct npy *out, struct error *e)
+{
+    struct error why = {""};
+    *out = (struct npy){.type = type, .ndim = 2, .n = n, .d = d};
+    int rc = mapping_open(&out->file, path, &why);
+    if (rc == 0 && offset > out->file.size)
+        rc = error_set(&why, "is cut off: it has %zu bytes", out->file.size);
+    if (rc == 0)
+        rc = place(out, out->file.data + offset, out->file.size - (size_t)offset, &why);
+    if (rc == 0)
+        out->behind = 0; // what stands there is known
+    return finish(out, rc, path, &why, e);
+}
+
+const char *npy_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
 }
 
 void npy_close(struct npy *a)
 {
-    if (a->map)
-        munmap(a->map, a->map_size);
+    mapping_close(&a->file);
     memset(a, 0, sizeof *a);
 }
 
 void npy_forget(const struct npy *a, int64_t at, int64_t n)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), row = (size_t)a->d * type_size[a->type];
-    size_t offset = (size_t)(a->data - (const unsigned char *)a->map);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), row = (size_t)a->d * npy_type_size(a->type);
+    size_t offset = (size_t)(a->data - a->file.data);
     size_t begin = (offset + (size_t)at * row + page - 1) / page * page;
     size_t end = (offset + (size_t)(at + n) * row) / page * page;
     if (!a->fortran && begin < end)
-        madvise((char *)a->map + begin, end - begin, MADV_DONTNEED); // advice only
+        madvise(a->file.data + begin, end - begin, MADV_DONTNEED); // advice only
 }
 
 // ---------------------------------------------------------------- the numbers
-
-// IEEE 754 binary16: its exponent and fraction, where a float has them, are 2^-112 times too small.
-static float half(uint16_t h)
-{
-    uint32_t bits = (uint32_t)(h & 0x7fff) << 13;
-    float v;
-    if (bits >= 0x0f800000)
-        bits |= 0x7f800000; // infinity and NaN
-    memcpy(&v, &bits, sizeof v);
-    if (bits < 0x0f800000)
-        v *= 0x1p112f;
-    return h >> 15 ? -v : v;
-}
-
-// `n` numbers. Files give no alignment: memcpy.
-static void read_f16(const unsigned char *p, int swapped, int64_t n, double *out)
-{
-    for (int64_t i = 0; i < n; i++, p += 2) {
-        uint16_t v;
-        memcpy(&v, p, sizeof v);
-        out[i] = half(swapped ? __builtin_bswap16(v) : v);
-    }
-}
-
-static void read_f32(const unsigned char *p, int swapped, int64_t n, double *out)
-{
-    for (int64_t i = 0; i < n; i++, p += 4) {
-        uint32_t v;
-        float f;
-        memcpy(&v, p, sizeof v);
-        if (swapped)
-            v = __builtin_bswap32(v);
-        memcpy(&f, &v, sizeof f);
-        out[i] = f;
-    }
-}
-
-static void read_f64(const unsigned char *p, int swapped, int64_t n, double *out)
-{
-    for (int64_t i = 0; i < n; i++, p += 8) {
-        uint64_t v;
-        memcpy(&v, p, sizeof v);
-        if (swapped)
-            v = __builtin_bswap64(v);
-        memcpy(out + i, &v, sizeof v);
-    }
-}
-
-static void (*const read_type[NPY_TYPES])(const unsigned char *p, int swapped, int64_t n,
-                                          double *out) = {
-    [NPY_F16] = read_f16, [NPY_F32] = read_f32, [NPY_F64] = read_f64};
 
 // Columns of a block are read one after the other, which is how they lie, and turned into rows in
 // tiles that stay in the cache.
@@ -327,12 +312,12 @@ static void rows_of_columns(const struct npy *a, int64_t at, int64_t n, double *
 {
     enum { TILE = 64 };
     double column[TILE];
-    size_t size = type_size[a->type];
+    size_t size = npy_type_size(a->type);
     for (int64_t i0 = 0; i0 < n; i0 += TILE) {
         int64_t rows = n - i0 < TILE ? n - i0 : TILE;
         for (int64_t j = 0; j < a->d; j++) {
             size_t first = (size_t)j * (size_t)a->n + (size_t)(at + i0);
-            read_type[a->type](a->data + first * size, a->swapped, rows, column);
+            npy_type_read(a->type, a->data + first * size, a->swapped, rows, column);
             for (int64_t i = 0; i < rows; i++)
                 out[(i0 + i) * a->d + j] = column[i];
         }
@@ -345,5 +330,5 @@ void npy_rows(const struct npy *a, int64_t at, int64_t n, double *out)
     if (a->fortran && a->ndim == 2)
         rows_of_columns(a, at, n, out);
     else
-        read_type[a->type](a->data + first * type_size[a->type], a->swapped, n * a->d, out);
+        npy_type_read(a->type, a->data + first * npy_type_size(a->type), a->swapped, n * a->d, out);
 }

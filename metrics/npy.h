@@ -1,7 +1,7 @@
 // NumPy's .npy files (format versions 1.0 to 3.0), memory-mapped: an array of one or two dimensions
-// of f16, f32 or f64, C or Fortran order, either byte order. Read as a file from a stranger: the
-// header is checked against the file's size before anything is touched. Whoever shortens the file
-// while it is mapped kills the reader (SIGBUS), as with every mapping.
+// of floats or integers, C or Fortran order, either byte order; and the arrays of .npz files. Read
+// as a file from a stranger: the header is checked against the file's size before anything is
+// touched.
 #ifndef SSLTOP_METRICS_NPY_H
 #define SSLTOP_METRICS_NPY_H
 
@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/mapping.h"
+#include "metrics/npy_type.h"
 
 #define NPY_MAGIC "\x93NUMPY"
-
-enum npy_type { NPY_F16, NPY_F32, NPY_F64, NPY_TYPES };
 
 struct npy {
     enum npy_type type;
@@ -21,16 +21,27 @@ struct npy {
     int ndim;     // 1 or 2
     int64_t n, d; // rows and columns; d is 1 for one dimension
     const unsigned char *data;
-    size_t behind; // bytes behind the array, which are not read
-    void *map;     // private
-    size_t map_size;
+    size_t behind;       // bytes behind the array, which are not read
+    int again;           // they begin as another array
+    int untyped;         // NumPy's word was "V2", which says two bytes: taken as bfloat16
+    struct mapping file; // private
 };
 
-// Refuses with a sentence: another magic or version, a header that is none, a type that is not a
-// float (objects and structures by name), no or more than two dimensions, and sizes that the file
-// does not have. Needs npy_close only after 0.
+// A file, "FILE.npz:NAME" for one of several arrays, "-" for standard input. Refuses with a
+// sentence: another magic or version, a header that is none, a type that is no real number (objects
+// and structures by name), no or more than two dimensions, and sizes that the file does not have.
+// Needs npy_close only after 0.
 int npy_open(const char *path, struct npy *out, struct error *e);
+
+// The same of numbers that lie somewhere in a file of another format: n x d of them, C order and
+// this machine's bytes, from byte `offset` on.
+int npy_open_at(const char *path, uint64_t offset, enum npy_type type, int64_t n, int64_t d,
+                struct npy *out, struct error *e);
+
 void npy_close(struct npy *a); // takes a zeroed struct too
+
+// The path as a person reads it: "standard input" for "-".
+const char *npy_name(const char *path);
 
 // Rows at .. at + n - 1 as doubles, n x d row major, into out.
 void npy_rows(const struct npy *a, int64_t at, int64_t n, double *out);

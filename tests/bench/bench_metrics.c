@@ -58,7 +58,7 @@ static int read_all(int fd, char *to, size_t n, off_t at)
 // A thread's share of the rows. 0, or -1.
 static int plain_share(int fd, const struct npy *a, int me, int threads, double *sum)
 {
-    size_t d = (size_t)a->d, header = (size_t)(a->data - (const unsigned char *)a->map);
+    size_t d = (size_t)a->d, header = (size_t)(a->data - a->file.data);
     float *x = malloc(BLOCK * d * sizeof *x);
     double *y = malloc(BLOCK * d * sizeof *y), *c = calloc(d * d, sizeof *c);
     int rc = x && y && c ? 0 : -1;

@@ -164,8 +164,8 @@ char *lab_text(const char *path)
     return text;
 }
 
-// Every line of the log, parsed.
-static void each_line(const struct lab *lab, const char *name,
+// Every line of the log, parsed; `newest`: but for what the run went back before.
+static void each_line(const struct lab *lab, const char *name, int newest,
                       void (*take)(json_t *to, json_t *line), json_t *to)
 {
     char path[256];
@@ -176,6 +176,7 @@ static void each_line(const struct lab *lab, const char *name,
     int rc;
     snprintf(path, sizeof path, "%s/%s/run.jsonl.zst", lab->dir, name);
     cr_assert(cursor_open(path, &r, &e) == 0, "%s", e.text);
+    cursor_want(r, &(struct cursor_wanted){.newest = newest});
     while ((rc = cursor_next(r, &line, &n, &e)) == 1) {
         json_error_t why;
         json_t *o = json_loadb(line, n, 0, &why);
@@ -213,14 +214,14 @@ static void take_event(json_t *to, json_t *o)
 json_t *lab_log(const struct lab *lab, const char *name)
 {
     json_t *log = json_object();
-    each_line(lab, name, take_record, log);
+    each_line(lab, name, 1, take_record, log);
     return log;
 }
 
 json_t *lab_events(const struct lab *lab, const char *name)
 {
     json_t *events = json_array();
-    each_line(lab, name, take_event, events);
+    each_line(lab, name, 0, take_event, events);
     return events;
 }
 

@@ -43,8 +43,8 @@ void lab_until_step(const struct lab *lab, const char *name, int64_t step);
 int lab_exists(const struct lab *lab, const char *name); // file or folder below the lab
 char *lab_text(const char *path); // a whole file, malloc'd; "" if it can't be read
 
-// The log as an object: "step/17", "spectrum/17/live", "eval/0" -> last record of that kind,
-// without what a clock said.
+// The log as an object: "step/17", "spectrum/17/live", "eval/0" -> record of that kind in the run's
+// newest life, without what a clock said.
 json_t *lab_log(const struct lab *lab, const char *name);
 // All events in order.
 json_t *lab_events(const struct lab *lab, const char *name);

@@ -279,8 +279,8 @@ static int end_life(struct round *r, const char *name, pid_t pid, struct tally *
 
 // ---------------------------------------------------------------- the comparison
 
-// An evaluation that was asked for and not there when it was killed is none of its steps: the
-// repetition makes it.
+// An evaluation that was asked for in an earlier life of the run, or was not there yet when it was
+// killed, is none of its steps: the repetition makes it.
 static int may_lack(const char *key)
 {
     return strncmp(key, "eval/", 5) == 0 || strstr(key, "/exact") != NULL;

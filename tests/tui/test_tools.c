@@ -109,10 +109,12 @@ Test(tools, metrics_json)
     int rc = ASK(cmd_metrics, "metrics", "--json", "--spectrum", NPY "f16-fortran.npy",
                  NPY "f64-values.npy");
     cr_assert(rc == 0 && lines(out) == 2, "%d %s%s", rc, out, err);
-    cr_assert(lines(err) == 1 && strstr(err, "f16-fortran.npy: 97 rows of 24 features"), "%s", err);
+    cr_assert(lines(err) == 1 && strstr(err, "f16-fortran.npy: * 97 rows of 24 features"), "%s",
+              err);
     json_t *o = answer(out);
     cr_expect_str_eq(json_string_value(json_object_get(o, "file")), NPY "f16-fortran.npy");
     cr_expect(number(o, "n") == 97 && number(o, "d") == 24);
+    cr_expect(json_is_true(json_object_get(o, "few_rows")) && number(o, "bytes_behind") == 0);
     for (int m = 0; m < METRIC_COUNT; m++)
         cr_expect((json_object_get(o, metric_table[m].key) != NULL) == (m < METRIC_ZSTD), "%s",
                   metric_table[m].key);
@@ -121,6 +123,7 @@ Test(tools, metrics_json)
     json_decref(o);
     o = answer(strchr(out, '\n') + 1);
     cr_expect(json_is_null(json_object_get(o, "n")), "singular values have no rows");
+    cr_expect(json_is_false(json_object_get(o, "few_rows")));
     cr_expect(json_is_null(json_object_get(o, "spread")));
     cr_expect_float_eq(number(o, "auc"), (4 + 6 + 7 + 7.5) / 7.5 / 4, 1e-12);
     json_decref(o);
@@ -151,7 +154,7 @@ Test(tools, metrics_on_a_narrow_terminal)
     session_wait(&s, NPY "f64-values.npy: 4 singular values");
     session_wait(&s, "spread      -");
     const char *text = session_text(&s);
-    cr_expect(strstr(text, NPY "f32-c.npy: 97 x 24"), "%s", text);
+    cr_expect(strstr(text, NPY "f32-c.npy: 97* x 24"), "%s", text);
     cr_expect(strstr(text, "\n  AUC         0.81138      RankMe      13.5         alpha-ReQ   "),
               "%s", text);
     session_end(&s);
@@ -162,12 +165,13 @@ Test(tools, metrics_say_what_misleads)
 {
     enum { D = 4, MOST = 40 };
     static const struct {
-        int rows, again, code;
-        const char *says;
-    } cases[] = {{1, 0, 1, "has one row"},
-                 {39, 0, 0, "39 rows of 4 features"},
-                 {40, 0, 0, NULL},
-                 {40, 1, 0, "bytes behind the array are not read"}};
+        int rows, behind, code;
+        const char *says, *prints;
+    } cases[] = {{1, 0, 1, "has one row", ""},
+                 {39, 0, 0, "* 39 rows of 4 features", " 39* "},
+                 {40, 0, 0, NULL, " 40 "},
+                 {40, 5, 0, "5 bytes behind the array are not read", " 40 "},
+                 {40, 6, 0, "another array begins behind the first", " 40 "}};
     char file[128];
     float x[MOST * D];
     struct npy_writer *w;
@@ -181,11 +185,49 @@ Test(tools, metrics_say_what_misleads)
         cr_assert(npy_write(w, x, (size_t)cases[i].rows * D, &e) == 0, "%s", e.text);
         cr_assert(npy_finish(w, &e) == 0, "%s", e.text);
         FILE *f = fopen(file, "ab");
-        cr_assert(f && (!cases[i].again || fwrite(NPY_MAGIC, 1, 6, f) == 6) && fclose(f) == 0);
+        size_t behind = (size_t)cases[i].behind;
+        cr_assert(f && fwrite(NPY_MAGIC, 1, behind, f) == behind && fclose(f) == 0);
         int rc = ASK(cmd_metrics, "metrics", file);
         cr_expect(rc == cases[i].code, "%d: %s", cases[i].rows, err);
         cr_expect(cases[i].says ? lines(err) == 1 && strstr(err, cases[i].says) : !*err, "%s", err);
+        cr_expect(strstr(out, cases[i].prints) != NULL, "%s", out);
     }
+    done();
+}
+
+// What comes through a pipe, and the arrays of archives and of safetensors.
+Test(tools, metrics_of_other_containers)
+{
+    static const char *const same[] = {"-", NPY "one.npz", NPY "one.npz:h"};
+    lab_open(&lab);
+    cr_assert(ASK(cmd_metrics, "metrics", "--json", NPY "f32-c.npy") == 0);
+    json_t *o = answer(out);
+    double want = number(o, "auc");
+    json_decref(o);
+    int fd = open(NPY "f32-c.npy", O_RDONLY);
+    cr_assert(fd >= 0 && dup2(fd, STDIN_FILENO) == STDIN_FILENO && close(fd) == 0);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        int rc = ASK(cmd_metrics, "metrics", "--json", same[i]);
+        cr_assert(rc == 0, "%s", err);
+        o = answer(out);
+        cr_expect(number(o, "auc") == want, "%s", same[i]);
+        cr_expect_str_eq(json_string_value(json_object_get(o, "file")), same[i]);
+        json_decref(o);
+    }
+    cr_expect(ASK(cmd_metrics, "metrics", "-") == 0 && strstr(out, "  standard input\n"), "%s",
+              out);
+    int rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors");
+    cr_expect(rc == 1 && strstr(err, "holds 145 tensors: encoder.conv1.weight, "), "%s", err);
+    rc = ASK(cmd_metrics, "metrics", "--json",
+             "tests/fixtures/torch-w4.safetensors:encoder.fc.0.weight");
+    cr_assert(rc == 0, "%s", err);
+    o = answer(out);
+    cr_expect(number(o, "n") == 32 && number(o, "d") == 32 && number(o, "bytes_behind") == 0);
+    json_decref(o);
+    rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors:encoder.bn1.weight");
+    cr_expect(rc == 1 && strstr(err, "1 dimensions; 2"), "%s", err);
+    rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors:fc");
+    cr_expect(rc == 1 && strstr(err, "no tensor of that name"), "%s", err);
     done();
 }
 
@@ -197,8 +239,8 @@ Test(tools, metrics_of_bad_files)
     } bad[] = {
         {NPY "expected.txt", "is not a .npy file"}, {NPY "objects.npy", "Python objects"},
         {NPY "cube.npy", "3 dimensions"},           {NPY "empty.npy", "is empty"},
-        {NPY "f32-nan.npy", "row 3, column 5"},     {NPY "ints.npy", "'<i8'"},
-        {NPY "none.npy", "cannot be opened"},       {"tests", "not a regular file"},
+        {NPY "f32-nan.npy", "row 3, column 5"},     {NPY "complex.npy", "'<c8'"},
+        {NPY "none.npy", "cannot be opened"},       {"tests", "neither a regular file"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int rc = ASK(cmd_metrics, "metrics", bad[i].file);

@@ -9,6 +9,7 @@
 #include "metrics/features.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
+#include "tui/cli/features_file.h"
 #include "tui/model/format.h"
 #include "tui/draw/plot.h"
 
@@ -113,6 +114,8 @@ static int print_json(const char *path, const struct features_report *r, const s
     json_object_set_new(o, "file", json_string(name));
     json_object_set_new(o, "n", r->n ? json_integer(r->n) : json_null());
     json_object_set_new(o, "d", json_integer(r->d));
+    json_object_set_new(o, "few_rows", json_boolean(features_few(r)));
+    json_object_set_new(o, "bytes_behind", json_integer((json_int_t)r->behind));
     for (int m = 0; m < METRIC_COUNT; m++)
         if (is_given(m))
             json_object_set_new(o, metric_table[m].key, cmd_number(r->metric[m]));
@@ -138,9 +141,10 @@ static const char *number(int m, double value, char text[COLUMN + 1])
     return text;
 }
 
+// With a mark where they are too few for what follows from them.
 static const char *rows_of(const struct features_report *r, char text[24])
 {
-    snprintf(text, 24, r->n ? "%lld" : "-", (long long)r->n);
+    snprintf(text, 24, r->n ? "%lld%s" : "-", (long long)r->n, features_few(r) ? "*" : "");
     return text;
 }
 
@@ -197,33 +201,43 @@ static int narrow_terminal(int files, char **file)
 // What a person should know before believing the numbers.
 static void warn(const char *path, const struct features_report *r)
 {
-    enum { ENOUGH = 10 };
     char name[PATH_MAX];
-    text_clean(name, sizeof name, path);
-    if (r->n && r->n < (int64_t)ENOUGH * r->d)
+    text_clean(name, sizeof name, npy_name(path));
+    if (features_few(r))
         fprintf(stderr,
-                "ssltop: %s: %lld rows of %d features: below %d times as many rows as features a "
+                "ssltop: %s: * %lld rows of %d features: below %d times as many rows as features a "
                 "spectrum reads as more collapsed than it is\n",
-                name, (long long)r->n, r->d, ENOUGH);
-    if (r->behind)
-        fprintf(
-            stderr,
-            "ssltop: %s: %zu bytes behind the array are not read: another one may begin there\n",
-            name, r->behind);
+                name, (long long)r->n, r->d, FEATURES_ROWS);
+    if (r->untyped)
+        fprintf(stderr, "ssltop: %s: numbers of two bytes without a type are read as bfloat16\n",
+                name);
+    if (r->again)
+        fprintf(stderr,
+                "ssltop: %s: another array begins behind the first, which alone is read: save them "
+                "with np.savez\n",
+                name);
+    else if (r->behind)
+        fprintf(stderr, "ssltop: %s: %zu bytes behind the array are not read\n", name, r->behind);
 }
 
 static int one_file(const char *path, struct wanted *w)
 {
     struct features_report r;
+    struct npy a;
     struct error e = {""};
-    if (features_measure(path, w->l2, w->threads, &r, &e) < 0)
+    if (features_file_open(path, &a, &e) < 0)
         return cmd_complain(CMD_FAILED, &e);
-    int rc = CMD_OK;
+    int rc = features_measure_array(&a, w->l2, w->threads, &r, &e);
+    npy_close(&a);
+    if (rc < 0) {
+        error_prefix(&e, "%.300s", npy_name(path));
+        return cmd_complain(CMD_FAILED, &e);
+    }
     if (w->json) {
         rc = print_json(path, &r, w);
     } else {
         char name[PATH_MAX];
-        text_clean(name, sizeof name, path);
+        text_clean(name, sizeof name, npy_name(path));
         if (w->narrow)
             print_block(name, &r, w->narrow);
         else

@@ -406,7 +406,7 @@ const struct command_line_row command_line_table[] = {
      {attach_options, screen_option_table}},
     {"ctl", "RUN COMMAND ...", "steer a running training from a script", run_ctl, {ctl_options}},
     {"metrics",
-     "FILE.npy ... [options]",
+     "FILE ... [options]",
      "spectrum and all metrics of saved features (rows x features)",
      cmd_metrics,
      {cmd_metrics_options}},
