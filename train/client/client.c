@@ -179,6 +179,25 @@ ssltop_client *ssltop_open(const ssltop_settings *given, char *why, size_t size)
     return NULL;
 }
 
+const char *ssltop_version(void)
+{
+    return SSLTOP_VERSION;
+}
+
+size_t ssltop_size(const char *type)
+{
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } known[] = {{"ssltop_settings", sizeof(ssltop_settings)},
+                 {"ssltop_order", sizeof(ssltop_order)},
+                 {"ssltop_split", sizeof(ssltop_split)}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, type) == 0)
+            return known[i].bytes;
+    return 0;
+}
+
 const char *ssltop_run(const ssltop_client *c)
 {
     return c ? c->run : "";

@@ -67,6 +67,11 @@ typedef struct {
 /* Start the recorder and the run. NULL with a sentence in why[size]: no recorder, or it refused. */
 ssltop_client *ssltop_open(const ssltop_settings *s, char *why, size_t size);
 
+/* The release of this library, and the bytes of a type of this header by its name (0: there is no
+ * such): bindings of other languages look whether they were written for it. */
+const char *ssltop_version(void);
+size_t ssltop_size(const char *type);
+
 /* The run folder. */
 const char *ssltop_run(const ssltop_client *c);
 

@@ -12,23 +12,21 @@ FINISHED, STOPPED, FAILED = range(3)
 F16, BF16, F32, F64 = range(4)
 
 
-_ROOM = ("room", c_char * 64)  # for what a later library adds
-
-
 class Settings(Structure):
     """ssltop_settings"""
 
     _fields_ = [("program", c_char_p), ("name", c_char_p), ("runs", c_char_p),
                 ("config", c_char_p), ("calibration", c_char_p), ("guard", c_char_p),
                 ("schedule", c_char_p), ("steps", c_int64), ("images", c_int64),
-                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint), ("whole", c_int), _ROOM]
+                ("batch", c_int64), ("seed", c_uint64), ("chunks", c_int), ("can", c_uint),
+                ("whole", c_int)]
 
 
 class Order(Structure):
     """ssltop_order"""
 
     _fields_ = [("id", c_uint64), ("what", c_int), ("mode", c_int), ("chunks", c_int),
-                ("factor", c_double), ("by", c_char * 12), ("step", c_int64), _ROOM]
+                ("factor", c_double), ("by", c_char * 12), ("step", c_int64)]
 
 
 class Split(Structure):
@@ -37,8 +35,11 @@ class Split(Structure):
     _fields_ = [("rows", c_void_p), ("n", c_int64), ("stride", c_int64), ("labels", c_void_p)]
 
 
+_STRUCTS = {"settings": Settings, "order": Order, "split": Split}
 _INDEX = POINTER(c_int64)
 _FUNCTIONS = {
+    "version": (c_char_p,),
+    "size": (c_size_t, c_char_p),
     "open": (c_void_p, POINTER(Settings), c_char_p, c_size_t),
     "run": (c_char_p, c_void_p),
     "features": (c_int, c_void_p, c_char_p, c_int, c_void_p, c_int64, c_int64, c_int64, c_int),
@@ -79,6 +80,11 @@ class Library:
                 raise OSError(f"{path} is of another version: it has no ssltop_{name}") from None
             function.restype, function.argtypes = result, arguments
             setattr(self, name, function)
+        for name, struct in _STRUCTS.items():
+            theirs, mine = self.size(b"ssltop_" + name.encode()), ctypes.sizeof(struct)
+            if theirs != mine:
+                raise OSError(f"{path} is of another version ({self.version().decode()}): its "
+                              f"ssltop_{name} has {theirs} bytes, this package's {mine}")
 
 
 def program():
