@@ -12,17 +12,19 @@
 
 #include "metrics/science/metric.h"
 #include "metrics/science/spectrum.h"
+#include "tests/kit/script.h"
 #include "tests/kit/theirs.h"
 
 static struct lab lab;
 
 static void open_lab(void)
 {
-    lab_open(&lab);
+    script_lab(&lab);
 }
 
 static void close_lab(void)
 {
+    script_left_nothing(&lab);
     lab_close(&lab);
 }
 

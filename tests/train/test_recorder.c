@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/kit/script.h"
 #include "tests/kit/theirs.h"
 
 static struct lab lab;
@@ -17,11 +18,12 @@ static float h[2][ROWS * D], z[2][ROWS * DIM];
 
 static void open_lab(void)
 {
-    lab_open(&lab);
+    script_lab(&lab);
 }
 
 static void close_lab(void)
 {
+    script_left_nothing(&lab);
     lab_close(&lab);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct link_message client_message(enum link_kind kind)
@@ -23,12 +24,33 @@ int client_mine(const ssltop_client *c)
     return c && c->owner == getpid();
 }
 
+// A recorder that was killed leaves its socket, and the file `control` that names it: one that ends
+// by itself removes both before its end of the line is closed.
+static void sweep(const ssltop_client *c)
+{
+    char control[sizeof c->run + 16], path[200];
+    struct stat st;
+    snprintf(control, sizeof control, "%s/control", c->run);
+    FILE *f = *c->run ? fopen(control, "re") : NULL;
+    if (!f)
+        return;
+    path[0] = '\0';
+    if (fgets(path, sizeof path, f))
+        path[strcspn(path, "\n")] = '\0';
+    fclose(f);
+    if (path[0] == '/' && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_uid == geteuid())
+        unlink(path);
+    unlink(control);
+}
+
 // The recorder is gone: said once, and the training goes on.
-static void lose(ssltop_client *c, const char *why)
+static void lose(ssltop_client *c, const char *why, int is_dead)
 {
     if (c->fd < 0)
         return;
     close(c->fd);
+    if (is_dead)
+        sweep(c);
     c->fd = -1;
     c->pause_at = -1;
     if (*c->run)
@@ -66,7 +88,7 @@ int client_say(ssltop_client *c, struct link_message *m, const char *text, size_
         return 0;
     if (errno == EAGAIN || errno == ENOBUFS)
         return 1;
-    lose(c, strerror(errno));
+    lose(c, strerror(errno), errno == EPIPE || errno == ECONNRESET);
     return -1;
 }
 
@@ -84,7 +106,11 @@ int client_hear(ssltop_client *c, struct link_message *m, char *text, size_t siz
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n < (ssize_t)sizeof *m || m->magic != LINK_MAGIC) {
-        lose(c, n == 0 ? "it ended" : n < 0 ? strerror(errno) : "it says what nobody understands");
+        lose(c,
+             n == 0  ? "it ended"
+             : n < 0 ? strerror(errno)
+                     : "it says what nobody understands",
+             n == 0 || (n < 0 && errno == ECONNRESET));
         return -1;
     }
     text[(size_t)n - sizeof *m] = '\0';
