@@ -1,8 +1,6 @@
 // The Python package over the client's library: scripts of python_client.py (the standard library
 // alone), of python_torch.py and the example (where python3-torch is installed).
 #include <criterion/criterion.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -13,84 +11,50 @@
 
 #include "metrics/science/metric.h"
 #include "metrics/science/spectrum.h"
-#include "tests/kit/runs.h"
+#include "tests/kit/script.h"
 #include "train/schedule/schedule_text.h"
 
-enum { ROWS = 24, D = 12, STEPS = 20, SKIPPED = 77, NO_PYTHON = 127 };
-#define SCRIPT  "tests/train/python_client.py"
-#define EXAMPLE "train/client/examples/simsiam_fashion_mnist.py"
-#define LIBRARY "libssltop-client.so.1" // of a build without sanitizers: Python is without, too
+enum { ROWS = 24, D = 12, STEPS = 20 };
+#define SCRIPT_FILE "tests/train/python_client.py"
 
 static struct lab lab;
 
 static void open_lab(void)
 {
-    lab_open(&lab);
-    if (access(LIBRARY, R_OK) != 0)
-        cr_skip_test("there is no " LIBRARY " here");
+    script_lab(&lab);
 }
 
 static void close_lab(void)
 {
+    script_left_nothing(&lab);
     lab_close(&lab);
 }
 
 TestSuite(python, .init = open_lab, .fini = close_lab, .timeout = 240);
 
-// Start a script; what it says goes to lab.out.
-static pid_t start(char *const argv[])
+static pid_t start(const char *what)
 {
-    pid_t pid = fork();
-    cr_assert(pid >= 0);
-    if (pid > 0)
-        return pid;
-    int fd = open(lab.out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    signal(SIGINT, SIG_DFL);
-    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
-        setenv("SSLTOP_RUNS", lab.dir, 1) < 0 || setenv("SSLTOP_CLIENT", "./" LIBRARY, 1) < 0 ||
-        setenv("PYTHONPATH", "train/client/python", 1) < 0 ||
-        setenv("PYTHONDONTWRITEBYTECODE", "1", 1) < 0)
-        _exit(99);
-    execv("/usr/bin/python3", argv);
-    _exit(NO_PYTHON);
-}
-
-static pid_t start_script(const char *what)
-{
-    return start((char *[]){(char *)"python3", (char *)SCRIPT, (char *)what, (char *)what, NULL});
+    return SCRIPT(&lab, SCRIPT_FILE, what, what);
 }
 
 static void finish(pid_t pid, int want)
 {
-    int rc = lab_wait(pid);
-    if (rc == NO_PYTHON || rc == SKIPPED)
-        cr_skip_test("no python3, or it has no torch: the package is not tested here");
-    char *said = lab_text(lab.out);
-    cr_expect(rc == want, "exit %d, not %d:\n%s", rc, want, said);
-    free(said);
+    script_finish(&lab, pid, want);
 }
 
 static void run(const char *what, int want)
 {
-    finish(start_script(what), want);
+    finish(start(what), want);
 }
 
 static void expect_said(const char *text)
 {
-    char *said = lab_text(lab.out);
-    cr_expect(strstr(said, text), "'%s' is not in:\n%s", text, said);
-    free(said);
+    script_said(&lab, text);
 }
 
-// How the run ended: the text of its last record, which is `end`.
 static void expect_end(const char *name, const char *reason, const char *text)
 {
-    char command[300];
-    snprintf(command, sizeof command,
-             "test \"$(zstdcat %s/%s/run.jsonl.zst | jq -r 'select(.type == \"end\") | .reason + "
-             "\"|\" + .text')\" = '%s|%s' && ! test -e %s/%s/control",
-             lab.dir, name, reason, text, lab.dir, name);
-    cr_expect(system(command) == 0, "%s does not end %s (%s)", name, reason, text);
+    script_ended(&lab, name, reason, text);
 }
 
 static double field(json_t *log, int64_t step, const char *name)
@@ -215,7 +179,7 @@ Test(python, whatever_is_handed_over)
 
 Test(python, is_steered)
 {
-    pid_t pid = start_script("steered");
+    pid_t pid = start("steered");
     lab_ready(&lab, "steered", pid);
     struct answer a = lab_say(&lab, "steered", "pause");
     cr_assert(a.ok, "%s", a.text);
@@ -258,68 +222,7 @@ Test(python, is_steered)
 
 Test(python, what_pytorch_hands_over)
 {
-    finish(start((char *[]){(char *)"python3", (char *)"tests/train/python_torch.py",
-                            (char *)"torch", NULL}),
-           0);
-}
-
-static pid_t start_rank(const char *rank, const char *file)
-{
-    return start((char *[]){(char *)"python3", (char *)"tests/train/python_ranks.py", (char *)rank,
-                            (char *)file, (char *)"ranks", NULL});
-}
-
-// Rank 0 records; what is ordered of it holds for both, from the same step on.
-Test(python, two_ranks_agree)
-{
-    char file[128], path[2][140];
-    snprintf(file, sizeof file, "%s/meeting", lab.dir);
-    pid_t pid[2] = {start_rank("0", file), start_rank("1", file)};
-    if (!lab_started(&lab, "ranks", pid[0])) { // no torch
-        lab_wait(pid[1]);
-        finish(pid[0], 0);
-    }
-    lab_until_step(&lab, "ranks", 3);
-    struct answer a = lab_say(&lab, "ranks", "pause");
-    cr_assert(a.ok, "%s", a.text);
-    lab_until_paused(&lab, "ranks");
-    cr_expect(lab_say(&lab, "ranks", "checkpoint").ok);
-    a = lab_say(&lab, "ranks", "mode cumulative");
-    cr_expect(a.ok, "%s", a.text);
-    cr_expect(lab_say(&lab, "ranks", "step").ok);
-    cr_expect(lab_say(&lab, "ranks", "resume").ok);
-    cr_expect(lab_say(&lab, "ranks", "stop").ok);
-    for (int rank = 0; rank < 2; rank++) {
-        finish(pid[rank], 0);
-        snprintf(path[rank], sizeof path[0], "%s.%d", file, rank);
-    }
-    char *said[2] = {lab_text(path[0]), lab_text(path[1])};
-    cr_expect(strlen(said[0]) > 20 && strcmp(said[0], said[1]) == 0, "%s, and %s", said[0],
-              said[1]);
-    cr_expect(strstr(said[0], "cumulative@4") != NULL, "%s", said[0]);
-    free(said[0]);
-    free(said[1]);
-    expect_end("ranks", "stopped", "");
-}
-
-Test(python, the_example_trains)
-{
-    if (access("/usr/share/datasets/fashion-mnist", R_OK) != 0 ||
-        system("/usr/bin/python3 -c 'import torch' 2> /dev/null") != 0)
-        cr_skip_test("no python3 with torch, or no Fashion-MNIST: the example is not tested here");
-    finish(start((char *[]){(char *)"python3", (char *)EXAMPLE, (char *)"--name", (char *)"example",
-                            (char *)"--steps", (char *)"30", (char *)"--width", (char *)"4",
-                            (char *)"--batch", (char *)"32", (char *)"--threads", (char *)"1",
-                            (char *)"--schedule", (char *)"hybrid", (char *)"--whole", NULL}),
-           0);
-    json_t *log = lab_log(&lab, "example");
-    for (int64_t t = 0; t < 30; t++)
-        cr_expect(field(log, t, "auc") > 0.5 && field(log, t, "zstd") > 0.5 &&
-                      isfinite(field(log, t, "uniformity")) && field(log, t, "lr") == 0.05,
-                  "step %" PRId64, t);
-    cr_expect(isnan(field(log, 30, "loss")));
-    json_decref(log);
-    expect_end("example", "finished", "");
+    finish(SCRIPT(&lab, "tests/train/python_torch.py", "torch"), 0);
 }
 
 Test(python, probed)

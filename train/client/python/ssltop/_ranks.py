@@ -6,6 +6,8 @@ host: over NCCL alone a group of gloo beside it, so that no GPU is waited for.""
 import os
 import sys
 
+from ._gather import Among
+
 
 class Alone:
     rank, ranks = 0, 1
@@ -18,6 +20,7 @@ class Torch:
         self._dist = dist
         self.rank, self.ranks = dist.get_rank(), dist.get_world_size()
         self._group = None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
+        self.among = Among(dist, self._group)
 
     def agree(self, numbers):
         """What rank 0 says."""

@@ -79,6 +79,7 @@ _KIND = {}  # of PyTorch's types, by theirs
 
 
 def _of_tensor(x, pinned):
+    """pinned None: it stays where it is, and so does the pointer."""
     torch = sys.modules["torch"]
     if not _KIND:
         _KIND.update((getattr(torch, name), kind) for name, kind in _TYPE.items())
@@ -89,7 +90,8 @@ def _of_tensor(x, pinned):
         x = x.flatten(1)
     event = None
     if x.device.type == "cuda":
-        x, event = travel(x, pinned)
+        if pinned is not None:
+            x, event = travel(x, pinned)
     elif x.device.type != "cpu":
         x = x.cpu()  # no events to ask there
     if x.shape[1] > 1 and x.stride(1) != 1:

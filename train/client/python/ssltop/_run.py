@@ -10,6 +10,7 @@ from collections import deque
 
 from . import _library as lib
 from . import _ranks
+from ._gather import gather, tensor_of
 from ._rows import Pinned, is_tensor, rows_of, travel
 from ._sampler import WHY, Sampler
 from ._watch import Hook, Rate
@@ -68,13 +69,14 @@ def _texts(config):
 class Run:
     """What ssltop.init gives. Where nothing records, its functions do nothing."""
 
-    def __init__(self, library, required, rank, agree, settings):
+    def __init__(self, library, required, rank, agree, all_ranks, settings):
         self._library, self._required, self._settings = library, required, settings
-        self._rank_given, self._agree = rank, agree
+        self._rank_given, self._agree, self._gather = rank, agree, all_ranks
         self._pid = os.getpid()
         self._client = self._ranks = self._sampler = self._rate = None
         self._folder = ""
         self._started = self._joined = self._over = self._agreeing = False
+        self._lives = True  # the recorder, as rank 0 knows
         self._lost = 0
         self._seen, self._late, self._handles = {}, deque(), []
         self._do, self._pinned, self._said = {}, Pinned(), set()
@@ -149,10 +151,15 @@ class Run:
             return
         self._start()
         self._join()
-        if self._client:
+        together = self._together()
+        if self._client or together:
             for place, x in (("h", h), ("z", z)):
                 if x is not None:
                     seen[place] = self._views(place, x)
+        if together:
+            seen = gather(self._who().among, seen, self._pinned, self._say) if (
+                self._agreeing and self._lives) else {}
+        if self._client:
             self._record(step, seen, loss, lr, scalars)
         if self._client or self._agreeing:
             self._obey()
@@ -183,9 +190,15 @@ class Run:
             if r.pinned is not None:
                 self._pinned.give(r.pinned)
 
+    def _together(self):
+        """Whether the features of all ranks become one step's."""
+        return self._gather and self._who().ranks > 1
+
     def _views(self, place, x):
         views = x if isinstance(x, (tuple, list)) else (x,)
         try:
+            if self._together():
+                return [rows_of(v if is_tensor(v) else tensor_of(v), None) for v in views[:2]]
             return [rows_of(v, self._pinned) for v in views[:2]]
         except (TypeError, ValueError, BufferError) as why:
             self._say(f"{place} is left out: {why}")
@@ -194,10 +207,15 @@ class Run:
     def _see(self, place, output, joined):
         """What a watched module gave."""
         seen = self._seen.setdefault(place, [])
-        if len(seen) >= 2 or self._over or self._pid != os.getpid() or self._who().rank:
+        if len(seen) >= 2 or self._over or self._pid != os.getpid():
+            return
+        if self._who().rank and not self._gather:
             return
         while isinstance(output, (tuple, list)) and output:
             output = output[0]
+        if joined and self._together():  # whose views travel by themselves
+            seen += self._views(place, output[:len(output) // 2 * 2].chunk(2))
+            return
         for rows in self._views(place, output):
             seen += rows.halves() if joined else [rows]
 
@@ -282,8 +300,10 @@ class Run:
         got = {0: _GO_ON, 1: _ORDER}.get(got, _PAUSED)
         if not self._agreeing:
             return got
+        lives = bool(self._client and self._library.alive(self._client))
         said = self._who().agree([got, order.what, order.mode, order.chunks, order.factor,
-                                  self.stop, order.step])
+                                  self.stop, order.step, lives])
+        self._lives = bool(said[7])
         if not self._client:
             got, order.what, order.mode, order.chunks = (int(x) for x in said[:4])
             order.factor, self.stop, order.step = said[4], bool(said[5]), int(said[6])
@@ -435,7 +455,7 @@ _installed = False
 
 
 def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=None,
-         required=False, steps=0, images=0, batch=0, agree=None, whole=False):
+         required=False, steps=0, images=0, batch=0, agree=None, whole=False, gather=False):
     """A run of ssltop for this training; it begins with its first step.
 
     name, runs: of the run and of the folder of runs. config: a dict or argparse's namespace, for
@@ -443,8 +463,11 @@ def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=N
     as of `ssltop train`. rank: of torch.distributed where that is up. required: raise where
     nothing can be recorded, instead of saying so and going on. steps, images, batch: of the run,
     where w.sampler does not say. agree: where ranks are not torch's, f(numbers) gives those of
-    rank 0. whole: the training waits until each step is measured, so that none is left out."""
+    rank 0. whole: the training waits until each step is measured, so that none is left out.
+    gather: record the features of all ranks (of torch.distributed), not of rank 0."""
     global _current, _installed
+    if gather and agree is not None:
+        raise ValueError("gather=True needs torch.distributed: agree= is not enough for features")
     if _current is not None and _current._pid == os.getpid():
         _current.finish()
     library = None
@@ -461,8 +484,9 @@ def init(name=None, runs=None, config=None, rank=None, calibration=None, guard=N
                 "config": _texts(config).encode(), "calibration": _bytes(calibration),
                 "guard": _bytes(guard), "steps": steps, "images": images, "batch": batch,
                 "whole": int(whole)}
-    _current = Run(library, required, rank, agree, settings)
+    _current = Run(library, required, rank, agree, gather, settings)
     if not _installed:
         _install()
         _installed = True
+    _current._who()  # a group that ranks make, they make together
     return _current
