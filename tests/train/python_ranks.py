@@ -21,7 +21,7 @@ def follows(rank, file, name):
     """Until it is told to stop. What it saw goes to FILE.RANK; once it has agreed ROUNDS times on
     staying paused there is FILE.RANK.paused."""
     _run.PAUSED_MS = 5
-    w = ssltop.init(name)
+    w = ssltop.init(name, whole=True)
     saved, rounds = [], []
     w.on("checkpoint", saved.append)
     s = w.sampler(1000, 10, steps=1000000, chunks=4)
@@ -41,8 +41,6 @@ def follows(rank, file, name):
         h = torch.zeros(1)
         dist.all_reduce(h)  # the script's own
         w.step(loss=1, h=torch.randn(5, 4) + rank)
-        while w._client and w._library.pending(w._client) > 4:
-            pass
         del rounds[:]
         if w.stop:
             break
@@ -66,7 +64,7 @@ def share(x, rank):
 
 def gathers(rank, file, name):
     """Features of both ranks; alone (no rank) the same features in one piece."""
-    w = ssltop.init(name, gather=True)
+    w = ssltop.init(name, gather=True, whole=True)
     module = torch.nn.Identity().train()
     w.watch(h=module, joined=True)
     for step in range(STEPS):
@@ -78,8 +76,6 @@ def gathers(rank, file, name):
             w.step(loss=1, z=(z[0], z[1]))
         else:  # whatever holds them
             w.step(loss=1, z=(z[0], z[1].t().contiguous().t()))
-        while w._client and w._library.pending(w._client):
-            pass
     # What does not go together is left out, and nobody waits for the other.
     w.step(loss=1, h=torch.randn(3, 8 if rank else 7))
     w.step(loss=1, **({"z": torch.randn(3, 4)} if rank else {}))

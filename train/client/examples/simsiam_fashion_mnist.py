@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 
 import ssltop  # <- ssltop
 
-IMAGES = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"  # dataset-fashion-mnist
+FOLDER = "/usr/share/datasets/fashion-mnist"  # dataset-fashion-mnist
 
 
-def options():
+def options(words=None):
     p = argparse.ArgumentParser()
     p.add_argument("--name", help="of the run")
     p.add_argument("--steps", type=int, default=2000)
@@ -30,19 +30,30 @@ def options():
     p.add_argument("--schedule", default="multi-epoch")
     p.add_argument("--workers", type=int, default=0)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    p.add_argument("--compile", action="store_true", help="with torch.compile")
+    p.add_argument("--amp", action="store_true", help="with autocast to bf16")
+    p.add_argument("--gather", action="store_true", help="features of all ranks are recorded")
+    p.add_argument("--eval-every", type=int, default=500, help="steps; 0: when it is asked for")
+    p.add_argument("--eval-images", type=int, default=5000)
     p.add_argument("--calibration")
     p.add_argument("--whole", action="store_true", help="wait until each step is measured")
-    p.add_argument("--save", help="where checkpoints go")
-    return p.parse_args()
+    p.add_argument("--save", help="where checkpoints go; else into the folder of the run")
+    p.add_argument("--resume", help="a checkpoint to go on from")
+    return p.parse_args(words)
 
 
 class Images(torch.utils.data.Dataset):
-    """Fashion-MNIST: 60,000 images of 28 x 28, 0..1."""
+    """Fashion-MNIST: images of 28 x 28, 0..1. Labels are for evaluations alone."""
 
-    def __init__(self):
-        with gzip.open(IMAGES) as f:
-            raw = f.read()
-        self.x = torch.frombuffer(bytearray(raw[16:]), dtype=torch.uint8).view(-1, 1, 28, 28)
+    def __init__(self, split):
+        self.x = self.read(f"{split}-images-idx3-ubyte.gz", 16).view(-1, 1, 28, 28)
+        self.labels = self.read(f"{split}-labels-idx1-ubyte.gz", 8)
+
+    @staticmethod
+    def read(name, head):
+        with gzip.open(os.path.join(FOLDER, name)) as f:
+            return torch.frombuffer(bytearray(f.read()[head:]), dtype=torch.uint8)
 
     def __len__(self):
         return len(self.x)
@@ -87,35 +98,65 @@ class SimSiam(nn.Module):
                  F.cosine_similarity(pb, za.detach()).mean()) / 2
 
 
-def main():
-    args = options()
+@torch.no_grad()
+def labelled(encoder, split, n, device):
+    """Features of the first n images and their labels."""
+    encoder.eval()
+    h = torch.cat([encoder(x.to(device).float() / 255 - 0.3) for x in split.x[:n].split(500)])
+    encoder.train()
+    return h, split.labels[:n]
+
+
+def main(words=None):
+    args = options(words)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
-    model = SimSiam(args.width)
+    model = SimSiam(args.width).to(args.device)
     trained = nn.parallel.DistributedDataParallel(model) if dist.is_initialized() else model
+    if args.compile:
+        trained = torch.compile(trained)
     optimizer = torch.optim.SGD(model.parameters(), args.lr, momentum=0.9, weight_decay=5e-4)
-    data = Images()
+    data, test = Images("train"), Images("t10k")
+
+    def save(step):
+        path = args.save or os.path.join(w.run, f"model-{step}.pt")
+        if w.rank == 0:
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(),
+                        "sampler": sampler.state_dict()}, path)
+        return f"{os.path.basename(path)} is written"
+
+    def evaluate(_):
+        n = args.eval_images
+        return (*labelled(model.encoder, data, n, args.device),
+                *labelled(model.encoder, test, n * 2 // 5, args.device))
 
     config = dict(vars(args), data="fashion-mnist", method="simsiam", arch="small")
     w = ssltop.init(args.name, config=config, calibration=args.calibration,
-                    whole=args.whole)  # <- ssltop
+                    whole=args.whole, gather=args.gather)  # <- ssltop
     w.watch(h=model.encoder, z=model.projector, opt=optimizer)  # <- ssltop
-    if args.save:
-        w.on("checkpoint", lambda step: torch.save(model.state_dict(), args.save))  # <- ssltop
+    w.on("checkpoint", save).on("evaluate", evaluate)  # <- ssltop
     sampler = w.sampler(len(data), args.batch, steps=args.steps, schedule=args.schedule,
                         seed=args.seed)  # <- ssltop
+    if args.resume:
+        state = torch.load(args.resume)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        sampler.load_state_dict(state["sampler"])  # <- ssltop
 
     model.train()
     for images in DataLoader(data, batch_sampler=sampler, num_workers=args.workers):
-        loss = trained(view(images), view(images))
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.amp):
+            loss = trained(view(images).to(args.device), view(images).to(args.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         w.step(loss=loss)  # <- ssltop
         if w.stop:  # <- ssltop
             break
+        if args.eval_every and w.made % args.eval_every == 0:
+            w.probe(*evaluate(w.made))  # <- ssltop
     w.finish()  # <- ssltop
     print(f"{w.made} steps, loss {loss.item():.4f}; {w.run}")
 
