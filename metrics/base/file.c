@@ -163,6 +163,8 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     int fd = open_output(f, path, e);
     f->target = fd >= 0 && f->as_it_is && flags & FILE_ANYWHERE ? fd : -1;
     f->stream = f->target >= 0 ? tmpfile() : fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!f->stream && errno == EINVAL)
+        errno = EBADF; // a descriptor that is open for reading only
     if (f->stream)
         return 0;
     if (fd >= 0) {

@@ -290,6 +290,15 @@ Test(fit, the_command)
     cr_expect(f.runs == RUNS && f.used[FORECAST_AUC] && !f.used[FORECAST_LOSS]);
     forecast_free(&f);
 
+    // "-": the calibration alone on standard output, the rest beside it.
+    char *whole = lab_text(file);
+    s = SAY("fit", dir[0], dir[1], dir[2], dir[3], dir[4], dir[5], dir[6], dir[7], "-o", "-");
+    cr_assert(s.code == 0 && access("-", F_OK) < 0, "%s", s.err);
+    cr_expect_str_eq(s.out, whole);
+    cr_expect(strstr(s.err, "24 evaluations of 8 runs") != NULL, "%s", s.err);
+    free(whole);
+    said_free(&s);
+
     cr_assert(unlink(file) == 0);
     for (int i = 0; i < RUNS; i++) {
         char name[16];

@@ -359,7 +359,8 @@ Test(options, file_round_trips)
         char path[64];
         write_temporary(path, "", 0);
         FILE *f = fopen(path, "w");
-        cr_assert(f && options_write_file(&o, f, &e) == 0, "%s", e.text);
+        cr_assert(f != NULL);
+        options_write_file(&o, f);
         fclose(f);
         options_default(&back);
         cr_assert(options_read_file(&back, path, NULL, &e) == 0, "%s", e.text);

@@ -81,8 +81,8 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
 int options_dataset(int i, char *text, size_t size);
 
 // The OPTION_CONFIG rows as such a file: what would start this run again. Reads back as the same
-// values; comments say what "auto" means.
-int options_write_file(const struct options *o, FILE *f, struct error *e);
+// values; comments say what "auto" means. Whether it could be written is to be asked of `f`.
+void options_write_file(const struct options *o, FILE *f);
 
 // Copy the OPTION_CONFIG rows of `over` that `given` marks (a resumed run: its record, and these on
 // top).

@@ -104,7 +104,7 @@ static void write_auto(const struct option_row *row, FILE *f)
     fprintf(f, "# %.*s\n", (int)(end ? end + 1 - from : (long)strlen(from)), from);
 }
 
-int options_write_file(const struct options *o, FILE *f, struct error *e)
+void options_write_file(const struct options *o, FILE *f)
 {
     const char *section = "";
     char text[OPTION_TEXT];
@@ -123,9 +123,6 @@ int options_write_file(const struct options *o, FILE *f, struct error *e)
         fprintf(f, "%s =%s%s%s%s\n", row->name, n ? " " : "", quoted ? "\"" : "", text,
                 quoted ? "\"" : "");
     }
-    if (fflush(f) || ferror(f))
-        return error_set(e, "configuration file: %s", strerror(errno));
-    return 0;
 }
 
 // --- all sources ---

@@ -68,11 +68,9 @@ int devices_print(FILE *f, int json, struct error *e)
             char spec[32];
             struct error of_this = why;
             snprintf(spec, sizeof spec, n > 1 ? "%s:%d" : "%s", kind->name, k);
-            if (print_device(f, json, kind->name, spec, &of_this) < 0)
-                return error_set(e, "can't write the list of devices");
+            if (print_device(f, json, kind->name, spec, &of_this) < 0 && !ferror(f))
+                return error_set(e, "out of memory for the list of devices");
         }
     }
-    if (fflush(f) || ferror(f))
-        return error_set(e, "can't write the list of devices: %s", strerror(errno));
     return 0;
 }

@@ -10,7 +10,8 @@
 void devices_prepare(char **argv);
 
 // Every device there could be: a line each, or a JSON object each; what cannot be used says why
-// not. -1: `f` cannot be written. Opens devices: never before a fork.
+// not. -1: out of memory; whether it could be written is to be asked of `f`. Opens devices: never
+// before a fork.
 int devices_print(FILE *f, int json, struct error *e);
 
 #endif

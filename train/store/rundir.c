@@ -95,7 +95,8 @@ static int write_config(const struct rundir *d, const struct options *o, struct 
     if (file_create(&out, path_of("%s/config.ini", d->path).s,
                     FILE_PRIVATE | FILE_NEW | FILE_DURABLE, e) < 0)
         return -1;
-    return file_finish(&out, options_write_file(o, out.stream, e), e);
+    options_write_file(o, out.stream);
+    return file_finish(&out, 0, e);
 }
 
 int rundir_check(const char *runs, const char *name, struct error *e)

@@ -4,9 +4,11 @@
 #include "train/store/rundir.h"
 #include "tui/cli/cmd.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -152,6 +154,19 @@ int cmd_spares_data(const char *out, const char *data, const char *magic, struct
     free(folder);
     free(file);
     return rc;
+}
+
+int cmd_check_output(struct error *e)
+{
+    errno = 0;
+    int rc = fflush(stdout);
+    if (!rc && !ferror(stdout))
+        return 0;
+    error_set(e, "can't write to standard output%s%s", errno ? ": " : "",
+              errno ? strerror(errno) : "");
+    __fpurge(stdout);
+    clearerr(stdout);
+    return -1;
 }
 
 json_t *cmd_number(double v)

@@ -40,6 +40,10 @@ int cmd_columns(int otherwise);
 // Print the sentence to stderr, clean; returns `code`.
 int cmd_complain(int code, const struct error *e);
 
+// -1: what was printed so far is not on standard output, with the reason where it is known: output
+// that failed before the last of it does not leave one. It is forgotten then.
+int cmd_check_output(struct error *e);
+
 // What was passed over, and images that turned out to be broken, a line each on stderr.
 struct dataset;
 void cmd_name_broken(const struct dataset *d);

@@ -2,7 +2,6 @@
 // anything printed.
 #include "tui/cli/commands.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -153,6 +152,20 @@ static int must_show(const char *name, const char *instead, struct error *e)
     return terminal_suits(&why) ? 0 : error_set(e, "%s; %s", why.text, instead);
 }
 
+// The lines of a headless training are a courtesy: it ends as it ended, whether or not somebody
+// reads them.
+static int train_headless(const struct options *o, const unsigned char *given, struct error *e)
+{
+    struct error lost;
+    int rc = trainer_main(o, given, -1, e);
+    if (!o->dry_run && !o->print_config && cmd_check_output(&lost) < 0) {
+        snprintf(lost.text + strlen(lost.text), sizeof lost.text - strlen(lost.text),
+                 "; the training did not depend on it");
+        cmd_complain(rc, &lost);
+    }
+    return rc;
+}
+
 static int run_train(int argc, char **argv)
 {
     struct error e = {""};
@@ -168,7 +181,7 @@ static int run_train(int argc, char **argv)
         option_help(cmd_find("train")->options, stdout, cmd_columns(80));
         rc = CMD_OK;
     } else if (o.headless || o.dry_run || o.print_config || !can_show()) {
-        rc = trainer_main(&o, given, -1, &e);
+        rc = train_headless(&o, given, &e);
     } else {
         struct launch l;
         rc = launch_trainer(&o, given, &l, &e);
@@ -476,11 +489,9 @@ static int dispatch(int argc, char **argv)
 
 int commands_main(int argc, char **argv)
 {
+    struct error e;
     int rc = dispatch(argc, argv);
-    if (fflush(stdout) || ferror(stdout)) {
-        struct error e;
-        error_set(&e, "can't write to standard output: %s", strerror(errno));
+    if (cmd_check_output(&e) < 0)
         return cmd_complain(rc ? rc : CMD_FAILED, &e);
-    }
     return rc;
 }
