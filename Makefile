@@ -10,6 +10,7 @@ DEPS_RUN   := dataset-fashion-mnist
 DEPS_DATA  := dataset-fashion-mnist lomiri-wallpapers-16.04 # of these, what a distribution lacks is left out
 DEPS_CHECK := python3 patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
+DEPS_FUZZ  := clang libclang-rt-dev libomp-dev
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
 
 PREFIX  ?= /usr/local
@@ -45,8 +46,8 @@ CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedul
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
-PROGRAMS := $(wildcard tests/bench/*.c tests/alone/*.c) tests/train/slow.c tests/train/kills.c
-TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c $(FLOORS:%=tests/%/*.c) tests/kit/*.c)))
+PROGRAMS := $(wildcard tests/bench/*.c tests/alone/*.c) tests/train/slow.c tests/train/kills.c tests/fuzz/libfuzzer.c
+TSRC   := $(sort $(filter-out $(PROGRAMS),$(wildcard tests/*.c $(FLOORS:%=tests/%/*.c) tests/kit/*.c tests/fuzz/*.c)))
 TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
@@ -172,6 +173,7 @@ man: $(B)/man/fill ## bring the tables of the manual up to date
 	$(Q)SSLTOP_RECIPES=data/recipes $< man/ssltop.1 man/ssltop-log.5
 
 include tests/cuda/emulator.mk
+include tests/fuzz/fuzz.mk
 
 # --- packages: `make deps` installs all; run and check install only what they need ---
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)

@@ -1,0 +1,327 @@
+// Checkpoints and other people's weights. The network that they are for is made once.
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gpu/device.h"
+#include "gpu/net.h"
+#include "tests/fuzz/scratch.h"
+#include "train/methods/method.h"
+#include "train/run/setup.h"
+#include "train/schedule/guard.h"
+#include "train/schedule/rates.h"
+#include "train/schedule/schedule_text.h"
+#include "train/store/checkpoint.h"
+#include "train/store/initial.h"
+#include "train/store/safetensors.h"
+
+// A header of text and the data behind it, as a file.
+static const char *put_tensors(int place, const void *header, size_t n, const void *data,
+                               size_t bytes)
+{
+    int fd = scratch_fd(place);
+    uint64_t length = n;
+    fuzz_require(write(fd, &length, sizeof length) == sizeof length &&
+                 write(fd, header, n) == (ssize_t)n && write(fd, data, bytes) == (ssize_t)bytes);
+    return scratch_path(place);
+}
+
+// --- a byte: 0 a whole file follows; else its header up to a NUL, and the data ---
+
+static void read_tensors(struct safetensors *f)
+{
+    enum { NUMBERS = 4096 };
+    static float v[NUMBERS];
+    static double w[NUMBERS];
+    for (size_t i = 0; i < safetensors_count(f); i++) {
+        const struct tensor *t = safetensors_at(f, i);
+        fuzz_require(t->ndim >= 0 && t->ndim <= SAFETENSORS_DIMS);
+        fuzz_require(safetensors_find(f, t->name));
+        if (t->count > NUMBERS)
+            continue;
+        safetensors_floats(f, t, v, t->count, NULL);
+        safetensors_doubles(f, t, w, t->count, NULL);
+    }
+    safetensors_meta(f, "step");
+    safetensors_meta(f, "");
+}
+
+int fuzz_safetensors(const uint8_t *data, size_t size)
+{
+    struct input in = {data, size};
+    struct safetensors *f;
+    struct checkpoint c;
+    struct error e = {""};
+    const char *path;
+    if (input_byte(&in)) {
+        const uint8_t *end = in.n ? memchr(in.p, 0, in.n) : NULL;
+        struct input header = input_take(&in, end ? (size_t)(end - in.p) : in.n);
+        input_byte(&in);
+        path = put_tensors(0, header.p, header.n, in.p, in.n);
+    } else {
+        path = scratch_file(0, in.p, in.n);
+    }
+    if (safetensors_open(path, &f, &e) == 0) {
+        read_tensors(f);
+        safetensors_close(f);
+    } else {
+        fuzz_require(*e.text);
+    }
+    if (checkpoint_read(path, &c, NULL) == 0)
+        checkpoint_free(&c);
+    return 0;
+}
+
+// --- the metadata of a checkpoint: lines KEY=VALUE over those of a sound one ---
+
+static const char *const sound[][2] = {
+    {"format", "pt"},
+    {"ssltop", "1"},
+    {"step", "24"},
+    {"steps", "40"},
+    {"plan", "0:continual@3,16:multi-epoch@3"},
+    {"rates", ""},
+    {"guard", ""},
+    {"algorithms", ""},
+    {"threads", "1"},
+    {"precision", "f32"},
+    {"config", "{\"data\":\"synthetic:512\",\"width\":\"4\",\"chunks\":\"3\"}"},
+    {"data_crc", "c152a94a"},
+    {"device", "none"},
+};
+
+static struct device *cpu(void)
+{
+    static struct device *d;
+    if (!d)
+        fuzz_require(device_open("cpu", 1, &d, NULL) == 0);
+    return d;
+}
+
+// Whether a small network can be compiled as the checkpoint says.
+static void compile(const char *algorithms)
+{
+    static struct net net;
+    struct plan *plan;
+    struct error e = {""};
+    if (!net.n) {
+        net_init(&net, 1, 6, 6);
+        int x = net_conv(&net, 0, "encoder.conv1", 4, 3, 1, 1);
+        x = net_relu(&net, net_bn(&net, x, "encoder.bn1", 1));
+        net_linear(&net, net_gap(&net, x), "encoder.fc", 4, 1);
+        fuzz_require(!*net.error.text);
+    }
+    const struct plan_options o = {
+        .batch = 2, .precision = PRECISION_F32, .algorithms = algorithms};
+    if (setup_compile(cpu(), &net, &o, 0, &plan, &e) < 0)
+        fuzz_require(*e.text);
+    else
+        plan_free(plan);
+}
+
+// What a run that goes on makes of it, but for the tensors.
+static void go_on_from(const struct checkpoint *c)
+{
+    struct options o;
+    struct schedule s;
+    struct rates rates = {0};
+    struct guard guard;
+    struct error e = {""};
+    options_default(&o);
+    if (options_from_json(&o, c->config, &e) < 0)
+        fuzz_require(*e.text);
+    const struct schedule_facts f = {
+        .seed = o.seed, .n = 60, .batch = 4, .steps = c->steps, .chunks = 3};
+    if (c->steps < 1000000 && schedule_init(&s, &f, &e) == 0) {
+        if (schedule_text_read(&s, c->schedule, &e) == 0) {
+            struct schedule_place at;
+            schedule_at(&s, c->step, &at);
+            fuzz_require(at.mode >= 0 && at.mode < MODE_COUNT && at.pool_hi <= f.n);
+        }
+        schedule_free(&s);
+    }
+    if (rates_parse(&rates, c->rates, &e) == 0)
+        rates_at(&rates, c->step);
+    rates_free(&rates);
+    if (guard_parse(&guard, o.guard, &e) == 0)
+        guard_import(&guard, c->guard, &e);
+    if (*c->algorithms)
+        compile(c->algorithms);
+}
+
+int fuzz_checkpoint(const uint8_t *data, size_t size)
+{
+    struct input in = {data, size};
+    struct checkpoint c;
+    struct error e = {""};
+    char line[2048];
+    json_t *header = json_object(), *meta = json_object();
+    for (size_t i = 0; i < sizeof sound / sizeof *sound; i++)
+        json_object_set_new(meta, sound[i][0], json_string(sound[i][1]));
+    while (input_line(&in, line, sizeof line)) {
+        char *value = strchr(line, '=');
+        if (value)
+            *value++ = '\0';
+        json_t *text = value ? json_string(value) : NULL; // NULL where it is not UTF-8
+        if (text)
+            json_object_set_new(meta, line, text);
+        else
+            json_object_del(meta, line);
+    }
+    json_object_set_new(header, "__metadata__", meta);
+    char *text = json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    fuzz_require(text);
+    if (checkpoint_read(put_tensors(0, text, strlen(text), "", 0), &c, &e) == 0) {
+        go_on_from(&c);
+        checkpoint_free(&c);
+    } else {
+        fuzz_require(*e.text);
+    }
+    free(text);
+    return 0;
+}
+
+// --- tensors: a byte for the file, then changes to it ---
+
+struct base {
+    const char *path;
+    unsigned char *bytes;
+    size_t n, start; // of the data
+};
+
+static const struct base *base_of(unsigned which)
+{
+    static struct base table[] = {{"tests/fixtures/torch-w4.safetensors", NULL, 0, 0},
+                                  {"tests/fixtures/run-0.1.0/ckpt-24.safetensors", NULL, 0, 0}};
+    struct base *b = &table[which % 2];
+    FILE *f = b->bytes ? NULL : fopen(b->path, "rb");
+    if (b->bytes)
+        return b;
+    fuzz_require(f && fseek(f, 0, SEEK_END) == 0);
+    b->n = (size_t)ftell(f);
+    b->bytes = malloc(b->n);
+    rewind(f);
+    fuzz_require(b->bytes && fread(b->bytes, 1, b->n, f) == b->n && fclose(f) == 0);
+    uint64_t length;
+    memcpy(&length, b->bytes, sizeof length);
+    b->start = sizeof length + length;
+    return b;
+}
+
+static struct model {
+    struct net net;
+    struct plan *plan;
+    struct moments live;
+} * model_of_both(void)
+{
+    static struct model m;
+    struct options o;
+    if (m.plan)
+        return &m;
+    options_default(&o);
+    o.width = 4;
+    o.dim = 32;
+    o.pred_dim = 8;
+    const struct plan_options how = {.batch = 8, .precision = PRECISION_F32};
+    fuzz_require(method_resolve(&o, NULL) == 0 && method_build(&o, 1, 28, 28, &m.net, NULL) == 0);
+    fuzz_require(device_compile(cpu(), &m.net, &how, &m.plan, NULL) == 0);
+    fuzz_require(moments_init(&m.live, 32, NULL) == 0);
+    return &m;
+}
+
+static json_t *renamed(json_t *header, const char *prefix)
+{
+    static const char *const old = "encoder.";
+    const char *name;
+    json_t *value, *out = json_object();
+    char text[512];
+    json_object_foreach(header, name, value)
+    {
+        int is_encoder = strncmp(name, old, strlen(old)) == 0;
+        snprintf(text, sizeof text, "%s%s", prefix, is_encoder ? name + strlen(old) : name);
+        if (json_object_set(out, strcmp(name, "__metadata__") == 0 ? name : text, value) < 0)
+            json_object_set(out, name, value);
+    }
+    json_decref(header);
+    return out;
+}
+
+static json_t *member(json_t *header, unsigned i, const char **name)
+{
+    void *at = json_object_iter(header);
+    for (i %= (unsigned)json_object_size(header); i > 0; i--)
+        at = json_object_iter_next(header, at);
+    *name = json_object_iter_key(at);
+    return json_object_iter_value(at);
+}
+
+static json_t *change(json_t *header, struct input *in, unsigned char *data, size_t n)
+{
+    static const char *const type[] = {"F32", "F64", "F16", "BF16", "I64", "U8", "F8_E4M3", "?"};
+    const char *name;
+    char text[64], key[260];
+    unsigned what = input_byte(in) % 8, which = input_byte(in);
+    json_t *value = member(header, which, &name);
+    size_t at = (size_t)input_number(in, 3);
+    snprintf(key, sizeof key, "%s", name);
+    if (what == 0) {
+        input_line(in, text, sizeof text);
+        return renamed(header, text);
+    }
+    if (what == 1) {
+        json_object_del(header, key);
+    } else if (what == 2) {
+        json_object_set_new(value, "dtype", json_string(type[at % 8]));
+    } else if (what == 3) { // its dimensions as one
+        json_int_t all = 1;
+        size_t i;
+        json_t *dim;
+        json_array_foreach(json_object_get(value, "shape"), i, dim) all *= json_integer_value(dim);
+        json_object_set_new(value, "shape", json_pack("[I]", all + (json_int_t)(at & 1)));
+    } else if (what == 4 || what == 5) {
+        uint32_t bits = (uint32_t)input_number(in, 4);
+        at = at % n / 4 * 4;
+        if (at + 4 <= n)
+            memcpy(data + at, &bits, 4);
+    } else if (what == 6 && input_line(in, text, sizeof text)) {
+        json_t *copy = json_deep_copy(value);
+        if (json_object_set_new(header, text, copy) == 0)
+            json_object_del(header, key);
+    } else if (what == 7 && input_line(in, text, sizeof text)) {
+        json_object_set_new(header, text,
+                            json_pack("{s:s,s:[i],s:[I,I]}", "dtype", "F32", "shape", 0,
+                                      "data_offsets", (json_int_t)n, (json_int_t)n));
+    }
+    return header;
+}
+
+int fuzz_weights(const uint8_t *data, size_t size)
+{
+    enum { CHANGES = 12 };
+    struct input in = {data, size};
+    unsigned how = input_byte(&in);
+    const struct base *b = base_of(how);
+    struct model *m = model_of_both();
+    struct error e = {""};
+    char notice[INITIAL_NOTICE];
+    size_t n = b->n - b->start;
+    unsigned char *copy = malloc(n);
+    json_t *header = json_loadb((const char *)b->bytes + 8, b->start - 8, 0, NULL);
+    fuzz_require(copy && header);
+    memcpy(copy, b->bytes + b->start, n);
+    for (int i = 0; in.n > 0 && i < CHANGES && json_object_size(header) > 0; i++)
+        header = change(header, &in, copy, n);
+    char *text = json_dumps(header, JSON_COMPACT);
+    fuzz_require(text);
+    const char *path = put_tensors(0, text, strlen(text), copy, n);
+    int rc = how & 2 ? checkpoint_load(path, &m->net, m->plan, &m->live, &e)
+                     : initial_load(path, &m->net, m->plan, notice, &e);
+    fuzz_require(rc == 0 || *e.text);
+    free(text);
+    free(copy);
+    json_decref(header);
+    return 0;
+}
