@@ -73,9 +73,11 @@ struct forecast_value forecast_at(const struct forecast *f, const struct forecas
     double x[FORECAST_TERMS];
     if (!isfinite(in->auc) || !isfinite(in->loss) || in->width < 1)
         return v;
-    v.state = is_far(f, in) ? FORECAST_EXTRAPOLATING : FORECAST_OK;
     forecast_terms(in->auc, in->loss, in->width, 0, x);
     double at = forecast_sum(f->coefficient, x);
+    if (isnan(at)) // of a file whose coefficients are beyond sense
+        return v;
+    v.state = is_far(f, in) ? FORECAST_EXTRAPOLATING : FORECAST_OK;
     v.value = forecast_accuracy(at);
     v.lo = forecast_accuracy(at - f->quantile);
     v.hi = forecast_accuracy(at + f->quantile);
