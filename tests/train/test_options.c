@@ -416,6 +416,32 @@ Test(options, file_is_refused_with_its_line)
     }
 }
 
+// The longest value of a run can be written into its configuration file and read back, as can the
+// longest line; one more is refused and said.
+Test(options, long_lines_of_a_file)
+{
+    enum { MOST = 4094 };
+    struct options o;
+    struct error e = {""};
+    char path[64], line[MOST + 3] = "data = ";
+    options_default(&o);
+    memset(line + 7, 'd', OPTION_TEXT - 1);
+    line[7 + OPTION_TEXT - 1] = '\n';
+    write_temporary(path, line, 7 + OPTION_TEXT);
+    cr_assert(options_read_file(&o, path, NULL, &e) == 0, "%s", e.text);
+    cr_assert_eq(strlen(o.data), OPTION_TEXT - 1);
+    unlink(path);
+    memset(line, '#', sizeof line);
+    for (size_t n = MOST; n <= MOST + 1; n++) {
+        line[n] = '\n';
+        write_temporary(path, line, n + 1);
+        cr_expect_eq(options_read_file(&o, path, NULL, &e), n > MOST ? -1 : 0, "%zu", n);
+        unlink(path);
+        line[n] = '#';
+    }
+    cr_expect(strstr(e.text, "longer than 4094 bytes"), "%s", e.text);
+}
+
 Test(options, hostile_files_are_refused)
 {
     struct options o;

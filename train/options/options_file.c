@@ -34,7 +34,7 @@ static char *read_line(char *text, int size, void *stream)
     r->line++;
     size_t n = strlen(text);
     if ((!n || text[n - 1] != '\n') && !feof(r->f)) {
-        error_set(r->e, "the line has a zero byte or is longer than %d bytes", LINE_MAX_BYTES - 3);
+        error_set(r->e, "the line has a zero byte or is longer than %d bytes", LINE_MAX_BYTES - 2);
         reading_failed(r);
         return NULL;
     }
@@ -74,7 +74,7 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
         return error_set(e, "%s: %s", path, strerror(errno));
     // Debian's inih is set up at run time. Text after ';' belongs to the value (guard rules),
     // nothing is continued.
-    ini_max_line = LINE_MAX_BYTES;
+    ini_max_line = ini_initial_alloc = LINE_MAX_BYTES;
     ini_use_stack = false;
     ini_allow_inline_comments = false;
     ini_allow_multiline = false;
