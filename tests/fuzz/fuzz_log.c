@@ -75,6 +75,8 @@ static void export_from(struct cursor *c, const char *path)
         cursor_want(c, &wanted);
         export_csv(c, (enum record_type)type, columns, &own, f, NULL);
         cursor_want(c, &wanted);
+        for (int i = 0; i < RECORD_COLUMNS_MAX; i++)
+            columns[i] = i % 3 != 1;
         export_json(c, columns, f, NULL);
     }
     export_svg(c, &all, f, NULL);

@@ -1,13 +1,20 @@
 // The screen: bytes of a terminal to events and what they do; the line behind ":" and "/"; logs as
 // they are drawn, while they grow and as a replay.
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "metrics/base/text.h"
+#include "metrics/log/runlog.h"
 #include "tests/fuzz/scratch.h"
 #include "tui/draw/screen.h"
+#include "tui/feed/source.h"
 #include "tui/hands/actions.h"
 #include "tui/hands/navigate.h"
 
@@ -92,18 +99,6 @@ static void desk_close(struct desk *d)
     schedule_view_free(&d->schedule);
 }
 
-// One that is made once: keys change what is shown of the run, never the run.
-static struct desk *desk_of_a_run(void)
-{
-    static struct desk made, used;
-    if (!made.h.have_run)
-        desk_open(&made, 40);
-    used = made;
-    used.scene = (struct scene){.h = &used.h, .schedule = &used.schedule, .v = &used.v};
-    used.ui = (struct ui){.v = &used.v, .h = &used.h, .send = take, .to = &used};
-    return &used;
-}
-
 // No cell holds what a terminal would take for a command.
 static void draw(const struct scene *s, int h, int w)
 {
@@ -132,6 +127,21 @@ static void check_view(const struct view_state *v)
     fuzz_require(v->menu_row >= 0 && v->menu_row < MODE_COUNT && v->pointer.n <= ZONES);
 }
 
+// One that is made and drawn once: keys change what is shown of the run, never the run.
+static struct desk *desk_of_a_run(void)
+{
+    static struct desk made, used;
+    if (!made.h.have_run) {
+        desk_open(&made, 40);
+        made.v.link.machine.cores = 2; // as if it had been looked at
+        draw(&made.scene, 24, 80);
+    }
+    used = made;
+    used.scene = (struct scene){.h = &used.h, .schedule = &used.schedule, .v = &used.v};
+    used.ui = (struct ui){.v = &used.v, .h = &used.h, .send = take, .to = &used};
+    return &used;
+}
+
 // --- bytes of a terminal. 0xFF: the next byte says how long nothing comes (10 ms each), or draws
 // ---
 
@@ -148,7 +158,6 @@ int fuzz_keys(const uint8_t *data, size_t size)
     struct keys_event ev;
     double now = 1000;
     int drawn = 0;
-    draw(&d->scene, 24, 80);
     while (in.n > 0) {
         uint8_t byte = input_byte(&in);
         if (byte == 0xff) {
@@ -188,7 +197,6 @@ int fuzz_command(const uint8_t *data, size_t size)
     struct desk *d = desk_of_a_run();
     struct input in = {data, size};
     char line[512];
-    draw(&d->scene, 24, 80);
     for (int n = 0; in.n > 0 && n < 16; n++) {
         unsigned how = input_byte(&in);
         action_key(&d->ui, KEYS_ESCAPE);
@@ -272,7 +280,7 @@ int fuzz_viewer(const uint8_t *data, size_t size)
     static struct desk d;
     struct input in = {data, size};
     unsigned how = input_byte(&in);
-    int h = 1 + input_byte(&in) % 70, w = 1 + input_byte(&in) % 240;
+    int h = 1 + input_byte(&in) % 50, w = 1 + input_byte(&in) % 150;
     struct input keys = input_take(&in, input_byte(&in) % 32), rest = in;
     char line[4096];
     if (how & 1) {
@@ -295,7 +303,152 @@ int fuzz_viewer(const uint8_t *data, size_t size)
     }
     press(&d.ui, keys);
     draw(&d.scene, h, w);
+    desk_close(&d);
+    return 0;
+}
+
+// --- a trainer that is watched: how many lines its log has, these, and then what it does: a byte
+// each, and a line for some ---
+
+struct trainer {
+    int listening, fd; // -1: nobody is connected
+    char said[8192];   // by the viewer
+};
+
+static void open_trainer(struct trainer *t)
+{
+    static int listening; // one for all inputs
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    snprintf(a.sun_path, sizeof a.sun_path, "%.90s/socket", scratch_folder());
+    if (!listening) {
+        listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fuzz_require(listening > 0 && bind(listening, (struct sockaddr *)&a, sizeof a) == 0 &&
+                     listen(listening, 8) == 0);
+    }
+    scratch_put("control", a.sun_path, strlen(a.sun_path));
+    *t = (struct trainer){.listening = listening, .fd = -1};
+}
+
+static void hang_up(struct trainer *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+}
+
+static void tell(struct trainer *t, const char *text, int whole)
+{
+    if (t->fd < 0)
+        return;
+    send(t->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (whole)
+        send(t->fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// Answer the last call that came.
+static void answer(struct trainer *t, int lines)
+{
+    char text[128];
+    ssize_t n = t->fd < 0 ? 0 : recv(t->fd, t->said, sizeof t->said - 1, MSG_DONTWAIT);
+    t->said[n > 0 ? n : 0] = '\0';
+    const char *id = strstr(t->said, "\"id\":");
+    snprintf(text, sizeof text, "{\"type\":\"answer\",\"id\":%d,\"ok\":true,\"lines\":%d}",
+             id ? atoi(id + 5) : 0, lines);
+    tell(t, text, 1);
+}
+
+static void append_to_log(const char *path, const char *line)
+{
+    struct runlog_writer *w;
+    if (!*line || runlog_append(path, &w, NULL, NULL) < 0)
+        return;
+    fuzz_require(runlog_write(w, line, strlen(line), NULL) == 0 && runlog_close(w, NULL) == 0);
+}
+
+static int on_record(void *to, const struct record *r, struct error *e)
+{
+    struct desk *d = to;
+    fuzz_require(history_add(&d->h, r, e) == 0);
+    schedule_view_add(&d->schedule, &d->h, r);
+    return 0;
+}
+
+static void on_answer(void *to, const struct answer *a)
+{
+    action_answer(&((struct desk *)to)->ui, a);
+}
+
+static int wants(void *to, int64_t step)
+{
+    return spectra_wants(&((struct desk *)to)->h.live_rows, step);
+}
+
+static void watch(struct source *s, struct desk *d, struct trainer *t, struct input in)
+{
+    const struct sink sink = {d, on_record, on_answer, wants};
+    const struct command_call status = {.command = COMMAND_STATUS, .by = "key"};
+    char line[2048], path[512];
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", scratch_folder());
+    for (int turns = 0; turns < 64; turns++) {
+        struct pollfd p = {.fd = -1};
+        int timeout = 0, polled = s->klass->poll(s, &p, &timeout);
+        if (polled)
+            poll(&p, 1, 0);
+        if (s->klass->pump(s, p.revents, &sink, NULL) < 0)
+            break;
+        if (t->fd < 0)
+            t->fd = accept4(t->listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (!in.n && turns > 4)
+            break;
+        unsigned what = input_byte(&in) & 7, more = what < 4 ? 0 : input_byte(&in);
+        if (what < 4 && !input_line(&in, line, sizeof line))
+            *line = '\0';
+        if (what == 3)
+            append_to_log(path, line);
+        else if (what < 3)
+            tell(t, line, what < 2);
+        else if (what == 4)
+            answer(t, (int)more);
+        else if (what == 5)
+            hang_up(t);
+        else if (what == 6)
+            s->klass->send(s, &status, NULL);
+    }
+    s->klass->state(s);
+    s->klass->pid(s);
+    s->klass->lost(s);
+}
+
+int fuzz_watch(const uint8_t *data, size_t size)
+{
+    static struct desk d;
+    struct input in = {data, size};
+    struct trainer t;
+    struct source *s;
+    char path[512];
+    open_trainer(&t);
+    struct input log = in;
+    for (unsigned n = input_byte(&in) & 15; n > 0; n--)
+        if (!input_line(&in, path, sizeof path))
+            break;
+    log.n -= in.n;
+    input_byte(&log);
+    int fd = open(scratch_log(0, log, 3, 1), O_RDONLY | O_CLOEXEC);
+    char bytes[1 << 16];
+    ssize_t n = read(fd, bytes, sizeof bytes);
+    close(fd);
+    fuzz_require(n >= 0);
+    scratch_put("run.jsonl.zst", bytes, (size_t)n);
+    desk_open(&d, 0);
+    if (source_live_open(scratch_folder(), &s, NULL) == 0) {
+        watch(s, &d, &t, in);
+        s->klass->free(s);
+    }
     draw(&d.scene, 24, 80);
+    // What still stands in the queue is not the next input's.
+    hang_up(&t);
+    while ((t.fd = accept4(t.listening, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        hang_up(&t);
     desk_close(&d);
     return 0;
 }

@@ -66,6 +66,14 @@ for name, how, h, w, keys, lines in [
     put("viewer", name, u8(how, h, w, len(keys)) + keys.encode() + "\n".join(lines).encode() + b"\n")
 
 
+some = [run, steps[0], spectra[0]]
+put("watch", "followed", u8(3) + "\n".join(some).encode() + b"\n" + u8(4, 3) + u8(0) + steps[1].encode() + b"\n" + u8(0) +
+    spectra[1].encode() + b"\n" + u8(6, 0) + u8(4, 0) + u8(3) + steps[1].encode() + b"\n" + u8(5, 0) + u8(7, 0, 7, 0))
+put("watch", "cut", u8(1) + run.encode() + b"\n" + u8(2) + b'{"type":"answer","id":11,"ok":' + b"\n" + u8(1) + b'true,"lines":9}\n' +
+    u8(0) + more[0].encode() + b"\n" + u8(0) + b"garbage\n")
+put("watch", "empty", u8(0, 4, 200, 5))
+
+
 def zstd(text):
     return subprocess.run(["zstd", "-q", "-c", "--check"], input=text, check=True, capture_output=True).stdout
 

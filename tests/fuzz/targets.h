@@ -39,7 +39,8 @@
     X(client, "client", 4096, 64, "a client's messages, to the recorder as a whole")               \
     X(keys, "keys", 2048, 64, "bytes of a terminal, to events and a screen")                       \
     X(command, "command", 1024, 64, "the line behind : and /")                                     \
-    X(viewer, "record", 8192, 160, "a run log, to screens")
+    X(viewer, "record", 8192, 160, "a run log, to screens")                                        \
+    X(watch, "record", 4096, 64, "a trainer's log and socket, as a viewer watches them")
 
 #define FUZZ_PROTOTYPE(name, ...) int fuzz_##name(const uint8_t *data, size_t size);
 FUZZ_TARGETS(FUZZ_PROTOTYPE)
