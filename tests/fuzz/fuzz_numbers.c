@@ -120,7 +120,8 @@ static size_t build_archive(struct input in, struct archive *a)
         put_bytes(&directory, "PK\1\2", 4);
         put(&directory, 20, 2);
         put_head(&directory, how, crc, packed, file.n);
-        put(&directory, 0, 10);
+        put(&directory, 0, 2); // no remark; disk and attributes
+        put(&directory, 0, 8);
         put(&directory, how & BAD_PLACE ? at + how : at, 4);
         put_bytes(&directory, name, 5);
         if (how & WIDE) { // its sizes, in a field of their own

@@ -7,6 +7,7 @@
 
 #include "gpu/device.h"
 #include "gpu/net.h"
+#include "metrics/features.h"
 #include "tests/fuzz/scratch.h"
 #include "train/methods/method.h"
 #include "train/run/setup.h"
@@ -16,6 +17,7 @@
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
 #include "train/store/safetensors.h"
+#include "tui/cli/features_file.h"
 
 // A header of text and the data behind it, as a file.
 static const char *put_tensors(int place, const void *header, size_t n, const void *data,
@@ -48,6 +50,28 @@ static void read_tensors(struct safetensors *f)
     safetensors_meta(f, "");
 }
 
+// Features in a tensor, as the command metrics finds them.
+static void measure(const char *path)
+{
+    struct npy a;
+    struct features_report r = {0};
+    struct error e = {""};
+    char link[512], name[600];
+    snprintf(link, sizeof link, "%s/a.safetensors", scratch_folder());
+    unlink(link);
+    fuzz_require(symlink(path, link) == 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s%s", link, i ? ":a" : "");
+        if (features_file_open(name, &a, &e) < 0) {
+            fuzz_require(*e.text);
+            continue;
+        }
+        features_measure_array(&a, i, 1, &r, &e);
+        features_report_free(&r);
+        npy_close(&a);
+    }
+}
+
 int fuzz_safetensors(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
@@ -66,6 +90,7 @@ int fuzz_safetensors(const uint8_t *data, size_t size)
     if (safetensors_open(path, &f, &e) == 0) {
         read_tensors(f);
         safetensors_close(f);
+        measure(path);
     } else {
         fuzz_require(*e.text);
     }
