@@ -182,19 +182,38 @@ def jpeg(width, height, planes, orientation=None, progressive=False, dri=False, 
     sampling = [0x22 if planes > 1 and not i else 0x11 for i in range(planes)]
     out += segment(0xc2 if progressive else 0xc0, struct.pack(">BHHB", 8, height, width, planes) +
                    b"".join(u8(i + 1, sampling[i], 0) for i in range(planes)))
-    # Two codes of one bit and its like: 0 is "no difference", or the end of a block.
-    out += segment(0xc4, u8(0x00, 1, 1) + bytes(14) + u8(0, 5)) + segment(0xc4, u8(0x10, 1, 1) + bytes(14) + u8(0, 0x11))
+    # Two codes each: 0 is "no difference" and "end of the block", 10 a difference of five bits and one step of one bit.
+    out += segment(0xc4, u8(0x00, 1, 1) + bytes(14) + u8(0, 5)) + segment(0xc4, u8(0x10, 1, 1) + bytes(14) + u8(0x00, 0x11))
     if dri:
         out += segment(0xdd, u8(0, 1))
-    last = 0 if progressive else 63
-    out += segment(0xda, u8(planes) + b"".join(u8(i + 1, 0) for i in range(planes)) + u8(0, last, 0))
-    return out + bytes.fromhex("8f30a0451200ff00" * 3) + (u8(0xff, 0xd0) + bytes(4) if dri else b"") + u8(0xff, 0xd9)
+    wide = planes > 1
+    across, down = -(-width // (16 if wide else 8)), -(-height // (16 if wide else 8))
+    blocks = planes + 3 if wide else 1
+    ac = "" if progressive else "0"
+    bits, coded = "", b""
+    for mcu in range(across * down):
+        for block in range(blocks):
+            k = mcu * blocks + block
+            bits += ("10" + ("10101" if k % 2 else "01010") + ("" if progressive else "101")) if k % 3 == 0 else "0"
+            bits += ac
+        if dri or mcu + 1 == across * down:
+            bits += "1" * (-len(bits) % 8)
+            coded += bytes(int(bits[i:i + 8], 2) for i in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+            bits = ""
+            if dri and mcu + 1 < across * down:
+                coded += u8(0xff, 0xd0 + mcu % 8)
+    out += segment(0xda, u8(planes) + b"".join(u8(i + 1, 0) for i in range(planes)) + u8(0, 0 if progressive else 63, 0))
+    out += coded
+    for i in range(planes if progressive else 0): # the rest of each plane: every block ends at once
+        n = -(-width // 8) * -(-height // 8) if not i else -(-width // 16) * -(-height // 16)
+        out += segment(0xda, u8(1, i + 1, 0, 1, 63, 0)) + bytes(n // 8) + (u8(0xff >> n % 8) if n % 8 else b"")
+    return out + u8(0xff, 0xd9)
 
 
 crops = u8(8, 0, 0, 0, 40, 80, 0, 0, 0, 0)
 for name, file in [("gray", jpeg(16, 16, 1)), ("colour", jpeg(33, 17, 3, 6)), ("cmyk", jpeg(9, 9, 4, adobe=2)),
                    ("progressive", jpeg(24, 24, 3, progressive=True)), ("restart", jpeg(40, 8, 1, 3, dri=True)),
-                   ("large", jpeg(4000, 3000, 3, 8))]:
+                   ("large", jpeg(2000, 1500, 1, 8)[:900])]:
     put("jpeg", name, crops + file)
 
 
