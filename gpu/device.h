@@ -32,12 +32,16 @@ struct device_kind {
     int width, batch;  // values that suit it
 };
 
+// Whether bf16 can be had, and whether it is known to be the faster one: on a card its matrix units
+// are made for it, on a processor only a measurement tells.
+enum bf16_worth { BF16_NONE, BF16_ALWAYS, BF16_TO_BE_TIMED };
+
 struct device_info {
     const struct device_kind *kind;
     char name[128];   // of the processor or card
     char detail[256]; // instruction set, library and driver versions
     int threads;      // host threads it computes with
-    int bf16;         // bf16 is fast here: the default precision
+    int bf16;         // enum bf16_worth
     size_t memory;    // bytes, 0 if unknown
     char bus[20];     // PCI address of a card, "" for none
 };

@@ -80,7 +80,7 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     processor_name(i->name, sizeof i->name);
     i->threads = threads;
     __builtin_cpu_init();
-    i->bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+    i->bf16 = __builtin_cpu_supports("avx512bf16") ? BF16_TO_BE_TIMED : BF16_NONE;
     snprintf(i->detail, sizeof i->detail, "%s, %s%s", version, d->kernels->name,
              i->bf16 ? ", avx512_bf16" : "");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);

@@ -149,7 +149,7 @@ static int cuda_open(const char *argument, int threads, struct device **out, str
         return error_set(e, "out of memory opening the CUDA device");
     d->base.backend = &cuda_backend;
     d->base.info.threads = threads;
-    d->base.info.bf16 = 1;
+    d->base.info.bf16 = BF16_ALWAYS;
     int rc =
         strncmp(argument, "sm_", 3) ? open_card(d, argument, e) : open_planning(d, argument, e);
     if (rc < 0) {

@@ -26,6 +26,10 @@ void lab_open(struct lab *lab)
     snprintf(lab->dir, sizeof lab->dir, "/tmp/ssltop-test-XXXXXX");
     cr_assert(mkdtemp(lab->dir) != NULL);
     snprintf(lab->out, sizeof lab->out, "%s/.out", lab->dir);
+    // What trainings measure and remember of this machine is the lab's own.
+    char cache[sizeof lab->dir + 16];
+    snprintf(cache, sizeof cache, "%s/.cache", lab->dir);
+    cr_assert(setenv("XDG_CACHE_HOME", cache, 1) == 0);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

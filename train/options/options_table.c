@@ -178,7 +178,9 @@ const struct option_row options_table[] = {
             "memory."},
     {TEXT("precision", OPTION_CONFIG, precision, "device"), .argument = "KIND", .fallback = "auto",
      .choices = "auto|f32|bf16",
-     .doc = "Storage and matrix products; statistics and weights are f32 always. auto: bf16 where it is fast."},
+     .doc = "Storage and matrix products; statistics and weights are f32 always. auto: f32, or bf16 where it trains this "
+            "network at least 10 % faster on this device: measured once, a second or so, and remembered in "
+            "~/.cache/ssltop."},
     {INT("threads", OPTION_CONFIG, threads, "device"), AUTO, RANGE(1, 4096),
      .doc = "Threads that compute. auto: the cores that this process may use."},
 

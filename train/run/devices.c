@@ -8,6 +8,12 @@
 #include "gpu/device.h"
 #include "metrics/log/record.h"
 
+static const struct {
+    const char *word, *text;
+} precisions[] = {[BF16_NONE] = {"f32", "f32"},
+                  [BF16_ALWAYS] = {"bf16", "bf16"},
+                  [BF16_TO_BE_TIMED] = {"auto", "f32, or bf16 where that trains a network faster"}};
+
 static void print_text(FILE *f, const char *spec, const struct device_info *info, const char *why)
 {
     char name[256], detail[600];
@@ -18,7 +24,7 @@ static void print_text(FILE *f, const char *spec, const struct device_info *info
         return;
     }
     fprintf(f, "%-6s %s, %d thread%s, default precision %s", spec, name, info->threads,
-            info->threads == 1 ? "" : "s", info->bf16 ? "bf16" : "f32");
+            info->threads == 1 ? "" : "s", precisions[info->bf16].text);
     if (info->memory)
         fprintf(f, ", %.1f GB", (double)info->memory / 1e9);
     fprintf(f, "\n       %s\n", detail);
@@ -29,7 +35,7 @@ static int print_json(FILE *f, const char *kind, const char *spec, const struct 
 {
     json_t *o = info ? json_pack("{s:s, s:s, s:b, s:s, s:s, s:i, s:s, s:I}", "kind", kind, "device",
                                  spec, "usable", 1, "name", info->name, "detail", info->detail,
-                                 "threads", info->threads, "precision", info->bf16 ? "bf16" : "f32",
+                                 "threads", info->threads, "precision", precisions[info->bf16].word,
                                  "memory", (json_int_t)info->memory)
                      : json_pack("{s:s, s:s, s:b, s:s}", "kind", kind, "device", spec, "usable", 0,
                                  "why", why);

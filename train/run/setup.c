@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "train/methods/method.h"
+#include "train/run/precision.h"
 #include "train/schedule/schedule_text.h"
 
 enum { REFUSED = 2, FAILED = 1 };
@@ -120,8 +122,6 @@ static int open_device(struct setup *s, const struct progress *p, struct error *
     const struct device_info *info = device_info(s->device);
     if (strcmp(o->device, "auto") == 0)
         snprintf(o->device, sizeof o->device, "%s", info->kind->name);
-    if (strcmp(o->precision, "auto") == 0)
-        snprintf(o->precision, sizeof o->precision, "%s", info->bf16 ? "bf16" : "f32");
     o->threads = info->threads;
     if (!o->width) // the published recipes need a GPU's
         o->width = info->kind->width;
@@ -180,6 +180,25 @@ int setup_compile(struct device *d, const struct net *net, const struct plan_opt
     return error_set(e, "%.400s: not the same to the last bit; --inexact allows it", second.text);
 }
 
+static int choose_precision(struct setup *s, const struct progress *p, struct error *e)
+{
+    struct options *o = &s->o;
+    struct precision_choice c;
+    if (strcmp(o->precision, "auto") != 0)
+        return 0;
+    p->say(p->context, "comparing f32 and bf16");
+    if (precision_choose(s->device, &s->net, o->batch, &c, e) < 0)
+        return -1;
+    snprintf(o->precision, sizeof o->precision, "%s",
+             c.precision == PRECISION_BF16 ? "bf16" : "f32");
+    if (isfinite(c.gain))
+        snprintf(s->compared, sizeof s->compared,
+                 "precision %s: bf16 takes %.2f times as long as f32 here%s%s%s", o->precision,
+                 1 / c.gain, c.remembered ? ", as was measured earlier" : "", *c.why ? "; " : "",
+                 c.why);
+    return 0;
+}
+
 static int build(struct setup *s, const char *algorithms, const struct progress *p, struct error *e)
 {
     struct options *o = &s->o;
@@ -195,6 +214,8 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
     if (o->eval_images > s->n)
         o->eval_images = s->n;
 
+    if (choose_precision(s, p, e) < 0)
+        return FAILED;
     struct plan_options compile = {
         .batch = o->batch,
         .precision = strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32,

@@ -31,6 +31,7 @@ struct setup {
     struct plan *plan;           // compiled, with initial weights
     int d;                       // numbers of a feature
     char notice[INITIAL_NOTICE]; // something to tell about the start, or ""
+    char compared[320];          // what was measured of the precisions, or ""
 };
 
 // Tells a waiting person what takes so long.

@@ -301,6 +301,8 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         rundir_discard(&tr->dir);
         return FAILED;
     }
+    if (*tr->setup.compared)
+        trainer_log(tr->dir.trainer_log_fd, 0, "%s", tr->setup.compared);
     if (*tr->setup.notice)
         report_warning(&tr->report, tr->t, "%s", tr->setup.notice);
     if (*plan_notice(tr->setup.plan))
