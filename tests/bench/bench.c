@@ -1,7 +1,7 @@
 // One timing of ssltop's SimSiam step, for tests/bench/bench.sh: both views forward, loss, backward
 // and update, without data loading, then what the live spectrum adds. Prints one line of key=value.
 //
-//   bench WIDTH f32|bf16 STEPS THREADS BATCH          exit 3: this processor has no bf16
+//   bench WIDTH f32|bf16|auto STEPS THREADS BATCH     exit 3: this processor has no bf16
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "metrics/base/clock.h"
 #include "tests/kit/measure.h"
 #include "train/methods/method.h"
+#include "train/run/precision.h"
 
 enum { SIDE = 28, WARM_UP = 3, NO_BF16 = 3 };
 
@@ -105,15 +106,20 @@ static int run(int width, const char *precision, int steps, int threads, int bat
     struct plan_options po = {.batch = batch};
     float *x[2] = {noise(0, (size_t)batch * SIDE * SIDE), noise(1, (size_t)batch * SIDE * SIDE)};
     int bf16 = !strcmp(precision, "bf16");
+    struct precision_choice choice;
 
     options_default(&o);
     o.width = width;
-    po.precision = bf16 ? PRECISION_BF16 : PRECISION_F32;
     int rc = x[0] && x[1] ? 0 : error_set(e, "out of memory");
     rc = rc < 0 ? rc : device_open("cpu", threads, &d, e);
     if (rc == 0 && bf16 && !device_info(d)->bf16)
         rc = NO_BF16;
     rc = rc ? rc : method_build(&o, 1, SIDE, SIDE, &net, e);
+    po.precision = bf16 ? PRECISION_BF16 : PRECISION_F32;
+    if (rc == 0 && !strcmp(precision, "auto")) {
+        rc = precision_choose(d, &net, batch, &choice, e);
+        po.precision = choice.precision;
+    }
     rc = rc ? rc : device_compile(d, &net, &po, &p, e);
     rc = rc ? rc : method_init(&net, 1, p, e);
     rc = rc ? rc : measure(d, p, net.node[net.features].c, (const float *const *)x, steps, &t, e);
@@ -151,8 +157,8 @@ int main(int argc, char **argv)
         batch = number(argv[5], 4096);
     }
     if (!width || !steps || !threads || batch < 2 ||
-        (strcmp(argv[2], "f32") && strcmp(argv[2], "bf16"))) {
-        fprintf(stderr, "usage: bench WIDTH f32|bf16 STEPS THREADS BATCH\n");
+        (strcmp(argv[2], "f32") && strcmp(argv[2], "bf16") && strcmp(argv[2], "auto"))) {
+        fprintf(stderr, "usage: bench WIDTH f32|bf16|auto STEPS THREADS BATCH\n");
         return 2;
     }
     int rc = run(width, argv[2], steps, threads, batch, &e);
