@@ -78,6 +78,11 @@ static const struct {
     {"eval", "knn.accuracy", "Test accuracy of the nearest 200 training features, 0 to 1."},
     {"eval", "n_train", "Training images that the probe was fitted on; without a probe those behind the spectrum."},
     {"eval", "n_test", "Test images that were scored."},
+    {"eval", "forecast", "What the probe is foretold to measure here, 0 to 1; absent where no forecast is shown."},
+    {"eval", "best.value", "Accuracy of the best evaluation so far, 0 to 1: of those that were due, this one included, and the last; not of those that somebody asked for or that a stop made. Absent before the first that has one, as the rest of best."},
+    {"eval", "best.step", "Its step. Where the network is ssltop's, best.safetensors holds it."},
+    {"eval", "best.age", "Evaluations since, none of which was better; 0: it is this one."},
+    {"eval", "best.by", "What was compared: probe where one is measured, else forecast."},
 
     {"event", "", "Something happened or was asked for. A change of mode or learning rate is on the disk before "
                   "the step from which it holds."},
@@ -89,7 +94,7 @@ static const struct {
     {"event", "text", "The rest, for a person."},
 
     {"checkpoint", "", "A checkpoint was written; step is the number of steps that it holds."},
-    {"checkpoint", "file", "Its name inside the run folder."},
+    {"checkpoint", "file", "Its name inside the run folder: ckpt-STEP.safetensors, or best.safetensors, which replaces the one before."},
 
     {"device", "", "What the sensors of the card say, about once a second while it trains on a GPU whose driver "
                    "brings NVML; step is the step that was just made."},

@@ -182,6 +182,14 @@ static void print_guard_actions(FILE *f)
     end_list(f);
 }
 
+static void print_guard_values(FILE *f)
+{
+    begin_list(f);
+    for (int i = 0; i < GUARD_VALUES - METRIC_COUNT; i++)
+        item(f, guard_value_table[i].key, NULL, guard_value_table[i].doc);
+    end_list(f);
+}
+
 static void print_commands(FILE *f)
 {
     begin_list(f);
@@ -334,23 +342,15 @@ static const struct {
     const char *name;
     void (*print)(FILE *f);
 } table[] = {
-    {"options", print_options},
-    {"datasets", print_datasets},
-    {"recipes", print_recipes},
-    {"archs", print_archs},
-    {"methods", print_methods},
-    {"modes", print_modes},
-    {"guard", print_guard_actions},
-    {"steering", print_steering},
-    {"metrics", print_metrics},
-    {"commands", print_commands},
-    {"command-options", print_command_options},
-    {"screen", print_screen_options},
-    {"views", print_views},
-    {"settings", print_settings},
-    {"keys", print_keys},
-    {"protocol", print_protocol},
-    {"records", print_records},
+    {"options", print_options},       {"datasets", print_datasets},
+    {"recipes", print_recipes},       {"archs", print_archs},
+    {"methods", print_methods},       {"modes", print_modes},
+    {"guard", print_guard_actions},   {"guard-values", print_guard_values},
+    {"steering", print_steering},     {"metrics", print_metrics},
+    {"commands", print_commands},     {"command-options", print_command_options},
+    {"screen", print_screen_options}, {"views", print_views},
+    {"settings", print_settings},     {"keys", print_keys},
+    {"protocol", print_protocol},     {"records", print_records},
 };
 enum { TABLES = sizeof table / sizeof *table };
 

@@ -104,6 +104,10 @@ struct record_eval {
     double probe;                // fast probe accuracy 0..1
     double knn;                  // kNN accuracy 0..1 (k = 200)
     int64_t n_train, n_test;     // images behind the probe (else the spectrum), and scored
+    double forecast;             // what the probe is foretold to measure; NaN where none is shown
+    double best;                 // of the best evaluation so far, this one included
+    int64_t best_step, best_age; // its step, and how many evaluations came since; -1: none yet
+    char best_by[12];            // what was compared: probe or forecast; ""
 };
 
 struct record_event {

@@ -68,6 +68,11 @@ static const struct record_field eval_field[] = {
     {"knn", "accuracy", FIELD_DOUBLE, AT(eval.knn), 0, 1},
     {NULL, "n_train", FIELD_INT64, AT(eval.n_train), 0, 0},
     {NULL, "n_test", FIELD_INT64, AT(eval.n_test), 0, 0},
+    {NULL, "forecast", FIELD_DOUBLE, AT(eval.forecast), 0, 1},
+    {"best", "value", FIELD_DOUBLE, AT(eval.best), 0, 1},
+    {"best", "step", FIELD_INT64, AT(eval.best_step), -1, 1},
+    {"best", "age", FIELD_INT64, AT(eval.best_age), -1, 1},
+    {"best", "by", FIELD_TEXT, AT(eval.best_by), 0, 1},
 };
 
 static const struct record_field event_field[] = {

@@ -98,6 +98,7 @@ static struct checkpoint describe(int64_t step)
         .schedule = "0:continual@20,40:multi-epoch@20",
         .rates = "12:0.5",
         .guard = "3,5!",
+        .best = "probe:0.5:30:1:40",
         .algorithms = "a.b.c",
         .device = "some processor",
         .precision = "f32",
@@ -134,6 +135,7 @@ Test(checkpoint, brings_back_every_bit)
     cr_assert_str_eq(d.schedule, c.schedule);
     cr_assert_str_eq(d.rates, c.rates);
     cr_assert_str_eq(d.guard, c.guard);
+    cr_assert_str_eq(d.best, c.best);
     cr_assert_str_eq(d.algorithms, c.algorithms);
     cr_assert_str_eq(d.device, c.device);
     cr_assert_str_eq(d.config, c.config);

@@ -155,7 +155,8 @@ const struct option_row options_table[] = {
     {INT64("stop-at", OPTION_CONFIG, stop_at, "schedule"), .fallback = "end", .word = "end", RANGE(1, MANY),
      .doc = "Stop with a checkpoint after this many steps; the schedule keeps its length."},
     {TEXT("guard", OPTION_CONFIG, guard, "schedule"), .argument = "RULES", .fallback = "",
-     .doc = "Act when a metric says so: 'auc > 0.85 for 200 steps: continual'. Several are separated by ';'."},
+     .doc = "Act when a metric, the forecast or best_age says so: 'auc > 0.85 for 200 steps: continual'. Several are "
+            "separated by ';'."},
 
     {INT64("eval-every", OPTION_CONFIG, eval_every, "evaluation"), AUTO, RANGE(1, MANY),
      .doc = "Steps between exact spectra. auto: one epoch. Lengthened, with an event, when "
@@ -202,7 +203,7 @@ const struct option_row options_table[] = {
      .doc = "Go on with this run from its last checkpoint. With --name: branch from it into a new run."},
     {ROW("from", OPTION_INT64, OPTION_COMMAND, from, "command"), .fallback = "last", .word = "last", .word_value = -1,
      RANGE(0, MANY), .argument = "STEP",
-     .doc = "The checkpoint that --resume starts from."},
+     .doc = "The checkpoint that --resume starts from: one that is kept, or the best network's step."},
     {TEXT("rerun", OPTION_COMMAND, rerun, "command"), .argument = "RUN", .fallback = "",
      .doc = "Repeat this run with its recorded switches."},
     {TEXT("name", OPTION_COMMAND, name, "command"), .argument = "NAME", .fallback = "", .check = check_name,

@@ -170,8 +170,11 @@ void orders_guard(struct recorder *r, const struct step_result *s)
     int fired[GUARD_MAX];
     for (int i = 0; i < METRIC_COUNT; i++)
         if (s->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
-            r->last_metric[i] = s->metric[i];
-    int n = guard_step(&r->guard, r->last_metric, fired);
+            r->last_value[i] = s->metric[i];
+    const struct best *best = &r->report.best;
+    r->last_value[GUARD_FORECAST] = r->report.foretold;
+    r->last_value[GUARD_BEST_AGE] = best->step < 0 ? NAN : (double)best->age;
+    int n = guard_step(&r->guard, r->last_value, fired);
     for (int i = 0; i < n; i++) {
         const struct guard_rule *rule = &r->guard.rule[fired[i]];
         struct error why = {{0}};

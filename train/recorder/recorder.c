@@ -46,9 +46,7 @@ static void tell_evaluation(struct recorder *r, int wait)
         report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
     if (rc <= 0)
         return;
-    publisher_put(r->report.publisher, &p->eval);
-    publisher_put(r->report.publisher, &p->spectrum);
-    live_forecast_eval(&r->report.forecast, p->eval.step, p->eval.u.eval.metric[METRIC_AUC]);
+    report_eval(&r->report, &p->eval, &p->spectrum, 1); // what is best, its own script may keep
 }
 
 static int evaluate(struct recorder *r, int memory, struct error *e)
@@ -239,8 +237,10 @@ int recorder_main(int fd, const char *runs, struct error *e)
     r->mode = MODE_NONE;
     r->own.n = RECORD_OWN;
     r->dir.lock_fd = r->dir.trainer_log_fd = r->report.log_fd = -1;
-    for (int i = 0; i < METRIC_COUNT; i++)
-        r->last_metric[i] = NAN;
+    for (int i = 0; i < GUARD_VALUES; i++)
+        r->last_value[i] = NAN;
+    best_init(&r->report.best);
+    r->report.foretold = NAN;
     r->pidfd = (int)syscall(SYS_pidfd_open, r->client, 0);
     int rc = probing_init(&r->probing, e);
     r->measuring.fd = -1;

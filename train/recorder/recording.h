@@ -47,7 +47,7 @@ struct recorder {
     struct waiting waiting;
     struct probing probing;
     struct guard guard;
-    double last_metric[METRIC_COUNT];
+    double last_value[GUARD_VALUES]; // for the guard
     struct link_message hello;
     char word[LINK_WORDS][1024]; // but the configuration
     char *config;                // a JSON object of strings

@@ -10,6 +10,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/text.h"
+#include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
 #include "train/schedule/schedule_text.h"
@@ -53,20 +54,11 @@ void duties_evaluate(struct trainer *tr, int periodic)
         return;
     }
     eval.u.eval.auc_live = tr->report.forecast.live;
-    publisher_put(tr->report.publisher, &eval);
-    publisher_put(tr->report.publisher, &spectrum);
-    live_forecast_eval(&tr->report.forecast, tr->t, eval.u.eval.metric[METRIC_AUC]);
+    // A look in between, or where a run is stopped, changes nothing: a guard may ask for the best.
+    int counts = periodic || tr->t >= tr->setup.steps;
+    int is_best = report_eval(&tr->report, &eval, &spectrum, counts);
     tr->last_eval = tr->t;
     double now = clock_seconds();
-    if (tr->report.headless) {
-        printf("step %" PRId64 "  exact auc %.4f", tr->t, eval.u.eval.metric[METRIC_AUC]);
-        if (isfinite(eval.u.eval.auc_live))
-            printf(" (live %.4f)", eval.u.eval.auc_live);
-        if (isfinite(eval.u.eval.probe))
-            printf("  probe %.4f  knn %.4f", eval.u.eval.probe, eval.u.eval.knn);
-        putchar('\n');
-        fflush(stdout);
-    }
     if (!periodic)
         tr->paused_seconds += state_is_paused(tr) ? 0 : now - since; // asked for: nobody's share
     else if (tr->t > tr->report.begin) // the first one warms things up
@@ -76,6 +68,11 @@ void duties_evaluate(struct trainer *tr, int periodic)
     // A repeated run lengthens when the first one did.
     if (periodic && tr->start.kind != START_RERUN)
         lengthen(tr, now - since, now);
+    // One file serves both where a checkpoint is due here too.
+    if (is_best && periodic && duties_checkpoint_is_due(tr))
+        duties_checkpoint(tr, &why);
+    if (counts)
+        keep_best(tr, is_best);
 }
 
 int duties_evaluation_is_due(const struct trainer *tr)
@@ -90,48 +87,9 @@ int duties_evaluation_is_due(const struct trainer *tr)
 
 // ---------------------------------------------------------------- checkpoint
 
-// Everything that is said of the steps before a checkpoint is on disk before the checkpoint is
-// there.
-static void sync_log(void *context)
-{
-    struct trainer *tr = context;
-    publisher_sync(tr->report.publisher, NULL,
-                   NULL); // the writer thread itself tells when the disk is full
-}
-
-static int write_checkpoint(struct trainer *tr, struct error *e)
-{
-    struct setup *s = &tr->setup;
-    char guard[GUARD_STATE], device[sizeof device_info(s->device)->name];
-    guard_export(&s->guard, guard);
-    text_clean(device, sizeof device, device_info(s->device)->name);
-    struct checkpoint c = {
-        .step = tr->t,
-        .steps = s->steps,
-        .schedule = schedule_text_write(&s->schedule),
-        .rates = rates_text(&tr->rates),
-        .guard = strdup(guard),
-        .algorithms = strdup(plan_algorithms(s->plan)),
-        .device = strdup(device),
-        .precision = strdup(s->o.precision),
-        .config = options_to_json(&s->o),
-        .threads = device_info(s->device)->threads,
-        .data_crc = s->data_crc,
-    };
-    int rc = 0;
-    if (!c.schedule || !c.rates || !c.guard || !c.algorithms || !c.device || !c.precision ||
-        !c.config)
-        rc = error_set(e, "out of memory for a checkpoint");
-    if (rc == 0)
-        rc = checkpoint_write(tr->dir.path, &c, &s->net, s->plan, &tr->live,
-                              tr->report.publisher ? sync_log : NULL, tr, e);
-    checkpoint_free(&c);
-    return rc;
-}
-
 int duties_first_checkpoint(struct trainer *tr, struct error *e)
 {
-    int rc = write_checkpoint(tr, e);
+    int rc = keep_write(tr, NULL, e);
     if (rc == 0)
         tr->last_checkpoint = tr->t;
     return rc;
@@ -140,7 +98,7 @@ int duties_first_checkpoint(struct trainer *tr, struct error *e)
 int duties_checkpoint(struct trainer *tr, struct error *e)
 {
     char file[64];
-    int rc = write_checkpoint(tr, e);
+    int rc = keep_write(tr, NULL, e);
     if (rc < 0) {
         report_warning(&tr->report, tr->t, "no checkpoint: %s", e->text);
         if (rc == -2 && !tr->broken) {

@@ -2,6 +2,7 @@
 // (architecture, precision, layers' algorithms) is obeyed where it can be.
 #include "train/run/embed.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,46 @@ struct embed {
     int d;
 };
 
-int embed_find(const char *runs, const char *word, char *path, size_t size, struct error *e)
+// The step that the word says, -1: it is none.
+static int64_t which_step(const char *which)
+{
+    char *end;
+    errno = 0;
+    long long step = strtoll(which, &end, 10);
+    return errno || *end || end == which || step < 0 ? -1 : step;
+}
+
+int embed_check_which(const char *which, struct error *e)
+{
+    if (strcmp(which, "last") == 0 || strcmp(which, "best") == 0 || which_step(which) >= 0)
+        return 0;
+    return error_set(e, "expected last, best or a step");
+}
+
+// The name of the checkpoint in a run's folder, which has those of `step`, n of them.
+static int choose(const char *dir, const char *which, const int64_t *step, size_t n, char name[64],
+                  struct error *e)
+{
+    int is_best = strcmp(which, "best") == 0, is_last = strcmp(which, "last") == 0;
+    int64_t wanted = is_best || is_last ? -1 : which_step(which), best = rundir_best(dir);
+    if (is_best && best < 0)
+        return error_set(e, "%.300s has no best network: none was measured or foretold", dir);
+    if (!is_best && !n && best < 0)
+        return error_set(e, "%.300s has no checkpoint yet", dir);
+    for (size_t i = n; i-- > 0 && !is_best;) {
+        if (!is_last && step[i] != wanted)
+            continue;
+        checkpoint_name(step[i], name, 64);
+        return 0;
+    }
+    if (!is_best && !is_last && best != wanted)
+        return error_set(e, "%.300s has no checkpoint of step %lld", dir, (long long)wanted);
+    snprintf(name, 64, CHECKPOINT_BEST);
+    return 0;
+}
+
+int embed_find(const char *runs, const char *word, const char *which, char *path, size_t size,
+               struct error *e)
 {
     struct stat st;
     char dir[4096], name[64];
@@ -42,12 +82,10 @@ int embed_find(const char *runs, const char *word, char *path, size_t size, stru
     if (runs_find(runs, word, 0, dir, sizeof dir, e) < 0 ||
         rundir_checkpoints(dir, &step, &n, e) < 0)
         return -1;
-    if (!n) {
-        free(step);
-        return error_set(e, "%.300s has no checkpoint yet", dir);
-    }
-    checkpoint_name(step[n - 1], name, sizeof name);
+    int rc = choose(dir, which ? which : "last", step, n, name, e);
     free(step);
+    if (rc < 0)
+        return -1;
     int length = snprintf(path, size, "%s/%s", dir, name);
     return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", dir);
 }

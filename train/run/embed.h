@@ -31,9 +31,12 @@ int64_t embed_step(const struct embed *m); // of the checkpoint
 int embed_features(struct embed *m, enum split split, int64_t at, int64_t n, float *out,
                    struct error *e);
 
-// RUN (a name under `runs`, or a path) or a checkpoint's path: the path of a checkpoint, the last
-// one of a run.
-int embed_find(const char *runs, const char *word, char *path, size_t size, struct error *e);
+// RUN (a name under `runs`, or a path) or a checkpoint's path: the path of a checkpoint. `which`
+// one of a run: "last" (or NULL), "best", or its step; of a path it says nothing.
+int embed_find(const char *runs, const char *word, const char *which, char *path, size_t size,
+               struct error *e);
+// Whether a word can say which.
+int embed_check_which(const char *which, struct error *e);
 
 // Everything that `ssltop probe` says.
 struct embed_scores {

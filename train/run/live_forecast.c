@@ -130,6 +130,14 @@ double live_forecast_loss(const struct live_forecast *o, int64_t step)
     return n ? sum / n : NAN;
 }
 
+struct forecast_value live_forecast_exact(const struct live_forecast *o, int64_t step)
+{
+    struct forecast_input in = {
+        .auc = o->exact, .loss = live_forecast_loss(o, step), .zstd = o->zstd, .width = o->width};
+    return o->calibrated ? forecast_at(&o->calibration, &in)
+                         : (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
+}
+
 void live_forecast_fill(const struct live_forecast *o, struct record_step *out, int64_t step)
 {
     static const char *const word[] = {[FORECAST_OK] = "",

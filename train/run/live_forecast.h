@@ -50,6 +50,9 @@ void live_forecast_eval(struct live_forecast *o, int64_t step, double auc);
 // The mean loss of the LIVE_FORECAST_STEPS steps before `step`; NaN when there is none.
 double live_forecast_loss(const struct live_forecast *o, int64_t step);
 
+// What it foretells of the network that an evaluation before `step` has just looked at.
+struct forecast_value live_forecast_exact(const struct live_forecast *o, int64_t step);
+
 // Fill the forecast fields of the record of the newest step.
 void live_forecast_fill(const struct live_forecast *o, struct record_step *out, int64_t step);
 

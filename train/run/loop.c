@@ -85,11 +85,14 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
 }
 
 // Values for the guard: those of the newest spectrum where this step has none.
-static void newest_metrics(struct trainer *tr, const struct step_result *r)
+static void newest_values(struct trainer *tr, const struct step_result *r)
 {
     for (int i = 0; i < METRIC_COUNT; i++)
         if (r->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
-            tr->last_metric[i] = r->metric[i];
+            tr->last_value[i] = r->metric[i];
+    const struct best *best = &tr->report.best;
+    tr->last_value[GUARD_FORECAST] = tr->report.foretold;
+    tr->last_value[GUARD_BEST_AGE] = best->step < 0 ? NAN : (double)best->age;
 }
 
 static void tell(struct trainer *tr, struct step_result *r)
@@ -150,8 +153,8 @@ static int make_step(struct trainer *tr, struct error *e)
         return -1;
     tell(tr, &r);
     duties_tell_broken(tr);
-    newest_metrics(tr, &r);
-    steer_guard(tr, tr->last_metric);
+    newest_values(tr, &r);
+    steer_guard(tr, tr->last_value);
     tr->t++;
     return 0;
 }

@@ -84,6 +84,7 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
     memcpy(s->metric, r->metric, sizeof s->metric);
     live_forecast_step(&p->forecast, step, r->metric);
     live_forecast_fill(&p->forecast, s, step);
+    p->foretold = s->forecast_state[0] ? NAN : s->forecast;
     s->images_s = images_a_second(p, step, now);
     memcpy(s->ms, r->ms, sizeof s->ms);
     s->dropped = r->dropped;
@@ -99,6 +100,41 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
     record.u.spectrum.d = r->d;
     record.u.spectrum.sigma = r->sigma; // borrowed
     publisher_put(p->publisher, &record);
+}
+
+// For who trains without a screen.
+static void print_eval(const struct report *p, int64_t step, const struct record_eval *v)
+{
+    char stands[96];
+    if (!p->headless)
+        return;
+    printf("step %" PRId64 "  exact auc %.4f", step, v->metric[METRIC_AUC]);
+    if (isfinite(v->auc_live))
+        printf(" (live %.4f)", v->auc_live);
+    if (isfinite(v->probe))
+        printf("  probe %.4f  knn %.4f", v->probe, v->knn);
+    best_says(&p->best, stands, sizeof stands);
+    printf("%s%s\n", *stands ? "  " : p->best.step == step ? "  best so far" : "", stands);
+    fflush(stdout);
+}
+
+int report_eval(struct report *p, struct record *eval, struct record *spectrum, int counts)
+{
+    struct record_eval *v = &eval->u.eval;
+    live_forecast_eval(&p->forecast, eval->step, v->metric[METRIC_AUC]);
+    struct forecast_value f = live_forecast_exact(&p->forecast, eval->step);
+    v->forecast = f.state == FORECAST_OK ? f.value : NAN;
+    int is_best = counts && best_add(&p->best, eval->step, v->probe, v->forecast);
+    if (p->best.step >= 0) {
+        v->best = p->best.value;
+        v->best_step = p->best.step;
+        v->best_age = p->best.age;
+        snprintf(v->best_by, sizeof v->best_by, "%s", best_by_name[p->best.by]);
+    }
+    publisher_put(p->publisher, eval);
+    publisher_put(p->publisher, spectrum);
+    print_eval(p, eval->step, v);
+    return is_best;
 }
 
 static void print_event(const struct report *p, int64_t step, const struct record_event *v)

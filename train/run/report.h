@@ -7,6 +7,7 @@
 
 #include "metrics/log/record.h"
 #include "train/run/live_forecast.h"
+#include "train/schedule/best.h"
 #include "train/wire/publisher.h"
 
 struct report {
@@ -16,6 +17,8 @@ struct report {
     int headless;    // tell it on stdout too
     int batch;       // images a step
     struct live_forecast forecast;
+    double foretold;  // by the newest step, NaN: nothing that is shown
+    struct best best; // evaluation so far
     int64_t begin, end,
         steps; // first step of this process, the step after its last, T (-1: unknown)
 
@@ -41,6 +44,9 @@ struct step_result {
     const struct record_own *own; // NULL: none
 };
 void report_step(struct report *p, int64_t step, const struct step_result *r);
+// An evaluation, whose metrics and probe are known: what follows from them is filled in. `counts`:
+// it can be the best so far, else it only says which is. 1: it is.
+int report_eval(struct report *p, struct record *eval, struct record *spectrum, int counts);
 // The speed is counted anew from this step on: after a pause.
 void report_speed(struct report *p, int64_t step, double now);
 // Formats `text`. `sync`: on disk before it returns, or a warning (not an error). 0: it is on disk

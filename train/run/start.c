@@ -109,11 +109,10 @@ static void copy_command(struct start *a, const struct options *o)
     a->stop_at = o->stop_at;
 }
 
-// The checkpoint of this step in a folder: 1 it is there and read.
-static int open_checkpoint(struct start *a, const char *dir, int64_t step, struct error *e)
+// The checkpoint of this step in a folder, by its name: 0 it is there and read.
+static int open_named(struct start *a, const char *dir, const char *name, int64_t step,
+                      struct error *e)
 {
-    char name[64];
-    checkpoint_name(step, name, sizeof name);
     if (snprintf(a->file, sizeof a->file, "%s/%s", dir, name) >= (int)sizeof a->file)
         return error_set(e, "%s: the path is too long", dir);
     int rc = checkpoint_read(a->file, &a->checkpoint, e);
@@ -126,6 +125,13 @@ static int open_checkpoint(struct start *a, const char *dir, int64_t step, struc
     else
         a->step = step;
     return rc;
+}
+
+static int open_checkpoint(struct start *a, const char *dir, int64_t step, struct error *e)
+{
+    char name[64];
+    checkpoint_name(step, name, sizeof name);
+    return open_named(a, dir, name, step, e);
 }
 
 static int no_such_step(const struct start *a, int64_t from, const int64_t *step, size_t n,
@@ -165,6 +171,8 @@ static int choose_checkpoint(struct start *a, int64_t from, struct error *e)
         if (from >= 0 && !found)
             rc = -1;
     }
+    if (rc == 0 && !found && from >= 0 && rundir_best(a->run) == from)
+        found = open_named(a, a->run, CHECKPOINT_BEST, from, NULL) == 0;
     if (rc == 0 && !found && from > 0)
         rc = no_such_step(a, from, step, n, e);
     else if (rc == 0 && !found && !begins_fresh(a))

@@ -49,7 +49,8 @@ struct trainer {
     int64_t last_eval, last_checkpoint; // steps, -1
     int64_t start_step; // its checkpoint is what a repetition starts from; -1: initial weights
     int64_t eval_every; // may grow
-    double last_metric[METRIC_COUNT]; // of the newest spectrum, for the guard
+    double last_value[GUARD_VALUES]; // metrics of the newest spectrum and the rest, for the guard
+    int64_t best_kept;               // the step that best.safetensors holds, -1: there is none
 
     // Time.
     double begun_training; // clock after the first evaluation

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/store/trainer_log.h"
 #include "train/schedule/schedule_text.h"
@@ -59,7 +60,7 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
         return error_set(e, "it is %s already", mode_name(w->mode));
     if (schedule_switch(s, w, e) < 0)
         return -1;
-    rundir_drop_after(tr->dir.path, step);
+    keep_forget_after(tr, step);
     if (w->clears < 0)
         mark_announced(tr, step);
     return report_event(&tr->report, step, what, by, from, to, 1, "%s", text) < 0;
@@ -87,7 +88,7 @@ int steer_rate(struct trainer *tr, int64_t step, double factor, const char *by, 
             e, "the learning rates would be multiplied by %g in all: that is beyond sense", is);
     if (rates_set(&tr->rates, step, is, e) < 0)
         return -1;
-    rundir_drop_after(tr->dir.path, step);
+    keep_forget_after(tr, step);
     return report_event(&tr->report, step, "lr", by, from, to, 1, "%s", text) < 0;
 }
 
@@ -183,10 +184,10 @@ static void fire(struct trainer *tr, const struct guard_rule *r)
         report_event(&tr->report, step, "guard", "guard", "", "", 1, "%s: %s", r->text, why.text);
 }
 
-void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT])
+void steer_guard(struct trainer *tr, const double value[GUARD_VALUES])
 {
     int fired[GUARD_MAX];
-    int n = guard_step(&tr->setup.guard, metric, fired);
+    int n = guard_step(&tr->setup.guard, value, fired);
     for (int i = 0; i < n; i++) {
         const struct guard_rule *r = &tr->setup.guard.rule[fired[i]];
         if (!is_past(tr, r))

@@ -17,7 +17,7 @@ void steer_status(struct trainer *tr);
 // Events of what was planned for step t.
 void steer_announce(struct trainer *tr);
 // Rules over the metrics of step t, which has just been made.
-void steer_guard(struct trainer *tr, const double metric[METRIC_COUNT]);
+void steer_guard(struct trainer *tr, const double value[GUARD_VALUES]);
 // There is no way on from step t: stop, or pause until a person says stop, as --on-nan has it.
 void steer_break(struct trainer *tr, const char *why);
 

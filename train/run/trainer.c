@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "train/methods/method.h"
 #include "train/store/trainer_log.h"
 #include "train/run/duties.h"
+#include "train/run/keep.h"
 #include "train/run/loop.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
@@ -138,6 +140,9 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     tr->report.batch = s->o.batch;
     tr->pause_at = tr->last_eval = tr->last_checkpoint = tr->start_step = -1;
     tr->eval_every = s->o.eval_every;
+    tr->report.foretold = NAN;
+    if (keep_resume(tr, e) < 0)
+        return FAILED;
     return prepare_forecast(tr, e);
 }
 

@@ -15,6 +15,13 @@ const struct guard_action_row guard_action_table[GUARD_ACTION_COUNT] = {
     [GUARD_LR] = {"lr", "FACTORx", "Multiply the learning rates from the next step."},
 };
 
+const struct guard_value_row guard_value_table[GUARD_VALUES - METRIC_COUNT] = {
+    {"forecast",
+     "Accuracy that the probe is foretold to reach, 0 to 1, where a forecast is shown."},
+    {"best_age", "Evaluations since the one that found the best network so far: 0 if it was the "
+                 "newest."},
+};
+
 // Longer ones first: ">" is a beginning of ">=".
 static const struct {
     const char *text;
@@ -58,14 +65,21 @@ static int read_number(struct cursor *c, double *x)
     return 0;
 }
 
+static int find_value(const char *word)
+{
+    for (int i = METRIC_COUNT; i < GUARD_VALUES; i++)
+        if (strcmp(guard_value_table[i - METRIC_COUNT].key, word) == 0)
+            return i;
+    return metric_find(word);
+}
+
 static int read_condition(struct cursor *c, struct guard_rule *r, struct error *e)
 {
     char word[32];
     read_word(c, word, sizeof word);
-    int metric = metric_find(word);
-    if (metric < 0)
-        return error_set(e, "'%s' is no metric (auc, rankme, loss, ...)", word);
-    r->metric = (enum metric_id)metric;
+    r->metric = find_value(word);
+    if (r->metric < 0)
+        return error_set(e, "'%s' is no metric (auc, rankme, loss, ..., forecast, best_age)", word);
     skip_blanks(c);
     size_t k = 0, n = sizeof op_table / sizeof *op_table;
     while (k < n && strncmp(c->at, op_table[k].text, strlen(op_table[k].text)) != 0)
@@ -183,12 +197,12 @@ static int holds(const struct guard_rule *r, double x)
     return 0;
 }
 
-int guard_step(struct guard *g, const double metric[METRIC_COUNT], int *fired)
+int guard_step(struct guard *g, const double value[GUARD_VALUES], int *fired)
 {
     int n = 0;
     for (int i = 0; i < g->n; i++) {
         struct guard_rule *r = &g->rule[i];
-        if (!holds(r, metric[r->metric])) {
+        if (!holds(r, value[r->metric])) {
             r->held = 0;
             r->fired = 0;
             continue;

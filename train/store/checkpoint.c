@@ -27,6 +27,7 @@ void checkpoint_free(struct checkpoint *c)
     free(c->schedule);
     free(c->rates);
     free(c->guard);
+    free(c->best);
     free(c->algorithms);
     free(c->device);
     free(c->precision);
@@ -173,7 +174,7 @@ static int write_file(FILE *f, const struct checkpoint *c, const struct contents
         {"guard", c->guard},   {"algorithms", c->algorithms},
         {"threads", threads},  {"precision", c->precision},
         {"config", c->config}, {"data_crc", crc},
-        {"device", c->device},
+        {"device", c->device}, {"best", c->best ? c->best : ""},
     };
     return safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
 }
@@ -183,10 +184,16 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct n
                      void *context, struct error *e)
 {
     char name[64];
+    checkpoint_name(c->step, name, sizeof name);
+    return checkpoint_write_as(dir, name, c, net, plan, live, before, context, e);
+}
+
+int checkpoint_write_as(const char *dir, const char *name, const struct checkpoint *c,
+                        const struct net *net, struct plan *plan, const struct moments *live,
+                        void (*before)(void *), void *context, struct error *e)
+{
     struct contents t;
     struct file out;
-
-    checkpoint_name(c->step, name, sizeof name);
     int rc = contents_make(&t, c->step, net, live, e);
     if (rc == 0)
         rc = file_create(&out, path_of("%s/%s", dir, name).s, FILE_PRIVATE | FILE_DURABLE, e);
@@ -238,14 +245,15 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
     out->schedule = meta_text(f, "plan");
     out->rates = meta_text(f, "rates");
     out->guard = meta_text(f, "guard");
+    out->best = meta_text(f, "best");
     out->algorithms = meta_text(f, "algorithms");
     out->device = meta_text(f, "device");
     out->precision = meta_text(f, "precision");
     out->config = meta_text(f, "config");
     safetensors_close(f);
     int rc = 0;
-    if (!out->schedule || !out->rates || !out->guard || !out->algorithms || !out->device ||
-        !out->precision || !out->config)
+    if (!out->schedule || !out->rates || !out->guard || !out->best || !out->algorithms ||
+        !out->device || !out->precision || !out->config)
         rc = error_set(e, "out of memory");
     else if (out->step < 0 || out->steps < 1 || threads < 0 || crc < 0 || !*out->schedule ||
              !*out->config)

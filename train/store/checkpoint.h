@@ -19,12 +19,15 @@ struct checkpoint {
     char *schedule; // schedule_text_write()
     char *rates;    // rates_text()
     char *guard;    // guard_export()
+    char *best;     // best_export(); "" in files of versions before it
     char *algorithms, *device, *precision;
     char *config; // options_to_json()
     int threads;
     uint32_t data_crc; // of the training images
 };
 void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
+
+#define CHECKPOINT_BEST "best.safetensors" // of the best evaluation so far, replaced by a better
 
 // ckpt-STEP.safetensors
 void checkpoint_name(int64_t step, char *name, size_t size);
@@ -38,6 +41,10 @@ int64_t checkpoint_step(const char *name);
 int checkpoint_write(const char *dir, const struct checkpoint *c, const struct net *net,
                      struct plan *plan, const struct moments *live, void (*before)(void *),
                      void *context, struct error *e);
+// The same under another name.
+int checkpoint_write_as(const char *dir, const char *name, const struct checkpoint *c,
+                        const struct net *net, struct plan *plan, const struct moments *live,
+                        void (*before)(void *), void *context, struct error *e);
 
 // The metadata alone.
 int checkpoint_read(const char *path, struct checkpoint *out, struct error *e);

@@ -137,7 +137,8 @@ static void find_name(const char *data, int attempt, char *name, size_t size)
 // What a start has written so far. Only for who holds the lock in this folder.
 static void clear_folder(const char *dir)
 {
-    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control"};
+    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
+                                       CHECKPOINT_BEST};
     rundir_sweep(dir);
     rundir_drop_after(dir, -1);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -377,6 +378,34 @@ void rundir_drop_after(const char *path, int64_t step)
         if (all[i] > step)
             remove_checkpoint(path, all[i]);
     free(all);
+    if (rundir_best(path) > step)
+        unlink(path_of("%s/" CHECKPOINT_BEST, path).s);
+}
+
+int64_t rundir_best(const char *path)
+{
+    struct checkpoint c;
+    if (checkpoint_read(path_of("%s/" CHECKPOINT_BEST, path).s, &c, NULL) < 0)
+        return -1;
+    int64_t step = c.step;
+    checkpoint_free(&c);
+    return step;
+}
+
+int rundir_link_best(const char *path, int64_t step)
+{
+    char name[64];
+    checkpoint_name(step, name, sizeof name);
+    struct path best = path_of("%s/" CHECKPOINT_BEST, path), part = path_of("%s.part", best.s);
+    unlink(part.s);
+    if (link(path_of("%s/%s", path, name).s, part.s) < 0)
+        return -1;
+    if (rename(part.s, best.s) < 0) {
+        unlink(part.s);
+        return -1;
+    }
+    unlink(part.s); // where both were one file already, rename leaves both names
+    return 0;
 }
 
 void rundir_sweep(const char *path)
@@ -389,7 +418,8 @@ void rundir_sweep(const char *path)
         const char *dot = strrchr(entry->d_name, '.');
         int temporary =
             dot && (strcmp(dot, ".part") == 0 || strcmp(dot, ".tmp") == 0) &&
-            (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "control.", 8) == 0);
+            (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "best.", 5) == 0 ||
+             strncmp(entry->d_name, "control.", 8) == 0);
         if (temporary)
             unlink(path_of("%s/%s", path, entry->d_name).s);
     }

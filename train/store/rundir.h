@@ -48,8 +48,13 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
 // Remove all but the newest `keep` and those at switches of the schedule and at step `start` (-1:
 // none).
 void rundir_prune(const char *path, int keep, const struct schedule *s, int64_t start);
-// Remove checkpoints after this step: they are of a future that will not happen.
+// Remove checkpoints after this step, the best too: they are of a future that will not happen.
 void rundir_drop_after(const char *path, int64_t step);
+// The step that best.safetensors holds; -1: there is none, or it can't be read.
+int64_t rundir_best(const char *path);
+// Let best.safetensors be the checkpoint of this step, which is there under its own name too. -1:
+// there is none, or the file system knows no second names: then nothing is changed.
+int rundir_link_best(const char *path, int64_t step);
 // Remove what a killed writer left under temporary names.
 void rundir_sweep(const char *path);
 

@@ -115,6 +115,9 @@ int cmd_spares_run(const char *out, const char *dir, struct error *e)
     size_t n;
     snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
     int rc = file_distinct(out, path, e);
+    snprintf(path, sizeof path, "%s/" CHECKPOINT_BEST, dir);
+    if (rc == 0)
+        rc = file_distinct(out, path, e);
     if (rc < 0 || rundir_checkpoints(dir, &step, &n, NULL) < 0)
         return rc;
     while (n-- > 0 && rc == 0) {

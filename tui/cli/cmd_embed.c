@@ -104,31 +104,33 @@ static int spared(const char *out, const char *checkpoint, const struct embed *m
     return rc < 0 ? -1 : cmd_spares_data(out, embed_data(m)->name, NPY_MAGIC, e);
 }
 
-static int embed(const char *runs, const char *word, const struct embed_options *o,
-                 enum split split, const char *out, struct error *e)
+struct wanted {
+    const char *runs, *out, *split, *data, *device, *checkpoint;
+    int threads;
+};
+
+static int embed(const struct wanted *w, const char *word, struct error *e)
 {
     struct embed *m;
     char path[4300], *labels;
-    if (embed_find(runs, word, path, sizeof path, e) < 0 || labels_path(out, &labels, e) < 0)
+    struct embed_options o = {.data = w->data, .device = w->device, .threads = w->threads};
+    enum split split = strcmp(w->split, "train") == 0 ? SPLIT_TRAIN : SPLIT_TEST;
+    if (embed_find(w->runs, word, w->checkpoint, path, sizeof path, e) < 0 ||
+        labels_path(w->out, &labels, e) < 0)
         return -1;
-    int rc = embed_open(path, o, &m, e);
+    int rc = embed_open(path, &o, &m, e);
     if (rc == 0) {
-        rc = spared(out, path, m, e);
+        rc = spared(w->out, path, m, e);
         if (rc == 0)
             rc = spared(labels, path, m, e);
         if (rc == 0)
-            rc = write_both(m, split, out, labels, e);
+            rc = write_both(m, split, w->out, labels, e);
         cmd_name_broken(embed_data(m));
         embed_close(m);
     }
     free(labels);
     return rc;
 }
-
-struct wanted {
-    const char *runs, *out, *split, *data, *device;
-    int threads;
-};
 
 #define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
 const struct option_row cmd_embed_options[] = {
@@ -138,6 +140,11 @@ const struct option_row cmd_embed_options[] = {
      .doc = "The data set. The default is the one that was trained on."},
     {WORD("split", split), .argument = "SPLIT", .fallback = "test", .choices = "train|test",
      .doc = "Of which images: {}."},
+    {WORD("checkpoint", checkpoint), .argument = "WHICH", .fallback = "last",
+     .check = embed_check_which,
+     .doc =
+         "Of a run: the last one, the best (the evaluation with the best probe so far, or the best "
+         "forecast where none is measured), or that of a step."},
     {WORD("device", device), .argument = "DEVICE",
      .doc = "What computes. The default is what trained."},
     {OPTION_THREADS(struct wanted, 4096),
@@ -157,8 +164,6 @@ int cmd_embed(int argc, char **argv)
         error_set(&e, "embed needs -o FILE.npy");
         return cmd_complain(CMD_USAGE, &e);
     }
-    struct embed_options o = {.data = w.data, .device = w.device, .threads = w.threads};
-    enum split split = strcmp(w.split, "train") == 0 ? SPLIT_TRAIN : SPLIT_TEST;
-    rc = embed(w.runs, argv[1], &o, split, w.out, &e);
+    rc = embed(&w, argv[1], &e);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

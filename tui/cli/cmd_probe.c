@@ -78,7 +78,7 @@ static void print_table(const char *path, const struct embed *m, const struct em
 struct wanted {
     int json, threads;
     int64_t images; // 0: all
-    const char *runs, *data, *device;
+    const char *runs, *data, *device, *checkpoint;
 };
 
 #define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
@@ -97,6 +97,11 @@ const struct option_row cmd_probe_options[] = {
      .word = "all",
      OPTION_RANGE(1, OPTION_MANY),
      .doc = "Training images that the probes are fitted on, as many of each class."},
+    {WORD("checkpoint", checkpoint), .argument = "WHICH", .fallback = "last",
+     .check = embed_check_which,
+     .doc =
+         "Of a run: the last one, the best (the evaluation with the best probe so far, or the best "
+         "forecast where none is measured), or that of a step."},
     {WORD("device", device), .argument = "DEVICE",
      .doc = "What computes. The default is what trained."},
     {OPTION_THREADS(struct wanted, 4096),
@@ -117,7 +122,7 @@ int cmd_probe(int argc, char **argv)
         return rc;
     struct embed_options o = {.data = w.data, .device = w.device, .threads = w.threads};
     rc = CMD_OK;
-    if (embed_find(w.runs, argv[1], path, sizeof path, &e) < 0 ||
+    if (embed_find(w.runs, argv[1], w.checkpoint, path, sizeof path, &e) < 0 ||
         embed_open(path, &o, &m, &e) < 0 || embed_probe(m, w.images, say, &s, &e) < 0)
         rc = CMD_FAILED;
     else if (w.json)
