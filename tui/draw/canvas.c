@@ -33,7 +33,7 @@ static const struct {
     {0x25B6, '>'}, {0x25CF, 'O'}, {0x25C6, 'o'}, {0x25A0, '#'}, // signs
     {0x2020, '+'},                                              // mark
     {0x275A, '"'},                                              // pause
-    {0x2713, '*'}, {0x00A7, '*'},                               // check mark, section
+    {0x2713, '*'}, {0x00A7, '*'}, {0x2605, '*'},                // check mark, section, the best
     {0x2503, '|'}, {0x25B2, '^'}, {0x25BC, 'v'},                // more signs
     {0x258F, '|'}, {0x2595, '|'},                               // ends of bars
 };

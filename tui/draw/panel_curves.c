@@ -135,11 +135,27 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
         snprintf(title, size, "forecast: %s", *state ? state : "none");
 }
 
-// `narrow` 2: beside the word extrapolating only the sign and the number fit.
-static void measured_title(const struct history_eval *last, int narrow, char *title, size_t size)
+// The best by the place, as far as the run has said; NULL: none.
+static const struct history_eval *best_by_now(const struct history *h)
 {
+    const struct history_eval *v = h->n_eval ? &h->eval[h->n_eval - 1] : NULL;
+    return v && v->best_step >= 0 ? v : NULL;
+}
+
+// `narrow` -1: with the best; 2: beside the word extrapolating only the sign and the number fit.
+static void measured_title(const struct history *h, const struct history_eval *last, int narrow,
+                           char *title, size_t size)
+{
+    const struct history_eval *best = best_by_now(h);
     title[0] = '\0';
-    if (last && narrow)
+    if (best && narrow < 0) {
+        int n =
+            snprintf(title, size, "\u2605 best %s %% @%s%s", format_fixed(100 * best->best, 1).s,
+                     format_count(best->best_step).s, last ? "  " : "");
+        title += n;
+        size -= (size_t)n;
+    }
+    if (last && narrow > 0)
         snprintf(title, size, narrow > 1 ? "\u25C6 %s %%" : "\u25C6 measured %s",
                  format_fixed(100 * last->probe, 1).s);
     else if (last)
@@ -188,9 +204,9 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     const struct history *h = s->h;
     const struct history_eval *last = last_measured(h, time_step(s) + (s->v->time.cursor < 0));
     char title[256], right[200];
-    for (int narrow = 0; narrow < 3; narrow++) {
-        forecast_title(s, narrow, title, sizeof title);
-        measured_title(last, narrow, right, sizeof right);
+    for (int narrow = -1; narrow < 3; narrow++) {
+        forecast_title(s, narrow > 0 ? narrow : 0, title, sizeof title);
+        measured_title(h, last, narrow, right, sizeof right);
         if (canvas_box_fits(r, title, right))
             break;
     }
@@ -210,6 +226,9 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     for (int i = 0; i < h->n_eval; i++)
         if (time_shown(&t, h->eval[i].step))
             range = wider(range, 100 * h->eval[i].probe);
+    const struct history_eval *best = best_by_now(s->h);
+    if (best && time_shown(&t, best->best_step))
+        range = wider(range, 100 * best->best);
     struct axis a = time_axis(&t, range, 5, 0, 100);
     time_marks(&t);
     if (isfinite(range.lo))
@@ -218,6 +237,8 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     time_curve(&t, &a, SERIES_FORECAST, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, 100 * h->eval[i].probe, 0x25C6, ROLE_EXACT);
+    if (best)
+        time_sign(&t, &a, best->best_step, 100 * best->best, 0x2605, ROLE_EXACT);
     forecast_hint(c, in, s->h);
     time_cursor(&t);
     time_close(&t);

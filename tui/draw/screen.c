@@ -41,7 +41,7 @@ static void readout(const struct scene *s, char *text, size_t size)
                               format_value(time_value(s, shown[i]), 4).s);
 }
 
-static enum role status(const struct scene *s, char *text, size_t size)
+static enum role status(const struct scene *s, int columns, char *text, size_t size)
 {
     const struct view_state *v = s->v;
     double silent = v->now - v->link.heard;
@@ -58,7 +58,9 @@ static enum role status(const struct scene *s, char *text, size_t size)
         return ROLE_WARN;
     }
     if (is_over(v)) {
-        snprintf(text, size, "%s%s%s", v->link.text,
+        char best[128];
+        verdict_best(s->h, best, sizeof best);
+        snprintf(text, size, "%s%s%s%s%s", v->link.text, *best ? "; " : "", best,
                  v->link.lost[0] ? "; the log is damaged: " : "", v->link.lost);
         return v->link.state == LINK_LOST ? ROLE_BAD : ROLE_TEXT;
     }
@@ -80,13 +82,13 @@ static enum role status(const struct scene *s, char *text, size_t size)
         snprintf(text, size, "nothing heard for %s", format_duration(silent).s);
         return ROLE_WARN;
     }
-    return verdict(s->h, text, size);
+    return verdict_with_best(s->h, columns, text, size);
 }
 
 static void draw_status(struct canvas *c, const struct scene *s)
 {
-    char text[1000];
-    enum role role = status(s, text, sizeof text);
+    char text[1280];
+    enum role role = status(s, c->w - 2, text, sizeof text);
     int lines = status_lines(s->v);
     canvas_text(c, c->h - 1 - lines, 1, c->w - 2, role, text);
     if (lines > 1)

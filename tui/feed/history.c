@@ -9,6 +9,7 @@
 #include "metrics/base/grow.h"
 #include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
+#include "train/store/checkpoint.h"
 
 static const double rate_memory =
     0.95; // weight of the past in the smoothed images/s: about the last 20 steps
@@ -257,16 +258,20 @@ static int add_eval(struct history *h, int64_t step, const struct record_eval *r
     memcpy(v->metric, r->metric, sizeof v->metric);
     v->probe = r->probe;
     v->knn = r->knn;
+    v->best = r->best;
+    v->best_step = isfinite(r->best) ? r->best_step : -1;
+    v->best_age = r->best_age;
+    v->by_probe = strcmp(r->best_by, "probe") == 0;
     v->live_auc = series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last;
     if (h->spectrum_step < 0)
         v->live_auc = NAN;
-    char text[160], offset[32] = "", probe[64] = "";
+    char text[200], offset[32] = "", probe[64] = "";
     if (isfinite(v->live_auc))
         snprintf(offset, sizeof offset, " (live %.3f)", v->live_auc);
     if (isfinite(v->probe) && isfinite(v->knn))
         snprintf(probe, sizeof probe, ", probe %.1f %%, kNN %.1f %%", 100 * v->probe, 100 * v->knn);
-    snprintf(text, sizeof text, "exact AUC %.3f%s%s, RankMe %.1f", v->metric[METRIC_AUC], offset,
-             probe, v->metric[METRIC_RANKME]);
+    snprintf(text, sizeof text, "exact AUC %.3f%s%s, RankMe %.1f%s", v->metric[METRIC_AUC], offset,
+             probe, v->metric[METRIC_RANKME], v->best_step == step ? ", best so far" : "");
     forget_events(h, step, 1);
     return add_event_text(h, step, HISTORY_MEASURED, 0, text, e);
 }
@@ -312,6 +317,8 @@ int history_add(struct history *h, const struct record *r, struct error *e)
     case RECORD_EVENT:
         return add_event(h, r->step, &r->u.event, e);
     case RECORD_CHECKPOINT:
+        if (strcmp(r->u.checkpoint.file, CHECKPOINT_BEST) == 0)
+            return 0; // the evaluation has said it
         h->checkpoint_step = r->step;
         text_clean(h->checkpoint, sizeof h->checkpoint, r->u.checkpoint.file);
         snprintf(text, sizeof text, "checkpoint %s", h->checkpoint);

@@ -39,6 +39,9 @@ struct history_eval {
     double metric[METRIC_COUNT];
     double live_auc;   // of the last step that had one by then; NaN: none
     double probe, knn; // accuracies 0 .. 1, measured with labels; NaN: not
+    double best;       // the best accuracy by then, measured or (by_probe 0) foretold; NaN: none
+    int64_t best_step, best_age; // its step, and the evaluations since; -1: none
+    int by_probe;
 };
 struct history_switch {
     int64_t step;

@@ -5,7 +5,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "tui/draw/canvas.h"
 #include "tui/model/format.h"
 
 static const double constant_spread = 1e-3, collapsed_zstd = 0.1, carried = 0.9, partial = 0.1;
@@ -59,4 +61,46 @@ enum role verdict(const struct history *h, char *text, size_t size)
              is_partial ? "partial collapse: " : "", k, h->live.d, format_fixed(m[METRIC_AUC], 3).s,
              start);
     return is_partial ? ROLE_WARN : ROLE_DIM;
+}
+
+// --- the best so far ---
+
+void verdict_best(const struct history *h, char *text, size_t size)
+{
+    const struct history_eval *v = h->n_eval ? &h->eval[h->n_eval - 1] : NULL;
+    *text = '\0';
+    if (v && v->best_step >= 0)
+        snprintf(text, size, "best step %s (%s %s %%)", format_count(v->best_step).s,
+                 v->by_probe ? "probe" : "forecast", format_fixed(100 * v->best, 1).s);
+}
+
+enum role verdict_with_best(const struct history *h, int columns, char *text, size_t size)
+{
+    enum role role = verdict(h, text, size);
+    const struct history_eval *v = h->n_eval ? &h->eval[h->n_eval - 1] : NULL;
+    if (!v || v->best_step < 0 || v->best_age < 1)
+        return role;
+    char since[192], with[288], first[256], parts[256], line[512];
+    snprintf(since, sizeof since, "nothing gained for %s evaluation%s, since step %s",
+             format_count(v->best_age).s, v->best_age == 1 ? "" : "s",
+             format_count(v->best_step).s);
+    snprintf(with, sizeof with, "%s (%s %s %%)", since, v->by_probe ? "probe" : "forecast",
+             format_fixed(100 * v->best, 1).s);
+    snprintf(first, sizeof first, "%s", text);
+    snprintf(parts, sizeof parts, "%s", text);
+    if (role != ROLE_BAD && strstr(parts, " (AUC")) // a panel has it
+        *strstr(parts, " (AUC") = '\0';
+    const struct {
+        const char *first, *then;
+    } tries[] = {{first, with}, {parts, with}, {parts, since}};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        snprintf(line, sizeof line, "%s \u00b7 %s", tries[i].first, tries[i].then);
+        if (text_columns(line) <= columns) {
+            snprintf(text, size, "%s", line);
+            return role;
+        }
+    }
+    if (role == ROLE_DIM) // nothing that has to be said before it
+        snprintf(text, size, "%s", text_columns(with) <= columns ? with : since);
+    return role;
 }

@@ -8,5 +8,9 @@
 #include "tui/feed/history.h"
 
 enum role verdict(const struct history *h, char *text, size_t size);
+// The same, and since when nothing was gained, as far as both fit into so many columns.
+enum role verdict_with_best(const struct history *h, int columns, char *text, size_t size);
+// "best step 400 (probe 82.1 %)" of the evaluations so far; "" none.
+void verdict_best(const struct history *h, char *text, size_t size);
 
 #endif
