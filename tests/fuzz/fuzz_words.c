@@ -74,7 +74,7 @@ int fuzz_guard(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct guard g, again;
     struct error e = {""};
-    double metric[METRIC_COUNT];
+    double metric[GUARD_VALUES];
     int fired[GUARD_MAX];
     char state[GUARD_STATE];
     const uint8_t *end = size ? memchr(data, 0, size) : NULL;
@@ -85,7 +85,7 @@ int fuzz_guard(const uint8_t *data, size_t size)
     if (rc == 0) {
         fuzz_require(g.n >= 0 && g.n <= GUARD_MAX);
         for (int t = 0; t < STEPS; t++) {
-            for (int i = 0; i < METRIC_COUNT; i++)
+            for (int i = 0; i < GUARD_VALUES; i++)
                 metric[i] = metric_of(in.n > (size_t)i ? in.p[i] : (unsigned)t);
             int n = guard_step(&g, metric, fired);
             fuzz_require(n >= 0 && n <= g.n);
