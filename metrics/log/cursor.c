@@ -303,14 +303,25 @@ int cursor_next(struct cursor *c, const char **line, size_t *n, struct error *e)
     return rc;
 }
 
+// A line as the record that its head says it is. One that says it twice and differently would be
+// taken for two things: it is none.
+static int parse(const char *line, size_t n, const struct record_head *head, struct record *r)
+{
+    return record_parse(line, n, r, NULL) < 0 || r->type != head->type ||
+                   (r->type > RECORD_RUN && r->step != head->step)
+               ? -1
+               : 0;
+}
+
 int cursor_record(struct cursor *c, struct record *r, struct error *e)
 {
     const char *line;
     size_t n;
     int rc;
     record_init(r, RECORD_UNKNOWN, -1);
-    while ((rc = cursor_next(c, &line, &n, e)) == 1 && record_parse(line, n, r, NULL)) {
-        c->strangers += c->head.type != RECORD_UNKNOWN; // a head alone
+    while ((rc = cursor_next(c, &line, &n, e)) == 1 && parse(line, n, &c->head, r)) {
+        // a head alone, or two
+        c->strangers += c->head.type != RECORD_UNKNOWN || r->type != RECORD_UNKNOWN;
         record_free(r);
     }
     return rc;
@@ -335,6 +346,7 @@ int cursor_find(struct cursor *c, enum runlog_kind kind, int64_t step, struct re
         return step < 0 ? 0 : -1;
     for (size_t i = c->list.n; i-- > 0;) {
         const struct runlog_frame *f = &c->list.frame[i];
+        struct record_head of = {RECORD_UNKNOWN, 0, -1};
         const char *line, *found = NULL;
         size_t n, found_n = 0;
         // A later life of the run begins at an earlier step, and its frames stand behind: the first
@@ -350,9 +362,10 @@ int cursor_find(struct cursor *c, enum runlog_kind kind, int64_t step, struct re
                 head.step <= step && (head.type == RECORD_STEP || head.type == RECORD_SPECTRUM)) {
                 found = line;
                 found_n = n;
+                of = head;
             }
         }
-        if (found && record_parse(found, found_n, r, NULL) == 0)
+        if (found && parse(found, found_n, &of, r) == 0)
             return 1;
         record_free(r);
     }

@@ -225,6 +225,34 @@ Test(cursor, spectra_by_step)
 
 // A run that was killed and resumed at an earlier step: what it did before from there on does not
 // count any more.
+// A line that says twice what it is would be found as one thing and read as another.
+Test(cursor, lines_of_two_kinds)
+{
+    static const char *const odd[] = {
+        "{\"type\":\"spectrum\",\"step\":3,\"source\":\"live\",\"sigma\":[2,1],\"type\":\"step\","
+        "\"t\":1}",
+        "{\"type\":\"step\",\"step\":3,\"type\":\"eval\",\"auc\":0.5}",
+        "{\"type\":\"step\",\"step\":3,\"step\":30}",
+        "{\"type\":\"later\",\"step\":3,\"type\":\"run\",\"name\":\"x\"}",
+    };
+    enum { ODD = sizeof odd / sizeof *odd };
+    for (int i = 0; i < ODD; i++) {
+        struct runlog_writer *w;
+        struct cursor *c;
+        struct record r;
+        cr_assert_eq(runlog_create(logfile_path, &w, NULL), 0);
+        put(w, odd[i]);
+        cr_assert_eq(runlog_close(w, NULL), 0);
+        cr_assert_eq(cursor_open(logfile_path, &c, NULL), 0);
+        for (int kind = RUNLOG_SCALARS; kind < RUNLOG_KINDS; kind++)
+            cr_expect_eq(cursor_find(c, (enum runlog_kind)kind, 9, &r, NULL), 0, "%s", odd[i]);
+        cr_expect_eq(cursor_record(c, &r, NULL), 0, "%s", odd[i]);
+        cr_expect_eq(cursor_strangers(c), 1, "%s", odd[i]);
+        cursor_free(c);
+        unlink(logfile_path);
+    }
+}
+
 Test(cursor, a_resumed_run_repeats_steps)
 {
     size_t end;
