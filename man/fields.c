@@ -68,7 +68,8 @@ static const struct {
     {"spectrum", "n", "Samples behind it; for a live one the effective number."},
     {"spectrum", "sigma", "The singular values, from the largest down, with 5 significant digits."},
 
-    {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand."},
+    {"eval", "", "An evaluation: at the start, every --eval-every steps, at the end and on demand. In a trainer of somebody "
+     "else's it is worked out beside the steps, and may stand behind some that were made meanwhile."},
     {"eval", "*", "The metrics by key, from the exact spectrum."},
     {"eval", "*pairs", "Always null: an evaluation looks at images, not at two views of them."},
     {"eval", "*scores", "Always null: an evaluation is no step of training."},

@@ -14,7 +14,7 @@ struct cursor_turn {
 
 void cursor_lives_free(struct cursor_lives *l)
 {
-    for (int k = 0; k < RUNLOG_KINDS; k++)
+    for (int k = 0; k < CURSOR_TRACKS; k++)
         free(l->of[k].turn);
     *l = (struct cursor_lives){0};
 }
@@ -33,6 +33,11 @@ static int64_t key_of(const struct record_head *head)
     int of_step = head->type == RECORD_STEP ||
                   (head->type == RECORD_SPECTRUM && head->source == SPECTRUM_LIVE);
     return 2 * head->step + of_step;
+}
+
+static int track_of(const struct record_head *head)
+{
+    return head->type == RECORD_EVAL ? CURSOR_EVALS : (int)runlog_kind_of(head);
 }
 
 static int push(struct cursor_turns *t, int64_t key, struct error *e)
@@ -59,15 +64,20 @@ int cursor_lives_note(struct cursor_lives *l, const struct record_head *head, co
                       size_t n, struct error *e)
 {
     int64_t at = head->type == RECORD_EVENT ? resumed_at(line, n) : -1;
-    for (int k = 0; at >= 0 && k < RUNLOG_KINDS; k++)
+    for (int k = 0; at >= 0 && k < CURSOR_TRACKS; k++)
         if (push(&l->of[k], 2 * at + 1, e))
             return -1;
     if (!is_repeated(head))
         return 0;
-    struct cursor_turns *t = &l->of[runlog_kind_of(head)];
+    struct cursor_turns *t = &l->of[track_of(head)];
     int64_t key = key_of(head);
-    if (t->line && key <= t->last && push(t, key, e))
-        return -1;
+    if (t->line && key <= t->last) {
+        if (push(t, key, e))
+            return -1;
+        // Evaluations of the steps that are made again do not count either.
+        if (head->type == RECORD_STEP && push(&l->of[CURSOR_EVALS], key, e))
+            return -1;
+    }
     t->last = key;
     t->line++;
     return 0;
@@ -76,7 +86,7 @@ int cursor_lives_note(struct cursor_lives *l, const struct record_head *head, co
 void cursor_lives_close(struct cursor_lives *l)
 {
     l->known = 1;
-    for (int k = 0; k < RUNLOG_KINDS; k++) {
+    for (int k = 0; k < CURSOR_TRACKS; k++) {
         struct cursor_turns *t = &l->of[k];
         t->line = 0;
         for (size_t i = t->n; i-- > 1;) // the furthest back of all that follow
@@ -89,7 +99,7 @@ int cursor_lives_count(struct cursor_lives *l, const struct record_head *head)
 {
     if (!is_repeated(head))
         return 1;
-    struct cursor_turns *t = &l->of[runlog_kind_of(head)];
+    struct cursor_turns *t = &l->of[track_of(head)];
     while (t->at < t->n && t->turn[t->at].line <= t->line)
         t->at++;
     t->line++;

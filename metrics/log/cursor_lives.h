@@ -11,14 +11,16 @@
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog.h"
 
-// The log keeps the order of lines of a kind only, so each kind has its own.
+// The log keeps the order of lines of a kind only, so each kind has its own; so have evaluations,
+// which another's training may have worked out some steps after those that they are of.
+enum { CURSOR_EVALS = RUNLOG_KINDS, CURSOR_TRACKS };
 struct cursor_lives {
     int known; // the first reading is over
     struct cursor_turns {
         struct cursor_turn *turn; // in the order of lines
         size_t n, cap, at;
         int64_t line, last; // lines read so far, and the place in the run of the last
-    } of[RUNLOG_KINDS];
+    } of[CURSOR_TRACKS];
 };
 
 void cursor_lives_free(struct cursor_lives *l); // zeroed is empty

@@ -280,6 +280,54 @@ Test(cursor, a_resumed_run_repeats_steps)
     }
 }
 
+// What counts of steps and evaluations, as text: "s0 s1 e1 ...".
+static const char *counted(void)
+{
+    static char text[400];
+    struct cursor *m = map();
+    const char *line;
+    size_t n, at = 0;
+    cursor_want(m, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS, .newest = 1});
+    while (cursor_next(m, &line, &n, NULL) == 1) {
+        const struct record_head *h = cursor_head(m);
+        if (h->type == RECORD_STEP || h->type == RECORD_EVAL)
+            at += (size_t)snprintf(text + at, sizeof text - at, " %c%d",
+                                   h->type == RECORD_EVAL ? 'e' : 's', (int)h->step);
+    }
+    cursor_free(m);
+    return text;
+}
+
+static void put_words(const char *const *word)
+{
+    struct runlog_writer *w;
+    char line[100];
+    unlink(logfile_path); // of the words before
+    cr_assert_eq(runlog_create(logfile_path, &w, NULL), 0);
+    put(w, "{\"type\":\"run\",\"version\":1}");
+    for (; *word; word++) {
+        const char *type = **word == 'e' ? "eval" : **word == 's' ? "step" : "event";
+        snprintf(line, sizeof line, "{\"type\":\"%s\",\"step\":%s%s}", type, *word + 1,
+                 **word == 'r' ? ",\"what\":\"resume\",\"by\":\"trainer\"" : "");
+        put(w, line);
+    }
+    cr_assert_eq(runlog_close(w, NULL), 0);
+}
+#define WORDS(...) put_words((const char *const[]){__VA_ARGS__, NULL})
+
+// An evaluation of another's training may be worked out steps later than those it is of: the steps
+// meanwhile were made once.
+Test(cursor, an_evaluation_that_comes_late)
+{
+    WORDS("e0", "s0", "s1", "s2", "s3", "e2", "s4", "s5", "e4");
+    cr_expect_str_eq(counted(), " e0 s0 s1 s2 s3 e2 s4 s5 e4");
+    // A second life, which says that it is one, or does not.
+    WORDS("s0", "s1", "s2", "s3", "e1", "e3", "r2", "s2", "s3", "e3");
+    cr_expect_str_eq(counted(), " s0 s1 e1 s2 s3 e3");
+    WORDS("s0", "s1", "s2", "s3", "e1", "e3", "s2", "s3", "s4", "e3");
+    cr_expect_str_eq(counted(), " s0 s1 e1 s2 s3 s4 e3");
+}
+
 Test(cursor, skipping_spectra_counts_them)
 {
     size_t end;
