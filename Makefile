@@ -8,7 +8,7 @@ DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev 
               libncurses-dev libjansson-dev libinih-dev libjpeg-dev libspng-dev
 DEPS_RUN   := dataset-fashion-mnist
 DEPS_DATA  := dataset-fashion-mnist lomiri-wallpapers-16.04 # of these, what a distribution lacks is left out
-DEPS_CHECK := python3 patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
+DEPS_CHECK := python3 python3-torch patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_FUZZ  := clang libclang-rt-dev libomp-dev
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04

@@ -146,8 +146,11 @@ static void draw_question(struct canvas *c, const struct scene *s)
     for (const struct action *a = action_table; a->keys; a++) {
         if (a->context != CONTEXT_QUIT)
             continue;
+        // Another's training does at its end what its script does.
+        const char *more = *s->h->run.can ? strstr(a->doc, " with a checkpoint") : NULL;
         canvas_text(c, y, in.x + 2, 6, ROLE_BAR_KEY, a->keys);
-        canvas_text(c, y++, in.x + 8, in.w - 9, ROLE_TEXT, a->doc);
+        canvas_printf(c, y++, in.x + 8, in.w - 9, ROLE_TEXT, "%.*s",
+                      more ? (int)(more - a->doc) : (int)strlen(a->doc), a->doc);
     }
 }
 
