@@ -112,6 +112,31 @@ Test(man, synopsis_names_every_command)
     free(text);
 }
 
+// Every function of the client's header stands in its page, behind its type or alone.
+Test(man, every_function_of_the_client)
+{
+    FILE *f = fopen("train/client/ssltop-client.h", "r"), *g = fopen(page[2], "r");
+    char *header = slurp(f), *text = slurp(g);
+    int found = 0;
+    fclose(f);
+    fclose(g);
+    for (char *at = header; (at = strstr(at, "ssltop_")) != NULL; at += strlen("ssltop_")) {
+        size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+        char name[40], word[48];
+        if (at[n] != '(' || n >= sizeof name)
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)n, at);
+        snprintf(word, sizeof word, "%s\"", name);
+        const char *fn = strstr(text, word);
+        snprintf(word, sizeof word, ".Fn %s\n", name);
+        cr_expect(fn || strstr(text, word), "%s", name);
+        found++;
+    }
+    cr_expect(found > 25, "%d functions", found);
+    free(header);
+    free(text);
+}
+
 Test(man, every_field_is_explained)
 {
     int n = 0;
