@@ -78,11 +78,11 @@ pid_t theirs_in_child(const struct lab *lab, const char *name, unsigned can)
     _exit(0);
 }
 
-pid_t theirs_recorder(void)
+pid_t theirs_recorder(pid_t of)
 {
     char command[64];
     int pid = 0;
-    snprintf(command, sizeof command, "pgrep -P %d -x ssltop", (int)getpid());
+    snprintf(command, sizeof command, "pgrep -P %d -x ssltop", (int)of);
     FILE *f = popen(command, "r");
     cr_assert(f && fscanf(f, "%d", &pid) == 1 && pid > 1);
     pclose(f);

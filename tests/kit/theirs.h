@@ -26,8 +26,8 @@ void theirs_step(ssltop_client *c, int64_t t, float h[2][ROWS * D], float z[2][R
 // One in a child: makes steps until it is told to stop.
 pid_t theirs_in_child(const struct lab *lab, const char *name, unsigned can);
 
-// The process number of a client's recorder.
-pid_t theirs_recorder(void);
+// The process number of the recorder of the client in this process.
+pid_t theirs_recorder(pid_t of);
 // A field of a record ("step", 3) of lab_log; NaN: null. Fails the test without the record.
 double theirs_field(json_t *log, const char *key, int64_t step, const char *name);
 // Whether the log, as text, has this in it.

@@ -4,8 +4,10 @@ library alone; features are pattern(step, view), which the C test makes too."""
 import array
 import os
 import signal
+import struct
 import sys
 import time
+import zlib
 
 import ssltop
 
@@ -39,14 +41,35 @@ def numbers(name):
     assert w.run.endswith(name)
 
 
+def replays(name):
+    """Steps of a run of `ssltop train`, from the file that test_same.c wrote."""
+    with open(sys.argv[3], "rb") as f:
+        count, n, *widths = struct.unpack("4q", f.read(32))
+        w = ssltop.init(name, steps=count, whole=True)
+        for _ in range(count):
+            loss, lr, lr_pred = struct.unpack("3d", f.read(24))
+            h, z = (tuple(memoryview(f.read(4 * n * d)).cast("f", [n, d]) for _ in range(2))
+                    for d in widths)
+            w.step(loss=loss, lr=lr, lr_pred=lr_pred, h=h, z=z)
+    w.finish()
+
+
+def summed(s, begin, end):
+    """Of all indices of these steps, in their order."""
+    crc = 0
+    for t in range(begin, end):
+        crc = zlib.crc32(array.array("q", s.at(t)).tobytes(), crc)
+    return crc
+
+
 def sampler(name):
-    """Batches on stdout: those of the plan, then those after a switch."""
+    """Sums over the batches of the plan on stdout, then over those after a switch."""
     w = ssltop.init(name)
     s = w.sampler(60000, 128, seed=1, steps=9374, schedule="hybrid", chunks=20)
-    for t in list(range(3)) + [3000, 3749, 3750, 9373]:
-        print(t, *s.at(t))
+    for begin in range(0, 9374, 500):
+        print(summed(s, begin, min(begin + 500, 9374)))
     s.switch(5000, 2, 7)
-    print(5000, *s.at(5000), flush=True)  # before what the second init says of the run's name
+    print(summed(s, 4000, 9374), flush=True)  # before what the second init says of the run's name
 
     # Iterating goes on after the steps that were made, also in another process.
     s = w.sampler(100, 10, steps=30, schedule="continual", chunks=3)
@@ -107,10 +130,18 @@ def leaves(name):
     steps(ssltop.init(name), 3)
 
 
-def interrupted(name):
-    steps(ssltop.init(name), 3)
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(60)
+def endless(name):
+    """Until somebody ends it."""
+    steps(ssltop.init(name), 1 << 40)
+
+
+def unrecorded(name):
+    """Goes on when the recorder is killed, which the test does."""
+    w, left = ssltop.init(name), 50
+    while left:
+        w.step(loss=0, h=pattern(w.made, 0))
+        left -= not w._library.alive(w._client)
+    w.finish()
 
 
 def vanishes(name):
@@ -137,18 +168,54 @@ def forked(name):
     w.step(loss=1, h=pattern(2, 0))
 
 
+def cell(name):
+    """A notebook's cell, which is run twice: the first run has not been finished."""
+    for _ in range(2):
+        w = ssltop.init(name)
+        steps(w, 2)
+    assert w.run.endswith(name + "-2"), w.run
+
+
 def missing(name):
+    """No ssltop, then no library either, then one of another release."""
+    from ssltop import _library as lib
+
+    def goes_on(schedule):
+        w = ssltop.init(name)
+        w.watch().on("checkpoint", print)
+        s = w.sampler(100, 7, epochs=2, schedule=schedule)
+        seen = [i for epoch in range(2) for batch in s for i in (batch, w.step(loss=0)) if i]
+        assert len(seen) == 28 and len(set(sum(seen[:14], []))) == 98
+        assert w.run == "" and w.dropped == 0 and not w.stop and w.made == 28
+        w.finish()
+        return s
+
+    def is_missed(what):
+        try:
+            ssltop.init(name, required=True)
+            sys.exit("what is required was not missed")
+        except RuntimeError as why:
+            assert what in str(why), why
+
     os.environ["SSLTOP"] = "/nowhere/ssltop"
-    w = ssltop.init(name)
-    w.watch().on("checkpoint", print)
-    steps(w, 3)
-    assert w.run == "" and w.dropped == 0 and not w.stop
-    w.finish()
+    goes_on("multi-epoch")
+    is_missed("/nowhere/ssltop is not found")
+    loaded, lib._loaded = lib._loaded, None
+    os.environ["SSLTOP_CLIENT"] = "/nowhere/library.so"
+    s = goes_on("multi-epoch")
+    is_missed("there is no /nowhere/library.so")
+    assert s.at(3) == s.at(3) and s.at(0) != s.at(14)
+    s.load_state_dict(dict(s.state_dict(), step=5))
+    assert len(s) == 14 and next(iter(s)) == s.at(5)
     try:
-        ssltop.init(name, required=True)
-        sys.exit("what is required was not missed")
-    except RuntimeError as why:
-        assert "/nowhere/ssltop is not found" in str(why), why
+        ssltop.init(name).sampler(100, 7, steps=9, schedule="hybrid")
+        sys.exit("a schedule without the library")
+    except ValueError as why:
+        assert "no schedule hybrid" in str(why), why
+    os.environ["SSLTOP_CLIENT"] = os.environ["LIBRARY"]
+    lib._STRUCTS["order"] = lib.Settings
+    is_missed("its ssltop_order has")
+    lib._loaded = loaded
 
 
 def refused(name):
@@ -165,7 +232,7 @@ def refused(name):
     w.finish()
     w.step(loss=0)
     w.finish()
-    second = ssltop.init(name)  # there is one of this name
+    second = ssltop.init("../" + name)
     second.step(loss=0)
     assert second.run == ""
 

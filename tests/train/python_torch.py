@@ -98,6 +98,7 @@ def main(name):
                                      ("z", 0, 6, 4, 4, 2), ("z", 1, 6, 4, 4, 2)], seen
 
     # Evaluation is not training; a copy of the model, through a file too, sees nothing.
+    assert not w._said
     model.eval()
     model(x)
     model.train()
@@ -105,6 +106,7 @@ def main(name):
     pickle.loads(pickle.dumps(model))(x)
     w.step(loss=0)
     assert taken.last() == []
+    assert sum("gave nothing in a step" in text for text in w._said) == 2  # h and z
 
     # Every type, columns of a wider matrix, a transposed one.
     wide = torch.randn(6, 20)

@@ -176,7 +176,7 @@ Test(client, a_recorder_that_is_killed)
     static float h[2][ROWS * D], z[2][ROWS * DIM];
     ssltop_client *c = theirs_open(&lab, "alone", 0);
     theirs_step(c, 0, h, z);
-    pid_t pid = theirs_recorder();
+    pid_t pid = theirs_recorder(getpid());
     kill(pid, SIGKILL);
     ssltop_order o;
     for (int64_t t = 1; t < 1000 || ssltop_alive(c); t++) {

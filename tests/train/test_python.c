@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "metrics/science/metric.h"
 #include "metrics/science/spectrum.h"
 #include "tests/kit/script.h"
+#include "tests/kit/theirs.h"
 #include "train/schedule/schedule_text.h"
 
-enum { ROWS = 24, D = 12, STEPS = 20 };
+// ROWS, D and STEPS are python_client.py's too.
 #define SCRIPT_FILE "tests/train/python_client.py"
 
 static struct lab lab;
@@ -104,25 +106,41 @@ Test(python, numbers_are_those_of_the_trainer)
     expect_end("numbers", "finished", "");
 }
 
+enum { IMAGES = 60000, BATCH = 128, LENGTH = 9374, PART = 500 };
+
+// Of the batches of these steps, as `ssltop train` draws them.
+static long long summed(struct schedule *s, const int64_t *order, int64_t from, int64_t to)
+{
+    static int64_t index[BATCH];
+    struct error e;
+    uLong crc = 0;
+    for (int64_t t = from; t < to; t++) {
+        cr_assert(schedule_batch(s, t, index, &e) == 0, "%s", e.text);
+        for (int i = 0; i < BATCH; i++)
+            index[i] = order[index[i]];
+        crc = crc32(crc, (const Bytef *)index, sizeof index);
+    }
+    return (long long)crc;
+}
+
 Test(python, draws_the_batches_of_the_trainer)
 {
-    enum { N = 60000, BATCH = 128, T = 9374 };
-    static int64_t order[N], index[BATCH];
-    const struct schedule_facts f = {.seed = 1, .n = N, .batch = BATCH, .steps = T, .chunks = 20};
+    static int64_t order[IMAGES];
+    const struct schedule_facts f = {
+        .seed = 1, .n = IMAGES, .batch = BATCH, .steps = LENGTH, .chunks = 20};
+    const struct schedule_switch w = {5000, MODE_CUMULATIVE, 7, -1};
     struct schedule s;
     struct error e;
     run("sampler", 0);
     cr_assert(schedule_text_parse(&s, &f, "hybrid", &e) == 0, "%s", e.text);
-    cr_assert(schedule_order(1, N, N, order, &e) == 0, "%s", e.text);
+    cr_assert(schedule_order(1, IMAGES, IMAGES, order, &e) == 0, "%s", e.text);
     char *said = lab_text(lab.out), *at = said;
-    for (int batch = 0; batch < 8; batch++) {
-        int64_t step = strtoll(at, &at, 10);
-        const struct schedule_switch w = {5000, MODE_CUMULATIVE, 7, -1};
-        cr_assert(batch < 7 || (step == 5000 && schedule_switch(&s, &w, &e) == 0));
-        cr_assert(schedule_batch(&s, step, index, &e) == 0, "%s", e.text);
-        for (int i = 0; i < BATCH; i++)
-            cr_assert(strtoll(at, &at, 10) == order[index[i]], "step %" PRId64, step);
-    }
+    for (int64_t t = 0; t < LENGTH; t += PART) // every batch there is
+        cr_expect(strtoll(at, &at, 10) ==
+                      summed(&s, order, t, t + PART < LENGTH ? t + PART : LENGTH),
+                  "steps from %" PRId64 " on", t);
+    cr_assert(schedule_switch(&s, &w, &e) == 0, "%s", e.text);
+    cr_expect(strtoll(at, &at, 10) == summed(&s, order, 4000, LENGTH));
     free(said);
     schedule_free(&s);
 }
@@ -141,12 +159,52 @@ Test(python, a_script_that_ends)
 {
     run("leaves", 0);
     expect_end("leaves", "finished", "");
-    run("interrupted", 1000 + SIGINT);
-    expect_end("interrupted", "stopped", "Ctrl-C");
     run("vanishes", 0);
     while (lab_exists(&lab, "vanishes/control"))
         usleep(1000);
     expect_end("vanishes", "failed", "the trainer is gone");
+}
+
+// Ctrl-C, as a terminal sends it: to the whole group.
+static void interrupt(const char *name, int is_paused)
+{
+    pid_t pid = SCRIPT(&lab, SCRIPT_FILE, "endless", name);
+    lab_ready(&lab, name, pid);
+    if (is_paused) {
+        cr_assert(lab_say(&lab, name, "pause").ok);
+        lab_until_paused(&lab, name);
+    }
+    cr_assert_eq(kill(-pid, SIGINT), 0);
+    finish(pid, 1000 + SIGINT);
+    expect_end(name, "stopped", "Ctrl-C");
+}
+
+Test(python, interrupted)
+{
+    interrupt("running", 0);
+    interrupt("paused", 1);
+}
+
+Test(python, its_recorder_is_killed)
+{
+    pid_t pid = start("unrecorded");
+    lab_ready(&lab, "unrecorded", pid);
+    kill(theirs_recorder(pid), SIGKILL);
+    finish(pid, 0);
+    char *said = lab_text(lab.out), *once = strstr(said, "the recorder is gone");
+    cr_expect(once && !strstr(once + 1, "the recorder is gone"), "%s", said);
+    free(said);
+}
+
+Test(python, it_is_killed)
+{
+    pid_t pid = start("endless");
+    lab_ready(&lab, "endless", pid);
+    kill(pid, SIGKILL);
+    finish(pid, 1000 + SIGKILL);
+    while (lab_exists(&lab, "endless/control"))
+        usleep(1000);
+    expect_end("endless", "failed", "the trainer is gone");
 }
 
 Test(python, a_second_run_and_forked_children)
@@ -154,6 +212,10 @@ Test(python, a_second_run_and_forked_children)
     run("second", 0);
     expect_end("second1", "finished", "");
     expect_end("second2", "finished", "");
+    run("cell", 0);
+    expect_said("there is a run cell: this one is cell-2");
+    expect_end("cell", "finished", "");
+    expect_end("cell-2", "finished", "");
     run("forked", 0);
     expect_end("forked", "finished", "");
     json_t *log = lab_log(&lab, "forked");
@@ -163,8 +225,11 @@ Test(python, a_second_run_and_forked_children)
 
 Test(python, nothing_to_record_with)
 {
+    cr_assert_eq(setenv("LIBRARY", "./" SCRIPT_LIBRARY, 1), 0);
     run("missing", 0);
     expect_said("this training is not recorded: /nowhere/ssltop is not found");
+    expect_said("this training is not recorded: $SSLTOP_CLIENT: there is no /nowhere/library.so");
+    expect_said("batches are shuffled images");
     cr_expect(!lab_exists(&lab, "missing"));
 }
 
@@ -173,7 +238,7 @@ Test(python, whatever_is_handed_over)
     run("refused", 0);
     expect_said("h is left out: ");
     expect_said("a scalar is left out");
-    expect_said("exists already");
+    expect_said("can't be the name of a run");
     expect_end("refused", "finished", "");
 }
 

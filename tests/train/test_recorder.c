@@ -113,7 +113,7 @@ Test(recorder, ring_full)
     ssltop_order o;
     ssltop_client *c = theirs_open(&lab, "storm", 0);
     steps(c, 0, 1);
-    pid_t recorder = theirs_recorder();
+    pid_t recorder = theirs_recorder(getpid());
     kill(recorder, SIGSTOP);
     for (int t = 1; t <= STORM; t++) {
         theirs_hand_over(c, t, h, z);
@@ -183,7 +183,7 @@ Test(recorder, whole)
     c = ssltop_open(&s, why, sizeof why);
     cr_assert(c != NULL, "%s", why);
     ssltop_end_step(c, 0, 0, 0.1);
-    kill(theirs_recorder(), SIGKILL);
+    kill(theirs_recorder(getpid()), SIGKILL);
     for (int t = 1; t < 4; t++) // nobody to wait for
         ssltop_end_step(c, t, t, 0.1);
     ssltop_close(c, SSLTOP_FINISHED, "");
@@ -221,7 +221,7 @@ Test(recorder, told_to_end)
 {
     ssltop_client *c = theirs_open(&lab, "ended", 0);
     steps(c, 0, 3);
-    kill(theirs_recorder(), SIGTERM);
+    kill(theirs_recorder(getpid()), SIGTERM);
     ssltop_order o;
     for (int64_t t = 3; ssltop_alive(c); t++) {
         theirs_hand_over(c, t, h, z);

@@ -12,7 +12,7 @@ from . import _library as lib
 from . import _ranks
 from ._gather import gather, tensor_of
 from ._rows import Pinned, is_tensor, rows_of, travel
-from ._sampler import WHY, Sampler
+from ._sampler import WHY, Sampler, Shuffled
 from ._watch import Hook, Rate
 
 LATE = 8  # steps that may be on their way from the GPU
@@ -79,7 +79,7 @@ class Run:
         self._lives = True  # the recorder, as rank 0 knows
         self._lost = 0
         self._seen, self._late, self._handles = {}, deque(), []
-        self._do, self._pinned, self._said = {}, Pinned(), set()
+        self._do, self._pinned, self._said, self._watched = {}, Pinned(), set(), set()
         self.made = 0  # steps
         self.stop = False
 
@@ -91,6 +91,7 @@ class Run:
         its two views; joined=True: one call has both, one behind the other. opt: the optimizer,
         whose learning rate is shown and can be changed from the terminal."""
         for place, module in places.items():
+            self._watched.add(place)
             hook = Hook(self._see, module, place, joined)
             self._handles.append(module.register_forward_hook(hook))
         if opt is not None:
@@ -111,8 +112,15 @@ class Run:
         of steps: each iteration is one epoch of n // batch steps."""
         if (steps is None) == (epochs is None):
             raise ValueError("how long: steps= or epochs=")
-        library = self._library or lib.load()
         epoch = n // batch if epochs else None
+        try:
+            library = self._library or lib.load()
+        except OSError as why:
+            if schedule != "multi-epoch":
+                raise ValueError(f"there is no schedule {schedule} without ssltop's library: "
+                                 f"{why}") from None
+            self._say("without its library batches are shuffled images, not those of ssltop train")
+            return Shuffled(self, n, batch, steps or epochs * epoch, schedule, chunks, seed, epoch)
         self._sampler = Sampler(self, library, n, batch, steps or epochs * epoch, schedule, chunks,
                                 seed, epoch)
         return self._sampler
@@ -152,6 +160,9 @@ class Run:
         self._start()
         self._join()
         together = self._together()
+        for place in self._watched - seen.keys() if self._client else ():
+            self._say(f"{place}: the module that is watched gave nothing in a step: it is not in "
+                      "training mode, was compiled before, or something leaves its hooks out")
         if self._client or together:
             for place, x in (("h", h), ("z", z)):
                 if x is not None:
@@ -357,12 +368,26 @@ class Run:
         can = {lib.CHECKPOINT: "checkpoint" in self._do, lib.EVALUATE: "evaluate" in self._do,
                lib.MODE: s is not None, lib.RATE: self._rate is not None}
         given["can"] = sum(1 << what for what, offered in can.items() if offered)
+        self._settle_name(given)
         why = ctypes.create_string_buffer(WHY)
         self._client = self._library.open(lib.Settings(**given), why, WHY)
         if self._client:
             self._folder = self._library.run(self._client).decode()
         else:
             _missing(why.value.decode(), self._required)
+
+    @staticmethod
+    def _settle_name(given):
+        """A script or a notebook's cell that is run again has a run of its own: NAME-2."""
+        name, runs = given["name"], given["runs"] or os.fsencode(os.environ.get("SSLTOP_RUNS") or
+                                                                 "runs")
+        number = 1
+        while name and os.path.exists(os.path.join(runs, given["name"])):
+            number += 1
+            given["name"] = name + b"-%d" % number
+        if number > 1:
+            print(f"ssltop: there is a run {os.fsdecode(name)}: this one is "
+                  f"{os.fsdecode(given['name'])}", file=sys.stderr)
 
     def _join(self):
         """The other ranks, whether or not this one records."""
