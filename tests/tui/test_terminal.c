@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/path.h"
 #include "tests/kit/room.h"
 #include "tests/kit/scene.h"
 #include "tests/kit/session.h"
@@ -275,4 +276,26 @@ Test(terminal, what_can_show_braille)
     setlocale(LC_CTYPE, "C");
     setenv("TERM", "xterm", 1);
     cr_assert_eq(terminal_unicode(NULL), 0);
+}
+
+// Nothing of the terminal is known but what came with the program.
+Test(terminal, a_type_that_the_system_does_not_know)
+{
+    char dir[] = "/tmp/ssltop-terminfo-XXXXXX";
+    struct error e = {""};
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(
+        system(path_of("echo 'ours-test|of ours, cup=\\E[%%i%%p1%%d;%%p2%%dH,' > %s/t.ti && "
+                       "tic -x -o %s %s/t.ti",
+                       dir, dir, dir)
+                   .s),
+        0);
+    setenv("TERM", "ours-test", 1);
+    setenv("SSLTOP_TERMINFO", "/nonexistent", 1);
+    cr_expect(!terminal_suits(&e) && strstr(e.text, "is unknown"), "says: %s", e.text);
+    setenv("SSLTOP_TERMINFO", dir, 1);
+    cr_expect(terminal_suits(&e), "says: %s", e.text);
+    setenv("TERM", "xterm", 1); // and the system's own are known as before
+    cr_expect(terminal_suits(&e), "says: %s", e.text);
+    cr_expect_eq(system(path_of("rm -r %s", dir).s), 0);
 }

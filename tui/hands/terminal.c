@@ -19,6 +19,8 @@
 #include <ncurses.h>
 #include <term.h>
 
+#include "train/options/installed.h"
+
 #define MOUSE_ON  "\033[?1006;1000h"
 #define MOUSE_OFF "\033[?1006;1000l"
 #define PASTE_ON  "\033[?2004h"
@@ -192,10 +194,23 @@ void terminal_mouse(int on)
     ask_for_input();
 }
 
+// Where the system knows no such terminal, what came with the program may: a folder more to look
+// in, behind the system's own (the empty one).
+static int set_up_from_ours(int *found)
+{
+    struct path folder[INSTALLED_FOLDERS];
+    const char *set = getenv("TERMINFO_DIRS");
+    int n = installed_folders("SSLTOP_TERMINFO", "terminfo", folder);
+    return setenv("TERMINFO_DIRS", path_of("%s:%s", set ? set : "", folder[n - 1].s).s, 1) == 0 &&
+           setupterm(NULL, STDOUT_FILENO, found) == OK;
+}
+
 int terminal_suits(struct error *e)
 {
     const char *type = getenv("TERM");
-    int found = 0, suits = setupterm(NULL, STDOUT_FILENO, &found) == OK && string_of("cup");
+    int found = 0, suits = setupterm(NULL, STDOUT_FILENO, &found) == OK ||
+                           (found < 1 && type && *type && set_up_from_ours(&found));
+    suits = suits && string_of("cup");
     if (cur_term)
         del_curterm(cur_term);
     if (suits)

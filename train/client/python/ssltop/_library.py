@@ -88,8 +88,11 @@ class Library:
 
 
 def program():
-    """The ssltop that records: $SSLTOP, or the one in $PATH; None when there is none."""
-    return shutil.which(os.environ.get("SSLTOP") or "ssltop")
+    """The ssltop that records: $SSLTOP, that of the archive that this package lies in, or the one in
+    $PATH; None when there is none."""
+    named = os.environ.get("SSLTOP")
+    ours = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bin", "ssltop")
+    return shutil.which(named or ours) or (None if named else shutil.which("ssltop"))
 
 
 def _places():
