@@ -392,6 +392,8 @@ install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 wheel: $(CLIENT_SO) ## the Python package with the client's library, for pip, in build/
 	$(Q)python3 train/client/python/wheel.py $(CLIENT_SO).1 $(VERSION) $(B)
 
+include .package/package.mk
+
 uninstall: ## remove what install put there
 	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR) $(if $(PYTHON),$(PYDIR))
 	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \

@@ -170,14 +170,34 @@ static void end(int sig)
     over = 1;
 }
 
-static int is_wanted(const struct alone_test *t, char **patterns, int n)
+static int fits(const struct alone_test *t, const char *pattern)
 {
     char name[256];
     snprintf(name, sizeof name, "%s/%s", t->suite, t->name);
-    for (int i = 0; i < n; i++)
-        if (strcmp(patterns[i], t->suite) == 0 || fnmatch(patterns[i], name, FNM_EXTMATCH) == 0)
-            return 1;
-    return 0;
+    return strcmp(pattern, t->suite) == 0 || fnmatch(pattern, name, FNM_EXTMATCH) == 0;
+}
+
+static int is_wanted(const struct alone_test *t, char **patterns, int n)
+{
+    int i = 0;
+    while (i < n && !fits(t, patterns[i]))
+        i++;
+    return i < n;
+}
+
+// A pattern of no test is a mistake, not a success.
+static int are_known(char **patterns, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const struct alone_test *t = tests;
+        while (t && !fits(t, patterns[i]))
+            t = t->next;
+        if (!t) {
+            fprintf(stderr, "there is no test '%s'\n", patterns[i]);
+            return 0;
+        }
+    }
+    return n > 0;
 }
 
 // Wait for one of them; the jobs behind it move up. Their number.
@@ -218,6 +238,8 @@ int main(int argc, char **argv)
         default:
             return 2;
         }
+    if (!are_known(argv + optind, argc - optind))
+        return 2;
     setitimer(ITIMER_REAL, &limit, NULL);
     jobs = jobs < 1 ? 1 : jobs > JOBS ? JOBS : jobs;
     for (const struct alone_test *t = tests; t; t = t->next) {

@@ -23,4 +23,4 @@ tests=${GPU_CHECK_TESTS:-"nodes loss contract parity/*_@(f32|bf16) training"}
 set -f # the patterns are for the checker
 # shellcheck disable=SC2086
 SSLTOP=$ssltop SSLTOP_TEST_DEVICE=$device XDG_CACHE_HOME=$cache GOMP_SPINCOUNT=1000 LC_ALL=C.UTF-8 \
-  "$checker" -j "${GPU_CHECK_JOBS:-4}" -t "${GPU_CHECK_SECONDS:-450}" \ $tests
+  "$checker" -j "${GPU_CHECK_JOBS:-4}" -t "${GPU_CHECK_SECONDS:-450}" $tests
