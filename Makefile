@@ -331,7 +331,7 @@ ubsan: ## run the tests under UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory B=build/ubsan BIN=build/ubsan/ssltop \
 	  OPT='$(SAN_CFLAGS) -fsanitize=undefined -fno-sanitize-recover=undefined' sanitized
 # Criterion's sandbox does not start under TSan: tests/alone stands in for it.
-TSAN_SUITES := runlog publish control pixels schedule history source pack
+TSAN_SUITES := runlog publisher control pixels schedule history source pack
 tsan: ## run the tests of viewer, log, socket, loader, packing and schedule under ThreadSanitizer
 	@$(MAKE) --no-print-directory B=build/tsan BIN=build/tsan/ssltop \
 	  OPT='$(SAN_CFLAGS) -fsanitize=thread -Itests/alone -Wno-format-zero-length' build/tsan/ssltop build/tsan/check-tsan
