@@ -89,7 +89,29 @@ CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
-all: $(BIN) $(CLIENT_SO) cuda-found $(CUDA_SO) ## build ./ssltop, and ./ssltop-cuda.so where a CUDA toolkit is found
+# --- several processes: what carries their words, built where an MPI's compiler is found. MPICC=mpicc.mpich
+# names another, MPI=no leaves it out ---
+MPI    ?= yes
+MPICC  ?= mpicc
+MPI_SO := $(if $(filter no,$(MPI)),,$(if $(shell command -v $(MPICC) 2>/dev/null),ssltop-mpi.so))
+MPI_SRC := gpu/ranks/mpi/mpi.c metrics/base/error.c
+MPI_OBJ := $(MPI_SRC:%.c=$(B)/mpi/%.o)
+-include $(wildcard $(MPI_OBJ:.o=.d))
+
+all: $(BIN) $(CLIENT_SO) cuda-found $(CUDA_SO) mpi-found $(MPI_SO) ## build ./ssltop, ./ssltop-cuda.so where a CUDA toolkit is found, ./ssltop-mpi.so where MPI is
+
+.PHONY: mpi mpi-found deps-mpi
+mpi-found:
+	@echo "  MPI   $(if $(MPI_SO),$(MPICC) (ssltop-mpi.so),$(if $(filter no,$(MPI)),left out (MPI=no),no $(MPICC) found: left out (make deps-mpi installs one)))"
+
+$(B)/mpi/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $< (mpi)"
+	$(Q)$(MPICC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+ssltop-mpi.so: $(MPI_OBJ)
+	@echo "  LINK  $@"
+	$(Q)$(MPICC) -shared -o $@ $(MPI_OBJ) $(LDFLAGS)
 
 cuda-found:
 	@echo "  CUDA  $(if $(CUDA_SO),$(CUDA) (ssltop-cuda.so),$(if $(filter no,$(CUDA)),left out (CUDA=no),$(if $(NVCC),$(CUDA) has no cuDNN: left out,no toolkit found: left out)))"
@@ -196,7 +218,10 @@ deps-run:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN))
 
 deps-check:
-	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK))
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK) $(DEPS_MPI))
+
+deps-mpi: ## install what training in several processes needs (Open MPI)
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_MPI))
 
 deps-lint:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_LINT))
@@ -212,7 +237,7 @@ CHECK_JOBS ?= 1
 CHECK_ARGS ?=
 
 check: deps-check ## install what the tests need, build, and run all of them
-	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check $(CUDA_SO) $(if $(CUDA_SO),$(PLAYED_SO))
+	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check $(CUDA_SO) $(if $(CUDA_SO),$(PLAYED_SO)) mpi
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP=$(CURDIR)/ssltop $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
 	@$(MAKE) --no-print-directory check-cuda
 
@@ -229,6 +254,9 @@ ifneq ($(CUDA_SO),)
 else
 	@echo "  SKIP  the CUDA device is not tested: $(if $(filter no,$(CUDA)),CUDA=no,no CUDA toolkit with cuDNN is found)"
 endif
+
+# Nothing where there is no MPI.
+mpi: $(MPI_SO)
 
 # For .ci/run: whether `make check` has tested the CUDA device.
 cuda-tested:
@@ -377,7 +405,8 @@ install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	printf 'Name: ssltop-client\nDescription: record and steer a training with ssltop\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s/lib -lssltop-client\n' \
 	  '$(VERSION)' '$(PREFIX)' '$(PREFIX)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc
-	[ ! -e ssltop-cuda.so ] || install -D -m 755 ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so
+	for so in cuda mpi; do [ ! -e ssltop-$$so.so ] || \
+	  install -D -m 755 ssltop-$$so.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-$$so.so || exit 1; done
 	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)
 	install -d $(CALIBRATIONDIR)
 	for f in data/calibration/*.json; do [ ! -e "$$f" ] || install -m 644 "$$f" $(CALIBRATIONDIR) || exit 1; done
@@ -396,14 +425,14 @@ include .package/package.mk
 
 uninstall: ## remove what install put there
 	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR) $(if $(PYTHON),$(PYDIR))
-	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \
+	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-mpi.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \
 	  $(DESTDIR)$(PREFIX)/include/ssltop-client.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
 	  $(MANDIR)/man3/ssltop-client.3 $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish
 
 clean: ## remove everything that was built
-	rm -rf build ssltop ssltop-cuda.so $(CLIENT_SO) $(CLIENT_SO).1
+	rm -rf build ssltop ssltop-cuda.so ssltop-mpi.so $(CLIENT_SO) $(CLIENT_SO).1
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow kills bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help
+.PHONY: all cuda-found mpi-found mpi check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-mpi deps-lint deps-bench run check check-slow kills bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help

@@ -1,0 +1,16 @@
+// Who is still there. A thread looks after the processes of this host, and after the other hosts by
+// signs of life where the engine can carry them beside the work. It writes ranks.gone and nothing
+// else; whoever waits for others (ranks_wait) sees it there.
+#ifndef SSLTOP_GPU_RANKS_WATCH_H
+#define SSLTOP_GPU_RANKS_WATCH_H
+
+#include "gpu/ranks/ranks.h"
+
+// A rank on another host is gone when nothing has come from it for so many signs of life of our
+// own. They are counted, not timed: a machine that slept has not heard from anybody.
+enum { WATCH_BEAT_MS = 500, WATCH_MISSED = 12 };
+
+int watch_open(struct ranks *r, struct error *e);
+void watch_close(struct ranks *r); // before the others may go
+
+#endif
