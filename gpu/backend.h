@@ -8,7 +8,7 @@
 
 // Raise it with every change of the structs here or in device.h, net.h and plan.h: a backend that
 // was built for other structs is refused when it is loaded.
-#define BACKEND_ABI 8u
+#define BACKEND_ABI 9u
 
 struct tensor;
 struct stage_kind;
@@ -37,6 +37,7 @@ struct backend {
                    struct plan **out, struct error *e);
     void (*release)(struct plan *p);
     // The device's memory, and what its nodes do (gpu/plan.h).
+    int shares;       // can compute a step together with other ranks
     int together;     // one operation works both views, whose tensors lie one behind the other
     const char *what; // that recorded choices are bound to, besides precision
     const struct stage_kind *node[NODE_KINDS];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gpu/fuse.h"
+#include "gpu/ranks/ranks.h"
 
 enum { CHOICES = 4, PREFIX = 64 }; // CHOICES: of a node, at most
 
@@ -245,6 +246,7 @@ static int build_backward(struct plan *p, struct error *e)
             struct stage *s = p->stage[i];
             if (!s->node->frozen && flows[s->node->op](p, s, view, &p->backward[v], e) < 0)
                 return -1;
+            s->worked = p->backward[v].n;
         }
     }
     return 0;
@@ -303,6 +305,8 @@ int compile_plan(struct device *d, const struct net *net, const struct plan_opti
     p->backend = d->backend;
     p->device = d;
     p->batch = o->batch;
+    p->ranks = o->ranks;
+    p->whole = o->ranks && o->together ? o->batch * o->ranks->size : o->batch;
     p->type = (int)o->precision;
     if (net_copy(&p->net, net, e) < 0 || find_features(p, e) < 0 ||
         begin(p, o->algorithms, e) < 0 || build_stages(p, o, e) < 0 || build_forward(p, e) < 0 ||

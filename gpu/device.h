@@ -49,6 +49,7 @@ struct device_info {
 struct device;
 struct images;
 struct plan;
+struct ranks;
 
 // --- process ---
 // Call first in main, with its argv. A thread that waits at the end of an OpenMP loop spins;
@@ -107,10 +108,17 @@ void images_free(struct images *s);
 
 // --- plan ---
 struct plan_options {
-    int batch; // images a step, B; each gives two views
+    int batch; // images a step of this process, B; each gives two views
     enum precision precision;
     const char *algorithms; // what an earlier plan_algorithms said, to be obeyed; NULL: choose
     int input_gradient;     // also compute the gradient of the input (tests)
+    // Several processes that compute a step together (gpu/ranks/ranks.h), each of them B images of
+    // its batch; NULL: this one alone. All make the calls of a step, which wait for each other.
+    // Gradients and scores are those of the whole batch.
+    struct ranks *ranks;
+    // Statistics of batch norms, and what the loss knows of the batch, are those of the whole, in
+    // both passes. 0: of each process by itself; scores and gradients are then means over them.
+    int together;
 };
 
 int device_compile(struct device *d, const struct net *net, const struct plan_options *o,
@@ -182,9 +190,10 @@ int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
 int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, int64_t n, int d,
                       float *h, struct error *e);
 
-// Milliseconds of the last step: waiting for pixels, forward, backward, update.
+// Milliseconds of the last step: waiting for pixels, forward, backward, update, and waiting for
+// other ranks, which is in none of these.
 struct plan_times {
-    double data, forward, backward, update;
+    double data, forward, backward, update, reduce;
 };
 void plan_times(const struct plan *p, struct plan_times *out);
 

@@ -10,7 +10,8 @@ static int matrix(struct loss *l, enum loss_source source, int node, int view, i
     if (l->n_matrix == LOSS_MATRICES || rows < 1 || cols < 1)
         return error_set(&l->error, "a loss of more matrices than %d, or of an empty one",
                          LOSS_MATRICES);
-    l->matrix[l->n_matrix] = (struct loss_matrix){source, node, view, rows, cols};
+    l->matrix[l->n_matrix] =
+        (struct loss_matrix){source, node, view, rows, cols, .images = source != LOSS_WORK};
     return l->n_matrix++;
 }
 
@@ -62,6 +63,39 @@ static int alike(const struct loss *l, int a, int b)
     return is_matrix(l, a) && has(l, b, l->matrix[a].rows, l->matrix[a].cols);
 }
 
+static int of_images(const struct loss *l, int m)
+{
+    return m >= 0 && l->matrix[m].images;
+}
+
+// Whether a step adds over images, and whether it gives a row of each; -1 where part of the images
+// would not do: it takes some of one image into the row of another.
+static int travels(const struct loss *l, const struct loss_step *s, int *images)
+{
+    int a = of_images(l, s->a), b = of_images(l, s->b);
+    *images = a;
+    switch (s->op) {
+    case LOSS_PRODUCT:
+        *images = a && !s->turn_a;
+        if (a && s->turn_a)
+            return b && !s->turn_b && s->beta == 0 ? 1 : -1;
+        return b ? -1 : 0;
+    case LOSS_CENTRE:
+    case LOSS_SUM:
+    case LOSS_COSINE:
+        return a;
+    case LOSS_COMBINE:
+    case LOSS_MULTIPLY:
+    case LOSS_COSINE_GRADIENT:
+        return a == b ? 0 : -1;
+    case LOSS_DIAGONAL:
+    case LOSS_PUT_DIAGONAL:
+        return a || of_images(l, s->out) ? -1 : 0;
+    default:
+        return 0;
+    }
+}
+
 // Where a step belongs: to the view whose gradient it writes, or to the value.
 static int add(struct loss *l, int fits, struct loss_step s)
 {
@@ -70,8 +104,14 @@ static int add(struct loss *l, int fits, struct loss_step s)
     const struct loss_matrix *out = s.out >= 0 ? &l->matrix[s.out] : NULL;
     int view = out && out->source == LOSS_GRADIENT ? out->view : -1;
     int *n = view < 0 ? &l->n_value : &l->n_gradient[view];
+    int images = 0;
     if (!fits || (out && out->source == LOSS_OUTPUT) || *n == LOSS_STEPS)
         return error_set(&l->error, "step %d of a loss does not fit its matrices", *n);
+    s.across = travels(l, &s, &images);
+    if (out && out->source == LOSS_WORK)
+        l->matrix[s.out].images = images;
+    else if (out && !images)
+        s.across = -1;
     (view < 0 ? l->value : l->gradient[view])[(*n)++] = s;
     return s.out;
 }
@@ -86,7 +126,14 @@ int loss_product(struct loss *l, int out, double alpha, int a, int turn_a, int b
                has(l, out, turn_a ? x->cols : x->rows, turn_b ? y->rows : y->cols);
     }
     return add(l, fits,
-               (struct loss_step){LOSS_PRODUCT, out, a, b, turn_a, turn_b, LOSS_SAME, alpha, beta});
+               (struct loss_step){.op = LOSS_PRODUCT,
+                                  .out = out,
+                                  .a = a,
+                                  .b = b,
+                                  .turn_a = turn_a,
+                                  .turn_b = turn_b,
+                                  .alpha = alpha,
+                                  .beta = beta});
 }
 
 int loss_centre(struct loss *l, int out, int a)
@@ -178,4 +225,25 @@ int loss_describe(const struct net *net, int batch, struct loss *out, struct err
         if (out->matrix[m].source == LOSS_GRADIENT && !is_written(out, m))
             error_set(&out->error, "a gradient of the loss is not written");
     return out->error.text[0] ? error_set(e, "%s", out->error.text) : 0;
+}
+
+static int is_shareable(const struct loss_step *s, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (s[i].across < 0)
+            return 0;
+    return 1;
+}
+
+int loss_share(struct loss *l, int rows, struct error *e)
+{
+    if (rows == l->batch)
+        return 0;
+    if (!is_shareable(l->value, l->n_value) || !is_shareable(l->gradient[0], l->n_gradient[0]) ||
+        !is_shareable(l->gradient[1], l->n_gradient[1]))
+        return error_set(e, "the loss looks at pairs of images: no part of a batch has them all");
+    for (int m = 0; m < l->n_matrix; m++)
+        if (l->matrix[m].images)
+            l->matrix[m].rows = rows;
+    return 0;
 }

@@ -15,6 +15,7 @@ struct loss_matrix {
     enum loss_source source;
     int node, view; // of an output or a gradient
     int rows, cols;
+    int images; // a row an image
 };
 
 enum loss_op {
@@ -43,6 +44,8 @@ struct loss_step {
     int turn_a, turn_b; // product
     enum loss_function f;
     double alpha, beta;
+    int across; // it adds over images: product, centre, sum, cosine; -1: it takes some of one image
+                // into the row of another
 };
 
 struct loss {
@@ -56,6 +59,10 @@ struct loss {
 
 // What net->loss says of this net for batches of so many images. -1 where that cannot be worked.
 int loss_describe(const struct net *net, int batch, struct loss *out, struct error *e);
+// Only `rows` of the images are here, the others are with other ranks: matrices of images have so
+// many rows. What a step gives that is `across` is added to theirs. -1 for a loss that cannot be
+// shared.
+int loss_share(struct loss *l, int rows, struct error *e);
 
 // --- what a method has: matrices, by their number ---
 // A named output of the net (z, p), B x c, and the gradient of the loss to one, which is to be

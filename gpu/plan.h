@@ -54,7 +54,8 @@ struct stage {
     const struct stage_kind *kind;
     const struct node *node; // the first of those fused
     struct tensor *in, *in2, *out;
-    int relu; // of a batch norm: one comes last
+    int relu;   // of a batch norm: one comes last
+    int worked; // operations of the last backward list before and with its own
 };
 
 // What a device does where a kind of node stands. A pass adds one operation, or those of its
@@ -76,10 +77,12 @@ struct stage_kind {
 struct plan {
     const struct backend *backend;
     struct device *device;
-    struct own *own; // the device's own part
-    struct net net;  // a copy
-    int batch, type; // type: enum precision
-    int feature_d;   // width of the features, 0 without
+    struct own *own;     // the device's own part
+    struct net net;      // a copy
+    int batch, type;     // type: enum precision
+    int feature_d;       // width of the features, 0 without
+    struct ranks *ranks; // that compute the step together; NULL: this one alone
+    int whole;           // images that statistics and the loss are over: B, or all ranks' together
 
     // What compile made of the network.
     struct tensor **tensor; // by node; NULL where fusion left none

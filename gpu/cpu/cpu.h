@@ -44,6 +44,7 @@ struct trained {
     onednn_layout md, plain_md; // plain_md: the same row major, NULL for a vector
     size_t elements;
     float *w, *v, *g[VIEWS];
+    float *sum; // with ranks: the gradient of all of them (reduce.h); NULL without
 };
 enum { REFRESH_TRAINED, REFRESH_FROZEN, REFRESHES };
 
@@ -66,6 +67,9 @@ struct own {
 
     // Work of the stages.
     double *partial;          // batch norm sums
+    double *sums, *all_sums;  // with ranks: what they add, of this one and of all; else NULL
+    struct reduce *reduce;    // with ranks: the sums of gradients (reduce.h); NULL without
+    const float *zeros;       // with ranks: as many as the largest parameter has numbers
     struct cpu_loss *loss_is; // loss.c's
 
     struct feed *feed; // where images come in (feed.c)

@@ -25,6 +25,7 @@ struct norm_args {
     float *dweight, *dbias;     // backward: gradients of weight and bias
     float *k1, *k0;             // backward, work: dx = scale dy + k1 x + k0
     double *partial;            // work: threads x 2 x c
+    double *sums;               // 2 c, of those that stop between the sums and what follows
     const void *x, *add;        // input; residual added before the ReLU, or NULL
     void *y;                    // output
     void *dy;        // gradient of y; with `add` it comes back masked (the gradient of `add`)
@@ -65,6 +66,17 @@ struct kernels {
     void (*row_norm_backward[TYPE_COUNT])(const struct norm_args *);
     void (*row_norm_apply[TYPE_COUNT])(const struct norm_args *);
 
+    // The same in two halves, between which several processes add their sums. Forward: mean and sum
+    // of squared deviations of each channel into sums[0..c) and sums[c..2c); apply is the other
+    // half. Backward: sum dy and sum dy (x - mean), dy kept masked and summed up; then, with k1 and
+    // k0 given, dx.
+    void (*norm_moments[TYPE_COUNT])(const struct norm_args *);
+    void (*norm_slopes[TYPE_COUNT])(const struct norm_args *);
+    void (*norm_return[TYPE_COUNT])(const struct norm_args *);
+    void (*row_norm_moments[TYPE_COUNT])(const struct norm_args *);
+    void (*row_norm_slopes[TYPE_COUNT])(const struct norm_args *);
+    void (*row_norm_return[TYPE_COUNT])(const struct norm_args *);
+
     // n elements, multiple of the vector length or not, in place allowed. y = max(x, 0); y = a + b;
     // d = d where y is not at most 0.
     void (*relu[TYPE_COUNT])(void *y, const void *x, size_t n, int threads);
@@ -80,12 +92,14 @@ struct kernels {
     void (*maxpool_backward[TYPE_COUNT])(const struct pool_args *);
 
     // Losses, on rows of f32. Directions: dots[n][3] = p.p, z.z, p.z in double; then dp =
-    // -(scale/2n) (z/|z| - cos p/|p|) / |p|; and the sum over dimensions of the unbiased std of
-    // z/|z| (norms from dots[.][1]; work: 2 c doubles).
+    // -(scale/2n) (z/|z| - cos p/|p|) / |p|. And of z/|z| (norms from dots[.][1]): the sums of each
+    // dimension and of its square, into sums[0..c) and sums[c..2c); from those of n images the sum
+    // over dimensions of the unbiased std.
     void (*cosine_dots)(double *dots, const float *p, const float *z, int n, int c, int threads);
     void (*cosine_backward)(float *dp, const double *dots, const float *p, const float *z, int n,
                             int c, double scale, int threads);
-    double (*direction_std)(const double *dots, const float *z, int n, int c, double *work);
+    void (*direction_sums)(const double *dots, const float *z, int n, int c, double *sums);
+    double (*direction_std)(const double *sums, int n, int c);
     // sum a b in double (partial: `threads` doubles of work); y = x less the mean of its column
     // (mean: c doubles of work); y = alpha a + beta b; y = alpha a b.
     double (*dot)(const float *a, const float *b, size_t n, double *partial, int threads);

@@ -38,12 +38,10 @@ static void cosine_backward(float *dp, const double *dots, const float *p, const
     }
 }
 
-static double direction_std(const double *dots, const float *z, int n, int c, double *work)
+static void direction_sums(const double *dots, const float *z, int n, int c, double *sums)
 {
-    double *s = work, *q = work + c, total = 0;
-    if (n < 2)
-        return NAN;
-    memset(work, 0, 2 * (size_t)c * sizeof *work);
+    double *s = sums, *q = sums + c;
+    memset(sums, 0, 2 * (size_t)c * sizeof *sums);
     for (int i = 0; i < n; i++) {
         double norm = sqrt(dots[3 * (size_t)i + 1]), inv = 1 / (norm < 1e-12 ? 1e-12 : norm);
         for (int j = 0; j < c; j++) {
@@ -52,6 +50,14 @@ static double direction_std(const double *dots, const float *z, int n, int c, do
             q[j] += u * u;
         }
     }
+}
+
+static double direction_std(const double *sums, int n, int c)
+{
+    const double *s = sums, *q = sums + c;
+    double total = 0;
+    if (n < 2)
+        return NAN;
     for (int j = 0; j < c; j++) {
         double var = (q[j] - s[j] * s[j] / n) / (n - 1);
         total += sqrt(var < 0 ? 0 : var);

@@ -1,9 +1,11 @@
 // Batch norm, fused with the residual add and ReLU behind it: our kernels on the network's layouts.
 // Statistics are per view; running statistics are updated in the order of the views, as PyTorch's
-// two forward passes do.
+// two forward passes do. Where ranks normalise together the kernels run in two halves, between
+// which the sums of all are added.
 #include <math.h>
 
 #include "gpu/cpu/params.h"
+#include "gpu/ranks/ranks.h"
 
 static const float EPS = 1e-5f, MOMENTUM = 0.1f; // PyTorch's defaults
 
@@ -37,6 +39,7 @@ static struct norm_args args(struct plan *p, struct norm *s, int view)
         .k1 = s->k1,
         .k0 = s->k0,
         .partial = p->own->partial,
+        .sums = p->own->sums,
         .x = x->data[view],
         .add = s->base.in2 ? s->base.in2->data[view] : NULL,
         .y = s->base.out->data[view],
@@ -48,12 +51,58 @@ static int is_rows(const struct norm *s)
     return s->base.in->layout->order == ORDER_ROWS;
 }
 
+static int is_together(const struct plan *p)
+{
+    return p->whole > p->batch;
+}
+
+// Mean and variance over all ranks, of as many numbers on each, from those of each.
+static int meet(struct plan *p, const struct norm_args *a, struct error *e)
+{
+    size_t c = (size_t)a->c, n = (size_t)p->ranks->size;
+    const double *all = p->own->all_sums;
+    double each = (double)a->n * a->hw, share = 1 / (double)n;
+    if (ranks_gather(p->ranks, a->sums, p->own->all_sums, 2 * c * sizeof *all, e) < 0)
+        return -1;
+    for (size_t i = 0; i < c; i++) {
+        double mean = 0, q = 0;
+        for (size_t k = 0; k < n; k++)
+            mean += share * all[2 * c * k + i];
+        for (size_t k = 0; k < n; k++) {
+            double apart = all[2 * c * k + i] - mean;
+            q += all[2 * c * k + c + i] + each * apart * apart;
+        }
+        double var = q / (each * (double)n), inv = 1 / sqrt(var + (double)EPS);
+        a->mean[i] = (float)mean;
+        a->var[i] = (float)var;
+        a->scale[i] = (float)(a->weight[i] * inv);
+        a->shift[i] = (float)(a->bias[i] - mean * a->weight[i] * inv);
+    }
+    return 0;
+}
+
+static int forward_together(struct plan *p, const struct norm *s, const struct norm_args *a,
+                            struct error *e)
+{
+    int type = s->base.in->type;
+    const struct kernels *k = p->own->k;
+    (is_rows(s) ? k->row_norm_moments : k->norm_moments)[type](a);
+    if (meet(p, a, e) < 0)
+        return -1;
+    (is_rows(s) ? k->row_norm_apply : k->norm_apply)[type](a);
+    return 0;
+}
+
 static int run_forward(struct plan *p, const struct op *op, struct error *e)
 {
     struct norm *s = (struct norm *)op->stage;
     struct norm_args a = args(p, s, op->view);
-    (is_rows(s) ? p->own->k->row_norm_forward : p->own->k->norm_forward)[s->base.in->type](&a);
-    double m = (double)a.n * a.hw, unbias = m > 1 ? m / (m - 1) : 1;
+    const struct kernels *k = p->own->k;
+    if (!is_together(p))
+        (is_rows(s) ? k->row_norm_forward : k->norm_forward)[s->base.in->type](&a);
+    else if (forward_together(p, s, &a, e) < 0)
+        return -1;
+    double m = (double)p->whole * a.hw, unbias = m > 1 ? m / (m - 1) : 1;
     for (int c = 0; c < s->base.in->c; c++) {
         s->running_mean[c] += MOMENTUM * (a.mean[c] - s->running_mean[c]);
         s->running_var[c] += MOMENTUM * ((float)(a.var[c] * unbias) - s->running_var[c]);
@@ -74,14 +123,42 @@ static int run_evaluate(struct plan *p, const struct op *op, struct error *e)
     return 0;
 }
 
+// Weight and bias have this rank's part of their gradient, as every parameter does; what comes back
+// through mean and variance is everybody's.
+static int backward_together(struct plan *p, const struct norm *s, const struct norm_args *a,
+                             struct error *e)
+{
+    int type = s->base.in->type;
+    const struct kernels *k = p->own->k;
+    double m = (double)p->whole * a->hw;
+    (is_rows(s) ? k->row_norm_slopes : k->norm_slopes)[type](a);
+    for (int c = 0; c < a->c; c++) {
+        a->dbias[c] = (float)a->sums[c];
+        a->dweight[c] = (float)(a->sums[a->c + c] / sqrt((double)a->var[c] + (double)EPS));
+    }
+    if (ranks_add(p->ranks, a->sums, 2 * (size_t)a->c, e) < 0)
+        return -1;
+    for (int c = 0; c < a->c; c++) {
+        double inv = 1 / sqrt((double)a->var[c] + (double)EPS), scale = a->weight[c] * inv;
+        double slope = -a->sums[a->c + c] * inv * inv / m * scale;
+        a->k1[c] = (float)slope;
+        a->k0[c] = (float)(-a->sums[c] / m * scale - slope * a->mean[c]);
+    }
+    (is_rows(s) ? k->row_norm_return : k->norm_return)[type](a);
+    return 0;
+}
+
 static int run_backward(struct plan *p, const struct op *op, struct error *e)
 {
     struct norm *s = (struct norm *)op->stage;
     struct norm_args a = args(p, s, op->view);
+    const struct kernels *k = p->own->k;
     a.dy = op->a;
     a.dy2 = op->b;
     a.dx = op->out;
-    (is_rows(s) ? p->own->k->row_norm_backward : p->own->k->norm_backward)[s->base.in->type](&a);
+    if (is_together(p))
+        return backward_together(p, s, &a, e);
+    (is_rows(s) ? k->row_norm_backward : k->norm_backward)[s->base.in->type](&a);
     return 0;
 }
 

@@ -133,16 +133,23 @@ int params_get(struct plan *p, int i, enum array which, float *v, struct error *
     if (!sum)
         return error_set(e, "out of memory reading %s", t->param->name);
     for (size_t k = 0; k < t->elements; k++)
-        sum[k] = t->g[0][k] + t->g[1][k];
+        sum[k] = t->sum ? t->sum[k] : t->g[0][k] + t->g[1][k];
     int rc = convert(p, t, sum, v, 0, e);
     free(sum);
     return rc;
 }
 
+// The two arrays that add up to the gradient.
+static const float *gradient(const struct plan *p, const struct trained *t, int view)
+{
+    return !t->sum ? t->g[view] : view ? p->own->zeros : t->sum;
+}
+
 static void update_sgd(struct plan *p, struct trained *t, const struct update *u, double decay)
 {
-    p->own->k->sgd(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
-                   (float)u->momentum, (float)decay, p->own->threads);
+    p->own->k->sgd(t->w, t->v, gradient(p, t, 0), gradient(p, t, 1), t->elements,
+                   (float)u->lr[t->param->group], (float)u->momentum, (float)decay,
+                   p->own->threads);
 }
 
 // Layer-wise adaptive rate scaling (You, Gitman, Ginsburg 2017) as MoCo v3 and the collapse paper's
@@ -154,12 +161,13 @@ static void update_lars(struct plan *p, struct trained *t, const struct update *
         update_sgd(p, t, u, 0);
         return;
     }
-    p->own->k->squares(t->w, t->g[0], t->g[1], t->elements, (float)u->weight_decay, p->own->partial,
-                       sum, p->own->threads);
+    p->own->k->squares(t->w, gradient(p, t, 0), gradient(p, t, 1), t->elements,
+                       (float)u->weight_decay, p->own->partial, sum, p->own->threads);
     if (sum[0] > 0 && sum[1] > 0)
         q = u->trust * sqrt(sum[0]) / sqrt(sum[1]);
-    p->own->k->lars(t->w, t->v, t->g[0], t->g[1], t->elements, (float)u->lr[t->param->group],
-                    (float)u->momentum, (float)u->weight_decay, (float)q, p->own->threads);
+    p->own->k->lars(t->w, t->v, gradient(p, t, 0), gradient(p, t, 1), t->elements,
+                    (float)u->lr[t->param->group], (float)u->momentum, (float)u->weight_decay,
+                    (float)q, p->own->threads);
 }
 
 int params_update(struct plan *p, const struct update *u, struct error *e)

@@ -9,7 +9,9 @@
 #include "gpu/cpu/feed.h"
 #include "gpu/cpu/onednn.h"
 #include "gpu/cpu/params.h"
+#include "gpu/cpu/reduce.h"
 #include "gpu/compile.h"
+#include "gpu/ranks/ranks.h"
 #include "metrics/base/clock.h"
 
 struct cpu_device {
@@ -123,6 +125,10 @@ static int cpu_begin(struct plan *p, char *prefix, size_t size, struct error *e)
     own->trained = plan_heap(p, n * sizeof *own->trained, e);
     own->running = plan_heap(p, n * sizeof *own->running, e);
     own->partial = cpu_take(p, (size_t)own->threads * 2 * (most + 64) * sizeof *own->partial, e);
+    size_t sums = 2 * (most + 64) * sizeof *own->sums;
+    if (p->ranks && (!(own->sums = cpu_take(p, sums, e)) ||
+                     !(own->all_sums = cpu_take(p, sums * (size_t)p->ranks->size, e))))
+        return -1;
     char library[48];
     onednn_prefix(library, sizeof library);
     snprintf(prefix, size, "%s-%s", own->k->name, library);
@@ -196,7 +202,8 @@ static int run_sum(struct plan *p, const struct op *op, struct error *e)
 
 static int cpu_end(struct plan *p, struct error *e)
 {
-    if (params_check(p, e) < 0 || feed_init(p, e) < 0 || onednn_scratch_place(p, e) < 0)
+    if (params_check(p, e) < 0 || reduce_init(p, e) < 0 || feed_init(p, e) < 0 ||
+        onednn_scratch_place(p, e) < 0)
         return -1;
     p->memory = p->own->arena.total;
     return 0;
@@ -223,29 +230,46 @@ static int fresh(struct plan *p, struct error *e)
     return 0;
 }
 
+// Milliseconds since a moment, less those that were spent in waiting for other ranks; these are
+// added to what the step says of them.
+static double spent(struct plan *p, double since, double waited)
+{
+    double ms = 1e3 * (clock_seconds() - since),
+           others = p->ranks ? 1e3 * (p->ranks->waited - waited) : 0;
+    p->times.reduce += others;
+    return ms - others;
+}
+
+static double waited(const struct plan *p)
+{
+    return p->ranks ? p->ranks->waited : 0;
+}
+
 static int cpu_forward(struct plan *p, int direct, struct error *e)
 {
     double t0 = clock_seconds();
     if (!direct && feed_take(p, e) < 0)
         return -1;
-    double t1 = clock_seconds();
+    double t1 = clock_seconds(), before = waited(p);
     if (fresh(p, e) < 0)
         return -1;
     for (int v = 0; v < VIEWS; v++)
         if (plan_run(p, &p->forward[v], e) < 0)
             return -1;
     p->times.data = 1e3 * (t1 - t0);
-    p->times.forward = 1e3 * (clock_seconds() - t1);
+    p->times.reduce = 0;
+    p->times.forward = spent(p, t1, before);
     return 0;
 }
 
 static int cpu_backward(struct plan *p, struct error *e)
 {
-    double t0 = clock_seconds();
+    double t0 = clock_seconds(), before = waited(p);
     for (int v = 0; v < VIEWS; v++)
-        if (plan_run(p, &p->backward[v], e) < 0)
+        if ((p->ranks && v == VIEWS - 1 ? reduce_backward(p, e) : plan_run(p, &p->backward[v], e)) <
+            0)
             return -1;
-    p->times.backward = 1e3 * (clock_seconds() - t0);
+    p->times.backward = spent(p, t0, before);
     return 0;
 }
 
@@ -348,6 +372,7 @@ const struct backend cpu_backend = {
     .spectrum = cpu_spectrum,
     .images = cpu_images,
     .decodes = 1,
+    .shares = 1,
     .what = "processor, oneDNN",
     .node = {[NODE_CONV] = &cpu_conv,
              [NODE_BN] = &cpu_norm,

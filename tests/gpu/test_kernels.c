@@ -335,7 +335,8 @@ static void cosine(struct bed *b)
     for (int c = 0; c < C; c++)
         spread += sqrt((q[c] - s[c] * s[c] / ROWS) / (ROWS - 1));
     b->kernel = "direction_std";
-    check(b, "it", b->k->direction_std(dots, b->raw[1], ROWS, C, b->partial), spread, 1);
+    b->k->direction_sums(dots, b->raw[1], ROWS, C, b->partial);
+    check(b, "it", b->k->direction_std(b->partial, ROWS, C), spread, 1);
 }
 
 static void through_all(void (*kernel)(struct bed *))

@@ -1,0 +1,15 @@
+// Gradients of all ranks, added in a few large buckets while the backward pass still runs. A bucket
+// holds the gradients that are ready one after the other; it goes out when its last one is.
+#ifndef SSLTOP_GPU_CPU_REDUCE_H
+#define SSLTOP_GPU_CPU_REDUCE_H
+
+#include "gpu/cpu/cpu.h"
+
+// After all lists are built; nothing where there are no ranks.
+int reduce_init(struct plan *p, struct error *e);
+
+// The last view's backward pass with its buckets on the way, and their end: every trained.sum is
+// then the gradient of the whole batch, both views', the same on all ranks.
+int reduce_backward(struct plan *p, struct error *e);
+
+#endif
