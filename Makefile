@@ -435,4 +435,4 @@ clean: ## remove everything that was built
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-.PHONY: all cuda-found mpi-found mpi check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-mpi deps-lint deps-bench run check check-slow kills bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help
+.PHONY: all cuda-found check-cuda cuda-tested gpu-check gpu-bench deps deps-run deps-check deps-lint deps-bench run check check-slow kills bench study asan ubsan tsan sanitized format lint man wheel install uninstall clean help

@@ -30,6 +30,7 @@ static const struct {
     {"run", "device.name", "What computed."},
     {"run", "device.detail", "Instruction set, library and driver versions."},
     {"run", "device.threads", "Threads that computed."},
+    {"run", "device.ranks", "Processes that train together; absent where it is one."},
     {"run", "device.precision", "f32 or bf16."},
     {"run", "device.algorithms", "What the device chose for its layers; obeyed by a resumed or repeated run."},
     {"run", "steps", "Length T of the schedule."},
@@ -58,6 +59,8 @@ static const struct {
     {"step", "ms.backward", "Milliseconds of the backward pass."},
     {"step", "ms.update", "Milliseconds of the optimiser."},
     {"step", "ms.spectrum", "Milliseconds of covariance, spectrum and metrics."},
+    {"step", "ms.reduce", "Milliseconds of waiting for other processes that train the same batch; in none of the others. "
+                          "Absent where there are none."},
     {"step", "dropped", "Steps so far that came faster than they could be recorded; only in a trainer of somebody else's."},
     {"step", "own", "The scalars that the training script added, each under its name (as CSV a column own.NAME each). "
                     "Absent where there are none."},

@@ -116,7 +116,15 @@ static int meet(struct ranks *r, struct error *e)
     r->place = calloc((size_t)r->size, sizeof *r->place);
     if (!r->place)
         return error_set(e, "out of memory for %d ranks", r->size);
-    return ranks_gather(r, &mine, r->place, sizeof mine, e);
+    CPU_ZERO(&mine.cores);
+    if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) < 0)
+        CPU_ZERO(&mine.cores); // all the same: they share
+    if (ranks_gather(r, &mine, r->place, sizeof mine, e) < 0)
+        return -1;
+    for (int k = 0; k < r->size; k++)
+        r->sharing +=
+            strcmp(r->place[k].host, mine.host) == 0 && CPU_EQUAL(&r->place[k].cores, &mine.cores);
+    return 0;
 }
 
 int ranks_open_engine(const struct ranks_engine *engine, void *own, struct ranks **out,

@@ -11,6 +11,7 @@
 #ifndef SSLTOP_GPU_RANKS_RANKS_H
 #define SSLTOP_GPU_RANKS_RANKS_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -52,11 +53,13 @@ typedef const struct ranks_engine *ranks_entry(unsigned abi);
 struct rank_place {
     char host[RANKS_HOST];
     int pid;
+    cpu_set_t cores; // that it may use
 };
 
 struct ranks {
     int rank, size;
     int local, locals; // its number among those on this host, and theirs
+    int sharing;       // of them may use the very same cores, this one included
     const struct ranks_engine *engine;
     void *own; // the engine's
     char detail[96];

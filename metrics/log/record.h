@@ -30,6 +30,7 @@ enum record_phase {
     PHASE_BACKWARD,
     PHASE_UPDATE,
     PHASE_SPECTRUM,
+    PHASE_REDUCE, // waiting for other ranks; without them there is none, and it is left out
     PHASE_COUNT
 };
 extern const char *const record_phase_key[PHASE_COUNT];
@@ -58,6 +59,7 @@ struct record_run {
         char name[128]; // "cpu", "NVIDIA H100", ...
         char detail[256];
         int threads;
+        int ranks;         // processes that train together; 0: alone
         char precision[8]; // "f32", "bf16"
         char *algorithms;  // what compile chose, obeyed by resume; owned, malloc'd or NULL
     } device;

@@ -7,7 +7,7 @@
 
 const char *const record_phase_key[PHASE_COUNT] = {
     [PHASE_DATA] = "data",     [PHASE_FORWARD] = "forward",   [PHASE_BACKWARD] = "backward",
-    [PHASE_UPDATE] = "update", [PHASE_SPECTRUM] = "spectrum",
+    [PHASE_UPDATE] = "update", [PHASE_SPECTRUM] = "spectrum", [PHASE_REDUCE] = "reduce",
 };
 const char *const record_source_key[2] = {[SPECTRUM_LIVE] = "live", [SPECTRUM_EXACT] = "exact"};
 
@@ -31,6 +31,7 @@ static const struct record_field run_field[] = {
     {"device", "name", FIELD_TEXT, AT(run.device.name), 0, 0},
     {"device", "detail", FIELD_TEXT, AT(run.device.detail), 0, 0},
     {"device", "threads", FIELD_INT, AT(run.device.threads), 0, 0},
+    {"device", "ranks", FIELD_INT, AT(run.device.ranks), 0, 1},
     {"device", "precision", FIELD_TEXT, AT(run.device.precision), 0, 0},
     {"device", "algorithms", FIELD_OWNED, AT(run.device.algorithms), 0, 0},
     {NULL, "steps", FIELD_INT64, AT(run.steps), 0, 0},

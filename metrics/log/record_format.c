@@ -194,11 +194,12 @@ static void put_object(struct line *l, const char *text)
     json_decref(object);
 }
 
-static void put_doubles(struct line *l, const double *v, int n, const char *(*key)(int),
-                        const unsigned char *wanted)
+// What lies from `optional` on is left out where it does not exist.
+static void put_doubles(struct line *l, const double *v, int n, int optional,
+                        const char *(*key)(int), const unsigned char *wanted)
 {
     for (int i = 0; i < n; i++) {
-        if (wanted && !wanted[i])
+        if ((wanted && !wanted[i]) || (i >= optional && !isfinite(v[i])))
             continue;
         put_key(l, key(i));
         put_number(l, v[i], RECORD_DIGITS);
@@ -312,10 +313,10 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         put_object(l, *(char *const *)at);
         break;
     case FIELD_METRICS:
-        put_doubles(l, at, METRIC_COUNT, metric_key, wanted);
+        put_doubles(l, at, METRIC_COUNT, METRIC_COUNT, metric_key, wanted);
         break;
     case FIELD_PHASES:
-        put_doubles(l, at, PHASE_COUNT, phase_key, wanted);
+        put_doubles(l, at, PHASE_COUNT, PHASE_REDUCE, phase_key, wanted);
         break;
     case FIELD_SHAPE:
         put_shape(l, at);

@@ -109,7 +109,7 @@ static int run(struct study *w, int64_t every, struct error *e)
 static int prepare(struct study *w, struct options *o, struct error *e)
 {
     struct progress p = {quiet, NULL};
-    if (setup_open(&w->s, o, NULL, &p, e) != 0 || loader_init(&w->l, &w->s, e) < 0 ||
+    if (setup_open(&w->s, o, NULL, NULL, &p, e) != 0 || loader_init(&w->l, &w->s, e) < 0 ||
         evaluation_init(&w->v, &w->s, e) < 0)
         return -1;
     for (int k = 0; k < WINDOWS; k++)

@@ -86,7 +86,7 @@ static struct outcome train(int seed, const char *flag)
     snprintf(number, sizeof number, "%d", seed);
     cr_assert(options_set(&o, "seed", number, &e) == 0, "%s", e.text);
     cr_assert(!flag || options_set(&o, flag, "off", &e) == 0, "%s", e.text);
-    cr_assert(setup_open(&s, &o, NULL, &p, &e) == 0, "%s", e.text);
+    cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
     cr_assert(loader_init(&l, &s, &e) == 0 && evaluation_init(&v, &s, &e) == 0, "%s", e.text);
     cr_assert(moments_init(&live, s.d, &e) == 0, "%s", e.text);
     for (int64_t t = 0; t < STEPS; t++) {

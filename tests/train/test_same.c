@@ -94,7 +94,7 @@ static int features_into(const char *path)
     FILE *f = fopen(path, "wb");
     int rc = f ? options_parse(&o, NULL, sizeof argv / sizeof *argv, argv, given, &e) : -1;
     if (rc == 0)
-        rc = setup_open(&s, &o, NULL, &p, &e);
+        rc = setup_open(&s, &o, NULL, NULL, &p, &e);
     if (rc == 0)
         rc = loader_init(&l, &s, &e);
     if (rc == 0)

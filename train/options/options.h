@@ -37,6 +37,7 @@ struct options {
     int chunks;                     // 0: default of schedule.h
     int dim, pred_dim, proj_layers; // 0: by method
     int predictor, stop_gradient;
+    int sync_bn;
     char augment[32];              // auto: by method
     int image_size;                // side of views of images of any size; 0: 224
     char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
@@ -55,6 +56,7 @@ struct options {
     char name[128], runs[OPTION_TEXT], config[OPTION_TEXT], recipe[64];
     char on_nan[8]; // auto, stop, pause
     int headless, dry_run, print_config;
+    int ranks; // processes that train together, 0 or 1: alone. No row: the launcher says it
 };
 
 extern const struct option_row options_table[]; // ends with a NULL name

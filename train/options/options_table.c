@@ -126,7 +126,10 @@ const struct option_row options_table[] = {
      .doc = "cosine: tau rises to 1 along half a cosine."},
 
     {INT("batch", OPTION_CONFIG, batch, "optimiser"), AUTO, RANGE(2, 65536),
-     .doc = "Images a step; each gives two views. auto: 128 on a CPU, 512 on a GPU."},
+     .doc = "Images a step, of all processes together; each gives two views. auto: 128 on a CPU, 512 on a GPU."},
+    {FLAG("sync-bn", OPTION_CONFIG, sync_bn, "optimiser"), .fallback = "on",
+     .doc = "Where several processes train together (mpirun, srun): batch norms, and what the loss knows of the batch, "
+            "take all their images for one. off: each process its own."},
     {TEXT("optimizer", OPTION_CONFIG, optimizer, "optimiser"), .argument = "NAME", .fallback = "auto",
      .choices = "auto|sgd|lars", FACTS,
      .doc = "sgd, or lars: SGD with a rate for each layer that suits the size of its weights. auto: {}."},
@@ -193,7 +196,7 @@ const struct option_row options_table[] = {
     {INT("keep", OPTION_CONFIG, keep, "run"), .fallback = "3", RANGE(1, 1e6),
      .doc = "Checkpoints to keep, besides those at mode switches."},
     {FLAG("inexact", OPTION_CONFIG, inexact, "run"), .fallback = "off",
-     .doc = "Allow a resumed or repeated run another device, oneDNN or thread count: it then agrees but for rounding."},
+     .doc = "Allow a resumed or repeated run another device, oneDNN, number of threads or of processes: it then agrees but for rounding."},
 
     {TEXT("init", OPTION_COMMAND, init, "command"), .argument = "FILE", .fallback = "",
      .doc = "Start from the parameters of this safetensors file: a checkpoint's, or an encoder's under torchvision's "

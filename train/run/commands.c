@@ -4,6 +4,7 @@
 #include "train/run/commands.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -162,17 +163,21 @@ static void (*const handler[COMMAND_COUNT])(struct trainer *, const struct comma
     [COMMAND_UNTIL] = do_until,
 };
 
+static void end_by_signal(struct trainer *tr, int sig)
+{
+    tr->signal = sig;
+    tr->over = 1;
+    if (!tr->broken)
+        snprintf(tr->why, sizeof tr->why, "by SIG%s", sigabbrev_np(sig));
+    report_event(&tr->report, tr->t, "stop", "signal", "", "", 0, "SIG%s", sigabbrev_np(sig));
+}
+
 static void handle(struct trainer *tr, const struct request *r)
 {
     struct answer a;
     answer_init(&a, r->call.id);
     if (r->signal) {
-        tr->signal = r->signal;
-        tr->over = 1;
-        if (!tr->broken)
-            snprintf(tr->why, sizeof tr->why, "by SIG%s", sigabbrev_np(r->signal));
-        report_event(&tr->report, tr->t, "stop", "signal", "", "", 0, "SIG%s",
-                     sigabbrev_np(r->signal));
+        end_by_signal(tr, r->signal);
         return;
     }
     if (tr->broken && r->call.command != COMMAND_STOP)
@@ -185,9 +190,25 @@ static void handle(struct trainer *tr, const struct request *r)
     publisher_answer(tr->report.publisher, r, &a);
 }
 
+// Until something is asked. 0: another rank is gone meanwhile.
+static int await(struct trainer *tr)
+{
+    enum { LOOK_MS = 250 };
+    struct pollfd p = {.fd = tr->ranks ? publisher_fd(tr->report.publisher, NULL) : -1,
+                       .events = POLLIN};
+    if (p.fd < 0)
+        return 1;
+    while (poll(&p, 1, LOOK_MS) == 0)
+        if (ranks_alive(tr->ranks, NULL) < 0)
+            return 0;
+    return 1;
+}
+
 void commands_handle(struct trainer *tr)
 {
     struct request r;
+    if (tr->heard)
+        end_by_signal(tr, tr->heard);
     while (!tr->over && publisher_next(tr->report.publisher, &r, 0))
         handle(tr, &r);
     if (tr->over || !state_is_paused(tr))
@@ -195,6 +216,8 @@ void commands_handle(struct trainer *tr)
     double since = clock_seconds();
     steer_status(tr);
     while (!tr->over && state_is_paused(tr)) {
+        if (!await(tr))
+            break;
         publisher_next(tr->report.publisher, &r, 1);
         handle(tr, &r);
     }

@@ -10,6 +10,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/text.h"
+#include "train/ranks/orders.h"
 #include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
@@ -49,7 +50,9 @@ void duties_evaluate(struct trainer *tr, int periodic)
     struct record eval, spectrum;
     struct error why = {{0}};
     double since = clock_seconds();
-    if (evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
+    const struct order order = {.kind = ORDER_EVALUATE};
+    if (orders_tell(tr->ranks, &order, &why) < 0 ||
+        evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
         report_warning(&tr->report, tr->t, "no evaluation: %s", why.text);
         return;
     }

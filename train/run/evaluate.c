@@ -9,6 +9,7 @@
 
 #include "data/sets/dataset.h"
 #include "metrics/science/probe.h"
+#include "train/ranks/team.h"
 
 // ---------------------------------------------------------------- which images
 
@@ -138,14 +139,24 @@ void evaluation_free(struct evaluation *v)
 
 // ---------------------------------------------------------------- measuring
 
+// Features of all images; of ranks other than 0 nobody wants them.
+static int pass(struct evaluation *v, struct setup *s, struct error *e)
+{
+    int wanted = !s->ranks || s->ranks->rank == 0;
+    if (team_statistics(s, e) < 0 ||
+        team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, e) < 0)
+        return -1;
+    return v->n_train && v->n_test
+               ? team_evaluate(s, v->test, v->test_index, v->n_test, wanted ? v->test_x : NULL, e)
+               : 0;
+}
+
 static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *eval,
                           struct record *spectrum, struct error *e)
 {
     double n = 0;
     moments_reset(&v->moments);
-    int rc = plan_evaluate_all(s->plan, s->images, v->index, v->n_all, s->d, v->features, e);
-    if (rc == 0)
-        rc = moments_add(&v->moments, v->features, v->n, (size_t)s->d, e);
+    int rc = moments_add(&v->moments, v->features, v->n, (size_t)s->d, e);
     // A device that computes eigenvalues beside the steps says "not ready" until it is.
     while (rc == 0 && (rc = device_spectrum(s->device, &v->moments, v->sigma, &n, e)) == 1)
         rc = 0;
@@ -183,8 +194,7 @@ static int probe(struct evaluation *v, struct setup *s, struct record_eval *out,
     for (int64_t i = 0; i < v->n_train; i++)
         memcpy(v->train_x + (size_t)i * d, v->features + (size_t)v->row[i] * d,
                d * sizeof *v->train_x);
-    if (plan_evaluate_all(s->plan, v->test, v->test_index, v->n_test, s->d, v->test_x, e) < 0 ||
-        probe_ridge(&p, threads, &ridge, NULL, e) < 0 ||
+    if (probe_ridge(&p, threads, &ridge, NULL, e) < 0 ||
         probe_knn(&p, &probe_knn_weighted, 1, threads, &knn, e) < 0)
         return -1;
     out->probe = (double)ridge.correct / (double)ridge.n;
@@ -200,7 +210,12 @@ int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct r
     record_init(eval, RECORD_EVAL, step);
     record_init(spectrum, RECORD_SPECTRUM, step);
     eval->u.eval.n_train = v->n;
-    if (exact_spectrum(v, s, eval, spectrum, e) < 0)
+    if (pass(v, s, e) < 0 || exact_spectrum(v, s, eval, spectrum, e) < 0)
         return -1;
     return v->n_train && v->n_test ? probe(v, s, &eval->u.eval, e) : 0;
+}
+
+int evaluation_help(struct evaluation *v, struct setup *s, struct error *e)
+{
+    return pass(v, s, e);
 }

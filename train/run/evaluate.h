@@ -37,5 +37,7 @@ void evaluation_free(struct evaluation *v); // takes a zeroed struct too
 // record_free). Changes nothing that training sees.
 int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
                    struct record *spectrum, struct error *e);
+// What the ranks other than 0 do while it measures: their part of the forward passes.
+int evaluation_help(struct evaluation *v, struct setup *s, struct error *e);
 
 #endif

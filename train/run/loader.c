@@ -1,5 +1,5 @@
 // Batches of later steps. Drawing the numbers is cheap and happens here; the pixels are made by the
-// device meanwhile.
+// device meanwhile. Of a batch that ranks share each draws its own part.
 #include "train/run/loader.h"
 
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 
 int loader_init(struct loader *l, const struct setup *s, struct error *e)
 {
-    size_t batch = (size_t)s->o.batch;
+    size_t batch = (size_t)setup_share(s);
     memset(l, 0, sizeof *l);
-    l->position = malloc(batch * sizeof *l->position);
+    l->position = malloc((size_t)s->o.batch * sizeof *l->position);
     l->index = malloc(batch * sizeof *l->index);
     l->view[0] = malloc(batch * sizeof *l->view[0]);
     l->view[1] = malloc(batch * sizeof *l->view[1]);
@@ -49,10 +49,12 @@ int loader_queue(struct loader *l, struct setup *s, int64_t step, struct error *
 {
     const struct augment_view *const view[2] = {l->view[0], l->view[1]};
 
+    int n = setup_share(s), first = s->ranks ? s->ranks->rank * n : 0;
+
     if (schedule_batch(&s->schedule, step, l->position, e) < 0)
         return -1;
-    for (int i = 0; i < s->o.batch; i++) {
-        l->index[i] = s->order[l->position[i]];
+    for (int i = 0; i < n; i++) {
+        l->index[i] = s->order[l->position[first + i]];
         draw(s, step, l->index[i], l->view, i);
     }
     return plan_load(s->plan, s->images, l->index, view, e);

@@ -9,6 +9,7 @@
 
 #include "metrics/base/clock.h"
 #include "train/store/trainer_log.h"
+#include "train/ranks/orders.h"
 #include "train/schedule/schedule_text.h"
 #include "train/run/commands.h"
 #include "train/run/duties.h"
@@ -17,7 +18,8 @@
 
 // ---------------------------------------------------------------- the step
 
-// Batches for step t and, unless something ends before, t + 1.
+// Batches for step t and, unless something ends before, t + 1. The other ranks are told to do so
+// and to begin.
 static int load(struct trainer *tr, struct error *e)
 {
     int64_t last = tr->report.end - 1;
@@ -27,6 +29,9 @@ static int load(struct trainer *tr, struct error *e)
         last = tr->t + 1;
     if (last < tr->t)
         last = tr->t;
+    const struct order order = {.kind = ORDER_STEP, .t = tr->t, .last = last};
+    if (orders_tell(tr->ranks, &order, e) < 0)
+        return -1;
     for (; tr->t + tr->queued <= last; tr->queued++)
         if (loader_queue(&tr->loader, &tr->setup, tr->t + tr->queued, e) < 0)
             return -1;
@@ -57,16 +62,16 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     struct setup *s = &tr->setup;
     double since = clock_seconds();
     moments_age(&tr->live, 2 * (int64_t)s->o.batch);
-    if (plan_moments(s->plan, &tr->live, e) < 0)
+    if (team_moments(&tr->team, s, &tr->live, e) < 0 ||
+        (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;
     int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
     if (rc < 0) // the features' fault, or the device's
         return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
     double alignment = NAN, uniformity = NAN;
-    for (int v = 0; v < 2 && r->has_spectrum; v++)
-        if (plan_output(s->plan, s->net.projected, v, tr->alignment.rows, tr->z[v], e) < 0)
-            return -1;
+    if (r->has_spectrum && !tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0)
+        return -1;
     if (r->has_spectrum)
         alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = {
@@ -107,6 +112,8 @@ static void tell(struct trainer *tr, struct step_result *r)
     r->ms[PHASE_FORWARD] = times.forward;
     r->ms[PHASE_BACKWARD] = times.backward;
     r->ms[PHASE_UPDATE] = times.update;
+    if (tr->ranks)
+        r->ms[PHASE_REDUCE] = 1e3 * (tr->ranks->waited - tr->waited);
     report_step(&tr->report, tr->t, r);
     duties_sense(tr);
 }
@@ -121,22 +128,57 @@ static int break_off(struct trainer *tr, struct step_result *r, const char *what
     return 0;
 }
 
+// How long each rank took, and a signal that only another one has heard.
+static int hear_ranks(struct trainer *tr, struct error *e)
+{
+    struct plan_times times;
+    plan_times(tr->setup.plan, &times);
+    const struct team_times mine = {times.data + times.forward + times.backward + tr->update_ms,
+                                    times.reduce, 0};
+    if (team_tell_times(&tr->team, &mine, e) < 0)
+        return -1;
+    for (int k = 1; tr->ranks && k < tr->ranks->size; k++)
+        if (tr->team.times[k].signal > 0)
+            tr->heard = (int)tr->team.times[k].signal;
+    return 0;
+}
+
+// The update that ends the step, here and on the other ranks.
+static int update_all(struct trainer *tr, const struct update *update, struct error *e)
+{
+    struct setup *s = &tr->setup;
+    struct plan_times times;
+    const struct order order = {
+        .kind = ORDER_UPDATE, .update = *update, .tau = rates_tau(&s->o, s->steps, tr->t)};
+    if (orders_tell(tr->ranks, &order, e) < 0 || plan_update(s->plan, update, e) < 0 ||
+        (order.tau >= 0 && plan_ema(s->plan, order.tau, e) < 0))
+        return -1;
+    plan_times(s->plan, &times);
+    tr->update_ms = times.update;
+    return 0;
+}
+
 static int make_step(struct trainer *tr, struct error *e)
 {
     struct setup *s = &tr->setup;
-    struct step_result r = {
-        .sigma = tr->sigma, .d = s->d, .n = NAN, .dropped = -1, .ms[PHASE_SPECTRUM] = NAN};
+    struct step_result r = {.sigma = tr->sigma,
+                            .d = s->d,
+                            .n = NAN,
+                            .dropped = -1,
+                            .ms[PHASE_SPECTRUM] = NAN,
+                            .ms[PHASE_REDUCE] = NAN};
     struct plan_scores scores;
     struct update update;
 
     for (int i = 0; i < METRIC_COUNT; i++)
         r.metric[i] = NAN;
+    tr->waited = tr->ranks ? tr->ranks->waited : 0;
     // A device that works by itself goes through the backward pass while the host looks at what the
     // forward pass gave; parameters stay as they are until the update.
     if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)
         return -1;
     tr->queued--;
-    if (plan_scores(s->plan, &scores, e) < 0)
+    if (plan_scores(s->plan, &scores, e) < 0 || hear_ranks(tr, e) < 0)
         return -1;
     r.metric[METRIC_LOSS] = scores.loss;
     r.metric[METRIC_ZSTD] = scores.zstd;
@@ -146,10 +188,7 @@ static int make_step(struct trainer *tr, struct error *e)
     int rc = live_spectrum(tr, &scores, &r, e);
     if (rc > 0)
         return break_off(tr, &r, "features");
-    if (rc < 0 || plan_update(s->plan, &update, e) < 0)
-        return -1;
-    double tau = rates_tau(&s->o, s->steps, tr->t);
-    if (tau >= 0 && plan_ema(s->plan, tau, e) < 0)
+    if (rc < 0 || update_all(tr, &update, e) < 0)
         return -1;
     tell(tr, &r);
     duties_tell_broken(tr);
@@ -176,6 +215,8 @@ static int loop(struct trainer *tr, struct error *e)
             duties_evaluate(tr, 1);
         if (duties_checkpoint_is_due(tr))
             duties_checkpoint(tr, &why);
+        if (ranks_alive(tr->ranks, e) < 0)
+            return -1;
         if (tr->broken)
             continue;
         if (make_step(tr, e) < 0)
@@ -208,6 +249,8 @@ int loop_run(struct trainer *tr, struct error *e)
 {
     int rc = loop(tr, e);
     if (rc < 0) {
+        if (tr->ranks)
+            ranks_give_up(tr->ranks);
         duties_tell_broken(tr); // perhaps what it ends for
         snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
         trainer_log(tr->dir.trainer_log_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);

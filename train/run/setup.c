@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/cores.h"
 #include "train/methods/method.h"
 #include "train/run/precision.h"
 #include "train/schedule/schedule_text.h"
@@ -113,11 +114,31 @@ static int open_data(struct setup *s, const struct progress *p, struct error *e)
     return 0;
 }
 
+// Of several cards each rank of a host takes its own, unless one is named.
+static void choose_card(const struct setup *s, char *spec, size_t size)
+{
+    const struct device_kind *kind;
+    int n, is_auto = strcmp(s->o.device, "auto") == 0;
+    snprintf(spec, size, "%s", s->o.device);
+    for (int i = 1; s->ranks && (kind = device_kind(i)); i++)
+        if ((is_auto || strcmp(s->o.device, kind->name) == 0) && (n = device_count(kind, NULL)) > 0)
+            snprintf(spec, size, "%.16s:%d", kind->name, s->ranks->local % n);
+}
+
+// Ranks of one host that may use the same cores share them.
+static int threads(const struct setup *s)
+{
+    int share = s->ranks && !s->o.threads ? cores_usable() / s->ranks->sharing : 0;
+    return s->o.threads || !s->ranks ? s->o.threads : share > 0 ? share : 1;
+}
+
 static int open_device(struct setup *s, const struct progress *p, struct error *e)
 {
     struct options *o = &s->o;
+    char spec[sizeof o->device];
     p->say(p->context, "opening the device");
-    if (device_open(o->device, o->threads, &s->device, e) < 0)
+    choose_card(s, spec, sizeof spec);
+    if (device_open(spec, threads(s), &s->device, e) < 0)
         return FAILED;
     const struct device_info *info = device_info(s->device);
     if (strcmp(o->device, "auto") == 0)
@@ -136,6 +157,11 @@ static int make_schedule(struct setup *s, struct error *e)
     if (o->batch > s->n)
         return error_set(e, "batch %d is larger than the data set (%lld images): at most %lld",
                          o->batch, (long long)s->n, (long long)s->n);
+    int ranks = s->ranks ? s->ranks->size : 1;
+    if (o->batch % ranks != 0)
+        return error_set(e, "batch %d can't be shared by %d processes: %d or %d can", o->batch,
+                         ranks, o->batch / ranks > 0 ? o->batch / ranks * ranks : ranks,
+                         (o->batch / ranks + 1) * ranks);
     int64_t epoch = s->epoch = s->n / o->batch;
     s->steps = o->steps ? o->steps : schedule_steps(s->n, o->batch, o->epochs);
     if (s->steps < 1 || s->steps > (int64_t)1e15)
@@ -217,7 +243,9 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
     if (choose_precision(s, p, e) < 0)
         return FAILED;
     struct plan_options compile = {
-        .batch = o->batch,
+        .batch = setup_share(s),
+        .ranks = s->ranks,
+        .together = o->sync_bn,
         .precision = strcmp(o->precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_F32,
         .algorithms = algorithms,
     };
@@ -229,11 +257,17 @@ static int build(struct setup *s, const char *algorithms, const struct progress 
     return 0;
 }
 
+int setup_share(const struct setup *s)
+{
+    return s->ranks ? s->o.batch / s->ranks->size : s->o.batch;
+}
+
 int setup_open(struct setup *s, const struct options *o, const char *algorithms,
-               const struct progress *p, struct error *e)
+               struct ranks *ranks, const struct progress *p, struct error *e)
 {
     memset(s, 0, sizeof *s);
     s->o = *o;
+    s->ranks = ranks;
     if (check_words(s, e) < 0)
         return REFUSED;
     int rc = open_data(s, p, e);

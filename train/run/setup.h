@@ -9,6 +9,7 @@
 #include "data/sets/dataset.h"
 #include "gpu/device.h"
 #include "gpu/net.h"
+#include "gpu/ranks/ranks.h"
 #include "metrics/base/error.h"
 #include "train/schedule/guard.h"
 #include "train/store/initial.h"
@@ -16,7 +17,8 @@
 #include "train/schedule/schedule.h"
 
 struct setup {
-    struct options o; // resolved: nothing is "auto" any more
+    struct ranks *ranks; // processes that train together; NULL: alone
+    struct options o;    // resolved: nothing is "auto" any more
     struct dataset data;
     uint32_t data_crc; // of the training images
     int64_t n, steps;  // images after --subset, T
@@ -50,9 +52,11 @@ int setup_names_data(const struct options *o, struct error *e);
 
 // Resolve and build. `algorithms` NULL: choose them. Returns 0, or the exit code: 2 when an option
 // can't work, 1 when the machine or a file is to blame. Writes nothing anywhere. setup_close is
-// needed in any case.
+// needed in any case. `ranks` (or NULL): each of them does so by itself, for its part of a batch.
 int setup_open(struct setup *s, const struct options *o, const char *algorithms,
-               const struct progress *p, struct error *e);
+               struct ranks *ranks, const struct progress *p, struct error *e);
+// Images of a batch that this process works.
+int setup_share(const struct setup *s);
 // A plan that computes as an earlier run's did, which o->algorithms (or NULL) says. Where there is
 // another processor or another oneDNN it can't: then as this machine chooses if `inexact`, else -1.
 int setup_compile(struct device *d, const struct net *net, const struct plan_options *o,

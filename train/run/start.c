@@ -106,6 +106,7 @@ static void copy_command(struct start *a, const struct options *o)
     a->o.dry_run = o->dry_run;
     a->o.print_config = o->print_config;
     a->o.stop_at = o->stop_at;
+    a->o.ranks = o->ranks;
     a->stop_at = o->stop_at;
 }
 
@@ -286,9 +287,16 @@ static int unchanged(const struct start *a, const char *const *list, size_t n)
     return 1;
 }
 
+// Processes; alone is one.
+static int ranks(int n)
+{
+    return n > 1 ? n : 1;
+}
+
 const char *start_algorithms(const struct start *a)
 {
-    if (a->kind == START_FRESH || !unchanged(a, LIST(timed_rows)))
+    if (a->kind == START_FRESH || !unchanged(a, LIST(timed_rows)) ||
+        ranks(a->earlier.run.u.run.device.ranks) != ranks(a->o.ranks))
         return NULL;
     const char *text = *a->file ? a->checkpoint.algorithms : a->earlier.run.u.run.device.algorithms;
     return text && *text ? text : NULL;
@@ -311,6 +319,12 @@ static int same_machine(const struct start *a, const struct setup *s, struct err
             e,
             "%s ran on %d threads, these are %d: not the same to the last bit; --inexact allows it",
             a->run, run->device.threads, info->threads);
+    if (ranks(run->device.ranks) != ranks(a->o.ranks))
+        return error_set(e,
+                         "%s ran in %d process%s, this is %d: not the same to the last bit; "
+                         "--inexact allows it",
+                         a->run, ranks(run->device.ranks),
+                         ranks(run->device.ranks) == 1 ? "" : "es", ranks(a->o.ranks));
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/science/alignment.h"
+#include "train/ranks/team.h"
 #include "train/run/evaluate.h"
 #include "train/run/loader.h"
 #include "train/run/start.h"
@@ -19,6 +20,8 @@
 enum { ANNOUNCED = 8 };
 
 struct trainer {
+    struct ranks *ranks; // that train together, this one is rank 0; NULL: alone
+    struct team team;
     struct start start;
     struct setup setup;
     struct rundir dir;
@@ -41,6 +44,7 @@ struct trainer {
     int broken;                   // something is not finite: there is no way on
     int over;                     // asked to end
     int signal;                   // by this signal
+    int heard;                    // a signal that another rank has told of; 0: none
     char why[200];                // end record: what made it end, "" for its length
     int64_t announced[ANNOUNCED]; // steps of switches whose event is written already
     int n_announced;
@@ -53,6 +57,8 @@ struct trainer {
     int64_t best_kept;               // the step that best.safetensors holds, -1: there is none
 
     // Time.
+    double waited;         // of ranks, when the step began
+    double update_ms;      // of the last update
     double begun_training; // clock after the first evaluation
     double eval_seconds;   // spent in periodic evaluations so far
     double paused_seconds;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/ranks/orders.h"
 #include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/store/trainer_log.h"
@@ -60,6 +61,10 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
         return error_set(e, "it is %s already", mode_name(w->mode));
     if (schedule_switch(s, w, e) < 0)
         return -1;
+    const struct order order = {.kind = ORDER_SWITCH, .change = *w};
+    struct error lost; // the next step ends for it
+    if (orders_tell(tr->ranks, &order, &lost) < 0)
+        trainer_log(tr->dir.trainer_log_fd, 0, "%s", lost.text);
     keep_forget_after(tr, step);
     if (w->clears < 0)
         mark_announced(tr, step);

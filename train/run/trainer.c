@@ -16,6 +16,8 @@
 
 #include "metrics/base/clock.h"
 #include "train/methods/method.h"
+#include "train/ranks/follower.h"
+#include "train/ranks/leader.h"
 #include "train/store/trainer_log.h"
 #include "train/run/duties.h"
 #include "train/run/keep.h"
@@ -77,6 +79,8 @@ static void describe(const struct trainer *tr, FILE *f)
            rest = (double)device_held(s->device) / 1e6;
     fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device", net_count(&s->net),
             s->d, network + rest);
+    if (tr->ranks)
+        leader_describe(tr->ranks, s, f);
     if (rest > 0)
         fprintf(f, " (network %.0f, images and workspace %.0f; the driver takes more)", network,
                 rest);
@@ -113,8 +117,11 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
 static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
 {
     struct setup *s = &tr->setup;
-    int rc = setup_open(s, &tr->start.o, start_algorithms(&tr->start), p, e);
-    if (start_count(&tr->start, s, e) < 0) // before what follows from it
+    char *algorithms = (char *)start_algorithms(&tr->start);
+    int rc = setup_open(s, &tr->start.o, algorithms, tr->ranks, p, e);
+    if (rc == 0)
+        rc = leader_setup(tr->ranks, s, tr->start.o.threads, algorithms, p, e);
+    if (rc == 0 && start_count(&tr->start, s, e) < 0) // before what follows from it
         return FAILED;
     if (rc != 0)
         return rc;
@@ -131,6 +138,9 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
         start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0)
+        return FAILED;
+    if (team_open(&tr->team, tr->ranks, s, s->d, tr->alignment.rows, dim, e) < 0 ||
+        leader_state(tr->ranks, s, e) < 0)
         return FAILED;
     tr->t = tr->start.step;
     tr->report.begin = tr->t;
@@ -192,6 +202,7 @@ static void describe_run(struct trainer *tr, struct record *out)
     text_clean(r->device.name, sizeof r->device.name, info->name);
     text_clean(r->device.detail, sizeof r->device.detail, info->detail);
     r->device.threads = info->threads;
+    r->device.ranks = tr->ranks ? tr->ranks->size : 0;
     snprintf(r->device.precision, sizeof r->device.precision, "%s", s->o.precision);
     r->device.algorithms = strdup(plan_algorithms(s->plan));
     r->steps = s->steps;
@@ -334,6 +345,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
 
 static void release(struct trainer *tr)
 {
+    team_close(&tr->team);
     evaluation_free(&tr->evaluation);
     live_forecast_free(&tr->report.forecast);
     loader_free(&tr->loader);
@@ -403,7 +415,14 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
     return train(tr, ready_fd, e);
 }
 
-int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
+int trainer_rank(void)
+{
+    struct ranks_launch l = ranks_launched();
+    return l.size > 1 || l.size < 0 ? l.rank : -1;
+}
+
+static int lead(struct ranks *r, const struct options *o, const unsigned char *given, int ready_fd,
+                struct error *e)
 {
     struct signals signals = {0};
     struct trainer *tr = calloc(1, sizeof *tr);
@@ -412,12 +431,35 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
     tr->dir.lock_fd = tr->dir.trainer_log_fd = tr->report.log_fd = -1;
     tr->report.headless = ready_fd < 0;
     tr->signals = &signals;
+    tr->ranks = r;
     if (catch_signals(tr, e) < 0) {
         free(tr);
         return FAILED;
     }
     int code = run(tr, o, given, ready_fd, e);
     release(tr);
+    leader_end(r, code, e);
     signals_release(&signals);
     return code;
+}
+
+int trainer_main(const struct options *o, const unsigned char *given, int ready_fd, struct error *e)
+{
+    struct ranks *r = NULL;
+    struct options own = *o;
+    int code;
+    if (ready_fd >= 0) // a person's screen is of one process
+        return lead(NULL, o, given, ready_fd, e);
+    if (ranks_open(&r, e) < 0) {
+        if (trainer_rank() > 0) // the first one says it for all
+            e->text[0] = '\0';
+        return FAILED;
+    }
+    own.ranks = r ? r->size : 0;
+    if (r && r->rank) {
+        code = follower_run(r, e);
+        leader_part(r, code, e);
+        return code;
+    }
+    return lead(r, &own, given, ready_fd, e);
 }

@@ -16,8 +16,11 @@
 // log and socket exist, the run folder's path and a newline are written there and it is closed (on
 // a refusal it stays open for the caller); progress before that may be read there as lines that
 // begin with '#'. Headless (ready_fd < 0): a line a second on stdout. Opens the device: never call
-// it in a process that forks later.
+// it in a process that forks later. Under a launcher that has started several (mpirun, srun) they
+// train together: then headless, and the others return 0 when the first has ended all.
 int trainer_main(const struct options *o, const unsigned char *given, int ready_fd,
                  struct error *e);
+// Started by such a launcher: no screen here. Its number there, or -1.
+int trainer_rank(void);
 
 #endif

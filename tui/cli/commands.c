@@ -180,7 +180,7 @@ static int run_train(int argc, char **argv)
         printf("usage: ssltop train [options]\n\n");
         option_help(cmd_find("train")->options, stdout, cmd_columns(80));
         rc = CMD_OK;
-    } else if (o.headless || o.dry_run || o.print_config || !can_show()) {
+    } else if (o.headless || o.dry_run || o.print_config || trainer_rank() >= 0 || !can_show()) {
         rc = train_headless(&o, given, &e);
     } else {
         struct launch l;
@@ -192,6 +192,8 @@ static int run_train(int argc, char **argv)
             close(l.fd);
         }
     }
+    if (trainer_rank() > 0 && rc == CMD_USAGE) // each of them would say it
+        e.text[0] = '\0';
     return cmd_complain(rc, &e);
 }
 

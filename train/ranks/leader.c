@@ -1,0 +1,58 @@
+// What rank 0 does with the others beside training; see leader.h.
+#include "train/ranks/leader.h"
+
+#include <string.h>
+
+#include "train/ranks/orders.h"
+#include "train/ranks/team.h"
+#include "train/store/trainer_log.h"
+
+void leader_describe(const struct ranks *r, const struct setup *s, FILE *f)
+{
+    int hosts = 0;
+    for (int k = 0; k < r->size; k++) {
+        int i = 0;
+        while (strcmp(r->place[i].host, r->place[k].host) != 0)
+            i++;
+        hosts += i == k;
+    }
+    fprintf(f, " of each of %d processes on %d host%s (%s), %d images each", r->size, hosts,
+            hosts == 1 ? "" : "s", r->detail, setup_share(s));
+}
+
+int leader_setup(struct ranks *r, const struct setup *s, int threads, char *algorithms,
+                 const struct progress *p, struct error *e)
+{
+    const struct order order = {.kind = ORDER_SETUP};
+    struct options o = s->o;
+    if (!r)
+        return 0;
+    o.threads = threads;
+    p->say(p->context, "preparing the other processes");
+    if (orders_tell(r, &order, e) < 0 || team_options(r, &o, &algorithms, e) < 0)
+        return 1;
+    return team_agree(r, 0, s, e);
+}
+
+int leader_state(struct ranks *r, struct setup *s, struct error *e)
+{
+    const struct order order = {.kind = ORDER_STATE};
+    return orders_tell(r, &order, e) < 0 ? -1 : team_state(r, s, e);
+}
+
+void leader_part(struct ranks *r, int code, struct error *e)
+{
+    if (r && r->over && e->text[0]) {
+        trainer_log(-1, 1, "%s", e->text);
+        e->text[0] = '\0';
+    }
+    ranks_close(r, code);
+}
+
+void leader_end(struct ranks *r, int code, struct error *e)
+{
+    const struct order order = {.kind = ORDER_END};
+    if (r && !r->over && orders_tell(r, &order, NULL) < 0)
+        ranks_give_up(r);
+    leader_part(r, code, e);
+}

@@ -1,0 +1,164 @@
+// A step and an evaluation of all ranks; see team.h.
+#include "train/ranks/team.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// --- room ---
+int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int rows, int dim,
+              struct error *e)
+{
+    *t = (struct team){.ranks = r, .rows = rows, .dim = dim};
+    if (!r)
+        return 0;
+    size_t size = (size_t)r->size, triangle = (size_t)d * (size_t)(d + 1) / 2;
+    int batch = s->o.batch / r->size;
+    t->each = rows < batch ? rows : batch;
+    size_t length = ranks_sum_length(r, triangle);
+    t->means = malloc((size + 1) * (size_t)d * sizeof *t->means);
+    t->packed = calloc(2 * length, sizeof *t->packed);
+    t->z = malloc((size + 1) * (size_t)t->each * (size_t)dim * sizeof *t->z);
+    t->times = calloc(size, sizeof *t->times);
+    if (!t->means || !t->packed || !t->z || !t->times)
+        return error_set(e, "out of memory for what %d ranks say of a step", r->size);
+    t->sum = (struct ranks_sum){.number = RANKS_DOUBLE,
+                                .channel = RANKS_BESIDE,
+                                .data = t->packed,
+                                .work = t->packed + length,
+                                .part = length / size,
+                                .factor = 1};
+    return moments_init(&t->batch, d, e);
+}
+
+void team_close(struct team *t)
+{
+    moments_free(&t->batch);
+    free(t->means);
+    free(t->packed);
+    free(t->z);
+    free(t->times);
+    memset(t, 0, sizeof *t);
+}
+
+// --- features ---
+// The mean over ranks, of as many samples each, and the scatter about it; apart: d numbers of work.
+static void move_to_mean(struct moments *m, const double *all, int ranks, double *apart)
+{
+    size_t d = (size_t)m->d;
+    double share = 1.0 / ranks;
+    for (size_t i = 0; i < d; i++) {
+        double mean = 0;
+        for (size_t k = 0; k < (size_t)ranks; k++)
+            mean += share * all[k * d + i];
+        apart[i] = m->mean[i] - mean;
+        m->mean[i] = mean;
+    }
+    for (size_t i = 0; i < d; i++)
+        for (size_t j = 0; j <= i; j++)
+            m->scatter[i * d + j] += m->weight * apart[i] * apart[j];
+}
+
+// Between the lower triangle and numbers one after the other.
+static void pack(struct moments *m, double *packed, int out)
+{
+    size_t d = (size_t)m->d;
+    for (size_t i = 0; i < d; i++, packed += i)
+        memcpy(out ? m->scatter + i * d : packed, out ? packed : m->scatter + i * d,
+               (i + 1) * sizeof *packed);
+}
+
+int team_moments(struct team *t, struct setup *s, struct moments *live, struct error *e)
+{
+    struct ranks *r = t->ranks;
+    struct moments *m = &t->batch;
+    if (!r)
+        return plan_moments(s->plan, live, e);
+    moments_reset(m);
+    if (plan_moments(s->plan, m, e) < 0 ||
+        ranks_gather(r, m->mean, t->means, (size_t)m->d * sizeof *m->mean, e) < 0)
+        return -1;
+    move_to_mean(m, t->means, r->size, t->means + (size_t)r->size * (size_t)m->d);
+    pack(m, t->packed, 0);
+    if (ranks_sum_start(r, &t->sum, e) < 0 || ranks_sum_finish(r, &t->sum, e) < 0)
+        return -1;
+    if (!live)
+        return 0;
+    pack(m, t->packed, 1);
+    m->weight *= r->size;
+    m->weight2 *= r->size;
+    moments_merge(live, m);
+    return 0;
+}
+
+// --- projections ---
+int team_projections(struct team *t, struct setup *s, float *const z[2], struct error *e)
+{
+    size_t part = (size_t)t->each * (size_t)t->dim * sizeof *t->z;
+    for (int v = 0; v < 2; v++) {
+        if (!t->ranks || t->each == t->rows) { // rank 0 has them all
+            if (z && plan_output(s->plan, s->net.projected, v, t->rows, z[v], e) < 0)
+                return -1;
+            continue;
+        }
+        float *mine = t->z + (size_t)t->ranks->size * (size_t)t->each * (size_t)t->dim;
+        if (plan_output(s->plan, s->net.projected, v, t->each, mine, e) < 0 ||
+            ranks_gather(t->ranks, mine, t->z, part, e) < 0)
+            return -1;
+        if (z)
+            memcpy(z[v], t->z, (size_t)t->rows * (size_t)t->dim * sizeof *t->z);
+    }
+    return 0;
+}
+
+int team_tell_times(struct team *t, const struct team_times *mine, struct error *e)
+{
+    return t->ranks ? ranks_gather(t->ranks, mine, t->times, sizeof *mine, e) : 0;
+}
+
+// --- an evaluation ---
+// One round: a batch for each rank, and behind its features whether it could. What one says of its
+// failure it says itself; the round goes on, or the others would wait.
+static int round_of(struct setup *s, struct images *images, const int64_t *index, int64_t n,
+                    float *room, size_t block, int *bad, struct error *e)
+{
+    struct ranks *r = s->ranks;
+    int batch = s->o.batch / r->size;
+    int64_t from = (int64_t)r->rank * batch, some = n - from;
+    float *mine = room + (size_t)r->size * block;
+    struct error why;
+    some = some < 0 ? 0 : some < batch ? some : batch;
+    if (some && plan_evaluate(s->plan, images, index + from, (int)some, mine, &why) < 0) {
+        error_set(e, "rank %d on %s: %.300s", r->rank, r->place[r->rank].host, why.text);
+        *bad = 1;
+    }
+    mine[block - 1] = (float)*bad;
+    return ranks_gather(r, mine, room, block * sizeof *room, r->rank && *bad ? &why : e);
+}
+
+int team_evaluate(struct setup *s, struct images *images, const int64_t *index, int64_t n, float *h,
+                  struct error *e)
+{
+    struct ranks *r = s->ranks;
+    if (!r)
+        return plan_evaluate_all(s->plan, images, index, n, s->d, h, e);
+    size_t d = (size_t)s->d, batch = (size_t)(s->o.batch / r->size), block = batch * d + 1;
+    int bad = 0, rc = 0;
+    float *room = calloc(((size_t)r->size + 1) * block, sizeof *room);
+    if (!room) {
+        ranks_give_up(r);
+        return error_set(e, "out of memory for an evaluation of %d ranks", r->size);
+    }
+    for (int64_t at = 0; at < n && rc == 0; at += s->o.batch) {
+        rc = round_of(s, images, index + at, n - at, room, block, &bad, e);
+        for (size_t k = 0; k < (size_t)r->size && rc == 0; k++) {
+            int64_t first = at + (int64_t)(k * batch), some = n - first;
+            if (room[k * block + block - 1] != 0 && !bad)
+                bad = error_set(e, "rank %d on %s could not evaluate", (int)k, r->place[k].host);
+            if (h && some > 0)
+                memcpy(h + (size_t)first * d, room + k * block,
+                       (size_t)(some < (int64_t)batch ? some : (int64_t)batch) * d * sizeof *h);
+        }
+    }
+    free(room);
+    return rc < 0 || bad ? -1 : 0;
+}
