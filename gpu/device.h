@@ -54,8 +54,10 @@ struct ranks;
 // --- process ---
 // Call first in main, with its argv. A thread that waits at the end of an OpenMP loop spins;
 // libgomp's default makes that disastrous when cores are shared, and reads its setting before main.
-// Where the user has set nothing, this sets a short spin and starts the program again; if that
-// cannot be done it returns and all works, slower under load.
+// Where the user has set nothing, this sets a short spin. OpenBLAS starts a thread for each core
+// before main, whose buffers are more than a limited address space may have; it is told to have
+// one. Then it starts the program again; if that cannot be done it returns and all works, slower
+// under load.
 void device_prepare(char **argv);
 
 // --- device ---

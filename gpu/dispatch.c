@@ -16,10 +16,13 @@
 
 void device_prepare(char **argv)
 {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+    const char *blas = getenv("OPENBLAS_NUM_THREADS");
+    int spins = getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY");
+    if (spins && blas && strcmp(blas, "1") == 0)
         return;
     struct path self = path_program();
-    if (!self.s[0] || setenv("GOMP_SPINCOUNT", "1000", 1) < 0)
+    if (!self.s[0] || (!spins && setenv("GOMP_SPINCOUNT", "1000", 1) < 0) ||
+        setenv("OPENBLAS_NUM_THREADS", "1", 1) < 0)
         return;
     execv(self.s, argv); // by its path: the process keeps its name
 }

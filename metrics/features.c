@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "metrics/base/cores.h"
+#include "metrics/science/blas.h"
 
 enum { BLOCK_BYTES = 4 << 20, BLOCK_LEAST = 256, BLOCK_MOST = 4096 };
 static const size_t MEMORY = 128u << 20; // for all threads together
@@ -145,7 +146,7 @@ static int one_pass(const struct npy *a, int l2, int power, int threads, struct 
                     double *top, struct error *e)
 {
     struct worker *w = calloc((size_t)threads, sizeof *w);
-    int rc = w ? 0 : error_set(e, "out of memory for %d threads", threads);
+    int rc = w ? blas_begin(threads, e) : error_set(e, "out of memory for %d threads", threads);
     for (int t = 0; t < threads && rc == 0; t++)
         rc = worker_init(&w[t], m->d, e);
     if (rc == 0) {

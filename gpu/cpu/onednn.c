@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "metrics/base/grow.h"
+#include "metrics/base/room.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t layout_object;
@@ -119,10 +120,20 @@ int onednn_memory(struct plan *p, onednn_layout md, void *data, dnnl_memory_t *o
     return plan_own(p, destroy_memory, *out, e);
 }
 
+// Where it gets no memory for the code that it compiles it writes to where there is none.
+static int create(dnnl_primitive_desc_t pd, const char *what, dnnl_primitive_t *out,
+                  struct error *e)
+{
+    enum { JIT_ROOM = 16 << 20 };
+    if (room_check(JIT_ROOM, "the program of a layer", e) < 0)
+        return -1;
+    return check(dnnl_primitive_create(out, pd), what, e);
+}
+
 int onednn_primitive(struct plan *p, dnnl_primitive_desc_t pd, dnnl_primitive_t *out,
                      struct error *e)
 {
-    if (check(dnnl_primitive_create(out, pd), "primitive", e) < 0)
+    if (create(pd, "primitive", out, e) < 0)
         return -1;
     return plan_own(p, destroy_primitive, *out, e);
 }
@@ -325,7 +336,7 @@ int onednn_convert(struct plan *p, onednn_layout from_md, const void *from, oned
     dnnl_memory_t a = NULL, b = NULL;
     int rc = copy_desc(p, from_md, to_md, NULL, &pd, e);
     if (!rc)
-        rc = check(dnnl_primitive_create(&primitive, pd), "reorder", e);
+        rc = create(pd, "reorder", &primitive, e);
     if (!rc)
         rc = check(dnnl_memory_create(&a, from_md, engine, (void *)from), "reorder", e);
     if (!rc)

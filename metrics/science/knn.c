@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "metrics/science/blas.h"
 #include "metrics/science/probe.h"
 
 enum { TEST_BLOCK = 128, TRAIN_BLOCK = 512 };
@@ -206,7 +207,8 @@ int probe_knn(const struct probe_data *p, const struct probe_rule *rule, int rul
     }
     if (s.k > p->train.n)
         s.k = (int)p->train.n;
-    openblas_set_num_threads(1);
+    if (blas_begin(threads, e) < 0)
+        return -1;
     double *scale = malloc((size_t)(p->train.n + p->test.n) * sizeof *scale);
     int rc = -1;
     if (scale) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/science/blas.h"
+
 enum { MEMORY = 12, TRIES = 40 };
 static const double DECREASE = 1e-4, CURVATURE = 0.9;
 
@@ -115,7 +117,8 @@ int lbfgs_minimise(struct lbfgs *l, double *x, size_t n, struct error *e)
     struct work w = {.n = (int)n};
     double *memory = NULL;
     l->made = l->converged = 0;
-    openblas_set_num_threads(1);
+    if (blas_begin(1, e) < 0)
+        return -1;
     if (n >= 1 && n <= 1u << 30)
         memory = calloc((2 * MEMORY + 4) * n, sizeof *memory);
     if (!memory)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/science/blas.h"
 #include "metrics/science/lapack.h"
 #include "metrics/science/lbfgs.h"
 #include "metrics/science/probe.h"
@@ -264,7 +265,9 @@ int probe_linear(const struct probe_data *p, int threads, struct probe_score *ou
     struct lbfgs fitted = {
         .fn = objective, .context = &l, .gradient = PROBE_GRADIENT, .iterations = ITERATIONS};
     double *a = NULL;
-    int rc = logistic_init(&l, e);
+    int rc = blas_begin(l.threads, e);
+    if (rc == 0)
+        rc = logistic_init(&l, e);
     if (rc == 0)
         rc = prepare(&l, e);
     if (rc == 0 && !(a = calloc(l.parameters, sizeof *a)))

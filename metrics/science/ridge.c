@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/science/blas.h"
 #include "metrics/science/lapack.h"
 #include "metrics/science/spectrum.h"
 
@@ -332,7 +333,9 @@ int ridge_run(const struct ridge_rows set[RIDGE_SETS], int d, struct ridge_targe
         r.columns += target[k].columns;
         target[k].lambda = penalty[PENALTIES / 2];
     }
-    int rc = ridge_init(&r, e);
+    int rc = blas_begin(threads, e);
+    if (rc == 0)
+        rc = ridge_init(&r, e);
     if (rc == 0) {
 #pragma omp parallel for num_threads(threads < 2 ? threads : 2) schedule(static, 1)
         for (int i = 0; i < 2; i++)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/science/blas.h"
 #include "metrics/science/lapack.h"
 
 #define BLOCK 256 // rows a rank-k update; bounds the workspace
@@ -22,18 +23,13 @@ struct spectrum_solver {
     int *iwork;
 };
 
-// OpenBLAS's own threads beside OpenMP's cost milliseconds a call where the work is tenths of one.
-static void one_thread(void)
-{
-    openblas_set_num_threads(1);
-}
-
 int moments_init(struct moments *m, int d, struct error *e)
 {
     *m = (struct moments){0};
     if (d < 1 || d > SPECTRUM_D_MAX)
         return error_set(e, "moments of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
-    one_thread();
+    if (blas_begin(1, e) < 0)
+        return -1;
     m->d = d;
     m->work_rows = BLOCK + 1;
     m->mean = calloc((size_t)d, sizeof *m->mean);
@@ -169,7 +165,8 @@ int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
     *out = NULL;
     if (d < 1 || d > SPECTRUM_D_MAX)
         return error_set(e, "a spectrum of %d dimensions: 1 to %d are possible", d, SPECTRUM_D_MAX);
-    one_thread();
+    if (blas_begin(1, e) < 0)
+        return -1;
     struct spectrum_solver *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(e, "out of memory for the spectrum of %d dimensions", d);

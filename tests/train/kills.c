@@ -368,6 +368,7 @@ Test(kills, steered_trainings_go_on_as_if_nothing_had_been, .timeout = 86400)
     uint64_t seed = (uint64_t)asked("KILLS_SEED", 1);
     double length = 0.005; // seconds a step, measured by each round for the next
     cr_assert(want > 0);
+    signal(SIGPIPE, SIG_IGN); // orders to a trainer that has just ended
     for (; t.kills < want; seed++) {
         fprintf(stderr, "\rkills %d of %ld, runs %d, seed %lu ", t.kills, want, t.rounds,
                 (unsigned long)seed);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "metrics/base/cores.h"
+#include "metrics/science/blas.h"
 #include "train/methods/method.h"
 #include "train/run/precision.h"
 #include "train/schedule/schedule_text.h"
@@ -144,6 +145,8 @@ static int open_device(struct setup *s, const struct progress *p, struct error *
     if (strcmp(o->device, "auto") == 0)
         snprintf(o->device, sizeof o->device, "%s", info->kind->name);
     o->threads = info->threads;
+    if (blas_begin(o->threads, e) < 0) // what evaluations need is there from the start
+        return FAILED;
     if (!o->width) // the published recipes need a GPU's
         o->width = info->kind->width;
     if (!o->batch)

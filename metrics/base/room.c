@@ -1,0 +1,44 @@
+// The kernel is asked by taking the room and giving it back: what is never touched costs nothing.
+#include "metrics/base/room.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+static rlim_t limit(void)
+{
+    struct rlimit l;
+    return getrlimit(RLIMIT_AS, &l) == 0 ? l.rlim_cur : RLIM_INFINITY;
+}
+
+int room_check(size_t bytes, const char *what, struct error *e)
+{
+    enum { MB = 1000000 };
+    void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room != MAP_FAILED) {
+        munmap(room, bytes);
+        return 0;
+    }
+    size_t need = (bytes + MB - 1) / MB;
+    if (limit() == RLIM_INFINITY)
+        return error_set(e, "out of memory: %s needs %zu MB more", what, need);
+    return error_set(e,
+                     "out of address space: %s needs %zu MB more than a limit of %zu MB leaves "
+                     "(ulimit -v raises it, fewer --threads need less)",
+                     what, need, (size_t)limit() / MB);
+}
+
+// Linux's way to promise no more than there is: /proc/sys/vm/overcommit_memory is 2.
+static int promises_are_kept(void)
+{
+    FILE *f = fopen("/proc/sys/vm/overcommit_memory", "re");
+    int c = f ? fgetc(f) : EOF;
+    if (f)
+        fclose(f);
+    return c == '2';
+}
+
+int room_is_limited(void)
+{
+    return limit() != RLIM_INFINITY || promises_are_kept();
+}
