@@ -52,11 +52,14 @@ TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
-ISAS       := v2 v3 v4 v4b
+MACHINE    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ISAS       := $(if $(filter aarch64,$(MACHINE)),v8 v8b,v2 v3 v4 v4b)
 ISA_v2     := -march=x86-64-v2
 ISA_v3     := -march=x86-64-v3
 ISA_v4     := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_v4b    := $(ISA_v4) -mavx512bf16
+ISA_v8     := -march=armv8-a
+ISA_v8b    := -march=armv8.2-a+bf16
 KERNELS    := gpu/cpu/kernels
 OBJ        := $(filter-out $(B)/$(KERNELS).o,$(OBJ)) $(ISAS:%=$(B)/$(KERNELS)_%.o)
 
@@ -160,7 +163,7 @@ $(B)/%.o: %.c Makefile
 $(B)/$(KERNELS)_%.o: $(KERNELS).c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC    $< ($*)"
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-psabi -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-psabi -O3 $(ISA_$*) -ffp-contract=fast $(OMP) -DISA=$* -DISA_FAMILY='"$(subst x86_64,x86-64,$(MACHINE))"' -MMD -MP -c -o $@ $<
 
 # Pixel loops vectorise; without traps a comparison may become a select. NaN checks are untouched by this.
 $(B)/gpu/views/pixels.o $(B)/data/resize.o: CFLAGS += -O3 -fno-trapping-math
@@ -382,9 +385,9 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)
 	# a file at a time: over several, the analyser takes every va_list for uninitialised; its compiler does not
 	# know the instruction sets that processor.c asks for
-	printf '%s\n' $(SRC) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 -mavx2 -mfma '-D__builtin_cpu_supports(x)=(sizeof(x) > 3)'
+	printf '%s\n' $(SRC) | xargs -P 2 -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu17 -fopenmp -DISA=v3 '-DISA_FAMILY=""' -mavx2 -mfma '-D__builtin_cpu_supports(x)=(sizeof(x) > 3)'
 	cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --suppress=missingIncludeSystem \
-	  --enable=warning,performance,portability -I. -DISA=v3 $(SRC)
+	  --enable=warning,performance,portability -I. -DISA=v3 '-DISA_FAMILY=""' $(SRC)
 
 # --- install ---
 MANDIR    = $(DESTDIR)$(PREFIX)/share/man

@@ -1,6 +1,7 @@
-// Element-wise kernels, compiled once for each instruction set (ISA = v2, v3, v4: the x86-64
-// levels) with vectors of the level's natural length. See kernels.h for the layouts. Float sums run
-// over one image plane at most; across images and threads they are double.
+// Element-wise kernels, compiled once for each instruction set (ISA = v2, v3, v4: the levels of
+// x86-64; v8: of 64-bit Arm; b: with bf16) with vectors of the level's natural length. See
+// kernels.h for the layouts. Float sums run over one image plane at most; across images and threads
+// they are double.
 #include "gpu/cpu/kernels.h"
 
 #include <math.h>
@@ -11,7 +12,10 @@
 #include <immintrin.h>
 #define LANES 16
 #else
-#define LANES 8 // one AVX register, or two SSE registers that the compiler pairs
+#define LANES 8 // one AVX register, or two of SSE or of Arm that the compiler pairs
+#endif
+#ifdef __ARM_FEATURE_BF16_VECTOR_ARITHMETIC
+#include <arm_neon.h>
 #endif
 
 typedef float vf __attribute__((vector_size(4 * LANES)));
@@ -43,11 +47,16 @@ static inline vf load_bf16(const uint16_t *p)
     return (vf)(__builtin_convertvector(h, vu) << 16);
 }
 
-// Round to nearest, ties to even; a NaN stays a NaN. (The instruction takes denormals for zero.)
+// Round to nearest, ties to even; a NaN stays a NaN. (The
+// instruction of AVX-512 takes denormals for zero.)
 static inline void store_bf16(uint16_t *p, vf v)
 {
 #ifdef __AVX512BF16__
     __m256bh h = _mm512_cvtneps_pbh((__m512)v);
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+    float32x4_t half[2];
+    memcpy(half, &v, sizeof half);
+    bfloat16x8_t h = vcvtq_high_bf16_f32(vcvtq_low_bf16_f32(half[0]), half[1]);
 #else
     vu u = (vu)v;
     vu rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
@@ -223,7 +232,7 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
 
 extern const struct kernels PASTE(kernels_, ISA);
 const struct kernels PASTE(kernels_, ISA) = {
-    .name = "x86-64-" STRING(ISA),
+    .name = ISA_FAMILY "-" STRING(ISA),
     .block = LANES,
     .norm_forward = BOTH(norm_forward),
     .norm_backward = BOTH(norm_backward),

@@ -124,7 +124,10 @@ struct kernels {
     void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };
 
-// The best set that this processor runs.
+// The i-th set that this processor runs, the best last; NULL behind the last.
+const struct kernels *kernels_usable(int i);
+
+// The best.
 const struct kernels *kernels_pick(void);
 
 #endif

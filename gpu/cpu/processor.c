@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "gpu/cpu/feed.h"
@@ -23,21 +24,65 @@ struct cpu_device {
 };
 
 // --- device ---
+enum { KERNEL_SETS = 4 };
+
+#ifdef __x86_64__
 extern const struct kernels kernels_v2, kernels_v3, kernels_v4, kernels_v4b;
+
+static const char bf16_word[] = "avx512_bf16", nameless[] = "CPU";
+
+static int has_bf16(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16") != 0;
+}
+
+static int kernel_sets(const struct kernels **k)
+{
+    int n = 0;
+    __builtin_cpu_init();
+    k[n++] = &kernels_v2;
+    if (__builtin_cpu_supports("x86-64-v3"))
+        k[n++] = &kernels_v3;
+    if (__builtin_cpu_supports("x86-64-v4"))
+        k[n++] = &kernels_v4;
+    if (__builtin_cpu_supports("x86-64-v4") && has_bf16())
+        k[n++] = &kernels_v4b;
+    return n;
+}
+#else
+extern const struct kernels kernels_v8, kernels_v8b;
+
+static const char bf16_word[] = "bf16", nameless[] = "64-bit Arm"; // the kernel says no model
+
+static int has_bf16(void)
+{
+    return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
+}
+
+static int kernel_sets(const struct kernels **k)
+{
+    k[0] = &kernels_v8;
+    k[1] = &kernels_v8b;
+    return has_bf16() ? 2 : 1;
+}
+#endif
+
+const struct kernels *kernels_usable(int i)
+{
+    const struct kernels *k[KERNEL_SETS];
+    return i >= 0 && i < kernel_sets(k) ? k[i] : NULL;
+}
 
 const struct kernels *kernels_pick(void)
 {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("x86-64-v4"))
-        return __builtin_cpu_supports("avx512bf16") ? &kernels_v4b : &kernels_v4;
-    if (__builtin_cpu_supports("x86-64-v3"))
-        return &kernels_v3;
-    return &kernels_v2;
+    const struct kernels *k[KERNEL_SETS];
+    return k[kernel_sets(k) - 1];
 }
 
 static void processor_name(char *name, size_t size)
 {
-    snprintf(name, size, "CPU");
+    snprintf(name, size, "%s", nameless);
     FILE *f = fopen("/proc/cpuinfo", "re");
     if (!f)
         return;
@@ -81,10 +126,9 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     onednn_version(version, sizeof version);
     processor_name(i->name, sizeof i->name);
     i->threads = threads;
-    __builtin_cpu_init();
-    i->bf16 = __builtin_cpu_supports("avx512bf16") ? BF16_TO_BE_TIMED : BF16_NONE;
-    snprintf(i->detail, sizeof i->detail, "%s, %s%s", version, d->kernels->name,
-             i->bf16 ? ", avx512_bf16" : "");
+    i->bf16 = has_bf16() ? BF16_TO_BE_TIMED : BF16_NONE;
+    snprintf(i->detail, sizeof i->detail, "%s, %s%s%s", version, d->kernels->name,
+             i->bf16 ? ", " : "", i->bf16 ? bf16_word : "");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     i->memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
     *out = &d->base;

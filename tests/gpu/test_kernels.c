@@ -8,8 +8,6 @@
 #include "gpu/cpu/kernels.h"
 #include "gpu/cpu/onednn.h"
 
-extern const struct kernels kernels_v2, kernels_v3, kernels_v4, kernels_v4b;
-
 // Three images of 2 x 3 pixels and up to 16 channels; as rows 18 of them.
 enum { IMAGES = 3, HIGH = 2, WIDE = 3, PLANE = HIGH * WIDE, C = 16, N = IMAGES * PLANE * C };
 enum { INPUTS = 4, THREADS = 2 };
@@ -343,19 +341,16 @@ static void through_all(void (*kernel)(struct bed *))
 {
     static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e-40f, -1e-40f, 0.5f};
     static const size_t at[] = {0, 5, 9, 15};
-    __builtin_cpu_init();
-    const struct kernels *const all[] = {
-        &kernels_v2, __builtin_cpu_supports("x86-64-v3") ? &kernels_v3 : NULL,
-        __builtin_cpu_supports("x86-64-v4") ? &kernels_v4 : NULL,
-        __builtin_cpu_supports("avx512bf16") ? &kernels_v4b : NULL};
     struct bed *b = malloc(sizeof *b);
     cr_assert(b, "out of memory");
-    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-        for (int type = 0; all[k] && type < TYPE_COUNT; type++)
+    for (int k = 0; kernels_usable(k); k++)
+        for (int type = 0; type < TYPE_COUNT; type++)
             for (int which = 0; which < INPUTS; which++)
                 for (size_t i = 0; i < sizeof special / sizeof *special * 4; i++) {
-                    *b = (struct bed){
-                        .k = all[k], .type = type, .which = which, .special = special[i / 4]};
+                    *b = (struct bed){.k = kernels_usable(k),
+                                      .type = type,
+                                      .which = which,
+                                      .special = special[i / 4]};
                     fill(b, at[i % 4]);
                     kernel(b);
                 }
