@@ -14,7 +14,7 @@
 #include "metrics/log/record.h"
 #include "train/wire/socket.h"
 
-enum { SAY_MAX = 4096, OWED_MAX = 8 << 20, DEAF_MS = 1000 };
+enum { SAY_MAX = 4096, OWED_MAX = 8 << 20, OWED_ALL = 16 << 20, DEAF_MS = 1000, STUCK_MS = 30000 };
 
 struct client {
     int fd;   // -1: free
@@ -27,6 +27,7 @@ struct client {
     size_t said;  // bytes in `say`
     char *owed;   // to be sent: owed[sent .. used)
     size_t sent, used, cap;
+    int64_t took; // ms: when it took some of that, or was owed nothing before
     char say[SAY_MAX];
 };
 
@@ -91,6 +92,7 @@ static void push(struct client *c)
             return;
         }
         c->sent += (size_t)n;
+        c->took = clock_ms();
     }
     c->sent = c->used = 0;
     if (c->ended && !c->waiting && !c->following)
@@ -115,8 +117,28 @@ static void owe(struct client *c, const char *text, size_t n)
         drop(c);
         return;
     }
+    if (!c->used)
+        c->took = clock_ms();
     memcpy(c->owed + c->used, text, n);
     c->used += n;
+}
+
+// All of them together must not take the trainer's memory: who owes the most reading goes first.
+static void bound(struct watchers *w)
+{
+    for (;;) {
+        size_t all = 0;
+        struct client *most = w->client;
+        for (int i = 0; i < WATCHERS_MAX; i++) {
+            struct client *c = &w->client[i];
+            all += c->used - c->sent;
+            if (c->used - c->sent > most->used - most->sent)
+                most = c;
+        }
+        if (all <= OWED_ALL)
+            return;
+        drop(most);
+    }
 }
 
 static struct client *find(struct watchers *w, uint64_t id)
@@ -167,6 +189,7 @@ void watchers_broadcast(struct watchers *w, const char *line, size_t n)
         owe(c, line, n);
         owe(c, "\n", 1);
     }
+    bound(w);
 }
 
 int watchers_following(const struct watchers *w)
@@ -184,17 +207,25 @@ void watchers_listen(struct watchers *w, int listen_fd)
     w->slot = -1;
 }
 
-// A place for who comes: a free one, or that of the connection that has stood idle the longest: it
-// follows nothing, waits for nothing and is owed nothing. -1: all of them are busy.
-static int find_place(const struct watchers *w)
+// Whether it would not be missed: it follows nothing, waits for nothing and is owed nothing; or it
+// has read nothing for long of what it is owed.
+static int is_idle(const struct client *c, int64_t now)
+{
+    if (c->sent < c->used)
+        return now - c->took >= STUCK_MS;
+    return !c->following && !c->waiting;
+}
+
+// A place for who comes: a free one, or that of the oldest connection that is idle. -1: all of them
+// are busy.
+static int find_place(const struct watchers *w, int64_t now)
 {
     int idle = -1;
     for (int i = 0; i < WATCHERS_MAX; i++) {
         const struct client *c = &w->client[i];
         if (c->fd < 0)
             return i;
-        if (!c->following && !c->waiting && c->sent == c->used &&
-            (idle < 0 || c->id < w->client[idle].id))
+        if (is_idle(c, now) && (idle < 0 || c->id < w->client[idle].id))
             idle = i;
     }
     return idle;
@@ -213,7 +244,7 @@ int watchers_poll_set(struct watchers *w, struct pollfd set[WATCHERS_POLL], int6
     }
     // With no room left the others wait in the kernel's queue.
     w->slot = -1;
-    if (find_place(w) < 0)
+    if (find_place(w, now) < 0)
         return n;
     int64_t left = w->deaf_until - now;
     if (left > 0) {
@@ -235,7 +266,7 @@ static int welcome(struct watchers *w, int64_t now, struct error *e)
         w->deaf_until = now + DEAF_MS;
         return error_set(e, "nobody new can watch or steer: %s", strerror(errno));
     }
-    int i = socket_peer_is_mine(fd) ? find_place(w) : -1;
+    int i = socket_peer_is_mine(fd) ? find_place(w, now) : -1;
     if (i < 0) {
         close(fd);
         return 0;
@@ -326,6 +357,7 @@ int watchers_handle(struct watchers *w, const struct pollfd set[WATCHERS_POLL], 
         if (c->fd >= 0)
             push(c);
     }
+    bound(w);
     return w->slot >= 0 && set[w->slot].revents & POLLIN ? welcome(w, now, e) : 0;
 }
 
