@@ -124,9 +124,12 @@ def main(name):
     before = model[3].weight.clone()
     model[0].weight.grad = model[0].bias.grad = model[3].bias.grad = None
     w._rate.factor = 0.5
+    scheduler = torch.optim.lr_scheduler.StepLR(opt, 1, gamma=0.1)
     opt.step()
     assert torch.allclose(before - model[3].weight, torch.full_like(before, 0.25))
     assert opt.param_groups[0]["lr"] == 0.5 and w._rate.value() == 0.25
+    scheduler.step()  # before the script says that the step is made
+    assert abs(opt.param_groups[0]["lr"] - 0.05) < 1e-9 and w._rate.value() == 0.25
     w.finish()
 
     # One call on both views, one behind the other.

@@ -33,7 +33,7 @@ class Rate:
     rate (a scheduler, the script) goes on as it does."""
 
     def __init__(self, optimizer):
-        self.factor, self._groups, self._plain = 1.0, optimizer, None
+        self.factor, self._groups, self._plain, self._used = 1.0, optimizer, None, None
         self.handles = []
         if hasattr(optimizer, "register_step_pre_hook"):
             self.handles = [optimizer.register_step_pre_hook(lambda *_: self._scale()),
@@ -52,11 +52,15 @@ class Rate:
         optimizer.step = step
 
     def value(self):
-        """That of the first group, as it is used."""
+        """That of the first group, as it was used last: a scheduler may have set the next one."""
+        return self._now() if self._used is None else self._used
+
+    def _now(self):
         return self._groups.param_groups[0]["lr"] * self.factor
 
     def _scale(self):
         self._back()  # where a step ended with an exception
+        self._used = self._now()
         if self.factor == 1.0:
             return
         self._plain = [g["lr"] for g in self._groups.param_groups]
