@@ -406,8 +406,9 @@ install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO).1 && ln -sf $(CLIENT_SO).1 $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)
 	install -D -m 644 train/client/ssltop-client.h $(DESTDIR)$(PREFIX)/include/ssltop-client.h
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	printf 'Name: ssltop-client\nDescription: record and steer a training with ssltop\nVersion: %s\nCflags: -I%s/include\nLibs: -L%s/lib -lssltop-client\n' \
-	  '$(VERSION)' '$(PREFIX)' '$(PREFIX)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc
+	printf 'prefix=%s\nName: ssltop-client\nDescription: record and steer a training with ssltop\nVersion: %s\nCflags: -I$${prefix}/include\nLibs: -L$${prefix}/lib -lssltop-client\n' \
+	  '$(PREFIX)' '$(VERSION)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc
+	[ -n "$(DESTDIR)" ] || ldconfig 2> /dev/null || true # so that programs find the library
 	for so in cuda mpi; do [ ! -e ssltop-$$so.so ] || \
 	  install -D -m 755 ssltop-$$so.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-$$so.so || exit 1; done
 	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)

@@ -18,11 +18,17 @@
 #define DOWN     "\033[B"
 #define STEP_KEY "step/%" PRId64
 
+#define COMPILE "-Wall -Wextra -pedantic -Werror -Itrain/client train/client/examples/client.c"
+
 static struct lab lab;
 
 static void open_lab(void)
 {
     script_lab(&lab);
+}
+
+static void needs_images(void)
+{
     if (access("/usr/share/datasets/fashion-mnist", R_OK) != 0)
         cr_skip_test("no Fashion-MNIST: the example is not tested here");
 }
@@ -88,6 +94,18 @@ static void whole(const char *name, int64_t steps)
     shell(command);
 }
 
+// The same of the only run in a folder below, whatever its name is, of so many steps.
+static void whole_in(const char *folder, int steps)
+{
+    char command[300];
+    snprintf(
+        command, sizeof command,
+        "$SSLTOP log check %s/* > .said && grep -q ' 1 run, %d step, %d spectrum, 1 end' .said "
+        "&& grep -q 'lost *nothing' .said",
+        folder, steps, steps);
+    shell(command);
+}
+
 static const char *mode_at(json_t *log, int64_t t)
 {
     char key[64];
@@ -103,6 +121,7 @@ Test(example, at_a_terminal)
     static const char *const keys[] = {"pause", "step",   "mode", "checkpoint",
                                        "eval",  "resume", "stop"};
     struct session s = {0};
+    needs_images();
     pid_t pid = SCRIPT(&lab, EXAMPLE, "--name", "screen", "--steps", "100000", SMALL, "--workers",
                        "1", "--eval-every", "0", "--eval-images", "250");
     if (!lab_started(&lab, "screen", pid))
@@ -159,6 +178,7 @@ Test(example, its_logs)
 {
     enum { RUNS = 8, STEPS_OF_RUN = 12 };
     struct session s = {0};
+    needs_images();
     script_finish(&lab,
                   SCRIPT(&lab, "tests/train/python_example.py", "r0", "r1", "r2", "r3", "r4", "r5",
                          "r6", "r7"),
@@ -190,4 +210,33 @@ Test(example, its_logs)
     const char *state = json_string_value(json_object_get(first, "forecast_state"));
     cr_expect(state && strcmp(state, "waiting") == 0, "%s", state ? state : "none");
     json_decref(log);
+}
+
+// In C and, the same file, in C++.
+Test(example, in_c)
+{
+    static const char *const compiler[] = {"gcc -std=c99", "g++ -x c++ -std=c++11"};
+    char command[600];
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command,
+                 "%s " COMPILE " -x none ./" SCRIPT_LIBRARY " -lm -o %s/program", compiler[i],
+                 lab.dir);
+        if (i == 1 && system("command -v g++ > /dev/null") != 0)
+            continue;
+        cr_assert_eq(system(command), 0, "%s", command);
+        snprintf(command, sizeof command,
+                 "LD_LIBRARY_PATH=. SSLTOP_RUNS=%s/c%d %s/program > /dev/null", lab.dir, i,
+                 lab.dir);
+        cr_assert_eq(system(command), 0, "%s", command);
+        whole_in(i ? "c1" : "c0", 500);
+    }
+}
+
+Test(example, in_numpy)
+{
+    if (system("/usr/bin/python3 -c 'import numpy' 2> /dev/null") != 0)
+        cr_skip_test("no numpy: its example is not tested here");
+    script_finish(&lab, SCRIPT(&lab, "train/client/examples/numpy_loop.py"), 0);
+    shell("mkdir numpy && mv 20* numpy");
+    whole_in("numpy", 500);
 }

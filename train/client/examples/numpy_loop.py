@@ -11,7 +11,9 @@ draw = np.random.default_rng(1)
 mix = draw.normal(size=(N, N)) / np.arange(1, N + 1)
 weights = draw.normal(size=(N, D)) / np.sqrt(N)
 
-with ssltop.init(config={"data": "noise", "method": "oja"}, steps=STEPS, batch=BATCH) as w:
+# whole: it waits for each spectrum, for steps as short as these outrun any recorder.
+with ssltop.init(config={"data": "noise", "method": "oja"}, steps=STEPS, batch=BATCH,
+                 whole=True) as w:
     for step in range(STEPS):
         x = draw.normal(size=(BATCH, N)) @ mix
         h = x @ weights
