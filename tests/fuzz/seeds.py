@@ -335,6 +335,8 @@ put("keys", "keys", b" nemjk\r:lr 0.5x\r/warn\r" + esc + b"[A" + esc + b"OB" + e
 put("keys", "mouse", esc + b"[<0;10;5M" + esc + b"[<64;70;20M" + esc + b"[M !!" + esc + b"[<0;3;24m" + u8(255, 130))
 put("keys", "paste", esc + b"[200~stop\rq\x03" + esc + b"[201~:" + esc + b"[200~mode continual" + esc + b"[201~\r")
 put("keys", "replies", esc + b"]11;rgb:0/0/0\x07" + esc + b"P1$r0m" + esc + b"\\" + esc + b"[?62;4c" + esc + b"[I" + esc + b"[O" + esc + b"x\xc2\x9b31m\xc3\xa9\xe2\xa3\xbf")
+put("keys", "moves", b"4}{xX.,+-0[]tjkG/w\rn5" + esc + b"[5~" + esc + b"[6~3j" + esc + b"[H" + esc + b"[D" + esc + b"[1;2D" + b"x2wla1\t" + esc + b"[Z" +
+    b":goto 5\r:\x01\x05\x7f" + esc + b"[A" + esc + b"[B\rq" + b"s" + u8(255, 129))
 put("keys", "slow", esc + u8(255, 5) + b"[" + u8(255, 3) + b"A" + u8(255, 100) + b"eee" + u8(255, 20) + b"e" + u8(255, 148))
 for i, text in enumerate(["mode continual", "lr 0.5x", "until 40% then multi-epoch", "goto 30%", "goto 7", "stop", "help", "quit", "w19", "pause"]):
     put("command", f"{i:02d}", u8(2 | 12 | (1 if text == "w19" else 0)) + text.encode() + b"\n" + u8(2) + b"\x02\x08\n" + u8(0x30))
