@@ -325,6 +325,8 @@ static int open_named(int root, const char *train_name, const char *test_name, s
                    &test, e) < 0)
         return -1;
     give(&out->split[SPLIT_TEST], test);
+    if (!out->classes) // those of images to test on are no classes of this set
+        out->split[SPLIT_TEST].labels = NULL, test->base.labels = NULL;
     return 0;
 }
 

@@ -270,6 +270,16 @@ Test(images, plain_folders)
     cr_assert_eq(imageset_open("images", path, &d, &e), 0, "%s", e.text);
     cr_expect(d.classes == 0 && d.split[SPLIT_TRAIN].n == 3 && !d.split[SPLIT_TRAIN].labels);
     dataset_close(&d);
+    // Folders of images to test on alone are no classes either.
+    imageset_split(path, "val", 1, 2);
+    snprintf(path + strlen(path), 8, "/train");
+    cr_assert_eq(mkdir(path, 0700), 0);
+    snprintf(path + strlen(path), 8, "/1.jpg");
+    picture_jpeg(path, 40, 40, 1);
+    snprintf(path, sizeof path, "%s/all/bee", dir);
+    cr_assert_eq(imageset_open("images", path, &d, &e), 0, "%s", e.text);
+    cr_expect(d.classes == 0 && d.split[SPLIT_TEST].n == 3 && !d.split[SPLIT_TEST].labels);
+    dataset_close(&d);
     scratch_remove(dir);
 }
 
