@@ -1,9 +1,12 @@
-// Data sets as files: IDX, CIFAR, STL-10, packed files. What a header has to agree with is made
-// here, so that the fuzzer is not stopped by it; what it says wrong is still the input's.
+// Data sets as files: IDX, CIFAR, STL-10, packed files, folders of images. What a header has to
+// agree with is made here, so that the fuzzer is not stopped by it; what it says wrong is still the
+// input's.
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "data/sets/dataset_table.h"
@@ -187,5 +190,60 @@ int fuzz_pack(const uint8_t *data, size_t size)
         h.crc = (uint32_t)crc32_z(0, (const Bytef *)&h, offsetof(struct pack_head, crc));
     memcpy(file, &h, sizeof h);
     open_set("pack", scratch_file(0, file, sizeof h + in.n));
+    return 0;
+}
+
+// --- a folder of images: a line for a path ("train/cat/1.png"), how (bits), and where they say so
+// two bytes of length and the file ---
+
+// 2 x 2, gray.
+static const unsigned char small_png[] = {
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48, 0x44,
+    0x52, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x02, 0x08, 0x00, 0x00, 0x00, 0x00, 0x57,
+    0xdd, 0x52, 0xf8, 0x00, 0x00, 0x00, 0x0e, 0x49, 0x44, 0x41, 0x54, 0x78, 0xda, 0x63, 0xe0,
+    0x3a, 0xc1, 0x10, 0xa5, 0x01, 0x00, 0x04, 0x34, 0x01, 0x55, 0x61, 0x5b, 0x92, 0x31, 0x00,
+    0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+
+// The path without what would lead out of the folder; its folders are made.
+static int make_way(char *path)
+{
+    char full[1024];
+    struct stat st;
+    int depth = 0;
+    for (char *at = path; *at == '/' || *at == '.'; at++)
+        *at = '_';
+    for (char *at = strstr(path, "/."); at; at = strstr(at, "/."))
+        at[1] = '_';
+    for (char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        snprintf(full, sizeof full, "%s/%s", scratch_folder(), path);
+        *at = '/';
+        if (depth++ == 4 || (mkdir(full, 0700) < 0 && (lstat(full, &st) || !S_ISDIR(st.st_mode))))
+            return 0; // nothing is written behind a link
+    }
+    return *path && path[strlen(path) - 1] != '/';
+}
+
+int fuzz_folder(const uint8_t *data, size_t size)
+{
+    enum { FILES = 24 };
+    struct input in = {data, size};
+    char path[200], full[1024];
+    struct stat st;
+    scratch_clear();
+    for (int i = 0; i < FILES && input_line(&in, path, sizeof path); i++) {
+        unsigned how = input_byte(&in);
+        struct input file = {small_png, sizeof small_png};
+        if (how & 1)
+            file = input_take(&in, input_number(&in, 2));
+        int is_free = make_way(path);
+        snprintf(full, sizeof full, "%s/%s", scratch_folder(), path);
+        if (is_free && lstat(full, &st) < 0 && strlen(path) < 150) {
+            if (how & 2 && symlink(strchr(path, '/') ? "../train" : "train", full) == 0)
+                continue;
+            scratch_put(path, file.p, file.n);
+        }
+    }
+    open_set("images", scratch_folder());
     return 0;
 }

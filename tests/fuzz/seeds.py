@@ -154,6 +154,16 @@ put("stl", "small", u8(2, 2, 2, 1, 10, 1, 1, 9))
 put("stl", "label-0", u8(1, 1, 1, 0, 1, 1, 1))
 
 
+def folder(*paths):
+    return b"".join(p.encode() + b"\n" + (u8(0) if isinstance(f, int) and not f else u8(2) if f == 2 else u8(1) + u16(len(f)) + f) for p, f in paths)
+
+
+put("folder", "usual", folder(("train/a/1.png", 0), ("train/b/2.PNG", 0), ("val/a/3.png", 0), ("val/b/x.txt", 0), ("train/a/bad.jpg", b"no")))
+put("folder", "others", folder(("Training/a/1.png", 0), ("validation/a/1.png", 0), ("testing/a/x.png", 0), ("train/c/deep/deeper/4.png", 0)))
+put("folder", "flat", folder(("train/n1/1.png", 0), ("train/n2/2.png", 0), ("val/ILSVRC2012_val_00000001.png", 0), ("val.txt", b"n1\n")))
+put("folder", "classes", folder(("a/1.png", 0), ("b/2.png", 0), ("b/again", 2), (".hidden/3.png", 0), ("c\x1b[31m/4.gif", 0)))
+
+
 def pack_head(n, classes):
     return struct.pack("<8sII2I2q2qQQIi6fII", b"", 0, 64, 1, 2, *n, *n, 0, 0, 0, classes, *[0.5] * 6, 0, 0)
 

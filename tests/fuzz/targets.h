@@ -21,6 +21,7 @@
     X(cifar, "", 512, 64, "CIFAR: six files")                                                      \
     X(stl, "", 512, 64, "STL-10: five files")                                                      \
     X(pack, "", 4096, 64, "a packed file")                                                         \
+    X(folder, "folder", 2048, 64, "a folder of images: names and files")                           \
     X(jpeg, "jpeg", 8192, 256, "JPEG: head, EXIF, pixels")                                         \
     X(png, "png", 8192, 256, "PNG: head, pixels")                                                  \
     X(json, "options", 8192, 64, "options in JSON")                                                \
