@@ -46,6 +46,8 @@ static const struct {
     {"step", "*", "The metrics by key, from the live spectrum."},
     {"step", "*pairs", "From the projections of the batch; null where the step has no spectrum."},
     {"step", "*scores", "The step's own, there in every step."},
+    {"step", "*asked", "What the features tell of the batch's images; absent in early steps, in those without a spectrum "
+     "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
     {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
@@ -76,6 +78,8 @@ static const struct {
     {"eval", "*", "The metrics by key, from the exact spectrum."},
     {"eval", "*pairs", "Always null: an evaluation looks at images, not at two views of them."},
     {"eval", "*scores", "Always null: an evaluation is no step of training."},
+    {"eval", "*asked", "What the features tell of images on which nothing was fitted: half of those of the evaluation; absent "
+     "with --surrogates off and where there are too few images."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
                          "values. Absent before the first step."},
     {"eval", "probe", "Test accuracy of a linear classifier (the fast probe) on frozen features, 0 to 1."},
@@ -157,6 +161,7 @@ const struct man_metrics man_metrics[] = {
     {METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES, "*"},
     {METRIC_NEEDS_PAIRS, "*pairs"},
     {METRIC_NEEDS_SCORES, "*scores"},
+    {METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION, "*asked"},
     {0, NULL},
 };
 

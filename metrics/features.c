@@ -347,16 +347,11 @@ static int measure(const struct npy *a, int l2, int threads, struct features_rep
     if (a->ndim == 1 ? take_values(a, r->sigma, e) < 0
                      : take_features(a, l2, threads, r, &t, e) < 0)
         return -1;
-    struct metric_input in = {
-        .sigma = r->sigma,
-        .d = r->d,
-        .n = t.n,
-        .mean_norm = r->mean_norm,
-        .zstd = NAN,
-        .alignment = NAN,
-        .uniformity = NAN,
-        .loss = NAN,
-    };
+    struct metric_input in = metric_unknown();
+    in.sigma = r->sigma;
+    in.d = r->d;
+    in.n = t.n;
+    in.mean_norm = r->mean_norm;
     metric_all(&in, r->metric); // they have no scale
     for (int i = 0; i < r->d; i++)
         r->sigma[i] = ldexp(r->sigma[i], -t.power);

@@ -194,12 +194,12 @@ static void put_object(struct line *l, const char *text)
     json_decref(object);
 }
 
-// What lies from `optional` on is left out where it does not exist.
-static void put_doubles(struct line *l, const double *v, int n, int optional,
+// What is_left_out is left out where it does not exist; NULL: nothing.
+static void put_doubles(struct line *l, const double *v, int n, int (*is_left_out)(int),
                         const char *(*key)(int), const unsigned char *wanted)
 {
     for (int i = 0; i < n; i++) {
-        if ((wanted && !wanted[i]) || (i >= optional && !isfinite(v[i])))
+        if ((wanted && !wanted[i]) || (is_left_out && !isfinite(v[i]) && is_left_out(i)))
             continue;
         put_key(l, key(i));
         put_number(l, v[i], RECORD_DIGITS);
@@ -214,6 +214,11 @@ static const char *metric_key(int i)
 static const char *phase_key(int i)
 {
     return record_phase_key[i];
+}
+
+static int phase_is_optional(int i)
+{
+    return i >= PHASE_REDUCE;
 }
 
 static void put_shape(struct line *l, const int *shape)
@@ -313,10 +318,10 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         put_object(l, *(char *const *)at);
         break;
     case FIELD_METRICS:
-        put_doubles(l, at, METRIC_COUNT, METRIC_COUNT, metric_key, wanted);
+        put_doubles(l, at, METRIC_COUNT, metric_is_optional, metric_key, wanted);
         break;
     case FIELD_PHASES:
-        put_doubles(l, at, PHASE_COUNT, PHASE_REDUCE, phase_key, wanted);
+        put_doubles(l, at, PHASE_COUNT, phase_is_optional, phase_key, wanted);
         break;
     case FIELD_SHAPE:
         put_shape(l, at);

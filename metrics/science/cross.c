@@ -52,7 +52,7 @@ void cross_free(struct cross *c)
 void cross_reset(struct cross *c)
 {
     size_t n = (size_t)c->d, k = (size_t)c->targets;
-    c->weight = c->total = 0;
+    c->weight = c->weight2 = c->total = 0;
     memset(c->mean, 0, n * sizeof *c->mean);
     memset(c->target, 0, k * sizeof *c->target);
     memset(c->product, 0, n * k * sizeof *c->product);
@@ -63,6 +63,7 @@ void cross_age(struct cross *c, int64_t samples)
     double factor = exp2(-(double)samples / ((double)MOMENTS_HALF_LIFE * c->d));
     size_t n = (size_t)c->d * (size_t)c->targets;
     c->weight *= factor;
+    c->weight2 *= factor * factor;
     c->total *= factor;
     for (size_t i = 0; i < n; i++) {
         double v = c->product[i] * factor;
@@ -106,6 +107,7 @@ static void add_block(struct cross *c, const float *h, const float *t, int n)
                 c->product, k);
     c->total += cblas_ddot((n + 1) * k, c->told, 1, c->told, 1);
     c->weight = sum;
+    c->weight2 += n;
 }
 
 void cross_add(struct cross *c, const float *h, const float *t, int64_t n)
@@ -164,14 +166,17 @@ static double freedom(struct cross *c)
     return info ? NAN : c->d - c->lambda * sum;
 }
 
-double cross_r2(struct cross *c, const struct moments *m, int views)
+// The residual of all there is, from that in sample; then what a regression on `fitted` images adds
+// to it by its own uncertainty.
+double cross_r2(struct cross *c, const struct moments *m, int views, double fitted)
 {
-    double images = m->weight * m->weight / m->weight2 / views;
+    double images = c->weight * c->weight / c->weight2 / views;
     if (m->d != c->d || !(c->weight > 0) || !(c->total > 0) || !(images > 2) ||
         !isfinite(c->total) || factor(c, m) < 0)
         return NAN;
     double r2 = explained(c) / (c->total / c->weight), used = freedom(c);
-    if (!isfinite(r2) || !(images - 1 > LEAST * used))
+    if (!isfinite(r2) || !(images - 1 > LEAST * used) || !(fitted - 1 > used))
         return NAN;
-    return 1 - (1 - r2) * (images - 1) / (images - 1 - used);
+    double residual = (1 - r2) * (images - 1) / (images - 1 - used);
+    return 1 - residual * (1 + (isinf(fitted) ? 0 : used / (fitted - 1 - used)));
 }

@@ -11,14 +11,14 @@
 
 #define CROSS_LAMBDA 1e-3 // before an evaluation has chosen another
 
-// The first six fields are the whole state: a checkpoint stores exactly them.
+// What is not private is the whole state: a checkpoint stores exactly that.
 struct cross {
-    double weight;
-    double total;    // sum of w |t - mean|^2
-    double lambda;   // penalty, in units of a standardised feature's variance
-    double *mean;    // d: of the features
-    double *target;  // targets: means
-    double *product; // d x targets: sum of w (h - mean)(t - mean)^T
+    double weight, weight2; // as of moments
+    double total;           // sum of w |t - mean|^2
+    double lambda;          // penalty, in units of a standardised feature's variance
+    double *mean;           // d: of the features
+    double *target;         // targets: means
+    double *product;        // d x targets: sum of w (h - mean)(t - mean)^T
     int d, targets;
     double *rows, *told;   // private: a block, centred, and its targets
     double *a, *w, *scale; // private: d x d, targets x d, 2 d
@@ -37,11 +37,12 @@ void cross_age(struct cross *c, int64_t samples);
 void cross_add(struct cross *c, const float *h, const float *t, int64_t n);
 
 // 1 - sum |t - predicted|^2 / sum |t - mean|^2 of a ridge regression on the features standardised,
-// as it would be on samples that had no part in it: in-sample, adjusted by the degrees of freedom
-// that the penalty leaves (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd
-// ed., sec. 3.4.1) for `views` samples of each image, which tell what one does. m are moments of
-// the same features. NaN for too few samples, targets that are all the same, or moments that are
-// not finite.
-double cross_r2(struct cross *c, const struct moments *m, int views);
+// as one that is fitted on `fitted` images (INFINITY: all there could be) would have it on others:
+// what an evaluation measures. From the in-sample value, adjusted by the degrees of freedom that
+// the penalty leaves (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd ed.,
+// sec. 3.4.1), for `views` samples of each image, which tell what one does. m are moments of the
+// same features. NaN for too few samples, targets that are all the same, or moments that are not
+// finite.
+double cross_r2(struct cross *c, const struct moments *m, int views, double fitted);
 
 #endif

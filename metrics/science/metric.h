@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "metrics/science/surrogate.h"
+
 // The condition number ends here: beyond it a Gram matrix in double cannot tell. A value of this is
 // "this or more".
 #define METRIC_COND_MAX 1e7
@@ -23,6 +25,10 @@ enum metric_id {
     METRIC_ALIGNMENT,
     METRIC_UNIFORMITY,
     METRIC_LOSS,
+    METRIC_PIXEL_R2,
+    METRIC_PSEUDO10, // SURROGATE_KINDS of them
+    METRIC_PSEUDO30,
+    METRIC_PSEUDO100,
     METRIC_COUNT
 };
 
@@ -38,16 +44,23 @@ struct metric_input {
     double zstd;      // see METRIC_ZSTD
     double alignment, uniformity; // metrics/science/alignment.h
     double loss;
+    double pixel_r2;                // metrics/science/questions.h, or live: cross.h
+    double pseudo[SURROGATE_KINDS]; // questions.h
 };
+
+// Of which nothing is known.
+struct metric_input metric_unknown(void);
 
 // What a metric is made from, as bits.
 enum metric_need {
-    METRIC_NEEDS_SPECTRUM = 1, // sigma, d
-    METRIC_NEEDS_FEATURES = 2, // n, mean_norm: more than singular values tell
-    METRIC_NEEDS_PAIRS = 4,    // alignment, uniformity: projections of both views of images
-    METRIC_NEEDS_SCORES = 8    // zstd, loss: what every training step gives
+    METRIC_NEEDS_SPECTRUM = 1,   // sigma, d
+    METRIC_NEEDS_FEATURES = 2,   // n, mean_norm: more than singular values tell
+    METRIC_NEEDS_PAIRS = 4,      // alignment, uniformity: projections of both views of images
+    METRIC_NEEDS_SCORES = 8,     // zstd, loss: what every training step gives
+    METRIC_NEEDS_IMAGES = 16,    // pixel_r2, pseudo: what was looked at
+    METRIC_NEEDS_EVALUATION = 32 // what no single step gives
 };
-enum { METRIC_NEEDS_COUNT = 4 };
+enum { METRIC_NEEDS_COUNT = 6 };
 
 struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+
@@ -70,6 +83,9 @@ int metric_find(const char *key);
 
 // Whether all that metric m needs is among `have`.
 int metric_is_given(int m, unsigned have);
+
+// Whether it is left out of a line where it does not exist, instead of being null there.
+int metric_is_optional(int m);
 
 // What it needs in words, "a and b", into text[size]; returns text.
 const char *metric_needs(int m, char *text, size_t size);

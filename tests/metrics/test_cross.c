@@ -97,7 +97,7 @@ Test(cross, r2_is_what_new_rows_give)
     struct ridge_rows set[] = {{STEPS * B, seen_h, NULL}, {NEW, h, NULL}};
     struct ridge_target target = {.columns = T, .y = {y[0], y[1]}};
     cr_assert(ridge_run(set, D, &target, 1, 1, &e) == 0, "%s", e.text);
-    double live = cross_r2(&c, &m, 1);
+    double live = cross_r2(&c, &m, 1, INFINITY);
     // 270 samples weigh in: the estimate itself is uncertain to about 0.02.
     cr_expect(fabs(live - target.r2) < 0.04, "live %g, new rows %g", live, target.r2);
     cross_free(&c);
@@ -118,7 +118,7 @@ Test(cross, the_optimism_of_few_rows_is_taken_off)
         draw(h, t, N, 10 + (uint64_t)k);
         cross_add(&c, h, t, N);
         cr_assert(moments_add(&m, h, N, D, &e) == 0);
-        sum += cross_r2(&c, &m, 1) / DRAWS;
+        sum += cross_r2(&c, &m, 1, INFINITY) / DRAWS;
         cross_free(&c);
         moments_free(&m);
     }
@@ -128,10 +128,43 @@ Test(cross, the_optimism_of_few_rows_is_taken_off)
         cross_add(&c, h, t, N);
         cr_assert(moments_add(&m, h, N, D, &e) == 0);
     }
-    many = cross_r2(&c, &m, 1);
+    many = cross_r2(&c, &m, 1, INFINITY);
     cross_free(&c);
     moments_free(&m);
     cr_expect(fabs(sum - many) < 0.01, "mean of few rows %g, many rows %g", sum, many);
+}
+
+// A regression on few rows, judged by others: its own uncertainty is foretold.
+Test(cross, what_few_fitted_rows_lose)
+{
+    enum { DRAWS = 100, FITTED = 40, NEW = 400, MANY = 4000 };
+    static float h[MANY * D], t[MANY * T], other_h[NEW * D], other_t[NEW * T];
+    static double y[2][NEW * T];
+    struct cross c;
+    struct moments m;
+    struct error e = {""};
+    double sum = 0;
+    for (int k = 0; k < DRAWS; k++) {
+        draw(h, t, FITTED, 20 + (uint64_t)k);
+        draw(other_h, other_t, NEW, 2000 + (uint64_t)k);
+        for (int i = 0; i < NEW * T; i++) {
+            y[0][i] = i < FITTED * T ? t[i] : 0;
+            y[1][i] = other_t[i];
+        }
+        struct ridge_rows set[] = {{FITTED, h, NULL}, {NEW, other_h, NULL}};
+        struct ridge_target target = {.columns = T, .y = {y[0], y[1]}};
+        cr_assert(ridge_run(set, D, &target, 1, 1, &e) == 0, "%s", e.text);
+        sum += target.r2 / DRAWS;
+    }
+    begin(&c, &m);
+    draw(h, t, MANY, 7);
+    cross_add(&c, h, t, MANY);
+    cr_assert(moments_add(&m, h, MANY, D, &e) == 0);
+    double told = cross_r2(&c, &m, 1, FITTED), all = cross_r2(&c, &m, 1, INFINITY);
+    cr_expect(fabs(told - sum) < 0.03 && all - sum > 0.05, "%g, measured %g, of all %g", told, sum,
+              all);
+    cross_free(&c);
+    moments_free(&m);
 }
 
 // Both views of an image are one image: a second look at the same rows changes nothing.
@@ -150,7 +183,7 @@ Test(cross, views_that_are_the_same_count_once)
             cross_add(&c, h, t, N);
             cr_assert(moments_add(&m, h, N, D, &e) == 0);
         }
-        r2[views - 1] = cross_r2(&c, &m, views);
+        r2[views - 1] = cross_r2(&c, &m, views, INFINITY);
         cross_free(&c);
         moments_free(&m);
     }
@@ -164,19 +197,19 @@ Test(cross, what_cannot_be_told_is_nan)
     struct moments m;
     struct error e = {""};
     begin(&c, &m);
-    cr_assert(isnan(cross_r2(&c, &m, 2)));
+    cr_assert(isnan(cross_r2(&c, &m, 2, INFINITY)));
     draw(h, t, 64, 6);
     add(&c, &m, h, t, 8); // fewer than features
-    cr_assert(isnan(cross_r2(&c, &m, 1)));
+    cr_assert(isnan(cross_r2(&c, &m, 1, INFINITY)));
     memset(t, 0, sizeof t);
     cross_reset(&c);
     moments_reset(&m);
     add(&c, &m, h, t, 64); // nothing to tell
-    cr_assert(isnan(cross_r2(&c, &m, 1)));
+    cr_assert(isnan(cross_r2(&c, &m, 1, INFINITY)));
     draw(h, t, 64, 6);
     h[5] = NAN;
     add(&c, &m, h, t, 64);
-    cr_assert(isnan(cross_r2(&c, &m, 1)));
+    cr_assert(isnan(cross_r2(&c, &m, 1, INFINITY)));
     cross_free(&c);
     moments_free(&m);
     cr_assert(cross_init(&c, 0, T, &e) == -1 && cross_init(&c, D, 0, &e) == -1);
@@ -199,7 +232,7 @@ Test(cross, constant_features_take_nothing)
     cross_add(&c, h, t, N);
     cross_add(&w, wide, t, N);
     cr_assert(moments_add(&m, h, N, D, &e) == 0 && moments_add(&n, wide, N, D + 3, &e) == 0);
-    double a = cross_r2(&c, &m, 1), b = cross_r2(&w, &n, 1);
+    double a = cross_r2(&c, &m, 1, INFINITY), b = cross_r2(&w, &n, 1, INFINITY);
     cr_expect(fabs(a - b) < 1e-9, "%.12g %.12g", a, b);
     cross_free(&c);
     cross_free(&w);

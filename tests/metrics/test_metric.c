@@ -190,17 +190,20 @@ Test(metric, needs)
     for (int m = 0; m < METRIC_COUNT; m++)
         for (unsigned have = 0; have < 1u << METRIC_NEEDS_COUNT; have++) {
             int features = have & METRIC_NEEDS_FEATURES, pairs = have & METRIC_NEEDS_PAIRS,
-                scores = have & METRIC_NEEDS_SCORES;
-            struct metric_input in = {
-                .sigma = have & METRIC_NEEDS_SPECTRUM ? good : NULL,
-                .d = 3,
-                .n = features ? 9 : NAN,
-                .mean_norm = features ? 1 : NAN,
-                .zstd = scores ? 0.5 : NAN,
-                .alignment = pairs ? 1 : NAN,
-                .uniformity = pairs ? -1 : NAN,
-                .loss = scores ? -0.5 : NAN,
-            };
+                scores = have & METRIC_NEEDS_SCORES, images = have & METRIC_NEEDS_IMAGES,
+                asked = images && have & METRIC_NEEDS_EVALUATION;
+            struct metric_input in = metric_unknown();
+            in.sigma = have & METRIC_NEEDS_SPECTRUM ? good : NULL;
+            in.d = 3;
+            in.n = features ? 9 : NAN;
+            in.mean_norm = features ? 1 : NAN;
+            in.zstd = scores ? 0.5 : NAN;
+            in.alignment = pairs ? 1 : NAN;
+            in.uniformity = pairs ? -1 : NAN;
+            in.loss = scores ? -0.5 : NAN;
+            in.pixel_r2 = images ? 0.5 : NAN;
+            for (int k = 0; k < SURROGATE_KINDS; k++)
+                in.pseudo[k] = asked ? 0.5 : NAN;
             cr_expect(isfinite(metric_table[m].fn(&in)) == metric_is_given(m, have), "%s of %u",
                       metric_table[m].key, have);
         }

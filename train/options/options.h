@@ -43,6 +43,7 @@ struct options {
     char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
     int64_t eval_every;            // steps; 0: one epoch
     char probe[8];                 // on, off
+    char surrogates[8];            // on, off
     int64_t probe_images;          // training images of the probe; two fifths as many are scored
     char calibration[OPTION_TEXT]; // auto, off, or a file
     int64_t eval_images;           // of the exact spectrum; 0: 16 d

@@ -19,7 +19,8 @@ int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int
     t->packed = calloc(2 * length, sizeof *t->packed);
     t->z = malloc((size + 1) * (size_t)t->each * (size_t)dim * sizeof *t->z);
     t->times = calloc(size, sizeof *t->times);
-    if (!t->means || !t->packed || !t->z || !t->times)
+    t->h = malloc((size + 1) * (size_t)batch * (size_t)d * sizeof *t->h);
+    if (!t->h || !t->means || !t->packed || !t->z || !t->times)
         return error_set(e, "out of memory for what %d ranks say of a step", r->size);
     t->sum = (struct ranks_sum){.number = RANKS_DOUBLE,
                                 .channel = RANKS_BESIDE,
@@ -36,6 +37,7 @@ void team_close(struct team *t)
     free(t->means);
     free(t->packed);
     free(t->z);
+    free(t->h);
     free(t->times);
     memset(t, 0, sizeof *t);
 }
@@ -87,6 +89,21 @@ int team_moments(struct team *t, struct setup *s, struct moments *live, struct e
     m->weight *= r->size;
     m->weight2 *= r->size;
     moments_merge(live, m);
+    return 0;
+}
+
+int team_features(struct team *t, struct setup *s, int view, float *h, struct error *e)
+{
+    struct ranks *r = t->ranks;
+    if (!r)
+        return plan_features(s->plan, view, h, e);
+    size_t part = (size_t)(s->o.batch / r->size) * (size_t)s->d;
+    float *mine = t->h + (size_t)r->size * part;
+    if (plan_features(s->plan, view, mine, e) < 0 ||
+        ranks_gather(r, mine, t->h, part * sizeof *mine, e) < 0)
+        return -1;
+    if (h)
+        memcpy(h, t->h, (size_t)r->size * part * sizeof *h);
     return 0;
 }
 

@@ -31,6 +31,7 @@ struct team {
     double *means, *packed; // of all ranks; the scatter's lower triangle
     struct ranks_sum sum;
     float *z; // rows of all ranks
+    float *h; // features of all ranks, where images are asked for; one view
     int rows, dim, each;
     struct team_times *times; // of the last step, of each rank
 };
@@ -46,6 +47,8 @@ int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int
 void team_close(struct team *t); // takes a zeroed struct too
 // Both views' features of all ranks, added to rank 0's `live`; NULL on the others.
 int team_moments(struct team *t, struct setup *s, struct moments *live, struct error *e);
+// The features of one view of the whole batch, into rank 0's h (B x d); NULL on the others.
+int team_features(struct team *t, struct setup *s, int view, float *h, struct error *e);
 // The first rows of the whole batch's projections, of both views, into rank 0's z.
 int team_projections(struct team *t, struct setup *s, float *const z[2], struct error *e);
 // t->times of all, on rank 0.

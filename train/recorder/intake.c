@@ -142,12 +142,8 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
 {
     double since = clock_seconds();
     const struct intake_rows *h = rows[INTAKE_H];
-    struct metric_input in = {.n = NAN,
-                              .mean_norm = NAN,
-                              .zstd = NAN,
-                              .alignment = NAN,
-                              .uniformity = NAN,
-                              .loss = r->metric[METRIC_LOSS]};
+    struct metric_input in = metric_unknown();
+    in.loss = r->metric[METRIC_LOSS];
     int64_t samples = 0;
     for (int v = 0; v < LINK_VIEWS; v++)
         if (h[v].at) {

@@ -62,14 +62,11 @@ static int exact(struct probing *p, const float *rows, struct error *e)
     if (rc == 0)
         rc = spectrum_from_moments(solver, &m, sigma, &n, e);
     if (rc == 0) {
-        struct metric_input in = {.sigma = sigma,
-                                  .d = d,
-                                  .n = n,
-                                  .mean_norm = moments_mean_norm(&m),
-                                  .zstd = NAN,
-                                  .alignment = NAN,
-                                  .uniformity = NAN,
-                                  .loss = NAN};
+        struct metric_input in = metric_unknown();
+        in.sigma = sigma;
+        in.d = d;
+        in.n = n;
+        in.mean_norm = moments_mean_norm(&m);
         metric_all(&in, p->eval.u.eval.metric);
         p->spectrum.u.spectrum.source = SPECTRUM_EXACT;
         p->spectrum.u.spectrum.n = n;

@@ -60,6 +60,12 @@ void duties_evaluate(struct trainer *tr, int periodic)
     // A look in between, or where a run is stopped, changes nothing: a guard may ask for the best.
     int counts = periodic || tr->t >= tr->setup.steps;
     int is_best = report_eval(&tr->report, &eval, &spectrum, counts);
+    if (counts) {
+        live_images_penalty(&tr->live_images, tr->evaluation.lambda);
+        for (int i = 0; i < METRIC_COUNT; i++) // what only evaluations give, for the guard
+            if (metric_table[i].needs & METRIC_NEEDS_EVALUATION)
+                tr->last_value[i] = eval.u.eval.metric[i];
+    }
     tr->last_eval = tr->t;
     double now = clock_seconds();
     if (!periodic)

@@ -97,6 +97,30 @@ static int probe_init(struct evaluation *v, const struct setup *s, struct error 
     return images_of(s->device, data, SPLIT_TEST, &v->test, e);
 }
 
+// As many images as a probe has, in the order of arrival, where no probe has them.
+static int more_to_ask(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    int64_t all = s->data.split[SPLIT_TRAIN].n, most = s->o.probe_images;
+    most = most < s->n ? most : s->n;
+    if (!setup_asks(s) || v->n_all >= most)
+        return 0;
+    unsigned char *seen = calloc((size_t)all, 1);
+    int64_t *more = realloc(v->index, (size_t)most * sizeof *more);
+    if (more)
+        v->index = more;
+    if (!more || !seen) {
+        free(seen);
+        return error_set(e, "out of memory for the images of an evaluation");
+    }
+    for (int64_t i = 0; i < v->n_all; i++)
+        seen[v->index[i]] = 1;
+    for (int64_t i = 0; i < s->n && v->n_all < most; i++)
+        if (!seen[s->order[i]])
+            v->index[v->n_all++] = s->order[i];
+    free(seen);
+    return 0;
+}
+
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)
 {
     memset(v, 0, sizeof *v);
@@ -110,6 +134,11 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
         v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
     if (rc == 0)
         rc = probe_init(v, s, e);
+    if (rc == 0)
+        rc = more_to_ask(v, s, e);
+    if (rc == 0 && s->surrogates.s.targets)
+        rc =
+            surrogates_questions(&s->surrogates, SPLIT_TRAIN, v->index, v->n_all, &v->questions, e);
     if (rc == 0)
         rc = moments_init(&v->moments, s->d, e);
     if (rc == 0) {
@@ -134,6 +163,7 @@ void evaluation_free(struct evaluation *v)
     free(v->train_label);
     free(v->test_label);
     moments_free(&v->moments);
+    questions_free(&v->questions);
     memset(v, 0, sizeof *v);
 }
 
@@ -162,16 +192,18 @@ static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *
         rc = 0;
     if (rc < 0)
         return -1;
-    struct metric_input in = {
-        .sigma = v->sigma,
-        .d = s->d,
-        .n = n,
-        .mean_norm = moments_mean_norm(&v->moments),
-        .zstd = NAN,
-        .alignment = NAN,
-        .uniformity = NAN,
-        .loss = NAN,
-    };
+    struct metric_input in = metric_unknown();
+    struct answers told;
+    if (questions_ask(&v->questions, v->features, s->d, device_info(s->device)->threads, &told, e) <
+        0)
+        return -1;
+    in.sigma = v->sigma;
+    in.d = s->d;
+    in.n = n;
+    in.mean_norm = moments_mean_norm(&v->moments);
+    in.pixel_r2 = told.pixel_r2;
+    memcpy(in.pseudo, told.pseudo, sizeof in.pseudo);
+    v->lambda = told.lambda;
     metric_all(&in, eval->u.eval.metric);
     spectrum->u.spectrum.source = SPECTRUM_EXACT;
     spectrum->u.spectrum.n = n;

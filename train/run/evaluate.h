@@ -8,16 +8,19 @@
 
 #include "metrics/base/error.h"
 #include "metrics/log/record.h"
+#include "metrics/science/questions.h"
 #include "metrics/science/spectrum.h"
 #include "train/run/setup.h"
 
 struct evaluation {
     int64_t n;      // images of the exact spectrum, the same at every evaluation
-    int64_t *index; // n of them, then those that only the probe needs
+    int64_t *index; // n of them, then those that only the probe and the surrogates need
     int64_t n_all;
     float *features; // n_all x d
     struct moments moments;
     double *sigma;
+    struct questions questions; // of all n_all images
+    double lambda;              // penalty of the newest pixel R2; NaN: none
     // The probe; n_train 0: none.
     struct images *test; // of the test split
     int64_t n_train, n_test;
@@ -29,7 +32,8 @@ struct evaluation {
 
 // --probe and --probe-images say whether and with how many images to probe: as many of each class,
 // chosen by the seed, from all labelled training images (--subset limits training, not the probe),
-// first from those of the spectrum; two fifths as many test images.
+// first from those of the spectrum; two fifths as many test images. Surrogates are asked of all of
+// these training images, of as many where there is no probe.
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e);
 void evaluation_free(struct evaluation *v); // takes a zeroed struct too
 

@@ -44,6 +44,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .config = options_to_json(&s->o),
         .threads = device_info(s->device)->threads,
         .data_crc = s->data_crc,
+        .cross = &tr->live_images.cross,
     };
     int rc = 0;
     if (!c.schedule || !c.rates || !c.guard || !c.best || !c.algorithms || !c.device ||

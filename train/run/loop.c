@@ -63,6 +63,7 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     double since = clock_seconds();
     moments_age(&tr->live, 2 * (int64_t)s->o.batch);
     if (team_moments(&tr->team, s, &tr->live, e) < 0 ||
+        live_images_step(&tr->live_images, s, &tr->team, tr->t, e) < 0 ||
         (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;
     int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
@@ -74,16 +75,17 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
         return -1;
     if (r->has_spectrum)
         alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
-    struct metric_input in = {
-        .sigma = r->has_spectrum ? tr->sigma : NULL,
-        .d = s->d,
-        .n = r->has_spectrum ? r->n : NAN,
-        .mean_norm = moments_mean_norm(&tr->live),
-        .zstd = scores->zstd,
-        .alignment = alignment,
-        .uniformity = uniformity,
-        .loss = scores->loss,
-    };
+    struct metric_input in = metric_unknown();
+    in.sigma = r->has_spectrum ? tr->sigma : NULL;
+    in.d = s->d;
+    in.n = r->has_spectrum ? r->n : NAN;
+    in.mean_norm = moments_mean_norm(&tr->live);
+    in.zstd = scores->zstd;
+    in.alignment = alignment;
+    in.uniformity = uniformity;
+    in.loss = scores->loss;
+    if (r->has_spectrum)
+        in.pixel_r2 = live_images_r2(&tr->live_images, &tr->live, tr->evaluation.n_all);
     metric_all(&in, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;
@@ -93,7 +95,8 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
 static void newest_values(struct trainer *tr, const struct step_result *r)
 {
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (r->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
+        if (!(metric_table[i].needs & METRIC_NEEDS_EVALUATION) &&
+            (r->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES)))
             tr->last_value[i] = r->metric[i];
     const struct best *best = &tr->report.best;
     tr->last_value[GUARD_FORECAST] = tr->report.foretold;

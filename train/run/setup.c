@@ -283,6 +283,11 @@ int setup_open(struct setup *s, const struct options *o, const char *algorithms,
     return rc;
 }
 
+int setup_asks(const struct setup *s)
+{
+    return strcmp(s->o.surrogates, "off") != 0;
+}
+
 void setup_close(struct setup *s)
 {
     plan_free(s->plan);
@@ -292,6 +297,7 @@ void setup_close(struct setup *s)
     device_close(s->device);
     schedule_free(&s->schedule);
     free(s->order);
+    surrogates_free(&s->surrogates);
     dataset_close(&s->data);
     memset(s, 0, sizeof *s);
 }

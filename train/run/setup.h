@@ -12,6 +12,7 @@
 #include "gpu/ranks/ranks.h"
 #include "metrics/base/error.h"
 #include "train/schedule/guard.h"
+#include "train/run/surrogates.h"
 #include "train/store/initial.h"
 #include "train/options/options.h"
 #include "train/schedule/schedule.h"
@@ -29,12 +30,16 @@ struct setup {
     const struct augment_recipe *recipe;
     struct device *device;
     struct net net;
-    struct images *images;       // the training images
-    struct plan *plan;           // compiled, with initial weights
-    int d;                       // numbers of a feature
-    char notice[INITIAL_NOTICE]; // something to tell about the start, or ""
-    char compared[320];          // what was measured of the precisions, or ""
+    struct images *images;        // the training images
+    struct plan *plan;            // compiled, with initial weights
+    int d;                        // numbers of a feature
+    struct surrogates surrogates; // of the data; zeroed until the caller opens it, and without
+    char notice[INITIAL_NOTICE];  // something to tell about the start, or ""
+    char compared[320];           // what was measured of the precisions, or ""
 };
+
+// Whether features are asked for their images: surrogates are to be opened, by rank 0.
+int setup_asks(const struct setup *s);
 
 // Tells a waiting person what takes so long.
 struct progress {

@@ -9,6 +9,7 @@
 #include "metrics/science/alignment.h"
 #include "train/ranks/team.h"
 #include "train/run/evaluate.h"
+#include "train/run/live_images.h"
 #include "train/run/loader.h"
 #include "train/run/start.h"
 #include "train/run/report.h"
@@ -32,6 +33,7 @@ struct trainer {
     struct error calibration_error; // of files that were passed over
     struct rates rates;
     struct moments live;
+    struct live_images live_images;
     double *sigma;
     struct alignment alignment;
     float *z[2]; // projections of the two views, pairs.rows x dim

@@ -17,10 +17,14 @@
 #include "metrics/log/record.h"
 #include "train/store/weights.h"
 
-#define LIVE_MEAN    "optim.live.mean"
-#define LIVE_SCATTER "optim.live.scatter"
-#define LIVE_WEIGHT  "optim.live.weight"
-enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 4, NOT_FINITE = -2 };
+#define LIVE_MEAN     "optim.live.mean"
+#define LIVE_SCATTER  "optim.live.scatter"
+#define LIVE_WEIGHT   "optim.live.weight"
+#define CROSS_MEAN    "optim.live.cross.mean"
+#define CROSS_TARGET  "optim.live.cross.target"
+#define CROSS_PRODUCT "optim.live.cross.product"
+#define CROSS_STATE   "optim.live.cross.state"
+enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 8, STATE = 4, NOT_FINITE = -2 };
 
 void checkpoint_free(struct checkpoint *c)
 {
@@ -60,7 +64,7 @@ struct contents {
     struct tensor_source *source;
     size_t n;
     int64_t tracked;
-    double weight[2];
+    double weight[2], state[STATE];
     double *scatter; // whole square, upper triangle zero
     float *zeros;
 };
@@ -116,8 +120,30 @@ static void add_live(struct contents *c, const struct moments *live)
     s->dim[0] = 2;
 }
 
+static void add_doubles(struct contents *c, const char *name, const double *data, int64_t rows,
+                        int64_t columns)
+{
+    struct tensor_source *s = add(c, DTYPE_F64, data);
+    snprintf(s->name, sizeof s->name, "%s", name);
+    s->ndim = columns ? 2 : 1;
+    s->dim[0] = rows;
+    s->dim[1] = columns;
+}
+
+static void add_cross(struct contents *c, const struct cross *x)
+{
+    c->state[0] = x->weight;
+    c->state[1] = x->weight2;
+    c->state[2] = x->total;
+    c->state[3] = x->lambda;
+    add_doubles(c, CROSS_MEAN, x->mean, x->d, 0);
+    add_doubles(c, CROSS_TARGET, x->target, x->targets, 0);
+    add_doubles(c, CROSS_PRODUCT, x->product, x->d, x->targets);
+    add_doubles(c, CROSS_STATE, c->state, STATE, 0);
+}
+
 static int contents_make(struct contents *c, int64_t step, const struct net *net,
-                         const struct moments *live, struct error *e)
+                         const struct moments *live, const struct cross *cross, struct error *e)
 {
     size_t room = (size_t)net->n_param * TENSORS_PER_PARAM + MORE_TENSORS;
     char name[128];
@@ -140,6 +166,8 @@ static int contents_make(struct contents *c, int64_t step, const struct net *net
         s->dim[0] = frozen;
     }
     add_live(c, live);
+    if (cross && cross->d)
+        add_cross(c, cross);
     return 0;
 }
 
@@ -194,7 +222,7 @@ int checkpoint_write_as(const char *dir, const char *name, const struct checkpoi
 {
     struct contents t;
     struct file out;
-    int rc = contents_make(&t, c->step, net, live, e);
+    int rc = contents_make(&t, c->step, net, live, c->cross, e);
     if (rc == 0)
         rc = file_create(&out, path_of("%s/%s", dir, name).s, FILE_PRIVATE | FILE_DURABLE, e);
     if (rc == 0) {
@@ -350,6 +378,42 @@ static int load_live(struct safetensors *f, struct moments *live, struct error *
     live->weight = weight[0];
     live->weight2 = weight[1];
     return 0;
+}
+
+// Whether a tensor of this name has these sizes.
+static int has(const struct safetensors *f, const char *name, int64_t rows, int64_t columns)
+{
+    const struct tensor *t = safetensors_find(f, name);
+    return t && t->ndim == (columns ? 2 : 1) && t->dim[0] == rows &&
+           (!columns || t->dim[1] == columns);
+}
+
+int checkpoint_load_cross(const char *path, struct cross *out, struct error *e)
+{
+    struct safetensors *f;
+    double state[STATE];
+    size_t d = (size_t)out->d, k = (size_t)out->targets;
+    cross_reset(out);
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    int rc = 0, is_there = has(f, CROSS_MEAN, out->d, 0) && has(f, CROSS_TARGET, out->targets, 0) &&
+                           has(f, CROSS_PRODUCT, out->d, out->targets) &&
+                           has(f, CROSS_STATE, STATE, 0);
+    if (is_there && (load_doubles(f, CROSS_MEAN, out->mean, d, e) < 0 ||
+                     load_doubles(f, CROSS_TARGET, out->target, k, e) < 0 ||
+                     load_doubles(f, CROSS_PRODUCT, out->product, d * k, e) < 0 ||
+                     load_doubles(f, CROSS_STATE, state, STATE, e) < 0))
+        rc = -1;
+    if (rc == 0 && is_there && (state[0] < 0 || state[1] < 0 || state[2] < 0 || !(state[3] > 0)))
+        rc = error_set(e, "tensor " CROSS_STATE " is negative");
+    if (rc == 0 && is_there) {
+        out->weight = state[0];
+        out->weight2 = state[1];
+        out->total = state[2];
+        out->lambda = state[3];
+    }
+    safetensors_close(f);
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }
 
 int checkpoint_load(const char *path, const struct net *net, struct plan *plan,

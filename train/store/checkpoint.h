@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/science/cross.h"
 #include "metrics/science/spectrum.h"
 
 struct net;
@@ -23,7 +24,8 @@ struct checkpoint {
     char *algorithms, *device, *precision;
     char *config; // options_to_json()
     int threads;
-    uint32_t data_crc; // of the training images
+    uint32_t data_crc;         // of the training images
+    const struct cross *cross; // to be written, borrowed; NULL: none. Not read here
 };
 void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
 
@@ -51,5 +53,8 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e);
 // Everything into plan and moments: bit for bit what was written.
 int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
                     struct moments *live, struct error *e);
+// The moments of features and images; a checkpoint without any, or with those of others, leaves
+// them empty.
+int checkpoint_load_cross(const char *path, struct cross *out, struct error *e);
 
 #endif

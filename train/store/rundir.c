@@ -1,4 +1,5 @@
 // Run folders on disk. The lock is flock's: it goes with the process, however it dies.
+#include "train/store/surrogate_file.h"
 #include "train/store/rundir.h"
 
 #include <dirent.h>
@@ -137,8 +138,8 @@ static void find_name(const char *data, int attempt, char *name, size_t size)
 // What a start has written so far. Only for who holds the lock in this folder.
 static void clear_folder(const char *dir)
 {
-    static const char *const ours[] = {"config.ini", "trainer.log", "run.jsonl.zst", "control",
-                                       CHECKPOINT_BEST};
+    static const char *const ours[] = {"config.ini", "trainer.log",   "run.jsonl.zst",
+                                       "control",    CHECKPOINT_BEST, SURROGATE_FILE};
     rundir_sweep(dir);
     rundir_drop_after(dir, -1);
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
@@ -419,6 +420,7 @@ void rundir_sweep(const char *path)
         int temporary =
             dot && (strcmp(dot, ".part") == 0 || strcmp(dot, ".tmp") == 0) &&
             (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "best.", 5) == 0 ||
+             strncmp(entry->d_name, "surrogates.", 11) == 0 ||
              strncmp(entry->d_name, "control.", 8) == 0);
         if (temporary)
             unlink(path_of("%s/%s", path, entry->d_name).s);

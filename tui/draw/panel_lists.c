@@ -8,10 +8,12 @@
 #include "tui/model/format.h"
 #include "tui/draw/timeplot.h"
 
+// What says most first.
 static const int panel_list[] = {
-    METRIC_AUC,        METRIC_RANKME, METRIC_ALPHA,  METRIC_PR,      METRIC_STABLE_RANK,
-    METRIC_NUM_RANK,   METRIC_COND,   METRIC_SPREAD, METRIC_ZSTD,    METRIC_ALIGNMENT,
-    METRIC_UNIFORMITY, METRIC_LOSS,   SERIES_LR,     SERIES_IMAGES_S};
+    METRIC_AUC,      METRIC_RANKME,   METRIC_PIXEL_R2,  METRIC_PSEUDO100,   METRIC_ALPHA,
+    METRIC_PR,       METRIC_SPREAD,   METRIC_ALIGNMENT, METRIC_UNIFORMITY,  METRIC_ZSTD,
+    METRIC_LOSS,     SERIES_LR,       SERIES_IMAGES_S,  METRIC_STABLE_RANK, METRIC_PSEUDO10,
+    METRIC_PSEUDO30, METRIC_NUM_RANK, METRIC_COND};
 enum { LISTED = sizeof panel_list / sizeof *panel_list };
 _Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
                "every metric can be chosen");
@@ -26,6 +28,14 @@ int panel_list_series(const struct history *h, int row)
     return row < LISTED              ? panel_list[row]
            : row < LISTED + h->n_own ? SERIES_OWN + row - LISTED
                                      : METRIC_AUC;
+}
+
+// Whether it stands in the short list too. Rank and condition number of a Gram matrix say where
+// rounding begins, not how a training goes; those of the step have a panel of their own beside it.
+static int is_in_short(int series)
+{
+    return series < METRIC_COUNT && series != METRIC_NUM_RANK && series != METRIC_COND &&
+           !metric_is_given(series, METRIC_NEEDS_SCORES);
 }
 
 // The last evaluation by the step that the screen speaks of; NULL: none.
@@ -62,19 +72,21 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
     for (int i = 0; i < 3; i++)
         canvas_printf(c, r.y, x + i * COLUMN + COLUMN - (int)strlen(heads[i]) - 2, 7, ROLE_TITLE,
                       " %s ", heads[i]);
-    // Those of the step and not of a spectrum have a panel of their own beside the short list.
     int first = choose && s->v->list.metric >= in.h ? s->v->list.metric - in.h + 1 : 0;
     if (choose)
         view_zone(s->v, in, ZONE_METRICS, first, 0);
     for (int row = first; row < panel_list_rows(h) && y < in.y + in.h; row++) {
         int m = panel_list_series(h, row), is_metric = m < METRIC_COUNT;
-        if (!choose && (!is_metric || metric_is_given(m, METRIC_NEEDS_SCORES)))
+        if (!choose && !is_in_short(m))
+            continue;
+        double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
+                          start && is_metric ? start->metric[m] : NAN};
+        // Who never looks at images needs no line about them.
+        if (!choose && metric_is_optional(m) && isnan(value[0]) && isnan(value[1]))
             continue;
         const char *title, *unit;
         row_text(h, m, &title, &unit);
         int selected = choose && row == s->v->list.metric;
-        double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
-                          start && is_metric ? start->metric[m] : NAN};
         if (selected)
             canvas_fill(c, (struct rect){y, in.x, 1, in.w}, ' ', ROLE_SELECTED);
         canvas_printf(c, y, in.x + 1, x - in.x - 1, selected ? ROLE_SELECTED : ROLE_TEXT, "%s%s%s",

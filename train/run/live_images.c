@@ -1,0 +1,75 @@
+// The batch of a step is a pure function of the step: it is asked for again, because by now the
+// loader draws a later one.
+#include "train/run/live_images.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/store/checkpoint.h"
+
+enum { VIEWS = 2 };
+
+int live_images_init(struct live_images *o, const struct setup *s, struct error *e)
+{
+    size_t batch = (size_t)s->o.batch;
+    int targets = s->surrogates.s.targets;
+    memset(o, 0, sizeof *o);
+    if (!setup_asks(s))
+        return 0;
+    o->h = malloc(VIEWS * batch * (size_t)s->d * sizeof *o->h);
+    o->t = malloc(batch * (size_t)targets * sizeof *o->t + 1);
+    o->index = malloc(batch * sizeof *o->index);
+    if (!o->h || !o->t || !o->index)
+        return error_set(e, "out of memory for what %zu images look like", batch);
+    return targets ? cross_init(&o->cross, s->d, targets, e) : 0;
+}
+
+void live_images_free(struct live_images *o)
+{
+    cross_free(&o->cross);
+    free(o->h);
+    free(o->t);
+    free(o->index);
+    memset(o, 0, sizeof *o);
+}
+
+int live_images_restore(struct live_images *o, const char *checkpoint, struct error *e)
+{
+    return o->cross.d ? checkpoint_load_cross(checkpoint, &o->cross, e) : 0;
+}
+
+// What each rank has is gathered in any case: the others can't know whether there are targets.
+int live_images_step(struct live_images *o, struct setup *s, struct team *team, int64_t t,
+                     struct error *e)
+{
+    int64_t batch = s->o.batch;
+    size_t view = (size_t)batch * (size_t)s->d;
+    for (int v = 0; v < VIEWS && o->h; v++)
+        if (team_features(team, s, v, o->h + (size_t)v * view, e) < 0)
+            return -1;
+    if (!o->cross.d)
+        return 0;
+    if (schedule_batch(&s->schedule, t, o->index, e) < 0)
+        return -1;
+    for (int64_t i = 0; i < batch; i++)
+        o->index[i] = s->order[o->index[i]];
+    if (surrogates_tell(&s->surrogates, o->index, batch, o->t, e) < 0)
+        return -1;
+    cross_age(&o->cross, VIEWS * batch);
+    for (int v = 0; v < VIEWS; v++)
+        cross_add(&o->cross, o->h + (size_t)v * view, o->t, batch);
+    return 0;
+}
+
+void live_images_penalty(struct live_images *o, double lambda)
+{
+    if (lambda > 0)
+        o->cross.lambda = lambda;
+}
+
+double live_images_r2(struct live_images *o, const struct moments *live, int64_t images)
+{
+    double fitted = (double)(images - images / 2);
+    return o->cross.d ? cross_r2(&o->cross, live, VIEWS, fitted) : NAN;
+}

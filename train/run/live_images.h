@@ -1,0 +1,34 @@
+// What the features of the training steps tell of their images (metrics/science/cross.h): the
+// batch's coordinates beside the moments of its features.
+#ifndef SSLTOP_TRAIN_RUN_LIVE_IMAGES_H
+#define SSLTOP_TRAIN_RUN_LIVE_IMAGES_H
+
+#include <stdint.h>
+
+#include "metrics/base/error.h"
+#include "metrics/science/cross.h"
+#include "train/ranks/team.h"
+#include "train/run/setup.h"
+
+struct live_images {
+    struct cross cross; // d 0: there is no surrogate, and nothing to do
+    float *h, *t;       // a batch's features of both views, and coordinates
+    int64_t *index;     // its images
+};
+
+// For a setup whose surrogates are open, or zeroed. Free in any case.
+int live_images_init(struct live_images *o, const struct setup *s, struct error *e);
+void live_images_free(struct live_images *o); // takes a zeroed struct too
+// As they were when this checkpoint was written.
+int live_images_restore(struct live_images *o, const char *checkpoint, struct error *e);
+
+// After the forward pass of step t: both views of its batch.
+int live_images_step(struct live_images *o, struct setup *s, struct team *team, int64_t t,
+                     struct error *e);
+// The penalty that an evaluation has chosen; NaN: none.
+void live_images_penalty(struct live_images *o, double lambda);
+// METRIC_PIXEL_R2 now, from the moments of the same features, as an evaluation of so many images
+// would have it.
+double live_images_r2(struct live_images *o, const struct moments *live, int64_t images);
+
+#endif
