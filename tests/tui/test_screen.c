@@ -393,7 +393,7 @@ Test(screen, waiting_for_data)
         record_init(&r, RECORD_STEP, step);
         r.u.step.mode = MODE_MULTI_EPOCH;
         r.u.step.ms[PHASE_DATA] = 60;
-        for (int i = PHASE_DATA + 1; i < PHASE_COUNT; i++)
+        for (int i = PHASE_DATA + 1; i <= PHASE_SPECTRUM; i++)
             r.u.step.ms[i] = 10;
         scene_add(&t, &r);
     }

@@ -104,7 +104,7 @@ static double waiting_share(const struct record_step *r)
 {
     double sum = 0;
     for (int i = 0; i < PHASE_COUNT; i++)
-        if (i != PHASE_SPECTRUM || isfinite(r->ms[i]))
+        if (i < PHASE_SPECTRUM || isfinite(r->ms[i]))
             sum += r->ms[i];
     return sum > 0 ? r->ms[PHASE_DATA] / sum : NAN;
 }
