@@ -123,5 +123,5 @@ Description: CUDA device for ssltop
 END
     finish ssltop-cuda
 else
-    echo "  DEB   without the CUDA device: $(make -s cuda-found | sed 's/^ *CUDA *//')"
+    echo "  DEB   without the CUDA device: $(make -s --no-print-directory cuda-found | sed 's/^ *CUDA *//')"
 fi
