@@ -2,7 +2,7 @@
 # Tries what `make deb` made where nothing of ours is: tests/fresh.sh runs this inside a chroot that has nothing but what
 # debootstrap calls minimal. The package lies beside it. Exit 0: it was installed, worked, and left nothing.
 set -eu
-export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive HOME=/tmp/home # what a user keeps is not the package's
 here=$(dirname "$0")
 say() { printf '  %-8s %s\n' "$1" "$2"; }
 everything() { find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/cache -o -path /var/log \

@@ -57,7 +57,7 @@ step() {
   rc=$?
   job=
   if [ "$rc" -eq 0 ]; then
-    say "$what" "passed in $((SECONDS - t)) s: $(grep -E 'Synthesis|^finished|^  (DEB|TAR)|^nothing is left|^the archive' "$log" |
+    say "$what" "passed in $((SECONDS - t)) s: $(grep -E 'Synthesis|^finished|^  (DEB .*deb|TAR)|^nothing is left|^the archive' "$log" |
       tail -n 1)"
     rm -f "$log"
   else
