@@ -39,7 +39,7 @@ static int is_gone(struct ranks *r, int rank, struct error *e)
 // What the engine says of an end is less than who it was: the watch knows in a moment.
 static int why(struct ranks *r, struct error *e)
 {
-    for (double until = clock_seconds() + 1; clock_seconds() < until; rest(1))
+    for (double until = clock_seconds() + 1; r->watched && clock_seconds() < until; rest(1))
         if (ranks_alive(r, e) < 0)
             return -1;
     r->over = 1;

@@ -125,6 +125,7 @@ int watch_open(struct ranks *r, struct error *e)
     w->fd[w->n++] = (struct pollfd){.fd = end, .events = POLLIN};
     for (int k = 0; k < r->size; k++)
         look_after(w, k);
+    r->watched = w->n - 1 + (r->engine->beat ? r->size - r->locals : 0);
     int rc = start(w);
     if (rc != 0) {
         release(w);

@@ -1,16 +1,20 @@
 // The whole step of SimSiam and BYOL against PyTorch's numbers (tests/fixtures/pytorch.py): loss,
 // gradients, running statistics, features and three steps of SGD or of LARS with the moving average
 // at width 8, gray and colour, both stems, f32 and bf16; BYOL on bottleneck blocks; and one step of
-// SimSiam's ablations and of every network at a small width.
+// SimSiam's ablations and of every network at a small width. The same numbers where ranks share the
+// batch (threads that talk through memory); and those of PyTorch's DistributedDataParallel
+// (tests/fixtures/ddp.py) where each normalises by itself.
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gpu/device.h"
 #include "tests/kit/contract.h"
+#include "tests/kit/crew.h"
 #include "tests/kit/net_fixture.h"
 #include "tests/kit/reference.h"
 #include "train/methods/method.h"
@@ -51,6 +55,9 @@ struct parity {
     struct plan *plan;
     float *x[2];
     struct error e;
+    int rank, batch; // of several: its number and its images; else 0 and all
+    struct ranks *ranks;
+    int together;
 };
 
 static void ok(struct parity *p, int rc)
@@ -66,6 +73,7 @@ static void open_fixture(struct parity *p, const char *title)
     snprintf(path, sizeof path, "tests/fixtures/%s.fix", title);
     ok(p, fixture_open(path, &p->f, &p->e));
     ok(p, fixture_net(&p->f, &p->net, &p->e));
+    p->batch = p->f.batch;
     size_t n = (size_t)p->f.batch * (size_t)p->f.channels * (size_t)p->f.size * (size_t)p->f.size;
     for (int v = 0; v < 2; v++) {
         p->x[v] = need(n, sizeof(float));
@@ -227,8 +235,10 @@ static void check_evaluation(struct parity *p)
 static void forward(struct parity *p, int step)
 {
     struct plan_scores s;
+    size_t first = (size_t)p->rank * (size_t)p->batch * (size_t)p->f.channels * (size_t)p->f.size *
+                   (size_t)p->f.size;
     for (int v = 0; v < 2; v++)
-        ok(p, plan_input(p->plan, v, p->x[v], &p->e));
+        ok(p, plan_input(p->plan, v, p->x[v] + first, &p->e));
     ok(p, plan_forward(p->plan, &p->e));
     ok(p, plan_scores(p->plan, &s, &p->e));
     double want = fixture_loss(&p->f, (size_t)step);
@@ -293,6 +303,35 @@ static void check_updates(struct parity *p)
               p->tol->key, cosine, theirs, bound);
 }
 
+static void compile(struct parity *p)
+{
+    struct plan_options o = {
+        .batch = p->batch, .precision = p->precision, .ranks = p->ranks, .together = p->together};
+    ok(p, device_compile(p->device, &p->net, &o, &p->plan, &p->e));
+    put_all(p);
+}
+
+static void make_steps(struct parity *p)
+{
+    int steps = (int)json_array_size(json_object_get(p->f.header, "loss"));
+    cr_assert(steps > 0);
+    for (int step = 0; step < steps; step++) {
+        forward(p, step);
+        if (step == 0) {
+            if (!p->ranks)
+                check_features(p);
+            if (!p->rank) // each has its own where they do not normalise together
+                check_running(p);
+        }
+        ok(p, plan_backward(p->plan, &p->e));
+        if (step == 0)
+            check_gradients(p);
+        update(p);
+    }
+    if (steps > 1)
+        check_updates(p);
+}
+
 static void run(const char *title, enum precision precision)
 {
     struct parity p;
@@ -304,25 +343,9 @@ static void run(const char *title, enum precision precision)
         close_fixture(&p);
         cr_skip_test("this processor has no bf16: %s is not compared in bf16 here", title);
     }
-    struct plan_options o = {.batch = p.f.batch, .precision = precision};
-    ok(&p, device_compile(p.device, &p.net, &o, &p.plan, &p.e));
-    put_all(&p);
+    compile(&p);
     check_evaluation(&p);
-    int steps = (int)json_array_size(json_object_get(p.f.header, "loss"));
-    cr_assert(steps > 0);
-    for (int step = 0; step < steps; step++) {
-        forward(&p, step);
-        if (step == 0) {
-            check_features(&p);
-            check_running(&p);
-        }
-        ok(&p, plan_backward(p.plan, &p.e));
-        if (step == 0)
-            check_gradients(&p);
-        update(&p);
-    }
-    if (steps > 1)
-        check_updates(&p);
+    make_steps(&p);
     close_fixture(&p);
 }
 
@@ -444,6 +467,146 @@ Test(parity, networks_bf16)
 {
     for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
         run(networks[i], PRECISION_BF16);
+}
+
+// --- a batch that ranks share ---
+
+struct member {
+    const char *title;
+    enum precision precision;
+    struct crew *crew;
+    int rank, size, together;
+};
+
+static void *share(void *context)
+{
+    const struct member *m = context;
+    struct parity p;
+    open_fixture(&p, m->title);
+    p.precision = m->precision;
+    p.tol = &tolerances[p.precision];
+    p.rank = m->rank;
+    p.batch = p.f.batch / m->size;
+    p.together = m->together;
+    ok(&p, crew_join(m->crew, m->rank, &p.ranks, &p.e));
+    ok(&p, device_open("cpu", 1, &p.device, &p.e));
+    compile(&p);
+    make_steps(&p);
+    ranks_close(p.ranks, 0);
+    close_fixture(&p);
+    return NULL;
+}
+
+static void run_shared(const char *title, enum precision precision, int size, int together)
+{
+    struct member m[4];
+    pthread_t thread[4];
+    struct crew *crew = crew_new(size);
+    for (int k = size - 1; k >= 0; k--) {
+        m[k] = (struct member){title, precision, crew, k, size, together};
+        if (k)
+            cr_assert(pthread_create(&thread[k], NULL, share, &m[k]) == 0);
+        else
+            share(&m[k]);
+    }
+    for (int k = 1; k < size; k++)
+        pthread_join(thread[k], NULL);
+    crew_free(crew);
+}
+
+Test(shared, simsiam_byol_vicreg_and_barlow_are_those_of_one_process)
+{
+    static const char *const title[] = {"gray-cifar", "colour-imagenet", "byol-cifar", "vicreg",
+                                        "barlow"};
+    for (size_t i = 0; i < sizeof title / sizeof *title; i++)
+        run_shared(title[i], PRECISION_F32, 2, 1);
+    run_shared("colour-cifar", PRECISION_F32, 4, 1);
+}
+
+Test(shared, in_bf16)
+{
+    struct device *d;
+    struct error e;
+    cr_assert(device_open("cpu", 1, &d, &e) == 0, "%s", e.text);
+    int bf16 = device_info(d)->bf16;
+    device_close(d);
+    if (!bf16)
+        cr_skip_test("this processor has no bf16");
+    run_shared("gray-cifar", PRECISION_BF16, 2, 1);
+}
+
+// One step without a check, of two; what came of it.
+struct attempt {
+    struct parity p;
+    struct crew *crew;
+    int rank, call, rc; // call: which of rank 1's fails; 0: none
+};
+
+static void *attempt(void *context)
+{
+    struct attempt *a = context;
+    struct parity *p = &a->p;
+    struct plan_scores s;
+    struct update u = {.momentum = 0.9};
+    p->rank = a->rank;
+    p->batch = p->f.batch / 2;
+    p->together = 1;
+    ok(p, crew_join(a->crew, a->rank, &p->ranks, &p->e));
+    ok(p, device_open("cpu", 1, &p->device, &p->e));
+    compile(p);
+    for (int v = 0; v < 2; v++)
+        ok(p, plan_input(p->plan, v, p->x[v], &p->e));
+    if (a->rank == 1)
+        crew_fail(a->crew, 1, a->call);
+    int before = crew_calls(a->crew, a->rank);
+    a->rc = plan_forward(p->plan, &p->e) < 0 || plan_scores(p->plan, &s, &p->e) < 0 ||
+                    plan_backward(p->plan, &p->e) < 0 || plan_update(p->plan, &u, &p->e) < 0
+                ? -1
+                : crew_calls(a->crew, a->rank) - before;
+    if (a->rc < 0) // the last thing that is done with them
+        ranks_give_up(p->ranks);
+    return NULL;
+}
+
+// How many calls rank 1 makes; -1 where one failed.
+static int attempt_both(int call)
+{
+    struct attempt a[2];
+    pthread_t other;
+    struct crew *crew = crew_new(2);
+    for (int k = 0; k < 2; k++) {
+        open_fixture(&a[k].p, "vicreg");
+        a[k].p.tol = &tolerances[PRECISION_F32];
+        a[k].crew = crew;
+        a[k].rank = k;
+        a[k].call = call;
+    }
+    cr_assert(pthread_create(&other, NULL, attempt, &a[1]) == 0);
+    attempt(&a[0]);
+    pthread_join(other, NULL);
+    int rc = a[1].rc;
+    cr_expect(rc >= 0 || strstr(a[1].p.e.text, "the crew has failed"), "%s", a[1].p.e.text);
+    for (int k = 0; k < 2; k++) { // as a process does that gives up: nobody waits for the other
+        ranks_give_up(a[k].p.ranks);
+        ranks_close(a[k].p.ranks, 1);
+        close_fixture(&a[k].p);
+    }
+    crew_free(crew);
+    return rc;
+}
+
+// Whatever fails on one of them, both end with a sentence and nobody waits for ever.
+Test(shared, every_call_fails_once)
+{
+    int calls = attempt_both(0);
+    cr_assert(calls > 50, "%d", calls);
+    for (int call = 1; call <= calls; call++)
+        cr_expect(attempt_both(call) == -1, "call %d of %d", call, calls);
+}
+
+Test(shared, apart_they_are_pytorchs_distributed_data_parallel)
+{
+    run_shared("ddp", PRECISION_F32, 2, 0);
 }
 
 // The double loops that measure the nodes give PyTorch's f64 numbers over a whole net. (2^-16: a
