@@ -118,6 +118,12 @@ static const struct {
     {"device", "others_memory", "Bytes of its memory that they hold."},
     {"device", "others_text", "Who they are: program and process number, as far as this machine tells."},
 
+    {"ranks", "", "The processes that train together, about once a second where there are several; step is the step that was "
+                  "just made."},
+    {"ranks", "hosts", "The machine of each, in the order of their ranks, with blanks between."},
+    {"ranks", "ms.own", "Milliseconds that each took in that step for its own work, waiting for views included."},
+    {"ranks", "ms.reduce", "Milliseconds that each waited for the others in it."},
+
     {"end", "", "The last line of a run that ended by itself. A run that was killed has none."},
     {"end", "reason", "Why it ended: finished, stopped or failed."},
     {"end", "text", "The same for a person."},

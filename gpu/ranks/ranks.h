@@ -66,7 +66,7 @@ struct ranks {
     struct rank_place *place; // of each
     double waited;            // seconds spent in waiting for others, so far
     struct ranks_watch *watch;
-    int watched; // others that it can tell to be gone
+    int watched;     // others that it can tell to be gone
     atomic_int gone; // 1 + the rank that is not there any more; 0: all are
     int over;        // something failed half-way: the others cannot be told anything any more
     void *room;      // for what is gathered to be summed

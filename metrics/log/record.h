@@ -21,6 +21,7 @@ enum record_type {
     RECORD_EVENT,
     RECORD_CHECKPOINT,
     RECORD_DEVICE,
+    RECORD_RANKS,
     RECORD_END
 };
 
@@ -130,6 +131,12 @@ struct record_device {                // a card's sensors, about once a second; 
     char others_text[128];            // who they are, for a person
 };
 
+struct record_ranks { // processes that train together, about once a second
+    char *hosts;      // the host of each, with blanks between; owned, malloc'd or NULL
+    // ms of the last step, a number for each as sigma: of its own work, and of waiting for others.
+    struct record_spectrum own, reduce;
+};
+
 struct record {
     enum record_type type;
     int64_t
@@ -141,6 +148,7 @@ struct record {
         struct record_eval eval;
         struct record_event event;
         struct record_device device;
+        struct record_ranks ranks;
         struct {
             char file[128]; // name inside the run folder
         } checkpoint;

@@ -100,6 +100,12 @@ static const struct record_field device_field[] = {
     {NULL, "others_text", FIELD_TEXT, AT(device.others_text), 0, 1},
 };
 
+static const struct record_field ranks_field[] = {
+    {NULL, "hosts", FIELD_OWNED, AT(ranks.hosts), 0, 0},
+    {"ms", "own", FIELD_SIGMA, AT(ranks.own), 0, 0},
+    {"ms", "reduce", FIELD_SIGMA, AT(ranks.reduce), 0, 0},
+};
+
 static const struct record_field end_field[] = {
     {NULL, "reason", FIELD_TEXT, AT(end.reason), 0, 0},
     {NULL, "text", FIELD_TEXT, AT(end.text), 0, 1},
@@ -113,5 +119,6 @@ const struct record_kind record_kind_table[RECORD_END + 1] = {
     [RECORD_EVENT] = {"event", event_field, COUNT(event_field)},
     [RECORD_CHECKPOINT] = {"checkpoint", checkpoint_field, COUNT(checkpoint_field)},
     [RECORD_DEVICE] = {"device", device_field, COUNT(device_field)},
+    [RECORD_RANKS] = {"ranks", ranks_field, COUNT(ranks_field)},
     [RECORD_END] = {"end", end_field, COUNT(end_field)},
 };

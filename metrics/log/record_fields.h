@@ -21,7 +21,7 @@ enum field_kind {
     FIELD_SHAPE,   // int[3] as an array: channels, height, width
     FIELD_OWN,     // struct record_own as an object
     FIELD_SOURCE,  // enum spectrum_source by name
-    FIELD_SIGMA    // struct record_spectrum's d and sigma as an array
+    FIELD_SIGMA    // struct record_spectrum's d and sigma as an array; missing: d 0
 };
 
 struct record_field {

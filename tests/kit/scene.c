@@ -171,7 +171,7 @@ static void add_step(struct test_scene *t, int64_t step)
     u->metric[METRIC_LOSS] = -0.9 + 0.85 * early(step) + 0.06 * noise(step + 7);
     u->metric[METRIC_ZSTD] = 0.91 + 0.08 * early(step) + 0.01 * noise(step + 3);
     u->images_s = 1312;
-    static const double ms[PHASE_COUNT] = {0.4, 31, 58, 4.2, 3.1};
+    static const double ms[PHASE_COUNT] = {0.4, 31, 58, 4.2, 3.1, NAN};
     memcpy(u->ms, ms, sizeof ms);
     if (step >= 600 && step < 650) // a device that had no spectrum for these
         u->metric[METRIC_AUC] = NAN;

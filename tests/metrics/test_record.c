@@ -318,6 +318,22 @@ Test(record, device)
     json_decref(root);
 }
 
+Test(record, ranks)
+{
+    double own[3] = {31, 30.5, 47}, reduce[3] = {16, 16.5, 0};
+    struct record r, back;
+    record_init(&r, RECORD_RANKS, 7);
+    r.u.ranks.hosts = (char *)"a a b";
+    r.u.ranks.own = (struct record_spectrum){.d = 3, .sigma = own};
+    r.u.ranks.reduce = (struct record_spectrum){.d = 3, .sigma = reduce};
+    round_trip(&r, &back);
+    cr_assert_eq(back.type, RECORD_RANKS);
+    cr_assert_str_eq(back.u.ranks.hosts, "a a b");
+    cr_assert(back.u.ranks.own.d == 3 && back.u.ranks.own.sigma[2] == 47);
+    cr_assert(back.u.ranks.reduce.d == 3 && back.u.ranks.reduce.sigma[1] == 16.5);
+    record_free(&back);
+}
+
 // Random bytes and nasty ones, in a field that has no room to spare: the line stays valid, UTF-8
 // comes back as it was, the rest as U+FFFD.
 Test(record, hostile_strings)

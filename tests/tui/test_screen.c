@@ -57,6 +57,28 @@ Test(screen, cursor)
     scene_free(&t);
 }
 
+Test(screen, several_processes)
+{
+    double own[3] = {31, 30.5, 47}, reduce[3] = {16, 16.5, 0};
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    scene_train(&t, 1284);
+    record_init(&r, RECORD_STEP, 1284);
+    static const double ms[PHASE_COUNT] = {0.4, 31, 58, 4.2, 3.1, 9.5};
+    memcpy(r.u.step.ms, ms, sizeof ms);
+    r.u.step.t = 700;
+    scene_add(&t, &r);
+    record_init(&r, RECORD_RANKS, 1284);
+    r.u.ranks.hosts = (char *)"node1 node1 node2";
+    r.u.ranks.own = (struct record_spectrum){.d = 3, .sigma = own};
+    r.u.ranks.reduce = (struct record_spectrum){.d = 3, .sigma = reduce};
+    scene_add(&t, &r);
+    t.v.view = VIEW_DEVICE;
+    expect_screen(&t, "ranks-100x30", 30, 100);
+    scene_free(&t);
+}
+
 Test(screen, a_card)
 {
     struct test_scene t;

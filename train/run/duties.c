@@ -137,12 +137,39 @@ int duties_checkpoint_is_due(const struct trainer *tr)
 
 // ---------------------------------------------------------------- sensors
 
-// What the card's sensors say, about once a second.
+static void tell_ranks(struct trainer *tr, double now)
+{
+    const struct ranks *r = tr->ranks;
+    const struct team_times *times = tr->team.times;
+    struct record record;
+    if (!r || now - tr->told_ranks < 1)
+        return;
+    tr->told_ranks = now;
+    record_init(&record, RECORD_RANKS, tr->t);
+    struct record_ranks *out = &record.u.ranks;
+    size_t n = (size_t)r->size, size = n * (RANKS_HOST + 1) + 1, at = 0;
+    out->hosts = malloc(size);
+    out->own.sigma = malloc(n * sizeof(double));
+    out->reduce.sigma = malloc(n * sizeof(double));
+    if (out->hosts && out->own.sigma && out->reduce.sigma) {
+        out->own.d = out->reduce.d = r->size;
+        for (size_t k = 0; k < n; k++) {
+            at += (size_t)snprintf(out->hosts + at, size - at, "%s%s", k ? " " : "",
+                                   r->place[k].host);
+            out->own.sigma[k] = times[k].own;
+            out->reduce.sigma[k] = times[k].reduce;
+        }
+        publisher_put(tr->report.publisher, &record);
+    }
+    record_free(&record);
+}
+
 void duties_sense(struct trainer *tr)
 {
     struct device_sensors s;
     struct record record;
     double now = clock_seconds();
+    tell_ranks(tr, now);
     if (now - tr->sensed < 1 || !device_sense(tr->setup.device, &s))
         return;
     tr->sensed = now;

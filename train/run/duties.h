@@ -16,7 +16,7 @@ int duties_checkpoint_is_due(const struct trainer *tr);
 // The state that a borrowed beginning has, written before there is a log.
 int duties_first_checkpoint(struct trainer *tr, struct error *e);
 
-// What the card's sensors say, about once a second.
+// What the card's sensors say, and how long each rank took, about once a second.
 void duties_sense(struct trainer *tr);
 
 // Tell of images that have turned out to be broken since the last call; the first time also what

@@ -64,7 +64,7 @@ struct trainer {
     double begun_training; // clock after the first evaluation
     double eval_seconds;   // spent in periodic evaluations so far
     double paused_seconds;
-    double sensed; // clock of the last record of the card's sensors
+    double sensed, told_ranks; // clocks of the last record of the card's sensors, and of ranks
 };
 
 // No step is made until somebody asks for one.

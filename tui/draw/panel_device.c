@@ -32,7 +32,8 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
         sum += isfinite(ms[i]) ? ms[i] : 0;
     }
     int w = in.w - LABELS - SHARE - 1;
-    for (int i = 0; i < PHASE_COUNT && i < in.h; i++) {
+    int n = isfinite(ms[PHASE_REDUCE]) ? PHASE_COUNT : PHASE_REDUCE; // last, and for several only
+    for (int i = 0; i < n && i < in.h; i++) {
         struct text t = format_value(ms[i], 3);
         canvas_text(c, in.y + i, in.x + 1, 10, ROLE_TEXT, record_phase_key[i]);
         canvas_text(c, in.y + i, in.x + 20 - text_columns(t.s), 9, ROLE_VALUE, t.s);
@@ -41,8 +42,8 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
             canvas_printf(c, in.y + i, in.x + LABELS + w, SHARE, ROLE_DIM, "%3.0f %%",
                           100 * ms[i] / sum);
     }
-    if (in.h > PHASE_COUNT && (sum > 0 || !*s->h->run.can))
-        canvas_printf(c, in.y + PHASE_COUNT, in.x + 1, in.w - 2, ROLE_DIM,
+    if (in.h > n && (sum > 0 || !*s->h->run.can))
+        canvas_printf(c, in.y + n, in.x + 1, in.w - 2, ROLE_DIM,
                       "sum %s ms, %s images each with two views", format_value(sum, 3).s,
                       format_count(h->batch).s);
 }
@@ -51,7 +52,7 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     struct rect in = canvas_box(c, r, "device and run", "");
-    char line[6][400] = {""};
+    char line[8][400] = {""};
     if (!h->have_run)
         return;
     const struct record_run *u = &h->run;
@@ -71,11 +72,18 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
                  format_count(u->model.d).s);
     else if (u->model.d > 0)
         snprintf(line[3], sizeof *line, "d = %s", format_count(u->model.d).s);
-    snprintf(line[4], sizeof *line, "running for %s",
+    const struct history_ranks *k = &h->ranks;
+    if (k->step >= 0) {
+        snprintf(line[4], sizeof *line, "%d ranks on %d host%s, %s %% waiting", k->n, k->hosts,
+                 k->hosts == 1 ? "" : "s", format_value(100 * k->waiting, 2).s);
+        snprintf(line[5], sizeof *line, "slowest: rank %d on %s, %s ms", k->slowest, k->host,
+                 format_value(k->ms, 3).s);
+    }
+    snprintf(line[6], sizeof *line, "running for %s",
              format_duration(time_value(s, SERIES_TIME)).s);
-    snprintf(line[5], sizeof *line, "started %s", u->created);
-    for (int i = 0, y = 0; i < 6 && y < in.h; i++)
-        if (*line[i] || !*u->can)
+    snprintf(line[7], sizeof *line, "started %s", u->created);
+    for (int i = 0, y = 0; i < 8 && y < in.h; i++)
+        if (*line[i] || (!*u->can && i != 4 && i != 5))
             canvas_text(c, in.y + y++, in.x + 1, in.w - 2, ROLE_TEXT, line[i]);
 }
 

@@ -20,6 +20,7 @@ int history_init(struct history *h, struct error *e)
                           .spectrum_step = -1,
                           .checkpoint_step = -1,
                           .device_step = -1,
+                          .ranks.step = -1,
                           .rate = NAN,
                           .waiting = NAN};
     h->first_live.step = h->live.step = h->first_exact.step = h->exact.step = -1;
@@ -300,6 +301,41 @@ static int add_event(struct history *h, int64_t step, const struct record_event 
                           e);
 }
 
+// The k-th word of the hosts.
+static size_t host_of(const struct record_ranks *r, int k, const char **word)
+{
+    const char *at = r->hosts ? r->hosts : "";
+    for (; k > 0 && *at; k--)
+        at += strcspn(at, " ") + (at[strcspn(at, " ")] != '\0');
+    *word = at;
+    return strcspn(at, " ");
+}
+
+static void hear_ranks(struct history_ranks *h, const struct record_ranks *r, int64_t step)
+{
+    const char *host, *other;
+    double own = 0, reduce = 0;
+    *h = (struct history_ranks){.step = step, .n = r->own.d, .ms = NAN};
+    for (int k = 0; k < h->n; k++) {
+        double ms = r->own.sigma[k];
+        size_t n = host_of(r, k, &host);
+        int i = 0;
+        own += ms;
+        reduce += k < r->reduce.d ? r->reduce.sigma[k] : 0;
+        while (i < k && (host_of(r, i, &other) != n || strncmp(host, other, n) != 0))
+            i++;
+        h->hosts += i == k && n > 0;
+        if (k && !(ms > h->ms))
+            continue;
+        char raw[sizeof h->host];
+        snprintf(raw, sizeof raw, "%.*s", (int)(n < sizeof raw ? n : sizeof raw - 1), host);
+        text_clean(h->host, sizeof h->host, raw);
+        h->slowest = k;
+        h->ms = ms;
+    }
+    h->waiting = own + reduce > 0 ? reduce / (own + reduce) : NAN;
+}
+
 int history_add(struct history *h, const struct record *r, struct error *e)
 {
     char text[512];
@@ -327,6 +363,9 @@ int history_add(struct history *h, const struct record *r, struct error *e)
         h->device = r->u.device;
         text_clean(h->device.others_text, sizeof h->device.others_text, r->u.device.others_text);
         h->device_step = r->step;
+        return 0;
+    case RECORD_RANKS:
+        hear_ranks(&h->ranks, &r->u.ranks, r->step);
         return 0;
     case RECORD_END:
         h->ended = 1;

@@ -91,6 +91,14 @@ struct history {
     char checkpoint[128];
     int64_t device_step;         // -1: the card's sensors were never told
     struct record_device device; // what they said last
+    struct history_ranks {
+        int64_t step; // -1: it was never told of several processes
+        int n, hosts;
+        double waiting; // share of their time that they wait for each other
+        int slowest;    // the rank whose own work takes longest
+        double ms;      // it
+        char host[64];  // where it is; clean
+    } ranks;            // what they said last
     int ended;
     char end_reason[16], end_text[256];
 };
