@@ -13,7 +13,7 @@
 #include "metrics/log/run_facts.h"
 #include "metrics/log/runlog_frames.h"
 #include "metrics/log/seekable.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "train/run/earlier.h"
 #include "train/run/live_forecast.h"
 #include "train/run/runs.h"
@@ -119,7 +119,7 @@ static void resume_from(const char *path)
     struct runs_info *list;
     char dir[512], link[600];
     int runs;
-    snprintf(dir, sizeof dir, "%s/run", scratch_folder());
+    snprintf(dir, sizeof dir, "%s/run", foreign_folder());
     snprintf(link, sizeof link, "%s/run.jsonl.zst", dir);
     mkdir(dir, 0700);
     unlink(link);
@@ -147,7 +147,7 @@ static void resume_from(const char *path)
     live_forecast_replay(&forecast, dir, 4, NULL);
     live_forecast_loss(&forecast, 4);
     live_forecast_free(&forecast);
-    if (runs_list(scratch_folder(), &list, &runs, NULL) == 0) {
+    if (runs_list(foreign_folder(), &list, &runs, NULL) == 0) {
         fuzz_require(runs <= 1);
         free(list);
     }
@@ -206,8 +206,8 @@ static void go_on(const char *path)
 
 int fuzz_log(const uint8_t *data, size_t size)
 {
-    read_log(scratch_file(0, data, size));
-    go_on(scratch_path(0));
+    read_log(foreign_file(0, data, size));
+    go_on(foreign_path(0));
     return 0;
 }
 
@@ -215,7 +215,7 @@ int fuzz_lines(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     unsigned how = input_byte(&in);
-    const char *path = scratch_log(0, in, 1 + (int)(how & 15), how & 16);
+    const char *path = foreign_log(0, in, 1 + (int)(how & 15), how & 16);
     read_log(path);
     if (how & 32)
         go_on(path);
@@ -303,8 +303,8 @@ int fuzz_frames(const uint8_t *data, size_t size)
         else
             add(&file, a.p, a.n);
     }
-    read_log(scratch_file(0, file.p, file.n));
-    go_on(scratch_path(0));
+    read_log(foreign_file(0, file.p, file.n));
+    go_on(foreign_path(0));
     return 0;
 }
 

@@ -8,7 +8,7 @@
 #include "metrics/features.h"
 #include "metrics/npy.h"
 #include "metrics/science/forecast.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 
 static void measure(const char *path, int l2)
 {
@@ -30,7 +30,7 @@ int fuzz_npy(const uint8_t *data, size_t size)
     enum { ROWS = 8, NUMBERS = 1 << 14 };
     struct npy a = {0};
     struct error e = {""};
-    const char *path = scratch_file(0, data, size);
+    const char *path = foreign_file(0, data, size);
     int rc = npy_open(path, &a, &e);
     fuzz_require(rc == 0 || *e.text);
     if (rc == 0) {
@@ -149,11 +149,11 @@ int fuzz_npz(const uint8_t *data, size_t size)
     char path[512], named[600];
     if (input_byte(&in)) {
         build_archive(in, &a);
-        scratch_put("a.npz", a.p, a.n);
+        foreign_put("a.npz", a.p, a.n);
     } else {
-        scratch_put("a.npz", in.p, in.n);
+        foreign_put("a.npz", in.p, in.n);
     }
-    snprintf(path, sizeof path, "%s/a.npz", scratch_folder());
+    snprintf(path, sizeof path, "%s/a.npz", foreign_folder());
     measure(path, 0);
     for (char name = 'a'; name < 'd'; name++) {
         snprintf(named, sizeof named, "%s:%c", path, name);
@@ -185,7 +185,7 @@ int fuzz_calibration(const uint8_t *data, size_t size)
 {
     struct forecast f, again;
     struct error e = {""};
-    if (forecast_read(scratch_file(0, data, size), &f, &e) < 0) {
+    if (forecast_read(foreign_file(0, data, size), &f, &e) < 0) {
         fuzz_require(*e.text);
         return 0;
     }
@@ -194,7 +194,7 @@ int fuzz_calibration(const uint8_t *data, size_t size)
     size_t n = 0;
     FILE *out = open_memstream(&text, &n);
     fuzz_require(out && forecast_write(&f, out, &e) == 0 && fclose(out) == 0);
-    fuzz_require(forecast_read(scratch_file(0, text, n), &again, &e) == 0);
+    fuzz_require(forecast_read(foreign_file(0, text, n), &again, &e) == 0);
     fuzz_require(again.runs == f.runs &&
                  !memcmp(again.coefficient, f.coefficient, sizeof f.coefficient) &&
                  !strcmp(again.method, f.method));

@@ -8,7 +8,7 @@
 
 #include "metrics/base/path.h"
 #include "metrics/base/text.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "train/methods/method.h"
 #include "train/run/setup.h"
 #include "tui/cli/cmd.h"
@@ -45,7 +45,7 @@ static void use(struct options *o)
     options_write_file(o, f);
     fuzz_require(!ferror(f) && fclose(f) == 0);
     options_default(&again);
-    fuzz_require(options_read_file(&again, scratch_file(1, text, bytes), NULL, NULL) == 0);
+    fuzz_require(options_read_file(&again, foreign_file(1, text, bytes), NULL, NULL) == 0);
     same(o, &again);
     free(text);
 
@@ -80,7 +80,7 @@ int fuzz_ini(const uint8_t *data, size_t size)
     struct error e = {""};
     unsigned char given[OPTIONS_MAX] = {0};
     options_default(&o);
-    int rc = options_read_file(&o, scratch_file(0, data, size), given, &e);
+    int rc = options_read_file(&o, foreign_file(0, data, size), given, &e);
     fuzz_require(rc == 0 || *e.text);
     if (rc == 0)
         use(&o);
@@ -143,10 +143,10 @@ int fuzz_settings(const uint8_t *data, size_t size)
 {
     struct look look = {0}, again = {0};
     struct error e = {""};
-    int rc = settings_read(scratch_file(0, data, size), &look, &e);
+    int rc = settings_read(foreign_file(0, data, size), &look, &e);
     fuzz_require(rc == 0 || *e.text);
     char path[512];
-    snprintf(path, sizeof path, "%s/a/ssltop.ini", scratch_folder());
+    snprintf(path, sizeof path, "%s/a/ssltop.ini", foreign_folder());
     fuzz_require(settings_write(path, &look, NULL) == 0);
     fuzz_require(settings_read(path, &again, NULL) == 0);
     again.theme = look.theme ? again.theme : NULL;

@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "data/photos/decode.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 
 enum { CROP_BYTES = 10, PIXELS = 1 << 20 };
 
@@ -35,7 +35,7 @@ static void decode(struct input how, const void *file, size_t n)
     size_t all;
     unsigned sum = 0;
     int out = 1 + input_byte(&how);
-    int fd = scratch_fd(0);
+    int fd = foreign_fd(0);
     fuzz_require(write(fd, file, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0);
     if (decode_head(fd, &h, &e) < 0) {
         fuzz_require(*e.text);

@@ -12,7 +12,7 @@
 
 #include "metrics/base/text.h"
 #include "metrics/log/runlog.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "tui/draw/screen.h"
 #include "tui/feed/source.h"
 #include "tui/hands/actions.h"
@@ -284,8 +284,8 @@ int fuzz_viewer(const uint8_t *data, size_t size)
     struct input keys = input_take(&in, input_byte(&in) % 32), rest = in;
     char line[4096];
     if (how & 1) {
-        const char *path[2] = {scratch_log(0, in, 1 + (int)(how >> 4), how & 2),
-                               how & 4 ? scratch_log(1, in, 3, 1) : NULL};
+        const char *path[2] = {foreign_log(0, in, 1 + (int)(how >> 4), how & 2),
+                               how & 4 ? foreign_log(1, in, 3, 1) : NULL};
         replay(path, how & 4 ? 2 : 1, keys, h, w, how & 8);
         return 0;
     }
@@ -319,13 +319,13 @@ static void open_trainer(struct trainer *t)
 {
     static int listening; // one for all inputs
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    snprintf(a.sun_path, sizeof a.sun_path, "%.90s/socket", scratch_folder());
+    snprintf(a.sun_path, sizeof a.sun_path, "%.90s/socket", foreign_folder());
     if (!listening) {
         listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         fuzz_require(listening > 0 && bind(listening, (struct sockaddr *)&a, sizeof a) == 0 &&
                      listen(listening, 8) == 0);
     }
-    scratch_put("control", a.sun_path, strlen(a.sun_path));
+    foreign_put("control", a.sun_path, strlen(a.sun_path));
     *t = (struct trainer){.listening = listening, .fd = -1};
 }
 
@@ -388,7 +388,7 @@ static void watch(struct source *s, struct desk *d, struct trainer *t, struct in
     const struct sink sink = {d, on_record, on_answer, wants};
     const struct command_call status = {.command = COMMAND_STATUS, .by = "key"};
     char line[2048], path[512];
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", scratch_folder());
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", foreign_folder());
     for (int turns = 0; turns < 64; turns++) {
         struct pollfd p = {.fd = -1};
         int timeout = 0, polled = s->klass->poll(s, &p, &timeout);
@@ -433,14 +433,14 @@ int fuzz_watch(const uint8_t *data, size_t size)
             break;
     log.n -= in.n;
     input_byte(&log);
-    int fd = open(scratch_log(0, log, 3, 1), O_RDONLY | O_CLOEXEC);
+    int fd = open(foreign_log(0, log, 3, 1), O_RDONLY | O_CLOEXEC);
     char bytes[1 << 16];
     ssize_t n = read(fd, bytes, sizeof bytes);
     close(fd);
     fuzz_require(n >= 0);
-    scratch_put("run.jsonl.zst", bytes, (size_t)n);
+    foreign_put("run.jsonl.zst", bytes, (size_t)n);
     desk_open(&d, 0);
-    if (source_live_open(scratch_folder(), &s, NULL) == 0) {
+    if (source_live_open(foreign_folder(), &s, NULL) == 0) {
         watch(s, &d, &t, in);
         s->klass->free(s);
     }

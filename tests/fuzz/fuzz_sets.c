@@ -12,7 +12,7 @@
 #include "data/sets/dataset_table.h"
 #include "data/sets/pack.h"
 #include "metrics/base/path.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 
 // Pictures that are read when they are needed: some of them, in two crops.
 static void look_at(struct pictures *s)
@@ -75,7 +75,7 @@ static void put_gz(const char *name, struct input file)
     z.next_out = out;
     z.avail_out = sizeof out;
     deflate(&z, Z_FINISH);
-    scratch_put(name, out, sizeof out - z.avail_out);
+    foreign_put(name, out, sizeof out - z.avail_out);
     deflateEnd(&z);
 }
 
@@ -86,7 +86,7 @@ int fuzz_idx(const uint8_t *data, size_t size)
                                           {"t10k-images", "idx3-ubyte"},
                                           {"t10k-labels", "idx1-ubyte"}};
     struct input in = {data, size};
-    scratch_clear();
+    foreign_clear();
     for (int i = 0; i < 4; i++) {
         char text[64];
         unsigned how = input_byte(&in);
@@ -96,9 +96,9 @@ int fuzz_idx(const uint8_t *data, size_t size)
         if (how & 2 && !(how & 8))
             put_gz(text, file);
         else if (!(how & 1))
-            scratch_put(text, file.p, file.n);
+            foreign_put(text, file.p, file.n);
     }
-    open_set("idx", scratch_folder());
+    open_set("idx", foreign_folder());
     return 0;
 }
 
@@ -120,7 +120,7 @@ static void put_fixed(struct input *in, const struct fixed *file, int n, const c
             for (size_t l = 0; l < file[i].labels; l++)
                 bytes[k * file[i].record + l] = input_byte(in);
         if (how < 0xf8)
-            scratch_put(path_of("%s%s", folder, file[i].name).s, bytes,
+            foreign_put(path_of("%s%s", folder, file[i].name).s, bytes,
                         all + (more < 5 ? 0 : more));
     }
 }
@@ -133,14 +133,14 @@ int fuzz_cifar(const uint8_t *data, size_t size)
     static const struct fixed hundred[] = {{"train.bin", 3074, 2}, {"test.bin", 3074, 2}};
     struct input in = {data, size};
     unsigned how = input_byte(&in);
-    scratch_clear();
+    foreign_clear();
     if (how & 1)
         put_fixed(&in, ten, 6, "");
     else
         put_fixed(&in, hundred, 2, "");
     if (how & 2) // as Python has it
-        scratch_put(how & 1 ? "data_batch_1" : "train", data, size);
-    open_set(how & 1 ? "cifar10" : "cifar100", scratch_folder());
+        foreign_put(how & 1 ? "data_batch_1" : "train", data, size);
+    open_set(how & 1 ? "cifar10" : "cifar100", foreign_folder());
     return 0;
 }
 
@@ -152,9 +152,9 @@ int fuzz_stl(const uint8_t *data, size_t size)
                                         {"test_X.bin", 27648, 0},
                                         {"test_y.bin", 1, 1}};
     struct input in = {data, size};
-    scratch_clear();
+    foreign_clear();
     put_fixed(&in, file, 5, "");
-    open_set("stl10", scratch_folder());
+    open_set("stl10", foreign_folder());
     return 0;
 }
 
@@ -189,7 +189,7 @@ int fuzz_pack(const uint8_t *data, size_t size)
     if (!(how & HEAD_AS_IT_IS))
         h.crc = (uint32_t)crc32_z(0, (const Bytef *)&h, offsetof(struct pack_head, crc));
     memcpy(file, &h, sizeof h);
-    open_set("pack", scratch_file(0, file, sizeof h + in.n));
+    open_set("pack", foreign_file(0, file, sizeof h + in.n));
     return 0;
 }
 
@@ -216,7 +216,7 @@ static int make_way(char *path)
         at[1] = '_';
     for (char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
         *at = '\0';
-        snprintf(full, sizeof full, "%s/%s", scratch_folder(), path);
+        snprintf(full, sizeof full, "%s/%s", foreign_folder(), path);
         *at = '/';
         if (depth++ == 4 || (mkdir(full, 0700) < 0 && (lstat(full, &st) || !S_ISDIR(st.st_mode))))
             return 0; // nothing is written behind a link
@@ -230,20 +230,20 @@ int fuzz_folder(const uint8_t *data, size_t size)
     struct input in = {data, size};
     char path[200], full[1024];
     struct stat st;
-    scratch_clear();
+    foreign_clear();
     for (int i = 0; i < FILES && input_line(&in, path, sizeof path); i++) {
         unsigned how = input_byte(&in);
         struct input file = {small_png, sizeof small_png};
         if (how & 1)
             file = input_take(&in, input_number(&in, 2));
         int is_free = make_way(path);
-        snprintf(full, sizeof full, "%s/%s", scratch_folder(), path);
+        snprintf(full, sizeof full, "%s/%s", foreign_folder(), path);
         if (is_free && lstat(full, &st) < 0 && strlen(path) < 150) {
             if (how & 2 && symlink(strchr(path, '/') ? "../train" : "train", full) == 0)
                 continue;
-            scratch_put(path, file.p, file.n);
+            foreign_put(path, file.p, file.n);
         }
     }
-    open_set("images", scratch_folder());
+    open_set("images", foreign_folder());
     return 0;
 }

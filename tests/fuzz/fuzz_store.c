@@ -8,7 +8,7 @@
 #include "gpu/device.h"
 #include "gpu/net.h"
 #include "metrics/features.h"
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "train/methods/method.h"
 #include "train/run/setup.h"
 #include "train/schedule/guard.h"
@@ -23,11 +23,11 @@
 static const char *put_tensors(int place, const void *header, size_t n, const void *data,
                                size_t bytes)
 {
-    int fd = scratch_fd(place);
+    int fd = foreign_fd(place);
     uint64_t length = n;
     fuzz_require(write(fd, &length, sizeof length) == sizeof length &&
                  write(fd, header, n) == (ssize_t)n && write(fd, data, bytes) == (ssize_t)bytes);
-    return scratch_path(place);
+    return foreign_path(place);
 }
 
 // --- a byte: 0 a whole file follows; else its header up to a NUL, and the data ---
@@ -57,7 +57,7 @@ static void measure(const char *path)
     struct features_report r = {0};
     struct error e = {""};
     char link[512], name[600];
-    snprintf(link, sizeof link, "%s/a.safetensors", scratch_folder());
+    snprintf(link, sizeof link, "%s/a.safetensors", foreign_folder());
     unlink(link);
     fuzz_require(symlink(path, link) == 0);
     for (int i = 0; i < 2; i++) {
@@ -85,7 +85,7 @@ int fuzz_safetensors(const uint8_t *data, size_t size)
         input_byte(&in);
         path = put_tensors(0, header.p, header.n, in.p, in.n);
     } else {
-        path = scratch_file(0, in.p, in.n);
+        path = foreign_file(0, in.p, in.n);
     }
     if (safetensors_open(path, &f, &e) == 0) {
         read_tensors(f);

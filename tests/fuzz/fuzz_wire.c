@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "train/client/link.h"
 #include "train/recorder/intake.h"
 #include "train/recorder/probing.h"
@@ -314,7 +314,7 @@ static void greet(int fd, struct input *in)
     m.chunks = how & 8 ? (int32_t)input_number(in, 4) : 0;
     for (int i = 0; i < LINK_WORDS; i++) {
         if (i == LINK_RUNS)
-            snprintf(line, sizeof line, "%s/runs", scratch_folder());
+            snprintf(line, sizeof line, "%s/runs", foreign_folder());
         else if (i == LINK_CALIBRATION)
             snprintf(line, sizeof line, "off");
         else if (!input_line(in, line, sizeof line))
@@ -355,18 +355,18 @@ int fuzz_client(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct error e = {""};
     int pair[2], out = dup(STDOUT_FILENO);
-    scratch_clear();
-    setenv("XDG_RUNTIME_DIR", scratch_folder(), 1);
+    foreign_clear();
+    setenv("XDG_RUNTIME_DIR", foreign_folder(), 1);
     fuzz_require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     greet(pair[0], &in);
     for (int i = 0; i < MESSAGES && in.n > 0; i++)
         speak(pair[0], &in);
     shutdown(pair[0], SHUT_WR);
-    int rc = recorder_main(pair[1], scratch_folder(), &e);
+    int rc = recorder_main(pair[1], foreign_folder(), &e);
     fuzz_require(rc == 0 || rc == 1);
     close(pair[0]);
     if (out >= 0)
         close(out);
-    scratch_clear();
+    foreign_clear();
     return 0;
 }

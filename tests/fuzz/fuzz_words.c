@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "train/schedule/guard.h"
 #include "train/schedule/rates.h"
 #include "train/schedule/schedule_text.h"

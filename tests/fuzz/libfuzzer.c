@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "tests/fuzz/targets.h"
 
 static const struct fuzz_target *target;
@@ -38,7 +38,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     setlocale(LC_ALL, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    atexit(scratch_close);
+    atexit(foreign_close);
     return 0;
 }
 

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 #include "tests/fuzz/targets.h"
 
-TestSuite(findings, .timeout = 300, .fini = scratch_close);
+TestSuite(findings, .timeout = 300, .fini = foreign_close);
 
 // An input at the end of its memory, so that a sanitizer sees a byte too many.
 static void replay_file(const struct fuzz_target *t, const char *path)

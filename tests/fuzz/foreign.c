@@ -1,5 +1,5 @@
 // Files in memory under /proc/self/fd, and a folder that is emptied before every use.
-#include "tests/fuzz/scratch.h"
+#include "tests/fuzz/foreign.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,23 +16,23 @@
 #include "tests/fuzz/targets.h"
 
 static struct {
-    int fd[SCRATCH_FILES]; // 0: none yet
-    char path[SCRATCH_FILES][32];
+    int fd[FOREIGN_FILES]; // 0: none yet
+    char path[FOREIGN_FILES][32];
     char folder[PATH_MAX];
     pid_t pid; // whose folder it is
-} scratch;
+} foreign;
 
-int scratch_fd(int place)
+int foreign_fd(int place)
 {
-    if (!scratch.fd[place]) {
-        scratch.fd[place] = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        fuzz_require(scratch.fd[place] > 0);
-        snprintf(scratch.path[place], sizeof scratch.path[place], "/proc/self/fd/%d",
-                 scratch.fd[place]);
+    if (!foreign.fd[place]) {
+        foreign.fd[place] = memfd_create("fuzz", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        fuzz_require(foreign.fd[place] > 0);
+        snprintf(foreign.path[place], sizeof foreign.path[place], "/proc/self/fd/%d",
+                 foreign.fd[place]);
     }
-    fuzz_require(ftruncate(scratch.fd[place], 0) == 0 &&
-                 lseek(scratch.fd[place], 0, SEEK_SET) == 0);
-    return scratch.fd[place];
+    fuzz_require(ftruncate(foreign.fd[place], 0) == 0 &&
+                 lseek(foreign.fd[place], 0, SEEK_SET) == 0);
+    return foreign.fd[place];
 }
 
 static void put(int fd, const void *data, size_t n)
@@ -45,32 +45,32 @@ static void put(int fd, const void *data, size_t n)
     }
 }
 
-const char *scratch_path(int place)
+const char *foreign_path(int place)
 {
-    return scratch.path[place];
+    return foreign.path[place];
 }
 
-const char *scratch_file(int place, const void *data, size_t n)
+const char *foreign_file(int place, const void *data, size_t n)
 {
-    put(scratch_fd(place), data, n);
-    return scratch.path[place];
+    put(foreign_fd(place), data, n);
+    return foreign.path[place];
 }
 
-const char *scratch_folder(void)
+const char *foreign_folder(void)
 {
-    if (scratch.pid != getpid()) {
+    if (foreign.pid != getpid()) {
         const char *in = getenv("FUZZ_TMP");
-        scratch.pid = getpid();
-        snprintf(scratch.folder, sizeof scratch.folder, "%s/ssltop-fuzz-XXXXXX", in ? in : "/tmp");
-        fuzz_require(mkdtemp(scratch.folder));
+        foreign.pid = getpid();
+        snprintf(foreign.folder, sizeof foreign.folder, "%s/ssltop-fuzz-XXXXXX", in ? in : "/tmp");
+        fuzz_require(mkdtemp(foreign.folder));
     }
-    return scratch.folder;
+    return foreign.folder;
 }
 
-void scratch_put(const char *name, const void *data, size_t n)
+void foreign_put(const char *name, const void *data, size_t n)
 {
     char path[PATH_MAX + 256];
-    snprintf(path, sizeof path, "%s/%s", scratch_folder(), name);
+    snprintf(path, sizeof path, "%s/%s", foreign_folder(), name);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     fuzz_require(fd >= 0);
     put(fd, data, n);
@@ -82,25 +82,25 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return at->level ? remove(path) : 0;
 }
 
-void scratch_clear(void)
+void foreign_clear(void)
 {
-    if (scratch.pid == getpid())
-        nftw(scratch.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (foreign.pid == getpid())
+        nftw(foreign.folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-void scratch_close(void)
+void foreign_close(void)
 {
-    scratch_clear();
-    if (scratch.pid == getpid())
-        rmdir(scratch.folder);
-    scratch.pid = 0;
+    foreign_clear();
+    if (foreign.pid == getpid())
+        rmdir(foreign.folder);
+    foreign.pid = 0;
 }
 
-const char *scratch_log(int place, struct input text, int every, int closed)
+const char *foreign_log(int place, struct input text, int every, int closed)
 {
     struct runlog_writer *w;
     char line[4096];
-    int fd = scratch_fd(place);
+    int fd = foreign_fd(place);
     fuzz_require(runlog_create_in(fd, &w, NULL) == 0);
     for (int n = 1; input_line(&text, line, sizeof line); n++) {
         if (*line)
@@ -113,5 +113,5 @@ const char *scratch_log(int place, struct input text, int every, int closed)
     fuzz_require(runlog_close(w, NULL) == 0);
     if (!closed)
         fuzz_require(ftruncate(fd, end) == 0);
-    return scratch_path(place);
+    return foreign_path(place);
 }
