@@ -5,34 +5,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/science/metric.h"
+
 static const double MARGIN = 0.1;
 
-const char *const forecast_term_key[FORECAST_TERMS] = {
-    [FORECAST_CONSTANT] = "constant", [FORECAST_AUC] = "auc",        [FORECAST_AUC2] = "auc2",
-    [FORECAST_LOSS] = "loss",         [FORECAST_WIDTH] = "ln_width",
+const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
+    [FORECAST_AUC] = {"auc", "auc", 0, 1},
+    [FORECAST_RANKME] = {"ln_rankme", "rankme", 1, 1},
+    [FORECAST_PIXEL_R2] = {"pixel_r2", "pixel_r2", 0, 1},
+    [FORECAST_PSEUDO10] = {"pseudo10", "pseudo10", 0, 0},
+    [FORECAST_PSEUDO30] = {"pseudo30", "pseudo30", 0, 0},
+    [FORECAST_PSEUDO100] = {"pseudo100", "pseudo100", 0, 0},
+    [FORECAST_LOSS] = {"loss", NULL, 0, 0},
+    [FORECAST_WIDTH] = {"ln_width", NULL, 1, 0},
+    [FORECAST_SHARE] = {"share", NULL, 0, 0},
+    [FORECAST_POOL] = {"ln_pool", NULL, 1, 0},
 };
+
+double forecast_input_of(enum forecast_in i, double value)
+{
+    return !forecast_inputs[i].is_log ? value : value > 0 ? log(value) : NAN;
+}
+
+int forecast_metric(enum forecast_in i)
+{
+    return forecast_inputs[i].metric ? metric_find(forecast_inputs[i].metric) : -1;
+}
+
+struct forecast_input forecast_nothing(void)
+{
+    struct forecast_input in = {.zstd = NAN};
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        in.v[i] = NAN;
+    return in;
+}
 
 double forecast_accuracy(double logit)
 {
     return 1 / (1 + exp(-logit));
-}
-
-// x[FORECAST_TERMS]; the square is of AUC less `centre`.
-void forecast_terms(double auc, double loss, double width, double centre, double *x)
-{
-    x[FORECAST_CONSTANT] = 1;
-    x[FORECAST_AUC] = auc;
-    x[FORECAST_AUC2] = (auc - centre) * (auc - centre);
-    x[FORECAST_LOSS] = loss;
-    x[FORECAST_WIDTH] = log(width);
-}
-
-double forecast_sum(const double *coefficient, const double *x)
-{
-    double sum = 0;
-    for (int t = 0; t < FORECAST_TERMS; t++)
-        sum += coefficient[t] * x[t];
-    return sum;
 }
 
 void forecast_free(struct forecast *f)
@@ -43,12 +53,26 @@ void forecast_free(struct forecast *f)
     memset(f, 0, sizeof *f);
 }
 
+const char *forecast_term_text(const struct forecast_term *t, char *text, size_t size)
+{
+    const char *a = forecast_inputs[t->a].key;
+    if (t->b == FORECAST_INPUTS)
+        snprintf(text, size, "%s", a);
+    else if (t->b == t->a)
+        snprintf(text, size, "%s^2", a);
+    else
+        snprintf(text, size, "%s x %s", a, forecast_inputs[t->b].key);
+    return text;
+}
+
 // One evaluation's offset is as far from the next one's as the usual one is; halfway between them
 // is nearer than either.
-double forecast_stand_in(double live, double offset, double usual)
+double forecast_stand_in(enum forecast_in i, double live, double offset, double usual)
 {
-    double auc = live + (isfinite(offset) ? (offset + usual) / 2 : usual);
-    return auc > 1 ? 1 : auc;
+    if (!forecast_inputs[i].is_live)
+        return live;
+    double v = live + (isfinite(offset) ? (offset + usual) / 2 : usual);
+    return !forecast_inputs[i].is_log && v > 1 ? 1 : v;
 }
 
 static int is_outside(const struct forecast_range *r, double v)
@@ -57,29 +81,52 @@ static int is_outside(const struct forecast_range *r, double v)
     return v < r->lo - margin || v > r->hi + margin;
 }
 
-static int is_far(const struct forecast *f, const struct forecast_input *in)
+static int is_far(const struct forecast *f, const struct forecast_law *law,
+                  const struct forecast_input *in)
 {
-    struct forecast_range width = {log(f->width.lo), log(f->width.hi)};
-    // Above the largest AUC lies what the fit left out, a complete collapse: no margin there. Nor
-    // is a fallen z-std within it.
-    return is_outside(&f->auc, in->auc) || in->auc > f->auc.hi || is_outside(&f->loss, in->loss) ||
-           is_outside(&width, log(in->width)) ||
-           (isfinite(in->zstd) && is_outside(&f->zstd, in->zstd));
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        if (law->range[i].lo <= law->range[i].hi && isfinite(in->v[i]) &&
+            is_outside(&law->range[i], in->v[i]))
+            return 1;
+    // Where the fit left complete collapses out they lie above the largest AUC: no margin there.
+    const struct forecast_range *auc = &law->range[FORECAST_AUC];
+    if (f->collapsed && auc->lo <= auc->hi && in->v[FORECAST_AUC] > auc->hi)
+        return 1;
+    return isfinite(in->zstd) && is_outside(&f->zstd, in->zstd);
 }
 
-struct forecast_value forecast_at(const struct forecast *f, const struct forecast_input *in)
+double forecast_interval(const struct forecast_law *law, double logit)
+{
+    const struct forecast_knot *k = law->knot;
+    if (logit <= k[0].at)
+        return k[0].size;
+    for (int i = 1; i < law->knots; i++)
+        if (logit < k[i].at)
+            return k[i - 1].size +
+                   (k[i].size - k[i - 1].size) * (logit - k[i - 1].at) / (k[i].at - k[i - 1].at);
+    return k[law->knots - 1].size;
+}
+
+struct forecast_value forecast_at(const struct forecast *f, const struct forecast_law *law,
+                                  const struct forecast_input *in)
 {
     struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
-    double x[FORECAST_TERMS];
-    if (!isfinite(in->auc) || !isfinite(in->loss) || in->width < 1)
+    double at = law->constant;
+    if (!law->knots)
         return v;
-    forecast_terms(in->auc, in->loss, in->width, 0, x);
-    double at = forecast_sum(f->coefficient, x);
-    if (isnan(at)) // of a file whose coefficients are beyond sense
+    for (int t = 0; t < law->terms; t++) {
+        const struct forecast_term *term = &law->term[t];
+        double x = in->v[term->a] - law->centre[term->a];
+        if (term->b != FORECAST_INPUTS)
+            x *= in->v[term->b] - law->centre[term->b];
+        at += term->coefficient * x;
+    }
+    if (isnan(at)) // something is not known, or coefficients are beyond sense
         return v;
-    v.state = is_far(f, in) ? FORECAST_EXTRAPOLATING : FORECAST_OK;
+    double size = forecast_interval(law, at);
+    v.state = is_far(f, law, in) ? FORECAST_EXTRAPOLATING : FORECAST_OK;
     v.value = forecast_accuracy(at);
-    v.lo = forecast_accuracy(at - f->quantile);
-    v.hi = forecast_accuracy(at + f->quantile);
+    v.lo = forecast_accuracy(at - size);
+    v.hi = forecast_accuracy(at + size);
     return v;
 }

@@ -1,6 +1,7 @@
-// Probe accuracy from what needs no labels: AUC, its square, the loss and the width of the network,
-// by a regression over evaluations of runs whose probe was measured (the paper's idea, Li, Efros,
-// Pathak, ECCV 2022, sec. 5, with the bend that under-trained networks ask for).
+// Probe accuracy from what needs no labels: the spectrum, what the features still know of the
+// image, the loss, the network and how far the run is, by a regression over evaluations of runs
+// whose probe was measured (the paper's idea, Li, Efros, Pathak, ECCV 2022, sec. 5, with more to go
+// by). Two laws: what the probe measures now, and what it will measure where the run ends.
 #ifndef SSLTOP_METRICS_SCIENCE_FORECAST_H
 #define SSLTOP_METRICS_SCIENCE_FORECAST_H
 
@@ -10,88 +11,135 @@
 
 #include "metrics/base/error.h"
 
-enum forecast_term {
-    FORECAST_CONSTANT,
+// What a forecast may be made from; a row of forecast_inputs each.
+enum forecast_in {
     FORECAST_AUC,
-    FORECAST_AUC2,
-    FORECAST_LOSS,
-    FORECAST_WIDTH, // ln of it
-    FORECAST_TERMS
+    FORECAST_RANKME, // ln
+    FORECAST_PIXEL_R2,
+    FORECAST_PSEUDO10,
+    FORECAST_PSEUDO30,
+    FORECAST_PSEUDO100,
+    FORECAST_LOSS,  // mean of the steps before
+    FORECAST_WIDTH, // ln, of the network
+    FORECAST_SHARE, // of the run that is done, 0 .. 1
+    FORECAST_POOL,  // ln of the number of images
+    FORECAST_INPUTS
 };
-extern const char *const forecast_term_key[FORECAST_TERMS];
+struct forecast_input_row {
+    const char *key;     // in a calibration, and of a term in words
+    const char *metric;  // the metric that it is, by its key; NULL: none
+    int is_log, is_live; // is_live: known at every step, else from one evaluation to the next
+};
+extern const struct forecast_input_row forecast_inputs[FORECAST_INPUTS];
 
-enum { FORECAST_RUNS_LEAST = 8 };
+// An input from a metric or from what it is the logarithm of.
+double forecast_input_of(enum forecast_in i, double value);
+// The metric that input i is made of, or -1: it is none, or there is no such metric.
+int forecast_metric(enum forecast_in i);
 
-// What is known of a network at a step.
+#define FORECAST_ENDS_FROM 0.1 // share of a run from which on its end is foretold
+
+enum { FORECAST_TERMS = 12, FORECAST_KNOTS = 5, FORECAST_RUNS_LEAST = 8 };
+
+// What is known of a network at a step; NaN: not known.
 struct forecast_input {
-    double auc, loss; // exact AUC or what stands in for it; mean loss of the steps before
-    double zstd;      // of the newest step, NaN: not known; it has no term, but a range
-    int width;        // of the network
+    double v[FORECAST_INPUTS];
+    double zstd; // of the newest step; it has no term, but a range
 };
+struct forecast_input forecast_nothing(void); // all NaN
 
 // An evaluation with a measured probe.
 struct forecast_point {
     int run; // index of its run, from 0
     struct forecast_input in;
-    double live, offset; // live AUC just before it, and exact - live at the last one; NaN: none
-    int64_t correct, n;  // of the probe
+    // Live values just before it, and exact - live at the last one; NaN: none.
+    double live[FORECAST_INPUTS], offset[FORECAST_INPUTS];
+    int64_t correct, n; // of the probe
+    double end;         // accuracy of the probe at the end of its run; NaN: not known
 };
 
 struct forecast_range {
     double lo, hi;
 };
 
+// logit accuracy = constant + sum over terms of coefficient x (input a - its centre) x (input b -
+// its centre).
+struct forecast_term {
+    enum forecast_in a, b; // b FORECAST_INPUTS: a alone
+    double coefficient;
+};
+// The interval: so far to both sides in the logit, where the forecast's logit is `at`; between
+// knots on the line between them, beyond them as at the last.
+struct forecast_knot {
+    double at, size;
+};
+struct forecast_law {
+    int terms;
+    struct forecast_term term[FORECAST_TERMS];
+    double constant, centre[FORECAST_INPUTS];
+    struct forecast_range range[FORECAST_INPUTS]; // fitted on; lo > hi: this input is not looked at
+    struct forecast_range accuracy;               // that was measured there
+    int knots;
+    struct forecast_knot knot[FORECAST_KNOTS];
+    double r2, r2_left_out; // in sample; of runs left out
+    // RMS errors in points, of runs left out: from exact values; from what stands in for them
+    // between evaluations; of these, where the probe is above 70 %, and a quarter into the run.
+    // NaN: there are none.
+    double error_points, error_points_live, error_points_good, error_points_quarter;
+    double covered; // share of the runs left out that the interval held; NaN: not told
+};
+
 // A calibration: belongs to a data set, a family of networks and a method.
 struct forecast {
     char data[256], arch[64], method[96];
-    int used[FORECAST_TERMS];             // terms kept; the constant always
-    double coefficient[FORECAST_TERMS];   // of logit accuracy; 0 for terms that are not used
-    double offset;                        // usual exact - live AUC (median)
-    double r2, r2_left_out, error_points; // in sample; of runs left out; their RMS error, in points
-    // The same error from live AUCs, as it is shown between evaluations, and the 95 % quantile of
-    // its residuals in the logit: the interval.
-    double error_points_live, quantile;
-    struct forecast_range auc, loss, zstd, width, accuracy; // that it was fitted on
-    int64_t points, collapsed; // evaluations; those left out because the network was gone
+    struct forecast_law now, end;   // end.terms 0: there is none
+    double offset[FORECAST_INPUTS]; // usual exact - live value (median); 0: not known
+    struct forecast_range zstd;     // that it was fitted on
+    int64_t points;                 // evaluations
+    int64_t collapsed; // those left out because the network was gone (in calibrations of before)
     int runs;
     char **run; // their names, `runs` of them, owned
 };
 
-// Fit `n` points of `runs` runs named `name`. Every run weighs the same. Of all sets of terms (the
-// square only with AUC itself) the smallest wins whose error on runs left out is within 2 % of the
-// least. The errors told are of runs that had no part in that choice either: for each run terms are
-// chosen and fitted without it. -1 with a sentence: fewer than FORECAST_RUNS_LEAST runs, numbers
-// that are not finite; or when the data do not support a forecast (r2_left_out below
-// FORECAST_R2_LEAST): then *out is filled but for its use, so that it can be reported, and
-// *unsupported is 1. forecast_free in any case.
+// Fit `n` points of `runs` runs named `name`. Every run weighs the same. Terms are added one by
+// one, inputs and squares and products of those that are in, as long as each lowers the error on
+// runs left out by 2 %. The errors told are of runs that had no part in that choice either: for
+// each run terms are chosen and fitted without it. -1 with a sentence: fewer than
+// FORECAST_RUNS_LEAST runs, numbers that are not finite; or when the data do not support a forecast
+// (now.r2_left_out below FORECAST_R2_LEAST): then *out is filled but for its use, so that it can be
+// reported, and *unsupported is 1. forecast_free in any case.
 #define FORECAST_R2_LEAST 0.3
 int forecast_fit(const struct forecast_point *point, int64_t n, char *const *name, int runs,
                  struct forecast *out, int *unsupported, struct error *e);
 void forecast_free(struct forecast *f); // takes a zeroed struct too
 
-// AUC that stands in for an exact one between evaluations: the live one and an offset, halfway
-// between that of the last evaluation (NaN: of none yet) and the usual one. At most 1; NaN without
-// a live one.
-double forecast_stand_in(double live, double offset, double usual);
+// What stands in for an exact value between evaluations: the live one and an offset, halfway
+// between that of the last evaluation (NaN: of none yet) and the usual one. Shares and AUC are at
+// most 1; NaN without a live one. Of an input that is not live: `live`, which is the last exact
+// one.
+double forecast_stand_in(enum forecast_in i, double live, double offset, double usual);
 
-// What it foretells. UNKNOWN: AUC or loss is not finite, and value, lo, hi are NaN. EXTRAPOLATING:
-// an input is out of the range fitted on by over a tenth of it, or AUC at all above it; nothing
-// stands behind the numbers, which go to the log under that mark and are not shown to anybody.
+// What it foretells. UNKNOWN: an input that the law uses is not finite, and value, lo, hi are NaN.
+// EXTRAPOLATING: one is out of the range fitted on by over a tenth of it; nothing stands behind the
+// numbers, which go to the log under that mark and are not shown to anybody.
 enum forecast_state { FORECAST_OK, FORECAST_EXTRAPOLATING, FORECAST_UNKNOWN };
 struct forecast_value {
     enum forecast_state state;
     double value, lo, hi; // accuracy 0 .. 1 and its 95 % interval
 };
-struct forecast_value forecast_at(const struct forecast *f, const struct forecast_input *in);
+// `law`: f->now or f->end.
+struct forecast_value forecast_at(const struct forecast *f, const struct forecast_law *law,
+                                  const struct forecast_input *in);
 
-// As JSON, and back: a file from a stranger.
+// As JSON, and back: a file from a stranger. Files of version 2 are read too.
 int forecast_write(const struct forecast *f, FILE *out, struct error *e);
 int forecast_read(const char *path, struct forecast *out, struct error *e);
 
+// "auc", "auc^2", "auc x loss".
+const char *forecast_term_text(const struct forecast_term *t, char *text, size_t size);
+
 // --- the law, shared with its fit ---
 double forecast_accuracy(double logit); // the law is linear in the logit
-// x[FORECAST_TERMS]; the square is of AUC less `centre`.
-void forecast_terms(double auc, double loss, double width, double centre, double *x);
-double forecast_sum(const double *coefficient, const double *x);
+double forecast_interval(const struct forecast_law *law, double logit);
 
 #endif

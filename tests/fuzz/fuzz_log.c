@@ -143,7 +143,7 @@ static void resume_from(const char *path)
         earlier_evaluated(&past, 3);
     }
     earlier_free(&past);
-    live_forecast_init(&forecast, 4, 4, 8);
+    live_forecast_init(&forecast, &(struct live_forecast_facts){.width = 4, .d = 4, .samples = 8});
     live_forecast_replay(&forecast, dir, 4, NULL);
     live_forecast_loss(&forecast, 4);
     live_forecast_free(&forecast);

@@ -171,14 +171,19 @@ static void foretell(const struct forecast *f)
     enum { ODD = sizeof odd / sizeof *odd };
     for (int i = 0; i < ODD; i++)
         for (int k = 0; k < ODD; k++) {
-            struct forecast_input in = {odd[i], odd[k], odd[(i + k) % ODD], 1 + i * 100};
-            struct forecast_value v = forecast_at(f, &in);
-            if (v.state == FORECAST_UNKNOWN)
-                fuzz_require(isnan(v.value) && isnan(v.lo) && isnan(v.hi));
-            else
-                fuzz_require(v.lo >= 0 && v.lo <= v.value && v.value <= v.hi && v.hi <= 1);
+            struct forecast_input in = {.zstd = odd[(i + k) % ODD]};
+            for (int n = 0; n < FORECAST_INPUTS; n++)
+                in.v[n] = odd[(i + n * k) % ODD];
+            for (int law = 0; law < 2; law++) {
+                struct forecast_value v = forecast_at(f, law ? &f->end : &f->now, &in);
+                if (v.state == FORECAST_UNKNOWN)
+                    fuzz_require(isnan(v.value) && isnan(v.lo) && isnan(v.hi));
+                else
+                    fuzz_require(v.lo >= 0 && v.lo <= v.value && v.value <= v.hi && v.hi <= 1);
+            }
         }
-    forecast_stand_in(0.8, f->offset, f->offset);
+    for (int n = 0; n < FORECAST_INPUTS; n++)
+        forecast_stand_in((enum forecast_in)n, 0.8, f->offset[n], f->offset[n]);
 }
 
 int fuzz_calibration(const uint8_t *data, size_t size)
@@ -195,8 +200,9 @@ int fuzz_calibration(const uint8_t *data, size_t size)
     FILE *out = open_memstream(&text, &n);
     fuzz_require(out && forecast_write(&f, out, &e) == 0 && fclose(out) == 0);
     fuzz_require(forecast_read(foreign_file(0, text, n), &again, &e) == 0);
-    fuzz_require(again.runs == f.runs &&
-                 !memcmp(again.coefficient, f.coefficient, sizeof f.coefficient) &&
+    fuzz_require(again.runs == f.runs && again.now.terms == f.now.terms &&
+                 again.end.terms == f.end.terms &&
+                 !memcmp(again.now.term, f.now.term, sizeof *f.now.term * (size_t)f.now.terms) &&
                  !strcmp(again.method, f.method));
     free(text);
     forecast_free(&f);

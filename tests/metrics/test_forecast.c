@@ -22,6 +22,44 @@ static double law(double auc, double loss, int width)
     return 0.5 - 20 * (auc - 0.8) * (auc - 0.8) - 1.5 * loss + 0.3 * log(width);
 }
 
+static struct forecast_input input(double auc, double loss, double zstd, double width)
+{
+    struct forecast_input in = forecast_nothing();
+    in.v[FORECAST_AUC] = auc;
+    in.v[FORECAST_LOSS] = loss;
+    in.v[FORECAST_WIDTH] = log(width);
+    in.zstd = zstd;
+    return in;
+}
+
+static struct forecast_point point(int run, struct forecast_input in, double logit)
+{
+    struct forecast_point p = {.run = run,
+                               .in = in,
+                               .n = TESTED,
+                               .correct = llround(TESTED / (1 + exp(-logit))),
+                               .end = NAN};
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        p.live[i] = p.offset[i] = NAN;
+    return p;
+}
+
+static int has(const struct forecast_law *law, int a, int b)
+{
+    for (int t = 0; t < law->terms; t++)
+        if ((int)law->term[t].a == a && (int)law->term[t].b == b)
+            return 1;
+    return 0;
+}
+
+static int uses(const struct forecast_law *law, int a)
+{
+    for (int t = 0; t < law->terms; t++)
+        if ((int)law->term[t].a == a || (int)law->term[t].b == a)
+            return 1;
+    return 0;
+}
+
 static void runs_fill(struct forecast_point *p, char **name, int uses_loss, double noise)
 {
     uint64_t state = 11;
@@ -32,12 +70,7 @@ static void runs_fill(struct forecast_point *p, char **name, int uses_loss, doub
         for (int k = 0; k < EACH; k++, p++) {
             double auc = 0.65 + 0.3 * uniform(&state), loss = -0.95 + 0.3 * uniform(&state);
             double y = law(auc, uses_loss ? loss : -0.8, width) + shift;
-            *p = (struct forecast_point){.run = r,
-                                         .in = {auc, loss, 0.8 + 0.2 * uniform(&state), width},
-                                         .live = NAN,
-                                         .offset = NAN,
-                                         .n = TESTED};
-            p->correct = llround(TESTED / (1 + exp(-y)));
+            *p = point(r, input(auc, loss, 0.8 + 0.2 * uniform(&state), width), y);
         }
     }
 }
@@ -51,17 +84,20 @@ Test(forecast, finds_the_law)
     int unsupported;
     runs_fill(p, name, 1, 0);
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
-    for (int t = 0; t < FORECAST_TERMS; t++)
-        cr_assert(f.used[t], "%s was dropped", forecast_term_key[t]);
-    cr_assert(fabs(f.coefficient[FORECAST_AUC2] + 20) < 1e-2, "%g", f.coefficient[FORECAST_AUC2]);
-    cr_assert(fabs(f.coefficient[FORECAST_AUC] - 32) < 1e-2, "%g", f.coefficient[FORECAST_AUC]);
-    cr_assert(fabs(f.coefficient[FORECAST_LOSS] + 1.5) < 1e-3);
-    cr_assert(fabs(f.coefficient[FORECAST_WIDTH] - 0.3) < 1e-3);
-    cr_assert(f.r2 > 0.9999 && f.r2_left_out > 0.9999 && f.error_points < 0.01);
-    struct forecast_value v = forecast_at(&f, &(struct forecast_input){0.75, -0.8, 1, 16});
-    double want = 1 / (1 + exp(-law(0.75, -0.8, 16)));
-    cr_assert(v.state == FORECAST_OK && fabs(v.value - want) < 1e-5, "%g %g", v.value, want);
-    cr_assert(v.lo <= v.value && v.value <= v.hi && v.hi - v.lo < 1e-3);
+    cr_assert(has(&f.now, FORECAST_AUC, FORECAST_AUC) && uses(&f.now, FORECAST_LOSS) &&
+              uses(&f.now, FORECAST_WIDTH));
+    cr_assert(f.now.r2 > 0.9999 && f.now.r2_left_out > 0.9999 && f.now.error_points < 0.01);
+    cr_assert_eq(f.end.knots, 0, "no end was measured");
+    uint64_t state = 3;
+    for (int i = 0; i < 100; i++) {
+        double auc = 0.7 + 0.2 * uniform(&state), loss = -0.9 + 0.2 * uniform(&state);
+        int width = 8 + (int)(20 * uniform(&state));
+        struct forecast_input in = input(auc, loss, 1, width);
+        struct forecast_value v = forecast_at(&f, &f.now, &in);
+        double want = 1 / (1 + exp(-law(auc, loss, width)));
+        cr_assert(v.state == FORECAST_OK && fabs(v.value - want) < 1e-4, "%g %g", v.value, want);
+        cr_assert(v.lo <= v.value && v.value <= v.hi && v.hi - v.lo < 1e-3);
+    }
     forecast_free(&f);
 }
 
@@ -74,17 +110,17 @@ Test(forecast, drops_what_does_not_pay)
     int unsupported;
     runs_fill(p, name, 0, 0.2);
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
-    cr_assert(!f.used[FORECAST_LOSS] && f.coefficient[FORECAST_LOSS] == 0);
-    cr_assert(f.used[FORECAST_AUC2]);
+    cr_assert(!uses(&f.now, FORECAST_LOSS) && has(&f.now, FORECAST_AUC, FORECAST_AUC));
     // The interval covers what runs differ by: +-0.1 in the logit, and not much more.
-    cr_assert(f.quantile > 0.05 && f.quantile < 0.2, "%g", f.quantile);
+    cr_assert(f.now.knots == 1 && f.now.knot[0].size > 0.05 && f.now.knot[0].size < 0.25, "%g",
+              f.now.knot[0].size);
     forecast_free(&f);
     // One width only: it cannot say anything.
     runs_fill(p, name, 1, 0);
     for (int i = 0; i < N; i++)
-        p[i].in.width = 16;
+        p[i].in.v[FORECAST_WIDTH] = log(16);
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
-    cr_assert(!f.used[FORECAST_WIDTH]);
+    cr_assert(!uses(&f.now, FORECAST_WIDTH));
     forecast_free(&f);
 }
 
@@ -102,18 +138,14 @@ Test(forecast, runs_weigh_the_same)
         for (int k = 0; k < (r == 0 ? MANY : 2); k++, n++) {
             double auc = 0.6 + 0.02 * r;
             double y = r == 0 ? -1 : 4 - 4 * auc; // the first is off the line
-            p[n] = (struct forecast_point){.run = r,
-                                           .in = {auc, -0.9, 1, 8},
-                                           .live = NAN,
-                                           .n = TESTED,
-                                           .correct = llround(TESTED / (1 + exp(-y)))};
+            p[n] = point(r, input(auc, -0.9, 1, 8), y);
         }
     }
     cr_assert(forecast_fit(p, n, name, RUNS, &f, &unsupported, &e) == 0 || unsupported, "%s",
               e.text);
     // The mean of the runs in the middle, not of the points.
-    double x = 0.7, y = f.coefficient[FORECAST_CONSTANT] + f.coefficient[FORECAST_AUC] * x +
-                        f.coefficient[FORECAST_AUC2] * x * x;
+    struct forecast_input in = input(0.7, -0.9, 1, 8);
+    double at = forecast_at(&f, &f.now, &in).value, y = log(at / (1 - at));
     cr_assert(fabs(y - 1.2) < 0.5, "%g", y);
     forecast_free(&f);
 }
@@ -132,13 +164,13 @@ Test(forecast, says_when_there_is_none)
                        (int64_t)(100 * uniform(&state));
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == -1 && unsupported);
     cr_assert(strstr(e.text, "do not support") && f.runs == RUNS &&
-                  f.r2_left_out < FORECAST_R2_LEAST,
+                  f.now.r2_left_out < FORECAST_R2_LEAST,
               "%s", e.text);
     forecast_free(&f);
     cr_assert(forecast_fit(p, 7 * EACH, name, 7, &f, &unsupported, &e) == -1 && !unsupported);
     cr_assert(strstr(e.text, "7 runs") && strstr(e.text, "8"), "%s", e.text);
     forecast_free(&f);
-    p[3].in.auc = NAN;
+    p[3].in.v[FORECAST_AUC] = NAN;
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == -1 && !unsupported);
     forecast_free(&f);
 }
@@ -164,21 +196,17 @@ Test(forecast, noise_is_refused)
                        loss = -0.9 + 0.4 * uniform(&state);
                 int width = 4 << (int)(3 * uniform(&state));
                 for (int i = 0; i < 4; i++)
-                    p[4 * r + i] = (struct forecast_point){
-                        .run = r,
-                        .in = {auc + 0.02 * uniform(&state), loss + 0.02 * uniform(&state), 1,
-                               width},
-                        .live = NAN,
-                        .offset = NAN,
-                        .n = TESTED,
-                        .correct = llround(TESTED * (probe + 0.05 * uniform(&state)))};
+                    p[4 * r + i] = point(r,
+                                         input(auc + 0.02 * uniform(&state),
+                                               loss + 0.02 * uniform(&state), 1, width),
+                                         log(probe / (1 - probe)) + 0.1 * uniform(&state));
             }
             int rc = forecast_fit(p, 4 * runs[k], name, runs[k], &f, &unsupported, &e);
             cr_assert(rc == 0 || unsupported, "%s", e.text);
             accepted += rc == 0;
             if (unsupported)
-                cr_assert_eq(strstr(e.text, "worse than by the mean") != NULL, f.r2_left_out < 0,
-                             "R2 %g: %s", f.r2_left_out, e.text);
+                cr_assert_eq(strstr(e.text, "worse than by the mean") != NULL,
+                             f.now.r2_left_out < 0, "R2 %g: %s", f.now.r2_left_out, e.text);
             forecast_free(&f);
         }
         cr_log_info("%d runs of noise: %d of %d accepted", runs[k], accepted, TRIES);
@@ -203,23 +231,22 @@ Test(forecast, interval_holds_what_live_values_foretell)
         for (int k = 0; k < EACH; k++) {
             double auc = 0.82 + 0.15 * uniform(&state),
                    live = auc - 0.02 - 0.04 * (uniform(&state) - 0.5);
-            p[EACH * r + k] = (struct forecast_point){
-                .run = r,
-                .in = {auc, -0.8, 1, 16},
-                .live = live,
-                .offset = offset,
-                .n = TESTED,
-                .correct = llround(TESTED / (1 + exp(-law(auc, -0.8, 16) - shift)))};
+            p[EACH * r + k] = point(r, input(auc, -0.8, 1, 16), law(auc, -0.8, 16) + shift);
+            p[EACH * r + k].live[FORECAST_AUC] = live;
+            p[EACH * r + k].offset[FORECAST_AUC] = offset;
             offset = auc - live;
         }
     }
     cr_assert(forecast_fit(p, SEEN * EACH, name, SEEN, &f, &unsupported, &e) == 0, "%s", e.text);
-    cr_expect_float_eq(f.offset, 0.02, 0.004);
-    cr_expect(f.error_points_live > f.error_points, "%g %g", f.error_points_live, f.error_points);
+    cr_expect_float_eq(f.offset[FORECAST_AUC], 0.02, 0.004);
+    cr_expect(f.now.error_points_live > f.now.error_points, "%g %g", f.now.error_points_live,
+              f.now.error_points);
+    cr_expect(f.now.covered > 0.9 && f.now.knots > 1, "%g", f.now.covered);
     for (int i = SEEN * EACH; i < ALL * EACH; i++) {
         struct forecast_input in = p[i].in;
-        in.auc = forecast_stand_in(p[i].live, p[i].offset, f.offset);
-        struct forecast_value v = forecast_at(&f, &in);
+        in.v[FORECAST_AUC] = forecast_stand_in(FORECAST_AUC, p[i].live[FORECAST_AUC],
+                                               p[i].offset[FORECAST_AUC], f.offset[FORECAST_AUC]);
+        struct forecast_value v = forecast_at(&f, &f.now, &in);
         double probe = (double)p[i].correct / TESTED;
         held += v.lo <= probe && probe <= v.hi;
     }
@@ -237,32 +264,73 @@ Test(forecast, no_number_outside_its_range)
     int unsupported;
     runs_fill(p, name, 1, 0);
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
-    double top = f.auc.hi, bottom = f.auc.lo;
+    f.collapsed = 1; // complete collapses were left out of this one
+    double top = f.now.range[FORECAST_AUC].hi, bottom = f.now.range[FORECAST_AUC].lo;
     const struct {
-        struct forecast_input in;
+        double auc, loss, zstd, width;
         enum forecast_state state;
     } at[] = {
-        {{0.8, -0.8, 1, 16}, FORECAST_OK},
-        {{0.8, -0.8, NAN, 16}, FORECAST_OK},
-        {{bottom - 0.01, -0.8, 1, 16}, FORECAST_OK}, // a little below, but not a little above
-        {{top, -0.8, 1, 16}, FORECAST_OK},
-        {{top + 0.001, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
-        {{0.8, -0.8, 0, 16}, FORECAST_EXTRAPOLATING}, // all images have one z
-        {{0.8, -0.8, 1, 64}, FORECAST_EXTRAPOLATING},
-        {{0.8, -0.8, 1, 4}, FORECAST_EXTRAPOLATING},
-        {{0.55, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
-        {{1, -0.8, 1, 16}, FORECAST_EXTRAPOLATING},
-        {{0.8, 0, 1, 16}, FORECAST_EXTRAPOLATING},
-        {{NAN, -0.8, 1, 16}, FORECAST_UNKNOWN},
-        {{0.8, NAN, 1, 16}, FORECAST_UNKNOWN},
+        {0.8, -0.8, 1, 16, FORECAST_OK},
+        {0.8, -0.8, NAN, 16, FORECAST_OK},
+        {bottom - 0.01, -0.8, 1, 16, FORECAST_OK}, // a little below, but not a little above
+        {top, -0.8, 1, 16, FORECAST_OK},
+        {top + 0.001, -0.8, 1, 16, FORECAST_EXTRAPOLATING},
+        {0.8, -0.8, 0, 16, FORECAST_EXTRAPOLATING}, // all images have one z
+        {0.8, -0.8, 1, 64, FORECAST_EXTRAPOLATING},
+        {0.8, -0.8, 1, 4, FORECAST_EXTRAPOLATING},
+        {0.55, -0.8, 1, 16, FORECAST_EXTRAPOLATING},
+        {1, -0.8, 1, 16, FORECAST_EXTRAPOLATING},
+        {0.8, 0, 1, 16, FORECAST_EXTRAPOLATING},
+        {NAN, -0.8, 1, 16, FORECAST_UNKNOWN},
+        {0.8, NAN, 1, 16, FORECAST_UNKNOWN},
     };
     for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
-        struct forecast_value v = forecast_at(&f, &at[i].in);
+        struct forecast_input in = input(at[i].auc, at[i].loss, at[i].zstd, at[i].width);
+        struct forecast_value v = forecast_at(&f, &f.now, &in);
         cr_assert(v.state == at[i].state, "%zu: %d", i, v.state);
         cr_assert(isfinite(v.value) == (v.state != FORECAST_UNKNOWN));
         cr_assert(v.state == FORECAST_UNKNOWN ||
                   (0 < v.lo && v.lo < v.value && v.value < v.hi && v.hi < 1));
     }
+    struct forecast_input in = input(0.8, -0.8, 1, 16);
+    cr_assert_eq(forecast_at(&f, &f.end, &in).state, FORECAST_UNKNOWN);
+    forecast_free(&f);
+}
+
+// The less a run can still go wrong, the nearer its end is foretold; and where the residuals are
+// small the interval is narrow.
+Test(forecast, ends_and_an_interval_that_depends_on_where_it_is)
+{
+    enum { MANY = 60 };
+    static struct forecast_point p[MANY * EACH];
+    char *name[MANY];
+    struct forecast f;
+    struct error e = {""};
+    int unsupported;
+    uint64_t state = 21;
+    for (int r = 0; r < MANY; r++) {
+        double end = -1 + 3 * (r + 0.5) / MANY; // logit
+        name[r] = (char *)"run";
+        for (int k = 0; k < EACH; k++) {
+            double share = (k + 1.0) / EACH, noise = end < 0 ? 0.6 : 0.05;
+            double now = end * share + noise * (uniform(&state) - 0.5);
+            struct forecast_input in = input(0.8 + 0.1 * uniform(&state), -0.8, 1, 16);
+            in.v[FORECAST_PIXEL_R2] = (end * share + 1) / 4;
+            in.v[FORECAST_SHARE] = share;
+            p[EACH * r + k] = point(r, in, now);
+            p[EACH * r + k].end = 1 / (1 + exp(-end));
+        }
+    }
+    p[0].end = p[1].end = p[2].end = p[3].end = p[4].end = NAN; // the first was stopped
+    cr_assert(forecast_fit(p, MANY * EACH, name, MANY, &f, &unsupported, &e) == 0, "%s", e.text);
+    cr_expect(uses(&f.now, FORECAST_PIXEL_R2) && !uses(&f.now, FORECAST_AUC));
+    cr_assert(f.now.knots == FORECAST_KNOTS, "%d", f.now.knots);
+    cr_expect(f.now.knot[0].size > 3 * f.now.knot[FORECAST_KNOTS - 1].size, "%g %g",
+              f.now.knot[0].size, f.now.knot[FORECAST_KNOTS - 1].size);
+    cr_expect(f.now.covered > 0.92 && f.now.covered < 0.99, "%g", f.now.covered);
+    cr_expect(uses(&f.end, FORECAST_SHARE) && uses(&f.end, FORECAST_PIXEL_R2));
+    cr_expect(f.end.r2_left_out > 0.8, "%g", f.end.r2_left_out);
+    cr_expect(f.end.error_points_quarter > 0 && f.end.error_points_good > 0);
     forecast_free(&f);
 }
 
@@ -290,11 +358,15 @@ Test(forecast, file)
     cr_assert(out && forecast_write(&f, out, &e) == 0 && fclose(out) == 0, "%s", e.text);
     cr_assert(forecast_read(path(), &g, &e) == 0, "%s", e.text);
     cr_assert(!strcmp(g.data, f.data) && !strcmp(g.arch, f.arch) && !strcmp(g.method, f.method));
-    cr_assert(!memcmp(g.coefficient, f.coefficient, sizeof f.coefficient) &&
-              !memcmp(g.used, f.used, sizeof f.used));
-    cr_assert(g.quantile == f.quantile && g.auc.lo == f.auc.lo && g.width.hi == f.width.hi);
-    cr_assert(g.offset == f.offset && g.error_points_live == f.error_points_live &&
-              g.zstd.lo == f.zstd.lo && g.collapsed == 3);
+    cr_assert(g.now.terms == f.now.terms && g.now.constant == f.now.constant &&
+              !memcmp(g.now.term, f.now.term, sizeof(struct forecast_term) * (size_t)f.now.terms));
+    cr_assert(!memcmp(g.now.centre, f.now.centre, sizeof f.now.centre) &&
+              !memcmp(g.now.range, f.now.range, sizeof f.now.range) &&
+              !memcmp(g.now.knot, f.now.knot, sizeof f.now.knot) && g.now.knots == f.now.knots);
+    cr_assert(!memcmp(g.offset, f.offset, sizeof f.offset) &&
+              g.now.error_points_live == f.now.error_points_live &&
+              g.now.covered == f.now.covered && isnan(g.now.error_points_quarter) &&
+              g.zstd.lo == f.zstd.lo && g.collapsed == 3 && !g.end.knots);
     cr_assert(g.runs == RUNS && !strcmp(g.run[1], "odd") && g.points == N);
     forecast_free(&g);
 

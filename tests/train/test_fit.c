@@ -116,7 +116,7 @@ static void runs_fill(char dir[RUNS][128])
 
 static int fit(char dir[RUNS][128], int n, struct fit *out, struct error *e)
 {
-    char *list[RUNS + 1];
+    char *list[RUNS + 2];
     for (int i = 0; i < n; i++)
         list[i] = dir[i];
     return fit_runs(list, n, out, e);
@@ -134,18 +134,17 @@ Test(fit, leaves_out_the_first_tenth)
     cr_expect_eq(f.forecast.runs, RUNS);
     cr_expect_str_eq(f.forecast.run[3], "run-3");
     cr_expect_str_eq(f.forecast.method, "simsiam");
-    cr_expect(f.forecast.r2_left_out > 0.999 && f.forecast.error_points < 0.1, "%g points",
-              f.forecast.error_points);
-    cr_expect(fabs(f.forecast.coefficient[FORECAST_AUC] + 6) < 0.05, "%g",
-              f.forecast.coefficient[FORECAST_AUC]);
-    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
-    cr_expect_float_eq(f.forecast.auc.hi, 0.86, 1e-12);
-    // 40 steps of -0.5 lie before the first of them, 100 of -0.8 before the others.
-    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
-    cr_expect_float_eq(f.forecast.loss.lo, -0.8, 1e-12);
+    cr_expect(f.forecast.now.r2_left_out > 0.999 && f.forecast.now.error_points < 0.1, "%g points",
+              f.forecast.now.error_points);
+    cr_expect(f.forecast.now.terms == 1 && f.forecast.now.term[0].a == FORECAST_AUC &&
+                  fabs(f.forecast.now.term[0].coefficient + 6) < 0.05,
+              "%d terms, %g", f.forecast.now.terms, f.forecast.now.term[0].coefficient);
+    cr_expect_float_eq(f.forecast.now.range[FORECAST_AUC].lo, 0.7, 1e-12);
+    cr_expect_float_eq(f.forecast.now.range[FORECAST_AUC].hi, 0.86, 1e-12);
     // Live AUCs are there before the second and third: with what they usually lack they are exact.
-    cr_expect_float_eq(f.forecast.offset, OFFSET, 1e-12);
-    cr_expect(f.forecast.error_points_live < 0.1, "%g points", f.forecast.error_points_live);
+    cr_expect_float_eq(f.forecast.offset[FORECAST_AUC], OFFSET, 1e-12);
+    cr_expect(f.forecast.now.error_points_live < 0.1, "%g points",
+              f.forecast.now.error_points_live);
     forecast_free(&f.forecast);
     lab_close(&lab);
 }
@@ -172,44 +171,46 @@ Test(fit, repeated_steps)
     memcpy(dir[RUNS - 1], again, sizeof again);
     cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
     cr_expect_eq(f.forecast.points, 3 * (RUNS - 1) + 2);
-    cr_expect_float_eq(f.forecast.auc.lo, 0.7, 1e-12);
-    cr_expect_float_eq(f.forecast.loss.hi, -0.5, 1e-12);
+    cr_expect_float_eq(f.forecast.now.range[FORECAST_AUC].lo, 0.7, 1e-12);
     forecast_free(&f.forecast);
     lab_close(&lab);
 }
 
-// A ninth run that fell to one direction: it bends nothing, and is counted.
-Test(fit, leaves_out_a_complete_collapse)
+// Runs that fell to one direction belong to what is foretold.
+Test(fit, keeps_complete_collapses)
 {
-    struct fit without, with;
+    struct fit f;
     struct error e = {""};
-    char dir[RUNS + 1][128];
+    char dir[RUNS + 2][128];
     lab_open(&lab);
     runs_fill(dir);
-    cr_assert(fit(dir, RUNS, &without, &e) == 0, "%s", e.text);
-    struct runlog_writer *w = start("dead", dir[RUNS], sizeof dir[RUNS]);
-    put_run(w, "dead", "fashion-mnist", SIMSIAM);
-    for (int t = 0; t < 400; t += 200) {
-        struct record r;
-        put_steps(w, t, t + 200, -1e-6);
-        record_init(&r, RECORD_EVAL, t + 200);
-        r.u.eval.metric[METRIC_AUC] = 1;
-        r.u.eval.metric[METRIC_RANKME] = 1.0001;
-        r.u.eval.probe = 0.1;
-        r.u.eval.n_train = 5000;
-        r.u.eval.n_test = TEST;
-        put(w, &r);
+    for (int i = 0; i < 2; i++) {
+        struct runlog_writer *w = start(i ? "dead" : "gone", dir[RUNS + i], sizeof dir[RUNS]);
+        put_run(w, "dead", "fashion-mnist", SIMSIAM);
+        for (int t = 0; t < 400; t += 200) {
+            struct record r;
+            put_steps(w, t, t + 200, -1e-6);
+            record_init(&r, RECORD_EVAL, t + 200);
+            r.u.eval.metric[METRIC_AUC] = 1;
+            r.u.eval.metric[METRIC_RANKME] = 1.0001;
+            r.u.eval.probe = 0.1;
+            r.u.eval.n_train = 5000;
+            r.u.eval.n_test = TEST;
+            put(w, &r);
+        }
+        cr_assert(runlog_close(w, NULL) == 0);
     }
-    cr_assert(runlog_close(w, NULL) == 0);
-    cr_assert(fit(dir, RUNS + 1, &with, &e) == 0, "%s", e.text);
-    cr_expect_eq(with.forecast.collapsed, 2);
-    cr_expect_eq(with.skipped, 1);
-    cr_expect_eq(with.forecast.points, without.forecast.points);
-    cr_expect_eq(with.forecast.auc.hi, without.forecast.auc.hi);
-    cr_expect_eq(with.forecast.coefficient[FORECAST_AUC],
-                 without.forecast.coefficient[FORECAST_AUC]);
-    forecast_free(&without.forecast);
-    forecast_free(&with.forecast);
+    cr_assert(fit(dir, RUNS + 2, &f, &e) == 0, "%s", e.text);
+    cr_expect_eq(f.forecast.points, 3 * RUNS + 4);
+    cr_expect_eq(f.forecast.collapsed, 0);
+    struct forecast_input in = forecast_nothing();
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        in.v[i] = f.forecast.now.centre[i];
+    in.v[FORECAST_AUC] = 1;
+    in.v[FORECAST_LOSS] = -1e-6;
+    struct forecast_value v = forecast_at(&f.forecast, &f.forecast.now, &in);
+    cr_expect(v.state == FORECAST_OK && v.value < 0.3, "%d %g", v.state, v.value);
+    forecast_free(&f.forecast);
     lab_close(&lab);
 }
 
@@ -280,14 +281,14 @@ Test(fit, the_command)
         SAY("fit", dir[0], dir[1], dir[2], dir[3], dir[4], dir[5], dir[6], dir[7], "-o", file);
     cr_assert(s.code == 0, "%s", s.err);
     cr_expect(strstr(s.out, "resnet18 on fashion-mnist by simsiam: 24 evaluations of 8 runs") &&
-                  strstr(s.out, "from live AUCs, usually +0.0200 to the exact one") &&
-                  strstr(s.out, "z-std") && strstr(s.out, "dropped  loss"),
+                  strstr(s.out, "between evaluations") && strstr(s.out, "  auc\n") &&
+                  !strstr(s.out, "loss"),
               "%s", s.out);
     said_free(&s);
     struct forecast f;
     struct error e = {""};
     cr_assert(forecast_read(file, &f, &e) == 0, "%s", e.text);
-    cr_expect(f.runs == RUNS && f.used[FORECAST_AUC] && !f.used[FORECAST_LOSS]);
+    cr_expect(f.runs == RUNS && f.now.terms == 1 && f.now.term[0].a == FORECAST_AUC);
     forecast_free(&f);
 
     // "-": the calibration alone on standard output, the rest beside it.

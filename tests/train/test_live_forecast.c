@@ -30,10 +30,21 @@ static double foretold(double auc)
     return 1 / (1 + exp(-(2.2 - 2.2 * auc)));
 }
 
+static const struct live_forecast_facts facts = {.width = 4, .d = 32, .samples = 128};
+
 static void step(struct live_forecast *o, int64_t t, double auc, double loss)
 {
     double metric[METRIC_COUNT] = {[METRIC_AUC] = auc, [METRIC_LOSS] = loss, [METRIC_ZSTD] = 1};
     live_forecast_step(o, t, metric);
+}
+
+static void evaluated(struct live_forecast *o, int64_t t, double auc)
+{
+    double metric[METRIC_COUNT];
+    for (int i = 0; i < METRIC_COUNT; i++)
+        metric[i] = NAN;
+    metric[METRIC_AUC] = auc;
+    live_forecast_eval(o, t, metric);
 }
 
 Test(live_forecast, live_value_with_an_offset)
@@ -46,7 +57,7 @@ Test(live_forecast, live_value_with_an_offset)
     lab_open(&lab);
     snprintf(file, sizeof file, "%s/c.json", lab.dir);
     write_calibration(file, 0.3);
-    live_forecast_init(&o, 4, 32, 128); // 16 * 32 samples: four steps, so from step 3 on
+    live_forecast_init(&o, &facts); // 16 * 32 samples: four steps, so from step 3 on
     live_forecast_fill(&o, &r, 0);
     cr_expect_str_eq(r.forecast_state, "uncalibrated");
     cr_expect(isnan(r.forecast) && isnan(r.forecast_lo) && isnan(r.forecast_hi));
@@ -61,7 +72,7 @@ Test(live_forecast, live_value_with_an_offset)
     cr_expect_str_eq(r.forecast_state, "waiting");
 
     // Too early to compare: the exact value stands in.
-    live_forecast_eval(&o, 1, 0.6);
+    evaluated(&o, 1, 0.6);
     step(&o, 1, 0.9, -0.2);
     live_forecast_fill(&o, &r, 1);
     cr_expect_float_eq(r.forecast, foretold(0.6), 1e-12);
@@ -77,7 +88,7 @@ Test(live_forecast, live_value_with_an_offset)
     step(&o, 4, 0.65, -0.2);
     live_forecast_fill(&o, &r, 4);
     cr_expect_float_eq(r.forecast, foretold(0.68), 1e-12);
-    live_forecast_eval(&o, 5, 0.7); // 0.05 above: halfway between that and the usual 0.03
+    evaluated(&o, 5, 0.7); // 0.05 above: halfway between that and the usual 0.03
     step(&o, 5, 0.66, -0.2);
     live_forecast_fill(&o, &r, 5);
     cr_expect_float_eq(r.forecast, foretold(0.7), 1e-12);
@@ -96,7 +107,7 @@ Test(live_forecast, live_value_with_an_offset)
     live_forecast_free(&o);
 
     // Of another method, or no file at all.
-    live_forecast_init(&o, 4, 32, 128);
+    live_forecast_init(&o, &facts);
     cr_expect(live_forecast_calibrate(&o, file, "synthetic:128", "resnet18", "byol", found,
                                       sizeof found, &e) < 0 &&
               strstr(e.text, "not for this run"));
@@ -112,7 +123,7 @@ Test(live_forecast, live_value_with_an_offset)
 Test(live_forecast, mean_of_the_last_hundred_losses)
 {
     struct live_forecast o;
-    live_forecast_init(&o, 4, 32, 128);
+    live_forecast_init(&o, &facts);
     cr_expect(isnan(live_forecast_loss(&o, 0)));
     for (int t = 0; t < 250; t++)
         step(&o, t, NAN, t);
@@ -135,13 +146,13 @@ Test(live_forecast, finds_its_calibration)
     FILE *f = fopen(file, "w");
     cr_assert(f && fputs("{}", f) != EOF && fclose(f) == 0);
     setenv("SSLTOP_CALIBRATION", lab.dir, 1);
-    live_forecast_init(&o, 4, 32, 128);
+    live_forecast_init(&o, &facts);
     cr_assert(live_forecast_calibrate(&o, "auto", "synthetic:128", "resnet18", "simsiam", found,
                                       sizeof found, &e) == 0);
     cr_expect(o.calibrated && strstr(found, "/b.json"), "%s", found);
     cr_expect(strstr(e.text, "a.json"), "what could not be used is said");
     live_forecast_free(&o);
-    live_forecast_init(&o, 4, 32, 128);
+    live_forecast_init(&o, &facts);
     cr_assert(live_forecast_calibrate(&o, "auto", "cifar10", "resnet18", "simsiam", found,
                                       sizeof found, &e) == 0);
     cr_expect(!o.calibrated && !*found);

@@ -179,6 +179,39 @@ Test(screen, measured_beside_forecast)
     scene_free(&t);
 }
 
+// Where the run ends as it goes stands in the panel of the forecast, at the newest step only.
+Test(screen, what_the_run_comes_to)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    t.probes = 1;
+    scene_train(&t, 1284);
+    char *before = scene_text(&t, 36, 120);
+    cr_expect(!strstr(before, "it ends at"), "%s", before);
+    free(before);
+    record_init(&r, RECORD_STEP, 1284);
+    memcpy(&r.u.step, &t.h.last, sizeof r.u.step);
+    r.u.step.forecast_end = 0.811;
+    r.u.step.forecast_end_lo = 0.78;
+    r.u.step.forecast_end_hi = 0.843;
+    scene_add(&t, &r);
+    t.v.view = VIEW_COLLAPSE;
+    for (int w = 80; w < 200; w += 13) {
+        char *text = scene_text(&t, 36, w);
+        cr_expect(strstr(text, "ends at 81.1 %"), "%d columns\n%s", w, text);
+        free(text);
+    }
+    // Nothing stands behind it where nothing stands behind the forecast.
+    r.step++;
+    strcpy(r.u.step.forecast_state, "extrapolating");
+    scene_add(&t, &r);
+    char *text = scene_text(&t, 36, 120);
+    cr_expect(!strstr(text, "it ends at"), "%s", text);
+    free(text);
+    scene_free(&t);
+}
+
 // An evaluation tells both accuracies that it measured.
 Test(screen, both_accuracies)
 {
@@ -204,7 +237,7 @@ Test(screen, why_there_is_no_forecast)
     t.v.view = VIEW_COLLAPSE;
     scene_train(&t, 20);
     char *text = scene_text(&t, 24, 80);
-    cr_assert(strstr(text, "extrapolating") && strstr(text, "AUC, loss, z-std or width are"), "%s",
+    cr_assert(strstr(text, "extrapolating") && strstr(text, "too far from the runs that the"), "%s",
               text);
     free(text);
     for (int w = 80; w < 200; w++)

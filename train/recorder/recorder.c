@@ -58,7 +58,7 @@ static int evaluate(struct recorder *r, int memory, struct error *e)
     if (memory < 0)
         error_set(&why, "features for an evaluation without their memory");
     else if (probing_begin(&r->probing, memory, r->step + 1,
-                           r->begun ? r->report.forecast.live : NAN, &why) == 0)
+                           r->begun ? r->report.forecast.live[FORECAST_AUC] : NAN, &why) == 0)
         return 0;
     if (r->begun)
         report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);

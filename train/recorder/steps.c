@@ -20,8 +20,12 @@ static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
     r->report.batch = batch;
     r->report.begun = clock_seconds();
     report_speed(&r->report, step + 1, r->report.begun); // nobody saw how long this one took
-    live_forecast_init(&r->report.forecast, r->width, r->d ? r->d : 1,
-                       2 * (int64_t)(batch ? batch : 1));
+    live_forecast_init(&r->report.forecast,
+                       &(struct live_forecast_facts){.width = r->width,
+                                                     .d = r->d ? r->d : 1,
+                                                     .samples = 2 * (int64_t)(batch ? batch : 1),
+                                                     .steps = r->hello.steps,
+                                                     .images = r->hello.n});
     struct error passed_over = {{0}};
     char path[4096];
     const char *calibration = r->word[LINK_CALIBRATION];

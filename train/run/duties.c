@@ -56,7 +56,7 @@ void duties_evaluate(struct trainer *tr, int periodic)
         report_warning(&tr->report, tr->t, "no evaluation: %s", why.text);
         return;
     }
-    eval.u.eval.auc_live = tr->report.forecast.live;
+    eval.u.eval.auc_live = tr->report.forecast.live[FORECAST_AUC];
     // A look in between, or where a run is stopped, changes nothing: a guard may ask for the best.
     int counts = periodic || tr->t >= tr->setup.steps;
     int is_best = report_eval(&tr->report, &eval, &spectrum, counts);

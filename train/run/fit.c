@@ -19,16 +19,14 @@
 #include "train/options/options.h"
 #include "train/run/live_forecast.h"
 
-enum { LEFT_OUT = 10 };                   // the first tenth of a run
-enum { TEST_MOST = 1000000000 };          // more test images than that are a broken record
-static const double ONE_DIRECTION = 1.05; // RankMe of a complete collapse is at most this
+enum { LEFT_OUT = 10 };          // the first tenth of a run
+enum { TEST_MOST = 1000000000 }; // more test images than that are a broken record
 
 struct points {
     struct forecast_point *point;
     int64_t n, cap;
     char **name;
     int runs;
-    int64_t collapsed;
     char data[256], arch[64], method[METHOD_TITLE]; // of the first run
 };
 
@@ -44,6 +42,7 @@ struct reading {
     int has_run;
     char name[128];
     int64_t steps;                 // T
+    double end;                    // what the probe measured there; NaN: it was not
     struct live_forecast forecast; // what the trainer knew at each step
 };
 
@@ -82,34 +81,35 @@ static int on_run(struct points *p, struct reading *g, const struct record_run *
     g->has_run = 1;
     snprintf(g->name, sizeof g->name, "%s", r->name);
     g->steps = r->steps;
-    live_forecast_init(&g->forecast, r->model.width, r->model.d, 2 * (int64_t)facts.batch);
+    live_forecast_init(&g->forecast,
+                       &(struct live_forecast_facts){.width = r->model.width,
+                                                     .d = r->model.d,
+                                                     .samples = 2 * (int64_t)facts.batch,
+                                                     .steps = r->steps,
+                                                     .images = r->dataset.n});
     return same(p, r, &facts, e);
 }
 
 static int on_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
 {
     const struct record_eval *v = &r->u.eval;
-    const struct live_forecast *o = &g->forecast;
-    struct forecast_point point = {
-        .run = p->runs,
-        .in = {.auc = v->metric[METRIC_AUC],
-               .loss = live_forecast_loss(o, r->step),
-               .zstd = o->zstd,
-               .width = o->width},
-        .live = r->step > o->warm ? o->live : NAN,
-        .offset = o->offset,
-        .n = v->n_test,
-    };
-    live_forecast_eval(&g->forecast, r->step, v->metric[METRIC_AUC]);
-    if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
-        v->n_test > TEST_MOST || !isfinite(point.in.auc) || !isfinite(point.in.loss) ||
-        !isfinite(point.in.zstd) || r->step < g->steps / LEFT_OUT + (g->steps % LEFT_OUT != 0))
-        return 0;
-    if (v->metric[METRIC_RANKME] <= ONE_DIRECTION) {
-        p->collapsed++;
-        return 0;
+    struct live_forecast *o = &g->forecast;
+    struct forecast_point point = {.run = p->runs, .n = v->n_test, .end = NAN};
+    for (int i = 0; i < FORECAST_INPUTS; i++) {
+        int is_seen = forecast_inputs[i].is_live ? r->step > o->warm : o->metric[i] >= 0;
+        point.live[i] = !is_seen ? NAN : forecast_inputs[i].is_live ? o->live[i] : o->exact[i];
+        point.offset[i] = o->offset[i];
     }
+    live_forecast_eval(o, r->step, v->metric);
+    point.in = live_forecast_input(o, r->step, 0);
+    if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
+        v->n_test > TEST_MOST || !isfinite(v->metric[METRIC_AUC]) ||
+        !isfinite(point.in.v[FORECAST_LOSS]) || !isfinite(point.in.zstd) ||
+        r->step < g->steps / LEFT_OUT + (g->steps % LEFT_OUT != 0))
+        return 0;
     point.correct = llround(v->probe * (double)v->n_test);
+    if (r->step == g->steps)
+        g->end = v->probe;
     return add(p, &point, e);
 }
 
@@ -143,9 +143,11 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
 
 static int read_run(const char *dir, struct points *p, struct error *e)
 {
-    struct reading g = {0};
+    struct reading g = {.end = NAN};
     int64_t first = p->n;
     int rc = read_log(dir, p, &g, e);
+    for (int64_t i = first; i < p->n; i++)
+        p->point[i].end = g.end;
     if (rc == 0 && p->n > first) {
         p->name[p->runs] = strdup(g.name);
         rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");
@@ -183,7 +185,6 @@ int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
     }
     if (rc >= 0)
         rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
-    out->forecast.collapsed = p.collapsed;
     snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);
     snprintf(out->forecast.arch, sizeof out->forecast.arch, "%s", p.arch);
     snprintf(out->forecast.method, sizeof out->forecast.method, "%s", p.method);

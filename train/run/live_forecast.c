@@ -16,12 +16,18 @@
 
 #define SUFFIX ".json"
 
-void live_forecast_init(struct live_forecast *o, int width, int d, int64_t samples)
+void live_forecast_init(struct live_forecast *o, const struct live_forecast_facts *facts)
 {
     memset(o, 0, sizeof *o);
-    o->width = width;
-    o->warm = ((int64_t)LIVE_FORECAST_SAMPLES * d + samples - 1) / samples - 1;
-    o->live = o->exact = o->offset = o->zstd = NAN;
+    o->width = facts->width;
+    o->steps = facts->steps > 0 ? facts->steps : 0;
+    o->images = facts->images > 0 ? facts->images : 0;
+    o->warm = ((int64_t)LIVE_FORECAST_SAMPLES * facts->d + facts->samples - 1) / facts->samples - 1;
+    o->zstd = NAN;
+    for (int i = 0; i < FORECAST_INPUTS; i++) {
+        o->metric[i] = forecast_metric((enum forecast_in)i);
+        o->live[i] = o->exact[i] = o->offset[i] = NAN;
+    }
     for (int i = 0; i < LIVE_FORECAST_STEPS; i++)
         o->ring[i].step = -1;
 }
@@ -104,17 +110,25 @@ void live_forecast_step(struct live_forecast *o, int64_t step, const double *met
     o->ring[step % LIVE_FORECAST_STEPS].step = step;
     o->ring[step % LIVE_FORECAST_STEPS].loss = metric[METRIC_LOSS];
     o->zstd = metric[METRIC_ZSTD];
-    if (isfinite(metric[METRIC_AUC]))
-        o->live = metric[METRIC_AUC];
+    for (int i = 0; i < FORECAST_INPUTS; i++) {
+        double v =
+            o->metric[i] < 0 ? NAN : forecast_input_of((enum forecast_in)i, metric[o->metric[i]]);
+        if (isfinite(v))
+            o->live[i] = v;
+    }
 }
 
-void live_forecast_eval(struct live_forecast *o, int64_t step, double auc)
+void live_forecast_eval(struct live_forecast *o, int64_t step, const double *metric)
 {
-    if (!isfinite(auc))
-        return;
-    o->exact = auc;
-    if (step > o->warm)
-        o->offset = auc - o->live; // NaN where there was no spectrum
+    for (int i = 0; i < FORECAST_INPUTS; i++) {
+        double v =
+            o->metric[i] < 0 ? NAN : forecast_input_of((enum forecast_in)i, metric[o->metric[i]]);
+        if (!isfinite(v))
+            continue;
+        o->exact[i] = v;
+        if (step > o->warm)
+            o->offset[i] = v - o->live[i]; // NaN where there was no live value
+    }
 }
 
 double live_forecast_loss(const struct live_forecast *o, int64_t step)
@@ -130,11 +144,29 @@ double live_forecast_loss(const struct live_forecast *o, int64_t step)
     return n ? sum / n : NAN;
 }
 
+struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made, int between)
+{
+    struct forecast_input in = forecast_nothing();
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++) {
+        in.v[i] = o->exact[i];
+        // Before the live spectrum has samples enough the exact value stays, as it does where
+        // nothing live was seen.
+        if (between && made > o->warm && forecast_inputs[i].is_live &&
+            isfinite(o->exact[i] + o->live[i]))
+            in.v[i] = forecast_stand_in(i, o->live[i], o->offset[i], o->calibration.offset[i]);
+    }
+    in.v[FORECAST_LOSS] = live_forecast_loss(o, made);
+    in.v[FORECAST_WIDTH] = o->width > 0 ? log(o->width) : NAN;
+    in.v[FORECAST_SHARE] = o->steps > 0 ? (double)made / (double)o->steps : NAN;
+    in.v[FORECAST_POOL] = o->images > 0 ? log((double)o->images) : NAN;
+    in.zstd = o->zstd;
+    return in;
+}
+
 struct forecast_value live_forecast_exact(const struct live_forecast *o, int64_t step)
 {
-    struct forecast_input in = {
-        .auc = o->exact, .loss = live_forecast_loss(o, step), .zstd = o->zstd, .width = o->width};
-    return o->calibrated ? forecast_at(&o->calibration, &in)
+    struct forecast_input in = live_forecast_input(o, step, 0);
+    return o->calibrated ? forecast_at(&o->calibration, &o->calibration.now, &in)
                          : (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
 }
 
@@ -143,20 +175,24 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
     static const char *const word[] = {[FORECAST_OK] = "",
                                        [FORECAST_EXTRAPOLATING] = "extrapolating",
                                        [FORECAST_UNKNOWN] = "waiting"};
-    struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
-    struct forecast_input in = {.auc = o->exact, // as long as there is nothing better, or at all
-                                .loss = live_forecast_loss(o, step + 1),
-                                .zstd = o->zstd,
-                                .width = o->width};
-    if (isfinite(o->exact) && step >= o->warm)
-        in.auc = forecast_stand_in(o->live, o->offset, o->calibration.offset);
-    if (o->calibrated)
-        v = forecast_at(&o->calibration, &in);
+    const struct forecast *f = &o->calibration;
+    struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN}, end = v;
+    struct forecast_input in = live_forecast_input(o, step + 1, 1);
+    if (o->calibrated) {
+        v = forecast_at(f, &f->now, &in);
+        // What a run has come to is told from its first tenth on.
+        if (in.v[FORECAST_SHARE] >= FORECAST_ENDS_FROM)
+            end = forecast_at(f, &f->end, &in);
+    }
     out->forecast = v.value;
     out->forecast_lo = v.lo;
     out->forecast_hi = v.hi;
     snprintf(out->forecast_state, sizeof out->forecast_state, "%s",
              o->calibrated ? word[v.state] : "uncalibrated");
+    int is_shown = end.state == FORECAST_OK && v.state == FORECAST_OK;
+    out->forecast_end = is_shown ? end.value : NAN;
+    out->forecast_end_lo = is_shown ? end.lo : NAN;
+    out->forecast_end_hi = is_shown ? end.hi : NAN;
 }
 
 // ---------------------------------------------------------------- the log
@@ -173,7 +209,7 @@ int live_forecast_replay(struct live_forecast *o, const char *dir, int64_t step,
         if (r.type == RECORD_STEP && r.step >= 0 && r.step < step)
             live_forecast_step(o, r.step, r.u.step.metric);
         else if (r.type == RECORD_EVAL && r.step >= 0 && r.step <= step)
-            live_forecast_eval(o, r.step, r.u.eval.metric[METRIC_AUC]);
+            live_forecast_eval(o, r.step, r.u.eval.metric);
     cursor_free(c);
     return rc;
 }

@@ -1,6 +1,6 @@
-// What the probe of a run is expected to reach, step by step and without labels: a calibration
-// (metrics/science/forecast.h), the AUC of the live spectrum corrected by what the last exact one
-// said, and the loss of the last steps.
+// What the probe of a run is expected to measure, now and at its end, step by step and without
+// labels: a calibration (metrics/science/forecast.h), live metrics corrected by what the last exact
+// ones said, the loss of the last steps, and how far the run is.
 #ifndef SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
 #define SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
 
@@ -16,21 +16,30 @@ enum { LIVE_FORECAST_STEPS = 100 }; // whose losses are averaged
 struct live_forecast {
     struct forecast calibration;
     int calibrated;
-    int width;
-    int64_t warm; // from this step on the live spectrum has samples enough to be compared
+    int width;             // of the network, 0: not known
+    int64_t steps, images; // of the run, 0: not known
+    int64_t warm;          // from this step on the live spectrum has samples enough to be compared
     struct {
         int64_t step; // -1: none
         double loss;
     } ring[LIVE_FORECAST_STEPS];
-    double live, exact, offset; // AUC; offset: exact - live at the last evaluation since `warm`
-    double zstd;                // of the newest step
+    int metric[FORECAST_INPUTS]; // what each input is made of, -1: no metric
+    // offset: exact - live at the last evaluation since `warm`.
+    double live[FORECAST_INPUTS], exact[FORECAST_INPUTS], offset[FORECAST_INPUTS];
+    double zstd; // of the newest step
 };
 
 // A spectrum is compared from this many samples per feature on: below, its AUC reads too high.
 enum { LIVE_FORECAST_SAMPLES = 16 };
 
-// `samples` a step (both views), features d. Without a calibration until live_forecast_calibrate.
-void live_forecast_init(struct live_forecast *o, int width, int d, int64_t samples);
+struct live_forecast_facts {
+    int width;             // of the network, 0: not known
+    int d;                 // numbers of a feature
+    int64_t samples;       // a step, of both views
+    int64_t steps, images; // of the run; 0 or less: not known
+};
+// Without a calibration until live_forecast_calibrate.
+void live_forecast_init(struct live_forecast *o, const struct live_forecast_facts *facts);
 void live_forecast_free(struct live_forecast *o); // takes a zeroed struct too
 
 // Take the calibration that `word` names: a file; or "auto": the first in data/calibration beside
@@ -42,10 +51,14 @@ int live_forecast_calibrate(struct live_forecast *o, const char *word, const cha
                             const char *arch, const char *method, char *path, size_t size,
                             struct error *e);
 
-// The run goes on: a step was made (metric[METRIC_COUNT]; AUC NaN: no spectrum), an exact AUC
-// before `step` was measured.
+// The run goes on: a step was made, or an evaluation before `step` (metric[METRIC_COUNT]; NaN: not
+// measured).
 void live_forecast_step(struct live_forecast *o, int64_t step, const double *metric);
-void live_forecast_eval(struct live_forecast *o, int64_t step, double auc);
+void live_forecast_eval(struct live_forecast *o, int64_t step, const double *metric);
+
+// What is known when so many steps are made: the last exact values, or what stands in for them
+// `between` evaluations.
+struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made, int between);
 
 // The mean loss of the LIVE_FORECAST_STEPS steps before `step`; NaN when there is none.
 double live_forecast_loss(const struct live_forecast *o, int64_t step);

@@ -54,6 +54,9 @@ static void print_step(struct report *p, int64_t step, const struct record_step 
            mode_name(r->mode), r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
     if (!r->forecast_state[0])
         printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
+    if (isfinite(r->forecast_end))
+        printf("  ends at %.3f (%.3f to %.3f)", r->forecast_end, r->forecast_end_lo,
+               r->forecast_end_hi);
     double sum = 0;
     for (int i = 0; i < PHASE_COUNT; i++)
         sum += isfinite(r->ms[i]) ? r->ms[i] : 0;
@@ -121,7 +124,7 @@ static void print_eval(const struct report *p, int64_t step, const struct record
 int report_eval(struct report *p, struct record *eval, struct record *spectrum, int counts)
 {
     struct record_eval *v = &eval->u.eval;
-    live_forecast_eval(&p->forecast, eval->step, v->metric[METRIC_AUC]);
+    live_forecast_eval(&p->forecast, eval->step, v->metric);
     struct forecast_value f = live_forecast_exact(&p->forecast, eval->step);
     v->forecast = f.state == FORECAST_OK ? f.value : NAN;
     int is_best = counts && best_add(&p->best, eval->step, v->probe, v->forecast);

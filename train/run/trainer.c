@@ -96,7 +96,12 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     struct options *o = &s->o;
     char method[METHOD_TITLE];
     method_title(o, method, sizeof method);
-    live_forecast_init(&tr->report.forecast, o->width, s->d, 2 * (int64_t)o->batch);
+    live_forecast_init(&tr->report.forecast,
+                       &(struct live_forecast_facts){.width = o->width,
+                                                     .d = s->d,
+                                                     .samples = 2 * (int64_t)o->batch,
+                                                     .steps = s->steps,
+                                                     .images = s->n});
     if (live_forecast_calibrate(&tr->report.forecast, o->calibration, s->data.name, o->arch, method,
                                 tr->calibration, sizeof tr->calibration,
                                 &tr->calibration_error) < 0)

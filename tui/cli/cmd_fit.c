@@ -12,7 +12,45 @@
 
 static void print_range(FILE *to, const char *name, const struct forecast_range *r)
 {
-    fprintf(to, "  %-10s %.4g to %.4g\n", name, r->lo, r->hi);
+    fprintf(to, "  %-12s %.4g to %.4g\n", name, r->lo, r->hi);
+}
+
+static void print_error(FILE *to, const char *of, double points)
+{
+    if (isfinite(points))
+        fprintf(to, "  %-44s %5.2f points\n", of, points);
+}
+
+static void print_law(FILE *to, const char *what, const struct forecast_law *law)
+{
+    char text[64];
+    fprintf(to, "\n%s: logit of the accuracy =\n  %+12.5g\n", what, law->constant);
+    for (int t = 0; t < law->terms; t++)
+        fprintf(to, "  %+12.5g  %s\n", law->term[t].coefficient,
+                forecast_term_text(&law->term[t], text, sizeof text));
+    fprintf(to, "each input less\n");
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        if (law->range[i].lo <= law->range[i].hi)
+            fprintf(to, "  %12.5g  of %s\n", law->centre[i], forecast_inputs[i].key);
+    fprintf(to, "R2 in sample %.3f, of runs left out %.3f; these are off (root mean square) by\n",
+            law->r2, law->r2_left_out);
+    print_error(to, "from exact values", law->error_points);
+    print_error(to, "between evaluations", law->error_points_live);
+    print_error(to, "there, probes above 70 %", law->error_points_good);
+    print_error(to, "there, a quarter into the run", law->error_points_quarter);
+    fprintf(to, "95 %% interval:");
+    for (int k = 0; k < law->knots; k++) {
+        double at = law->knot[k].at, size = law->knot[k].size;
+        fprintf(to, "%s %.1f %% (%.1f to %.1f)", k ? "," : "", 100 * forecast_accuracy(at),
+                100 * forecast_accuracy(at - size), 100 * forecast_accuracy(at + size));
+    }
+    if (isfinite(law->covered))
+        fprintf(to, "; it held %.1f %% of the runs left out", 100 * law->covered);
+    fprintf(to, "\nfitted over\n");
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        if (law->range[i].lo <= law->range[i].hi)
+            print_range(to, forecast_inputs[i].key, &law->range[i]);
+    print_range(to, "accuracy", &law->accuracy);
 }
 
 static void report(const struct fit *fit, FILE *to)
@@ -26,29 +64,12 @@ static void report(const struct fit *fit, FILE *to)
             (long long)f->points, f->runs);
     if (fit->skipped)
         fprintf(to, "; %d more gave none", fit->skipped);
-    if (f->collapsed)
-        fprintf(
-            to,
-            "\n%lld evaluations of a complete collapse left out: all but one direction was gone",
-            (long long)f->collapsed);
-    fprintf(to, "\n\nlogit of the accuracy =\n");
-    for (int t = 0; t < FORECAST_TERMS; t++) {
-        if (f->used[t])
-            fprintf(to, "  %+12.5g  %s\n", f->coefficient[t], forecast_term_key[t]);
-        else
-            fprintf(to, "  %12s  %s\n", "dropped", forecast_term_key[t]);
-    }
-    fprintf(to,
-            "\nR2 in sample %.3f, of runs left out %.3f: off by %.2f points (root mean square)\n",
-            f->r2, f->r2_left_out, f->error_points);
-    fprintf(to, "from live AUCs, usually %+.4f to the exact one: off by %.2f points\n", f->offset,
-            f->error_points_live);
-    fprintf(to, "95 %% interval, from live AUCs: +-%.3f in the logit\nfitted over\n", f->quantile);
-    print_range(to, "AUC", &f->auc);
-    print_range(to, "loss", &f->loss);
-    print_range(to, "z-std", &f->zstd);
-    print_range(to, "width", &f->width);
-    print_range(to, "accuracy", &f->accuracy);
+    fputc('\n', to);
+    print_law(to, "now", &f->now);
+    if (f->end.knots)
+        print_law(to, "where the run ends", &f->end);
+    else if (!fit->unsupported)
+        fprintf(to, "\nnothing can be foretold of where a run ends\n");
 }
 
 static int find_runs(const char *runs, char **word, int n, char **dir, struct error *e)

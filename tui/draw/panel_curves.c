@@ -175,6 +175,30 @@ static int is_free(const struct canvas *c, struct rect r)
     return 1;
 }
 
+// What the run comes to as it goes, at the right where nothing is drawn, as low as can be and in as
+// many words as there is room for.
+static void forecast_end(struct canvas *c, struct rect in, const struct history *h)
+{
+    char number[48], between[112], text[192];
+    if (h->last_step < 0 || !isfinite(h->last.forecast_end))
+        return;
+    snprintf(number, sizeof number, "%.40s", format_fixed(100 * h->last.forecast_end, 1).s);
+    snprintf(between, sizeof between, " (%.40s\u2013%.40s)",
+             format_fixed(100 * h->last.forecast_end_lo, 1).s,
+             format_fixed(100 * h->last.forecast_end_hi, 1).s);
+    for (int less = 0; less < 3; less++) {
+        snprintf(text, sizeof text, "%sends at %s %%%s", less ? "" : "as it goes it ", number,
+                 less < 2 ? between : "");
+        struct rect r = {in.y + in.h - 2, 0, 1, text_columns(text)};
+        r.x = in.x + in.w - r.w - 1;
+        for (; r.x > in.x + GUTTER && r.y > in.y; r.y--)
+            if (is_free(c, r)) {
+                canvas_text(c, r.y, r.x, r.w, ROLE_TEXT, text);
+                return;
+            }
+    }
+}
+
 // Why there is no forecast, where nothing of one can be drawn.
 static void forecast_hint(struct canvas *c, struct rect in, const struct history *h)
 {
@@ -183,7 +207,7 @@ static void forecast_hint(struct canvas *c, struct rect in, const struct history
     const char *text = !no_curve                            ? ""
                        : strcmp(state, "uncalibrated") == 0 ? "no calibration: ssltop fit makes one"
                        : strcmp(state, "extrapolating") == 0
-                           ? "AUC, loss, z-std or width are far from the calibration's"
+                           ? "too far from the runs that the calibration was fitted on"
                            : "";
     if (!*text)
         return;
@@ -240,6 +264,7 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     if (best)
         time_sign(&t, &a, best->best_step, 100 * best->best, 0x2605, ROLE_EXACT);
     forecast_hint(c, in, s->h);
+    forecast_end(c, in, s->h);
     time_cursor(&t);
     time_close(&t);
 }

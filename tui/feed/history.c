@@ -115,6 +115,8 @@ static void hide_forecast(struct record_step *r)
 {
     if (r->forecast_state[0])
         r->forecast = r->forecast_lo = r->forecast_hi = NAN;
+    if (r->forecast_state[0])
+        r->forecast_end = r->forecast_end_lo = r->forecast_end_hi = NAN;
 }
 
 static int add_own(struct history *h, int64_t step, const struct record_own *own)

@@ -35,6 +35,7 @@ static void past_step(struct history *h, int64_t step)
     r->forecast = value(h, SERIES_FORECAST, step) / 100;
     r->forecast_lo = value(h, SERIES_FORECAST_LO, step) / 100;
     r->forecast_hi = value(h, SERIES_FORECAST_HI, step) / 100;
+    r->forecast_end = r->forecast_end_lo = r->forecast_end_hi = NAN; // that was foretold then
     double chunk = value(h, SERIES_CHUNK, step);
     r->chunk = isnan(chunk) ? -1 : (int)chunk;
     if (h->n_mode)
