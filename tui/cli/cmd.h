@@ -64,6 +64,9 @@ json_t *cmd_number(double v);
 int cmd_print_json(json_t *object);
 
 // The commands, for the table in commands.c, and their options.
+int cmd_train(int argc, char **argv);
+int cmd_attach(int argc, char **argv);
+int cmd_replay(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_probe(int argc, char **argv);
@@ -72,6 +75,8 @@ int cmd_pack(int argc, char **argv);
 int cmd_log(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
+// Options that are the screen's and not the training's.
+extern const struct option_row screen_option_table[], cmd_attach_options[];
 extern const struct option_row cmd_metrics_options[], cmd_embed_options[], cmd_probe_options[],
     cmd_fit_options[], cmd_pack_options[], cmd_log_options[], cmd_export_options[];
 

@@ -6,9 +6,6 @@
 
 #include "tui/cli/cmd.h"
 
-// The options that are the screen's and not the training's; for the manual.
-extern const struct option_row screen_option_table[]; // ends with a NULL name
-
 // The whole program behind main: dispatches, prints, returns the exit code (0, 1, 2, 130, 143).
 int commands_main(int argc, char **argv);
 
