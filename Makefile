@@ -195,7 +195,7 @@ $(B)/man/fill: $(PARTS) $(MOBJ) $(B)/man/fill.o
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 man: $(B)/man/fill ## bring the tables of the manual up to date
-	$(Q)SSLTOP_RECIPES=data/recipes $< man/ssltop.1 man/ssltop-log.5
+	$(Q)SSLTOP_RECIPES=data/recipes SSLTOP_REFERENCE=data/reference $< man/ssltop.1 man/ssltop-log.5
 
 include tests/cuda/emulator.mk
 include tests/fuzz/fuzz.mk
@@ -393,6 +393,7 @@ lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 MANDIR    = $(DESTDIR)$(PREFIX)/share/man
 RECIPEDIR = $(DESTDIR)$(PREFIX)/share/ssltop/recipes
 CALIBRATIONDIR = $(DESTDIR)$(PREFIX)/share/ssltop/calibration
+REFERENCEDIR = $(DESTDIR)$(PREFIX)/share/ssltop/reference
 # Where the shells of Debian look for what others install.
 BASHDIR   = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR    = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -414,6 +415,7 @@ install: ssltop $(CLIENT_SO) ## install to $(DESTDIR)$(PREFIX)
 	install -d $(RECIPEDIR) && install -m 644 data/recipes/*.ini $(RECIPEDIR)
 	install -d $(CALIBRATIONDIR)
 	for f in data/calibration/*.json; do [ ! -e "$$f" ] || install -m 644 "$$f" $(CALIBRATIONDIR) || exit 1; done
+	install -d $(REFERENCEDIR) && install -m 644 data/reference/*.jsonl $(REFERENCEDIR)
 	install -D -m 644 man/ssltop.1 $(MANDIR)/man1/ssltop.1
 	install -D -m 644 man/ssltop-log.5 $(MANDIR)/man5/ssltop-log.5
 	install -D -m 644 man/ssltop-client.3 $(MANDIR)/man3/ssltop-client.3
@@ -428,7 +430,7 @@ wheel: $(CLIENT_SO) ## the Python package with the client's library, for pip, in
 include .package/package.mk
 
 uninstall: ## remove what install put there
-	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR) $(if $(PYTHON),$(PYDIR))
+	rm -rf $(RECIPEDIR) $(CALIBRATIONDIR) $(REFERENCEDIR) $(if $(PYTHON),$(PYDIR))
 	rm -f $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-cuda.so $(DESTDIR)$(PREFIX)/lib/ssltop/ssltop-mpi.so $(DESTDIR)$(PREFIX)/bin/ssltop $(DESTDIR)$(PREFIX)/lib/$(CLIENT_SO)* \
 	  $(DESTDIR)$(PREFIX)/include/ssltop-client.h $(DESTDIR)$(PREFIX)/lib/pkgconfig/ssltop-client.pc $(MANDIR)/man1/ssltop.1 $(MANDIR)/man5/ssltop-log.5 \
 	  $(MANDIR)/man3/ssltop-client.3 $(BASHDIR)/ssltop $(ZSHDIR)/_ssltop $(FISHDIR)/ssltop.fish

@@ -25,4 +25,8 @@ int record_cell(const struct record *r, int column, char **text);
 int record_format_columns(const struct record *r, const unsigned char *wanted, char **line,
                           size_t *len, struct error *e);
 
+// The same with numbers of so many significant digits.
+int record_format_rounded(const struct record *r, const unsigned char *wanted, int digits,
+                          char **line, size_t *len, struct error *e);
+
 #endif

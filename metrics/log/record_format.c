@@ -70,6 +70,7 @@ struct line {
     size_t n, cap;
     int failed;            // out of memory: everything after is dropped
     int comma;             // the next member needs one before it
+    int digits;            // of a number, significant ones
     const char *group;     // object that is open inside the line
     const char *complaint; // a sentence about a value that can't be written
 };
@@ -202,7 +203,7 @@ static void put_doubles(struct line *l, const double *v, int n, int (*is_left_ou
         if ((wanted && !wanted[i]) || (is_left_out && !isfinite(v[i]) && is_left_out(i)))
             continue;
         put_key(l, key(i));
-        put_number(l, v[i], RECORD_DIGITS);
+        put_number(l, v[i], l->digits);
     }
 }
 
@@ -247,7 +248,7 @@ static void put_own(struct line *l, const struct record_own *own)
         if (!*own->item[i].name || isnan(own->item[i].value))
             continue;
         put_key(l, own->item[i].name);
-        put_number(l, own->item[i].value, RECORD_DIGITS);
+        put_number(l, own->item[i].value, l->digits);
     }
     put(l, "}", 1);
     l->comma = 1;
@@ -299,7 +300,7 @@ static void put_value(struct line *l, const struct record_field *f, const void *
 {
     switch (f->kind) {
     case FIELD_DOUBLE:
-        put_number(l, *(const double *)at, RECORD_DIGITS);
+        put_number(l, *(const double *)at, l->digits);
         break;
     case FIELD_INT:
     case FIELD_INT64:
@@ -355,12 +356,18 @@ int record_format(const struct record *r, char **line, size_t *len, struct error
 int record_format_columns(const struct record *r, const unsigned char *wanted, char **line,
                           size_t *len, struct error *e)
 {
+    return record_format_rounded(r, wanted, RECORD_DIGITS, line, len, e);
+}
+
+int record_format_rounded(const struct record *r, const unsigned char *wanted, int digits,
+                          char **line, size_t *len, struct error *e)
+{
     *line = NULL;
     *len = 0;
     const struct record_kind *kind = &record_kind_table[r->type];
     if (!kind->name)
         return error_set(e, "a record without a type can't be written");
-    struct line l = {0};
+    struct line l = {.digits = digits};
     put(&l, "{", 1);
     put_key(&l, "type");
     put_string(&l, kind->name, SIZE_MAX);

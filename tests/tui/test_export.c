@@ -282,7 +282,7 @@ Test(export, refusals)
     make();
     static const char *const bad[][3] = {
         {"--columns", "auc,colour", "there is no column 'colour'; there are step,t,mode"},
-        {"--format", "xls", "csv, jsonl or svg"},
+        {"--format", "xls", "csv, jsonl, svg or reference"},
         {"--what", "run", "expected step, spectrum, eval"},
         {"--from", "-1", "--from '-1': expected a whole number from 0"},
         {"--to", "1e3", "--to '1e3': expected end or"},

@@ -57,6 +57,7 @@ static int fill_text(const char *text, struct error *e)
 static void setup(void)
 {
     setenv("SSLTOP_RECIPES", "data/recipes", 1);
+    setenv("SSLTOP_REFERENCE", "data/reference", 1);
 }
 
 TestSuite(man, .init = setup);

@@ -71,10 +71,8 @@ static struct offer offer_of_word(const char *alternatives)
 
 static struct offer offer_of(const struct option_row *row)
 {
-    struct offer o = {.kinds = 0};
+    struct offer o = offer_of_word(row->argument ? row->argument : "");
     char word[80];
-    if (!option_choice(row, 0, word, sizeof word))
-        return offer_of_word(row->argument ? row->argument : "");
     for (int i = 0; option_choice(row, i, word, sizeof word); i++)
         add_alternative(&o, word, strlen(word));
     return o;

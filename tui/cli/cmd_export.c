@@ -30,8 +30,11 @@ static int type_value(int i, char *text, size_t size)
     .name = (n), .type = OPTION_INT64, OPTION_FIELD(struct wanted, f), .argument = "STEP",         \
     OPTION_RANGE(0, OPTION_MANY)
 const struct option_row cmd_export_options[] = {
-    {WORD("format", format), .argument = "FORMAT", .fallback = "csv", .choices = "csv|jsonl|svg",
-     .doc = "csv, jsonl (lines of JSON), or svg (a figure of the run)."},
+    {WORD("format", format), .argument = "FORMAT", .fallback = "csv",
+     .choices = "csv|jsonl|svg|reference",
+     .doc =
+         "csv, jsonl (lines of JSON), svg (a figure of the run), or reference (its curves in few "
+         "lines of JSON, a log by themselves, for --reference)."},
     {WORD("what", what), .argument = "TYPE", .values = type_value, .only = 1,
      .doc = "Records of which type: {}. The default is step."},
     {WORD("columns", columns), .argument = "NAME,...",
@@ -45,7 +48,7 @@ const struct option_row cmd_export_options[] = {
     {0},
 };
 
-enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_SVG };
+enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_SVG, FORMAT_REFERENCE };
 
 struct request {
     enum format format;
@@ -59,11 +62,15 @@ struct request {
 static int understand(const struct wanted *w, struct request *r, struct error *e)
 {
     *r = (struct request){.range = w->range};
-    r->format = w->format[0] == 'c' ? FORMAT_CSV : w->format[0] == 'j' ? FORMAT_JSON : FORMAT_SVG;
+    r->format = w->format[0] == 'c'   ? FORMAT_CSV
+                : w->format[0] == 'j' ? FORMAT_JSON
+                : w->format[0] == 's' ? FORMAT_SVG
+                                      : FORMAT_REFERENCE;
     if (r->range.to < 0)
         r->range.to = INT64_MAX;
-    if (r->format == FORMAT_SVG && (w->columns || w->what))
-        return error_set(e, "a figure shows what it shows: --what and --columns are for tables");
+    if (r->format >= FORMAT_SVG && (w->columns || w->what))
+        return error_set(e, "a %s shows what it shows: --what and --columns are for tables",
+                         r->format == FORMAT_SVG ? "figure" : "reference");
     r->what = record_type_of(w->what ? w->what : "step");
     if (export_columns(r->what, w->columns, r->columns, e))
         return -1;
@@ -101,8 +108,9 @@ static int export(const char *path, const struct request *r, const char *out, st
         return -1;
     int rc = file_create(&f, out, 0, e);
     if (rc == 0) {
-        rc = r->format == FORMAT_SVG ? export_svg(c, &r->range, f.stream, e)
-                                     : export_table(c, path, r, f.stream, e);
+        rc = r->format == FORMAT_SVG         ? export_svg(c, &r->range, f.stream, e)
+             : r->format == FORMAT_REFERENCE ? export_reference(c, &r->range, f.stream, e)
+                                             : export_table(c, path, r, f.stream, e);
         const char *lost = cursor_lost(c);
         if (rc)
             error_prefix(e, "%s", path);

@@ -14,10 +14,11 @@
 #include "tui/cli/launch.h"
 #include "tui/cli/viewer.h"
 #include "tui/draw/theme.h"
+#include "tui/feed/underlay.h"
 #include "tui/hands/terminal.h"
 
 struct wanted {
-    const char *runs, *theme_name;
+    const char *runs, *theme_name, *reference;
     int ascii;
 };
 
@@ -40,6 +41,16 @@ const struct option_row screen_option_table[] = {
      .only = 1,
      .section = "screen",
      .doc = "Colours: {}. Without colours, or with NO_COLOR set: mono."},
+    {.name = "reference",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, reference),
+     .argument = "RUN|FILE|NAME|auto",
+     .values = underlay_value,
+     .section = "screen",
+     .doc = "Lay the curves of this run under one's own in every plot over steps, by share of the "
+            "run: a run, its log, what ssltop export --format reference made of one, one that "
+            "comes with the program ({}), or auto: the one for this data set, network and method. "
+            "The key r does the same."},
     {0},
 };
 const struct option_row cmd_attach_options[] = {{OPTION_RUNS(struct wanted, OPTION_WORD)}, {0}};
@@ -87,7 +98,9 @@ static int watch(const char *runs, const char *run_dir, const struct wanted *s,
                                .child_fd = l ? l->fd : -1,
                                .ascii = s->ascii,
                                .theme = theme_of(s),
-                               .log = log.s};
+                               .log = log.s,
+                               .runs = runs,
+                               .reference = s->reference};
     int rc = viewer_run(source, &o, &result, &e);
     source->klass->free(source);
     if (rc < 0)
@@ -158,6 +171,8 @@ int cmd_train(int argc, char **argv)
         rc = CMD_OK;
     } else if (o.headless || o.dry_run || o.print_config || trainer_rank() >= 0 || !can_show()) {
         rc = train_headless(&o, given, &e);
+    } else if (s.reference && underlay_check(o.runs, s.reference, &e) < 0) {
+        rc = CMD_FAILED;
     } else {
         struct launch l;
         rc = launch_trainer(&o, given, &l, &e);
@@ -183,7 +198,8 @@ int cmd_attach(int argc, char **argv)
         return rc;
     if (runs_find(s.runs, argc > 1 ? argv[1] : "", 1, path, sizeof path, &e))
         return cmd_complain(CMD_FAILED, &e);
-    if (must_show("attach", "scripts use: ssltop ctl, ssltop runs --json", &e))
+    if ((s.reference && underlay_check(s.runs, s.reference, &e) < 0) ||
+        must_show("attach", "scripts use: ssltop ctl, ssltop runs --json", &e))
         return cmd_complain(CMD_FAILED, &e);
     return watch(s.runs, path, &s, NULL);
 }
@@ -236,12 +252,18 @@ int cmd_replay(int argc, char **argv)
     if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
                  : find_newest_log(s.runs, path[0], paths, names, &e))
         return cmd_complain(CMD_FAILED, &e);
-    if (must_show("replay", "for other tools: ssltop export", &e))
+    if ((s.reference && underlay_check(s.runs, s.reference, &e) < 0) ||
+        must_show("replay", "for other tools: ssltop export", &e))
         return cmd_complain(CMD_FAILED, &e);
     if (playback_open(paths, names, n, clock_seconds(), &play, &e))
         return cmd_complain(CMD_FAILED, &e);
-    struct viewer_options o = {
-        .name = names[0], .child_fd = -1, .ascii = s.ascii, .theme = theme_of(&s), .play = play};
+    struct viewer_options o = {.name = names[0],
+                               .child_fd = -1,
+                               .ascii = s.ascii,
+                               .theme = theme_of(&s),
+                               .play = play,
+                               .runs = s.runs,
+                               .reference = s.reference};
     rc = viewer_run(NULL, &o, &result, &e);
     playback_free(play);
     if (rc < 0)

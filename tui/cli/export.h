@@ -24,6 +24,9 @@ int export_csv(struct cursor *c, enum record_type type, const unsigned char *wan
                const struct record_own *own, FILE *f, struct error *e);
 int export_json(struct cursor *c, const unsigned char *wanted, FILE *f, struct error *e);
 
+// Its curves as lines of JSON, for those of other runs to be held against (tui/feed/underlay.h).
+int export_reference(struct cursor *c, const struct cursor_range *range, FILE *f, struct error *e);
+
 // A figure of the run as a stand-alone SVG.
 int export_svg(struct cursor *c, const struct cursor_range *range, FILE *f, struct error *e);
 

@@ -17,6 +17,7 @@
 #include "tui/hands/actions.h"
 #include "tui/model/format.h"
 #include "tui/feed/log_lookup.h"
+#include "tui/feed/underlay.h"
 #include "tui/hands/settings.h"
 #include "tui/hands/terminal.h"
 #include "tui/draw/screen.h"
@@ -49,6 +50,9 @@ struct viewer {
     const struct theme *liked; // of the settings
     struct cursor *log;        // for what is looked up, once it was needed
     struct log_lookup read, marked, switched;
+    struct underlay reference; // once it was wanted: has steps
+    struct peer under;
+    int reference_due; // it is to be shown as soon as it is known of which run
     double drawn;
     int dirty; // records since it was drawn
 };
@@ -88,6 +92,37 @@ static int send_command(void *to, const struct command_call *call, struct error 
     struct viewer *w = to;
     return w->source && w->source->klass->send ? w->source->klass->send(w->source, call, e)
                                                : error_set(e, "a log cannot be steered");
+}
+
+static const struct history *shown(const struct viewer *w)
+{
+    return w->o->play ? playback_history(w->o->play) : &w->h;
+}
+
+// Have the reference: that of the option, or the program's for this run.
+static int have_reference(void *to, const char **name, struct error *e)
+{
+    struct viewer *w = to;
+    const struct history *h = shown(w);
+    if (!w->under.all && underlay_for_run(&w->reference, w->o->runs, w->o->reference,
+                                          h->have_run ? &h->run : NULL, e) < 0)
+        return -1;
+    w->under = (struct peer){w->reference.name, &w->reference.h, &w->reference.h};
+    *name = w->reference.name;
+    return 0;
+}
+
+// What the option asks for, once the run has said what it is.
+static void show_reference(struct viewer *w)
+{
+    struct error e = {""};
+    const char *name;
+    if (!w->reference_due || !shown(w)->have_run)
+        return;
+    w->reference_due = 0;
+    w->v.reference = have_reference(w, &name, &e) == 0;
+    if (!w->v.reference)
+        view_say(&w->v, ROLE_WARN, "%s", e.text);
 }
 
 // A sentence that the child wrote when it failed.
@@ -182,7 +217,7 @@ static void look_at_replay(struct viewer *w)
                  "the log is damaged, what is whole of it is shown: %s", w->v.link.lost);
     w->v.link.machine.rss = w->v.link.rss = NAN;
     playback_tick(w->o->play, &w->v, clock_seconds());
-    w->ui.h = playback_history(w->o->play);
+    w->ui.h = shown(w);
 }
 
 static void look_at_link(struct viewer *w)
@@ -255,6 +290,8 @@ static void draw(struct viewer *w, int again)
         scene.marked = look_up(w, &w->marked, w->v.time.mark);
         scene.switched = look_up(w, &w->switched, time_switch(&scene));
     }
+    show_reference(w);
+    scene.reference = w->under.all ? &w->under : NULL;
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
 }
@@ -413,7 +450,13 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     text_quote(w->pasted_name, sizeof w->pasted_name, w->shown_name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);
-    w->ui = (struct ui){.v = &w->v, .h = &w->h, .send = send_command, .to = w, .play = o->play};
+    w->ui = (struct ui){.v = &w->v,
+                        .h = &w->h,
+                        .send = send_command,
+                        .to = w,
+                        .reference = have_reference,
+                        .play = o->play};
+    w->reference_due = o->reference != NULL;
     if (history_init(&w->h, e))
         goto done;
     if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
@@ -441,6 +484,7 @@ done:
     log_lookup_free(&w->marked);
     log_lookup_free(&w->switched);
     cursor_free(w->log);
+    underlay_free(&w->reference);
     free(w);
     return rc;
 }

@@ -14,9 +14,10 @@ struct viewer_options {
     pid_t child;      // the trainer, when it is a child of this process; 0
     int child_fd;     // where it may have left a sentence ("!..."); -1
     int ascii;        // whatever the locale says
-    const struct theme *theme; // NULL: by terminal
-    struct playback *play;     // a replay, instead of a source
-    const char *log;           // of the run: its spectra are looked up there; NULL: they are not
+    const struct theme *theme;    // NULL: by terminal
+    struct playback *play;        // a replay, instead of a source
+    const char *runs, *reference; // where runs lie; what --reference says, NULL: nothing
+    const char *log;              // of the run: its spectra are looked up there; NULL: they are not
 };
 
 // What the viewer leaves behind, for the caller to print after the terminal is back.

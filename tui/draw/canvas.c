@@ -34,7 +34,7 @@ static const struct {
     {0x2020, '+'},                                              // mark
     {0x275A, '"'},                                              // pause
     {0x2713, '*'}, {0x00A7, '*'}, {0x2605, '*'},                // check mark, section, the best
-    {0x2503, '|'}, {0x25B2, '^'}, {0x25BC, 'v'},                // more signs
+    {0x2503, '|'}, {0x25B2, '^'}, {0x25BC, 'v'}, {0x25C7, 'x'}, // more signs
     {0x258F, '|'}, {0x2595, '|'},                               // ends of bars
 };
 
@@ -325,6 +325,8 @@ void canvas_ascii(struct canvas *c)
         if (c->cell[i].role == ROLE_HEAT) {
             int level = mean_level(&c->cell[i]);
             *ch = (uint32_t)ramp[(level * 9 + HEAT_LEVELS - 1) / HEAT_LEVELS];
+        } else if (*ch > BRAILLE && *ch <= BRAILLE + 0xFF && c->cell[i].role == ROLE_REFERENCE) {
+            *ch = '~';
         } else if (*ch >= BRAILLE && *ch <= BRAILLE + 0xFF) {
             *ch = (uint32_t)ascii_dots(*ch - BRAILLE);
         } else if (*ch == 0) {

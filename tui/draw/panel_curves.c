@@ -25,6 +25,20 @@ static struct span with_measured(const struct time_plot *t, struct span range, i
     return range;
 }
 
+// The remark at the right of a box, and before it, where both fit or instead, what is laid under.
+static void with_legend(const struct scene *s, struct rect r, const char *title, char *right,
+                        size_t size)
+{
+    char legend[96], both[384];
+    int room = r.w - 3 - text_columns(title) - 4;
+    time_reference_legend(s, room < 24 ? room : 24, legend, sizeof legend);
+    if (!*legend)
+        return;
+    snprintf(both, sizeof both, "%s%s%s", legend, *right ? "  " : "", right);
+    const char *fits = canvas_box_fits(r, title, both) ? both : legend;
+    snprintf(right, size, "%.*s", (int)size - 1, fits);
+}
+
 void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
@@ -46,6 +60,7 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
     if (isfinite(offset) && s->v->time.cursor < 0)
         snprintf(right, sizeof right, "exact %s%s @%s", offset < 0 ? "" : "+",
                  format_fixed(offset, 3).s, format_count(at).s);
+    with_legend(s, r, title, right, sizeof right);
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = canvas_box(c, r, title, right);
     struct time_plot t;
@@ -53,10 +68,12 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
         return;
     h = t.h;
     struct span range = time_read(&t, METRIC_AUC);
-    range = with_measured(&t, range, METRIC_AUC);
+    range = time_with_reference(&t, with_measured(&t, range, METRIC_AUC), METRIC_AUC);
     struct axis a = time_axis(&t, range, 0.1, 0.5, 1);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
+    time_reference(&t, &a, METRIC_AUC);
+    time_reference_measured(&t, &a, METRIC_AUC);
     time_curve(&t, &a, METRIC_AUC, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[METRIC_AUC], 0x25C6, ROLE_EXACT);
@@ -95,10 +112,12 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     };
     for (int i = 0; i < 2; i++) {
         struct span range = time_read(&t, curves[i].series);
+        range = time_with_reference(&t, range, curves[i].series);
         struct limits l = history_limits(t.h, curves[i].series);
         struct axis a = time_axis(&t, range, 0.2, l.lo, fmin(l.hi, curves[i].most));
         int x = curves[i].labels_left ? t.area.x - 1 : t.area.x + t.area.w + 1;
         plot_labels(c, t.area, &a, x, GUTTER - 1, curves[i].labels_left, ROLE_DIM);
+        time_reference(&t, &a, curves[i].series);
         time_curve(&t, &a, curves[i].series, curves[i].line, curves[i].role);
     }
     time_cursor(&t);
@@ -247,6 +266,7 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
         range.lo = fminf(range.lo, one.lo);
         range.hi = fmaxf(range.hi, one.hi);
     }
+    range = time_with_reference(&t, range, SERIES_FORECAST);
     for (int i = 0; i < h->n_eval; i++)
         if (time_shown(&t, h->eval[i].step))
             range = wider(range, 100 * h->eval[i].probe);
@@ -258,6 +278,8 @@ void panel_forecast(struct canvas *c, struct rect r, const struct scene *s)
     if (isfinite(range.lo))
         plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_band(&t, &a, SERIES_FORECAST_LO, SERIES_FORECAST_HI, ROLE_SHADE);
+    time_reference(&t, &a, SERIES_FORECAST);
+    time_reference_measured(&t, &a, -1);
     time_curve(&t, &a, SERIES_FORECAST, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, 100 * h->eval[i].probe, 0x25C6, ROLE_EXACT);
@@ -291,12 +313,13 @@ static const char *series_title(const struct history *h, int series, const char 
 void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int series)
 {
     const char *unit, *name = series_title(s->h, series, &unit);
-    char title[120];
+    char title[120], right[128] = "";
     double now = time_value(s, series);
     snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
              unit);
+    with_legend(s, r, title, right, sizeof right);
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
-    struct rect in = canvas_box(c, r, title, "");
+    struct rect in = canvas_box(c, r, title, right);
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
@@ -306,10 +329,14 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     struct limits l = history_limits(h, series);
     if (is_metric)
         range = with_measured(&t, range, series);
+    range = time_with_reference(&t, range, series);
     double span = fmax(fabs((double)range.hi) * 0.1, 1e-12);
     struct axis a = time_axis(&t, range, isfinite(span) ? span : 1, l.lo, l.hi);
     plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
     time_marks(&t);
+    time_reference(&t, &a, series);
+    if (is_metric)
+        time_reference_measured(&t, &a, series);
     time_curve(&t, &a, series, LINE_SOLID, ROLE_LIVE);
     for (int i = 0; is_metric && i < h->n_eval; i++)
         time_sign(&t, &a, h->eval[i].step, h->eval[i].metric[series], 0x25C6, ROLE_EXACT);

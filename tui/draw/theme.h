@@ -15,18 +15,19 @@ enum role {
     ROLE_GOOD,
     ROLE_WARN,
     ROLE_BAD,
-    ROLE_LIVE,   // first curve of a plot
-    ROLE_EXACT,  // what was measured exactly
-    ROLE_START,  // how it was at the start
-    ROLE_SECOND, // second curve of a plot
-    ROLE_MARK,   // switches in time plots
-    ROLE_CURSOR, // the step that is read off
-    ROLE_SHADE,  // areas and bands
-    ROLE_SWITCH, // how it was at the last switch
-    ROLE_MARKED, // how it was at the marked step
-    ROLE_HEAT,   // two levels of brightness, see struct cell
-    ROLE_MATCH,  // what a search found
-    ROLE_RUN,    // several runs over each other, RUN_ROLES of them
+    ROLE_LIVE,      // first curve of a plot
+    ROLE_EXACT,     // what was measured exactly
+    ROLE_START,     // how it was at the start
+    ROLE_SECOND,    // second curve of a plot
+    ROLE_MARK,      // switches in time plots
+    ROLE_CURSOR,    // the step that is read off
+    ROLE_SHADE,     // areas and bands
+    ROLE_SWITCH,    // how it was at the last switch
+    ROLE_MARKED,    // how it was at the marked step
+    ROLE_HEAT,      // two levels of brightness, see struct cell
+    ROLE_MATCH,     // what a search found
+    ROLE_REFERENCE, // a run laid under the curves: in ASCII another sign than its own
+    ROLE_RUN,       // several runs over each other, RUN_ROLES of them
     ROLE_RUN_LAST = ROLE_RUN + 5,
     ROLE_MULTI, // modes, in the order of enum mode
     ROLE_CONTINUAL,

@@ -2,6 +2,7 @@
 #include "tui/draw/timeplot.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,90 @@ void time_marks(const struct time_plot *t)
     if (column < t->win.columns)
         plot_mark(t->c, t->area, (int)column, 0x2506,
                   t->has_band ? 0x2506 : theme_mode_letter(mode), ROLE_DIM);
+}
+
+// --- the run laid under ---
+
+static const struct history *reference_of(const struct scene *s)
+{
+    return s->reference && s->v->reference ? s->reference->all : NULL;
+}
+
+// The step `step` of a run of `from` steps as one of a run of `to`: the same share of it. Where one
+// of the two does not say how long it is: the same step.
+static int64_t aligned(int64_t step, int64_t from, int64_t to)
+{
+    return from > 0 && to > 0 ? (int64_t)((__int128)step * to / from) : step;
+}
+
+// A reference may have but a point every so many steps, or fewer steps than there are columns: a
+// straight line leads from one to the next.
+static void join_points(struct span *col, int n)
+{
+    int last = -1;
+    for (int x = 0; x < n; x++) {
+        if (isnan(col[x].lo))
+            continue;
+        float a = last >= 0 ? col[last].last : 0, b = (col[x].lo + col[x].hi) / 2;
+        for (int k = last + 1; last >= 0 && k < x; k++) {
+            float v = a + (b - a) * (float)(k - last) / (float)(x - last);
+            col[k] = (struct span){v, v, v};
+        }
+        last = x;
+    }
+}
+
+// The columns of the reference; NaN: none is shown, or has any.
+static struct span read_reference(struct time_plot *t, int series)
+{
+    const struct history *r = reference_of(t->s);
+    struct span all = {NAN, NAN, NAN};
+    if (!r || (series >= SERIES_OWN && series < SERIES_COUNT))
+        return all; // another script's own scalars are not these
+    int64_t own = t->h->run.steps, its = r->run.steps;
+    for (int x = 0; x < t->win.columns; x++) {
+        int64_t from = aligned(t->win.from + x * t->win.per, own, its),
+                to = aligned(t->win.from + (x + 1) * t->win.per, own, its);
+        t->col[x] = series_range(&r->series[series], from, to > from ? to : from + 1);
+        all.lo = fminf(all.lo, t->col[x].lo);
+        all.hi = fmaxf(all.hi, t->col[x].hi);
+    }
+    join_points(t->col, t->win.columns);
+    return all;
+}
+
+struct span time_with_reference(struct time_plot *t, struct span range, int series)
+{
+    struct span its = read_reference(t, series);
+    range.lo = fminf(range.lo, its.lo);
+    range.hi = fmaxf(range.hi, its.hi);
+    return range;
+}
+
+void time_reference(struct time_plot *t, const struct axis *a, int series)
+{
+    if (!isnan(read_reference(t, series).lo))
+        plot_curve(t->c, t->area, a, t->col, LINE_DOTTED, ROLE_REFERENCE);
+}
+
+void time_reference_measured(const struct time_plot *t, const struct axis *a, int metric)
+{
+    const struct history *r = reference_of(t->s);
+    for (int i = 0; r && i < r->n_eval; i++) {
+        double v = metric < 0 ? 100 * r->eval[i].probe : r->eval[i].metric[metric];
+        int64_t step = aligned(r->eval[i].step, r->run.steps, t->h->run.steps);
+        int64_t column = (step - t->win.from) / t->win.per;
+        if (step >= t->win.from && column < t->win.columns)
+            plot_sign(t->c, t->area, a, (int)column, v, 0x25C7, ROLE_REFERENCE);
+    }
+}
+
+void time_reference_legend(const struct scene *s, int columns, char *text, size_t size)
+{
+    *text = '\0';
+    if (reference_of(s) && columns > 8)
+        snprintf(text, size, "%s%.*s", s->v->ascii ? "~ ~ " : DOTTED, columns - 4,
+                 s->reference->name);
 }
 
 void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,

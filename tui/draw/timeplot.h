@@ -37,6 +37,13 @@ void time_marks(const struct time_plot *t);
 // A series up to now; what the whole run has after it is dim.
 void time_curve(struct time_plot *t, const struct axis *a, int series, enum line line,
                 enum role role);
+// The run laid under the curves, as far as one is shown: its range in the window, with `range`; its
+// curve, before one's own; what it measured, a sign each (`metric` -1: its probe, percent).
+struct span time_with_reference(struct time_plot *t, struct span range, int series);
+void time_reference(struct time_plot *t, const struct axis *a, int series);
+void time_reference_measured(const struct time_plot *t, const struct axis *a, int metric);
+// "· · NAME" for a box's title, at most `columns` wide; "" where none is shown.
+void time_reference_legend(const struct scene *s, int columns, char *text, size_t size);
 // A sign at a step and a value; dim when that is still to come.
 void time_sign(const struct time_plot *t, const struct axis *a, int64_t step, double v, uint32_t ch,
                enum role role);

@@ -88,7 +88,9 @@ static void draw_series(struct canvas *c, struct rect r, const struct scene *s, 
     struct time_plot t;
     struct span range = {NAN, NAN, NAN};
     view_zone(s->v, r, ZONE_PANEL, VIEW_OVERVIEW, 0);
-    struct rect in = canvas_box(c, r, title, "");
+    char legend[96];
+    time_reference_legend(s, 24, legend, sizeof legend);
+    struct rect in = canvas_box(c, r, title, legend);
     if (time_open(&t, c, in, &wide, 0))
         return;
     for (int i = 0; i < s->n_peer; i++) {
@@ -96,11 +98,13 @@ static void draw_series(struct canvas *c, struct rect r, const struct scene *s, 
         range.lo = fminf(range.lo, one.lo);
         range.hi = fmaxf(range.hi, one.hi);
     }
+    range = time_with_reference(&t, range, series);
     struct axis a = time_axis(&t, range, span, least, most);
     if (isnan(range.lo)) {
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "none of the runs has any");
     } else {
         plot_labels(c, t.area, &a, t.area.x - 1, GUTTER - 1, 1, ROLE_DIM);
+        time_reference(&t, &a, series);
         for (int i = s->n_peer - 1; i >= 0; i--) { // the first lies on top
             read_run(&t, s->peer[i].all, series);
             draw_curve(c, t.area, &a, t.col, i, s->n_peer);

@@ -83,6 +83,22 @@ static unsigned do_waterfall(struct ui *u, int argument)
     return u->v->view == VIEW_SPECTRUM ? 0 : navigate_view(u, VIEW_SPECTRUM);
 }
 
+// Lays the reference under the curves, or takes it away.
+static unsigned do_reference(struct ui *u, int argument)
+{
+    struct error e = {""};
+    const char *name;
+    if (u->v->reference) {
+        u->v->reference = 0;
+    } else if (u->reference ? u->reference(u->to, &name, &e) : error_set(&e, "no reference here")) {
+        view_say(u->v, ROLE_WARN, "%s", e.text);
+    } else {
+        u->v->reference = 1;
+        view_say(u->v, ROLE_DIM, "under the curves: %s", name);
+    }
+    return 0;
+}
+
 static unsigned do_context(struct ui *u, int context)
 {
     u->v->context = (enum context)context;
@@ -306,6 +322,7 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'X'}, "X", NULL, 0, "cursor to the mark", navigate_to_mark, 0},
     {CONTEXT_MAIN, {'.'}, ".", NULL, 0, "read off the next singular value of the spectrum", navigate_index, 1},
     {CONTEXT_MAIN, {','}, ",", NULL, 0, "the one before; before the first: none", navigate_index, -1},
+    {CONTEXT_MAIN, {'r'}, "r", NULL, 0, "lay the curves of a reference under one's own, or take them away: that of --reference, else the one that comes with the program for this data set, network and method", do_reference, 0},
     {CONTEXT_MAIN, {'t'}, "t", NULL, 0, "next colour scheme", navigate_theme, 1},
     {CONTEXT_MAIN, {KEYS_CLICK}, "Click", NULL, 0, "in a plot over steps: put the cursor there; in the large spectrum: read off the value; on another panel or its border: show its view; in a list: select; on the bar: the key", do_click, 0},
     {CONTEXT_MAIN, {KEYS_WHEEL_UP}, "Wheel", NULL, 0, "zoom time around the pointer; scroll a list", navigate_wheel, -1},

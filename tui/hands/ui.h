@@ -25,6 +25,8 @@ struct ui {
     // Send a command to the trainer; its answer comes later. NULL: cannot be steered.
     int (*send)(void *to, const struct command_call *call, struct error *e);
     void *to;
+    // Have a run to lay under the curves, and say what it is called. NULL: there can be none.
+    int (*reference)(void *to, const char **name, struct error *e);
     struct playback *play; // the replay, NULL: none
     struct keys_hold hold;
     unsigned waiting; // bit of each command whose answer has not come

@@ -116,6 +116,7 @@ struct view_state {
     int view_last; // the one before the events
     int index;     // singular value that is read off, from 1; 0: none
     int menu_row;
+    int reference; // laid under the curves, as far as there is one
     enum context context;
     struct look look;
     struct link_state link;
@@ -142,6 +143,7 @@ struct scene {
                                // is drawn dim. NULL: `h` is all there is
     const struct peer *peer;   // the runs of a replay
     int n_peer, chosen;        // chosen: the one that `h` is of
+    const struct peer *reference; // a run laid under the curves; NULL: none. Only `all` counts
     // Live spectra at the cursor, at the mark and at the last switch (time_switch), looked up in
     // the log; NULL: the nearest that the history keeps must do.
     const struct history_spectrum *read, *marked, *switched;
