@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 VERSION    := 0.1.0
 # Everything that building, running and testing need, by purpose. `make deps` installs what is missing.
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
-              libncurses-dev libjansson-dev libinih-dev libjpeg-dev libspng-dev
+              libncurses-dev libjansson-dev libinih-dev libjpeg-dev libspng-dev libwebp-dev
 DEPS_RUN   := dataset-fashion-mnist
 DEPS_DATA  := dataset-fashion-mnist lomiri-wallpapers-16.04 # of these, what a distribution lacks is left out
 DEPS_CHECK := python3 python3-torch patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
@@ -25,7 +25,7 @@ V       ?= 0
 Q       := $(if $(filter 1,$(V)),,@)
 WERROR  ?=
 
-PKGS    := libzstd zlib ncursesw jansson inih openblas libjpeg spng
+PKGS    := libzstd zlib ncursesw jansson inih openblas libjpeg spng libwebp
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter \
            -Wpointer-arith -Wvla -Wformat=2
 CFLAGS  += -std=gnu17 $(OPT) $(WARN) $(WERROR) -fno-math-errno -ffp-contract=off

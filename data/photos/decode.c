@@ -1,4 +1,4 @@
-// From crops to a region of the file, and from the decoded region back to crops: what both formats
+// From crops to a region of the file, and from the decoded region back to crops: what all formats
 // have in common. Coordinates are edges, not pixels: a box from 0 to 1 is one pixel, and a shrunk
 // one half a pixel.
 #include "data/photos/decode.h"
@@ -14,7 +14,14 @@
 #include "data/photos/decode_region.h"
 
 enum { SPARE = 4 };
-enum { SHRINK_JPEG = 8, SHRINK_PNG = 256 };
+
+static const struct {
+    int shrink; // at most
+    int (*decode)(const struct decode_head *h, const uint8_t *data, size_t n,
+                  const struct region *r, struct decoded *out, struct error *e);
+} format[] = {[DECODE_JPEG] = {8, decode_jpeg},
+              [DECODE_PNG] = {256, decode_png},
+              [DECODE_WEBP] = {1, decode_webp}};
 
 struct decoder {
     uint8_t *file;
@@ -198,14 +205,14 @@ int decoder_run(struct decoder *d, const struct decode_head *h, const uint8_t *d
     enum { CROPS = 4 };
     struct box stored[CROPS];
     struct region r = {0};
-    int o = h->orientation, jpeg = h->kind == DECODE_JPEG;
+    int o = h->orientation;
     if (crops < 1 || crops > CROPS)
         return error_set(e, "%d crops of an image, expected 1 to %d", crops, CROPS);
     for (int i = 0; i < crops; i++)
         stored[i] = to_stored(o, h->height, h->width, crop[i]);
     join(h, stored, crops, &r);
-    r.shrink = shrink_of(crop, crops, out_h, out_w, jpeg ? SHRINK_JPEG : SHRINK_PNG);
-    int rc = (jpeg ? decode_jpeg : decode_png)(h, data, n, &r, &d->decoded, e);
+    r.shrink = shrink_of(crop, crops, out_h, out_w, format[h->kind].shrink);
+    int rc = format[h->kind].decode(h, data, n, &r, &d->decoded, e);
     if (rc == 0 && o != 1)
         rc = turn(&d->decoded, o, &d->turned, e);
     if (rc < 0)

@@ -1,4 +1,4 @@
-// JPEG and PNG files, read as far as a view needs them: a look at the head for size and
+// JPEG, PNG and WebP files, read as far as a view needs them: a look at the head for size and
 // orientation, and later the pixels of a region, shrunk by a power of two where it is at least four
 // times as large as its result on both sides even then. Against a file that is read in full and
 // resized, photographs differ by 0.35 of 255 on average and by 10 in a single value at most, white
@@ -6,7 +6,7 @@
 // eight times as large it would be half to a third of that, for an eighth of the speed of large
 // photographs.) Everything comes out as 8 bits RGB: gray repeated, palettes looked up, CMYK
 // converted as PIL does (as if inverted, with Adobe's marker or without), alpha dropped (as PIL's
-// convert("RGB") does), 16 bits cut to 8.
+// convert("RGB") does), 16 bits cut to 8. A WebP is always read in full.
 #ifndef SSLTOP_DATA_PHOTOS_DECODE_H
 #define SSLTOP_DATA_PHOTOS_DECODE_H
 

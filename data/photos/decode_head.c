@@ -1,5 +1,5 @@
-// The heads of JPEG (ITU-T T.81, B.2) and PNG files, without a decoder: a set of a million images
-// is opened by looking at each for an instant.
+// The heads of JPEG (ITU-T T.81, B.2), PNG and WebP files (RFC 9649), without a decoder: a set of a
+// million images is opened by looking at each for an instant.
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -180,12 +180,70 @@ static int png_orientation(int fd)
     return 1;
 }
 
-// --- both ---
+// --- WebP ---
+
+static uint32_t little(const uint8_t *p, int bytes)
+{
+    uint32_t v = 0;
+    while (bytes-- > 0)
+        v = v << 8 | p[bytes];
+    return v;
+}
+
+// The orientation of its EXIF chunk, some of which begin as a JPEG's.
+static int webp_orientation(int fd, int64_t end)
+{
+    int64_t at = 12;
+    for (int i = 0; i < CHUNKS_MAX && at + 8 <= end; i++) {
+        uint8_t b[8], exif[EXIF_BYTES];
+        if (bytes_at(fd, at, b, sizeof b) < 0)
+            return 1;
+        int64_t n = little(b + 4, 4);
+        if (memcmp(b, "EXIF", 4) == 0) {
+            size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
+            if (bytes_at(fd, at + 8, exif, look) < 0)
+                return 1;
+            size_t skip = look > 6 && memcmp(exif, "Exif\0\0", 6) == 0 ? 6 : 0;
+            int o = exif_orientation(exif + skip, look - skip);
+            return o ? o : 1;
+        }
+        at += 8 + n + (n & 1);
+    }
+    return 1;
+}
+
+// The first chunk says the size: VP8 (lossy), VP8L (lossless), VP8X (there is more than pixels).
+static int webp_head(int fd, const uint8_t b[30], struct decode_head *h, struct error *e)
+{
+    enum { ANIMATED = 2, HAS_EXIF = 8 };
+    static const uint8_t lossy[3] = {0x9d, 0x01, 0x2a};
+    const uint8_t *p = b + 20;
+    if (memcmp(b + 12, "VP8 ", 4) == 0 && memcmp(p + 3, lossy, 3) == 0) {
+        h->width = (int)(little(p + 6, 2) & 0x3fff);
+        h->height = (int)(little(p + 8, 2) & 0x3fff);
+    } else if (memcmp(b + 12, "VP8L", 4) == 0 && p[0] == 0x2f) {
+        uint32_t bits = little(p + 1, 4);
+        h->width = (int)(bits & 0x3fff) + 1;
+        h->height = (int)(bits >> 14 & 0x3fff) + 1;
+    } else if (memcmp(b + 12, "VP8X", 4) == 0) {
+        if (p[0] & ANIMATED)
+            return error_set(e, "is an animation, not a picture");
+        h->width = (int)little(p + 4, 3) + 1;
+        h->height = (int)little(p + 7, 3) + 1;
+        if (p[0] & HAS_EXIF)
+            h->orientation = webp_orientation(fd, (int64_t)little(b + 4, 4) + 8);
+    } else {
+        return error_set(e, "is a WebP without a head");
+    }
+    return check_size(h, e);
+}
+
+// --- all ---
 
 int decode_head(int fd, struct decode_head *out, struct error *e)
 {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    uint8_t b[24] = {0};
+    uint8_t b[30] = {0};
     memset(out, 0, sizeof *out);
     out->orientation = 1;
     if (bytes_at(fd, 0, b, 1) < 0)
@@ -195,8 +253,12 @@ int decode_head(int fd, struct decode_head *out, struct error *e)
         out->kind = DECODE_JPEG;
         return jpeg_head(fd, out, e);
     }
+    if (memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0) {
+        out->kind = DECODE_WEBP;
+        return webp_head(fd, b, out, e);
+    }
     if (memcmp(b, png, sizeof png) != 0)
-        return error_set(e, "is neither a JPEG nor a PNG");
+        return error_set(e, "is neither a JPEG, nor a PNG, nor a WebP");
     if (memcmp(b + 12, "IHDR", 4) != 0)
         return error_set(e, "is a PNG without a head");
     out->kind = DECODE_PNG;

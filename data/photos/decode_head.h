@@ -11,7 +11,7 @@
 #define DECODE_PIXELS_MAX ((int64_t)1 << 26)
 #define DECODE_FILE_MAX   ((int64_t)1 << 28) // bytes
 
-enum decode_kind { DECODE_JPEG, DECODE_PNG };
+enum decode_kind { DECODE_JPEG, DECODE_PNG, DECODE_WEBP };
 
 struct decode_head {
     enum decode_kind kind;

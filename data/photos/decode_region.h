@@ -33,5 +33,7 @@ int decode_jpeg(const struct decode_head *h, const uint8_t *data, size_t n, cons
                 struct decoded *out, struct error *e);
 int decode_png(const struct decode_head *h, const uint8_t *data, size_t n, const struct region *r,
                struct decoded *out, struct error *e);
+int decode_webp(const struct decode_head *h, const uint8_t *data, size_t n, const struct region *r,
+                struct decoded *out, struct error *e);
 
 #endif

@@ -26,7 +26,7 @@ const struct dataset_kind dataset_table[] = {
     {"images", "DIR",
      "train/ and val/ or test/ (or training/, valid/, validation/, testing/) with a folder per "
      "class: "
-     "JPEG and PNG of any size",
+     "JPEG, PNG and WebP of any size",
      images_open},
     {"pack", "FILE", "what the command pack made of images:DIR", pack_open},
     {"synthetic", "[N[:SIDE]]",

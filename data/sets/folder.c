@@ -100,8 +100,9 @@ struct walk {
     int root;
     struct folder *f;
     int32_t label;
-    struct seen outer; // root, NAME and what they lie in
-    struct seen class; // of this class: entered, or it lies in it
+    const char *labels; // a file that is not passed over, or NULL
+    struct seen outer;  // root, NAME and what they lie in
+    struct seen class;  // of this class: entered, or it lies in it
 };
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -123,7 +124,7 @@ static void free_list(struct dirent **list, int n)
 
 static int is_image(const char *name)
 {
-    static const char *const end[] = {".jpg", ".jpeg", ".png"};
+    static const char *const end[] = {".jpg", ".jpeg", ".png", ".webp"};
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof end / sizeof *end; i++)
         if (n > strlen(end[i]) && strcasecmp(name + n - strlen(end[i]), end[i]) == 0)
@@ -197,7 +198,7 @@ static int read_folder(struct walk *w, const char *path, int depth, struct error
             rc = enter(w, child, &st, depth + 1, e);
         else if (is_image(list[i]->d_name))
             rc = add(w->f, child, w->label, e);
-        else
+        else if (!w->labels || strcmp(list[i]->d_name, w->labels) != 0)
             pass_over(w->f, list[i]->d_name);
     }
     free(child);
@@ -282,12 +283,12 @@ static int read_classes(struct walk *w, const char *name, const struct folder *k
     return rc;
 }
 
-int folder_read(int root, const char *name, const struct folder *known, struct folder *out,
-                struct error *e)
+int folder_read(int root, const char *name, const struct folder *known, const char *labels,
+                struct folder *out, struct error *e)
 {
-    struct walk w = {.root = root, .f = out, .label = LABEL_NONE};
+    struct walk w = {.root = root, .f = out, .label = LABEL_NONE, .labels = labels};
     memset(out, 0, sizeof *out);
-    int rc = find_classes(root, name, out, e);
+    int rc = labels ? 0 : find_classes(root, name, out, e);
     if (rc == 0)
         rc = seen_upwards(&w.outer, root, ".", e);
     if (rc == 0)
@@ -300,7 +301,7 @@ int folder_read(int root, const char *name, const struct folder *known, struct f
     if (!out->classes)
         out->beside = 0;
     if (rc == 0 && out->n == 0)
-        rc = error_set(e, "there is no JPEG or PNG in %.300s", name);
+        rc = error_set(e, "there is no JPEG, PNG or WebP in %.300s", name);
     if (rc < 0)
         folder_free(out);
     return rc;
@@ -330,7 +331,7 @@ void folder_notice(const struct folder *f, const char *name, char *text, size_t 
                 f->other == 1 ? "" : "s");
         for (int i = 0; i < 3 && *f->ending[i]; i++)
             fprintf(to, "%s%s", i ? ", " : " (", f->ending[i]);
-        fprintf(to, "%s: JPEG and PNG are read", *f->ending[0] ? ")" : "");
+        fprintf(to, "%s: JPEG, PNG and WebP are read", *f->ending[0] ? ")" : "");
         mark = "; ";
     }
     if (f->deep)

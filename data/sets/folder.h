@@ -30,17 +30,19 @@ struct folder {
     int first_empty;   // of class_name
 };
 
-// JPEG and PNG files (by the end of their names) below NAME, a folder in the open folder `root`;
-// the folders in NAME are the classes, whatever is deeper belongs to one of them. `known`: NULL, or
-// a folder whose classes are meant; one that it does not have is refused. Without any folder in it
-// NAME has no classes.
+// JPEG, PNG and WebP files (by the end of their names) below NAME, a folder in the open folder
+// `root`; the folders in NAME are the classes, whatever is deeper belongs to one of them. `known`:
+// NULL, or a folder whose classes are meant; one that it does not have is refused. Without any
+// folder in it NAME has no classes.
+//
+// `labels`: NULL, or the name of a file that has the labels: then folders in NAME are no classes.
 //
 // Names that begin with a dot are passed over. Links are followed, but not to `root`, to NAME, to
 // the class or to what any of them lies in; and a folder that a class reaches in several ways
 // counts once in it, by the first of them. What two classes reach counts in both. So a walk ends,
 // with memory for the folders of one class. -1: nothing there, or not readable.
-int folder_read(int root, const char *name, const struct folder *known, struct folder *out,
-                struct error *e);
+int folder_read(int root, const char *name, const struct folder *known, const char *labels,
+                struct folder *out, struct error *e);
 // What was passed over, for a person, into text[size]: "" where nothing was.
 void folder_notice(const struct folder *f, const char *name, char *text, size_t size);
 void folder_free(struct folder *f); // takes a zeroed struct too

@@ -15,6 +15,7 @@
 
 #include "data/photos/decode.h"
 #include "data/sets/folder.h"
+#include "data/sets/labels.h"
 #include "data/parallel.h"
 #include "metrics/base/text.h"
 
@@ -24,8 +25,9 @@ struct images_source {
     struct pictures base;
     int root; // the open folder that paths begin at
     struct folder folder;
-    int classes; // of the training images
-    int threads; // that look at heads; 0: all cores
+    int classes;      // of the training images
+    char labels[256]; // the file of them below root, "" for none
+    int threads;      // that look at heads; 0: all cores
     struct pictures_size *size;
     int32_t *label;
     uint8_t *kind; // orientation, and above it the kind of file
@@ -200,6 +202,8 @@ static uint32_t checksum(const struct images_source *s, const struct look *look)
         crc = crc32_z(crc, (const Bytef *)path, strlen(path) + 1);
         crc = crc32_z(crc, (const Bytef *)&look[i].bytes, sizeof look[i].bytes);
         crc = crc32_z(crc, (const Bytef *)&s->size[i], sizeof s->size[i]);
+        if (*s->labels) // names do not say them
+            crc = crc32_z(crc, (const Bytef *)&s->label[i], sizeof s->label[i]);
     }
     for (; next < s->classes; next++)
         crc = crc32_z(crc, (const Bytef *)&next, sizeof next);
@@ -223,7 +227,7 @@ static int look_at_all(struct images_source *s, struct error *e)
     if (!l.failed) {
         compact(s, l.look);
         s->base.size = s->size;
-        s->base.labels = s->folder.classes ? s->label : NULL;
+        s->base.labels = s->folder.classes || *s->labels ? s->label : NULL;
         s->base.crc = checksum(s, l.look);
     }
     for (size_t i = 0; i < n; i++)
@@ -237,7 +241,10 @@ static int take_notice(struct images_source *s, const char *name, struct error *
     char text[400], clean[400];
     folder_notice(&s->folder, name, text, sizeof text);
     size_t n = strlen(text);
-    if (s->classes && !s->folder.classes)
+    if (*s->labels)
+        snprintf(text + n, sizeof text - n, "%s%.60s has its labels from %.100s", n ? "; " : "",
+                 name, s->labels);
+    else if (s->classes && !s->folder.classes)
         snprintf(text + n, sizeof text - n,
                  "%s%.60s has no folders of classes: its images have no "
                  "labels, and nothing is probed",
@@ -245,6 +252,22 @@ static int take_notice(struct images_source *s, const char *name, struct error *
     text_clean(clean, sizeof clean, text);
     s->base.notice = *clean ? strdup(clean) : NULL;
     return !*clean || s->base.notice ? 0 : error_set(e, "out of memory");
+}
+
+// The files of one split, and their labels: from their folders, or where these are no classes from
+// a file that has them.
+static int find_files(struct images_source *s, const char *name, const struct folder *known,
+                      struct error *e)
+{
+    char file[sizeof s->labels];
+    int rc = folder_read(s->root, name, known, NULL, &s->folder, e);
+    if (!known || (rc == 0 && s->folder.classes) || !labels_find(s->root, name, file, sizeof file))
+        return rc;
+    const char *slash = strrchr(file, '/');
+    folder_free(&s->folder);
+    memcpy(s->labels, file, sizeof file);
+    rc = folder_read(s->root, name, known, slash ? slash + 1 : file, &s->folder, e);
+    return rc < 0 ? -1 : labels_read(s->root, file, known, &s->folder, e);
 }
 
 // One split: NAME below the open folder.
@@ -257,7 +280,7 @@ static int open_split(int root, const char *name, const struct folder *known, in
     s->base.ops = &images_ops;
     pthread_mutex_init(&s->base.lock, NULL);
     s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
-    int rc = s->root >= 0 ? folder_read(s->root, name, known, &s->folder, e)
+    int rc = s->root >= 0 ? find_files(s, name, known, e)
                           : error_set(e, "cannot open the folder twice: %s", strerror(errno));
     s->threads = threads;
     s->classes = known ? known->classes : s->folder.classes;
