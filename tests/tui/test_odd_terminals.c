@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,6 +154,38 @@ Test(terminal, comes_back_after_any_signal)
         int status = session_finish(&s, 1);
         cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == sig, "signal %d: %d", sig, status);
     }
+}
+
+// A function that comes to no end.
+__attribute__((noinline)) static int too_deep(volatile int *from)
+{
+    volatile int here[1000];
+    here[0] = *from + 1;
+    return *from < 0 ? 0 : too_deep(here) + here[0];
+}
+
+static int show_and_overflow(void *of)
+{
+    volatile int n = 0;
+    struct rlimit small = {1 << 20, 1 << 20};
+    for (int sig = 1; sig < NSIG; sig++)
+        if (kills(sig))
+            signal(sig, SIG_DFL);
+    setrlimit(RLIMIT_STACK, &small);
+    if (terminal_open(NULL, NULL))
+        return 1;
+    cr_assert_eq(write(STDOUT_FILENO, "ready", 5), 5);
+    return too_deep(&n);
+}
+
+// Where the stack is what is full, a handler needs another.
+Test(terminal, comes_back_after_a_full_stack)
+{
+    struct session s = {0};
+    session_run(&s, 24, 80, show_and_overflow, NULL);
+    int status = session_finish(&s, 1);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "%d", status);
+    cr_assert(s.bytes > 100, "it was shown");
 }
 
 // Stopped by a signal the terminal is the shell's; afterwards it is taken again.

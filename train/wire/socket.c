@@ -38,7 +38,10 @@ static int private_folder(const char *path, struct error *e)
     if (lstat(path, &st) < 0)
         return error_set(e, "can't use %s for the control socket: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-        return error_set(e, "%s is not a folder of mode 0700 that belongs to this user", path);
+        return error_set(e,
+                         "%s is not a folder of mode 0700 that belongs to this user: where it is "
+                         "another's, XDG_RUNTIME_DIR can name one that is",
+                         path);
     return 0;
 }
 

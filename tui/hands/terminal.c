@@ -26,6 +26,8 @@
 #define PASTE_ON  "\033[?2004h"
 #define PASTE_OFF "\033[?2004l"
 
+enum { DEATH_STACK = 1 << 16 };
+
 static struct {
     volatile sig_atomic_t open;
     SCREEN *screen;
@@ -34,6 +36,7 @@ static struct {
     size_t reset_len;
     struct sigaction old[NSIG];
     unsigned char caught[NSIG];
+    char stack[DEATH_STACK]; // for the handler: the program's own may be what is full
     const struct theme *theme;
     int colours; // 0, 8 (and 16), 256, or more: direct colour
     int heat;    // pairs of the ramp can be had
@@ -77,7 +80,10 @@ static void catch_deaths(void)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
-    struct sigaction a = {.sa_handler = on_death, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
+    struct sigaction a = {.sa_handler = on_death,
+                          .sa_flags = (int)SA_RESETHAND | SA_NODEFER | SA_ONSTACK};
+    const stack_t own = {.ss_sp = terminal.stack, .ss_size = sizeof terminal.stack};
+    sigaltstack(&own, NULL);
     for (int sig = 1; sig < NSIG; sig++) {
         struct sigaction *old = &terminal.old[sig];
         int is_ours = sigaction(sig, NULL, old) == 0 &&
@@ -90,9 +96,11 @@ static void catch_deaths(void)
 
 static void leave_deaths(void)
 {
+    const stack_t none = {.ss_flags = SS_DISABLE};
     for (int sig = 1; sig < NSIG; sig++)
         if (terminal.caught[sig])
             sigaction(sig, &terminal.old[sig], NULL);
+    sigaltstack(&none, NULL);
 }
 
 // A colour of the 256 for this terminal: where colours are direct, its red, green and blue.
