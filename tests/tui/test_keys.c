@@ -129,6 +129,21 @@ Test(keys, command_line)
     scene_free(&d.t);
 }
 
+// What a viewer asks for by itself would bring every line twice.
+Test(keys, watching_is_not_asked_for_again)
+{
+    struct desk d;
+    desk_open(&d, 50);
+    desk_type(&d, ":watch");
+    cr_assert_eq(action_key(&d.ui, KEYS_ENTER), 0);
+    cr_assert_eq(d.sent.n, 0);
+    cr_assert_not_null(strstr(d.t.v.message.text, "already"));
+    desk_type(&d, ":status");
+    action_key(&d.ui, KEYS_ENTER);
+    cr_assert_eq(d.sent.last.command, COMMAND_STATUS);
+    scene_free(&d.t);
+}
+
 // ":" with nonsense: a message, nothing else.
 Test(keys, nonsense_is_a_message)
 {

@@ -252,6 +252,10 @@ static unsigned do_enter(struct ui *u, int argument)
         view_say(u->v, ROLE_BAD, "%s", e.text);
         return 0;
     }
+    if (call.command == COMMAND_WATCH) { // a second one would bring lines twice
+        view_say(u->v, ROLE_WARN, "this screen watches it already");
+        return 0;
+    }
     if (send_call(u, &call) == 0 && call.command == COMMAND_STOP)
         return UI_STOP;
     return 0;
