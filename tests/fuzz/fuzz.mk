@@ -21,7 +21,7 @@ $(FUZZ_B)/%.o: %.c Makefile tests/fuzz/fuzz.mk
 $(FUZZ_B)/$(KERNELS)_%.o: $(KERNELS).c Makefile tests/fuzz/fuzz.mk
 	@mkdir -p $(@D)
 	@echo "  CC    $< ($*, fuzz)"
-	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) $(ISA_$*) -DISA=$* -MMD -MP -c -o $@ $<
+	$(Q)$(FUZZ_CC) $(CPPFLAGS) $(FUZZ_FLAGS) $(ISA_$*) -DISA=$* '-DISA_FAMILY="fuzz"' -MMD -MP -c -o $@ $<
 
 $(FUZZ_B)/fuzz: $(FUZZ_OBJ)
 	@echo "  LINK  $@"

@@ -1,8 +1,10 @@
 // Checkpoints and other people's weights. The network that they are for is made once.
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gpu/device.h"
@@ -11,12 +13,15 @@
 #include "tests/fuzz/foreign.h"
 #include "train/methods/method.h"
 #include "train/run/setup.h"
+#include "train/schedule/best.h"
 #include "train/schedule/guard.h"
 #include "train/schedule/rates.h"
 #include "train/schedule/schedule_text.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
+#include "train/store/remembered.h"
 #include "train/store/safetensors.h"
+#include "train/store/surrogate_file.h"
 #include "tui/cli/features_file.h"
 
 // A header of text and the data behind it, as a file.
@@ -172,6 +177,16 @@ static void go_on_from(const struct checkpoint *c)
     rates_free(&rates);
     if (guard_parse(&guard, o.guard, &e) == 0)
         guard_import(&guard, c->guard, &e);
+    struct best best;
+    char says[128];
+    best_init(&best);
+    if (best_import(&best, c->best, &e) == 0) {
+        best_add(&best, c->step, NAN, 0.5);
+        best_add(&best, c->step + (c->step < INT64_MAX), 0.7, NAN);
+        best_says(&best, says, sizeof says);
+    } else {
+        fuzz_require(*e.text);
+    }
     if (*c->algorithms)
         compile(c->algorithms);
 }
@@ -345,8 +360,80 @@ int fuzz_weights(const uint8_t *data, size_t size)
     int rc = how & 2 ? checkpoint_load(path, &m->net, m->plan, &m->live, &e)
                      : initial_load(path, &m->net, m->plan, notice, &e);
     fuzz_require(rc == 0 || *e.text);
+    struct cross cross = {0};
+    if (how & 4 && checkpoint_load_cross(path, &cross, &e) == 0)
+        cross_free(&cross);
     free(text);
     free(copy);
     json_decref(header);
+    return 0;
+}
+
+// --- the surrogate of a data set: entries of a line for the name, a byte for the type and two for
+// rows and columns, an empty line, and numbers for all of them ---
+
+int fuzz_surrogates(const uint8_t *data, size_t size)
+{
+    enum { PIXELS = 4, BYTES = 1 << 16 };
+    static const char *const type[] = {"F64", "F64", "F32", "I64"};
+    static unsigned char bytes[BYTES];
+    struct input in = {data, size};
+    struct surrogate s;
+    struct error e = {""};
+    char name[64];
+    size_t n = 0;
+    json_t *header = json_pack("{s:{s:s}}", "__metadata__", "data_crc", "0000000a");
+    while (input_line(&in, name, sizeof name) && *name) {
+        unsigned is = input_byte(&in), rows = input_byte(&in), columns = input_byte(&in);
+        size_t all = (size_t)rows * (columns ? columns : 1) * (is % 4 == 2 ? 4 : 8);
+        if (all > BYTES - n || json_object_get(header, name))
+            break;
+        json_t *shape =
+            columns ? json_pack("[i,i]", (int)rows, (int)columns) : json_pack("[i]", (int)rows);
+        json_object_set_new(header, name,
+                            json_pack("{s:s,s:o,s:[I,I]}", "dtype", type[is % 4], "shape", shape,
+                                      "data_offsets", (json_int_t)n, (json_int_t)(n + all)));
+        n += all;
+    }
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = in.n ? in.p[i % in.n] : 0;
+    char *text = json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    fuzz_require(text);
+    int rc = surrogate_file_read(put_tensors(0, text, strlen(text), bytes, n), PIXELS, 10, &s, &e);
+    fuzz_require(rc == 0 || *e.text);
+    if (rc == 0) {
+        static const float small[2 * PIXELS] = {1, 2, 3, 4, 0, 0.5F, -1, 1e30F};
+        double at[2 * SURROGATE_COMPONENTS];
+        int32_t cluster[2];
+        if (surrogate_project(&s, small, 2, s.components, at, NULL) == 0)
+            for (int k = 0; k < SURROGATE_KINDS; k++)
+                if (s.components && s.clusters[k]) {
+                    surrogate_assign(&s, k, at, 2, cluster);
+                    fuzz_require(cluster[0] >= 0 && cluster[0] < s.clusters[k]);
+                }
+        surrogate_free(&s);
+    }
+    free(text);
+    return 0;
+}
+
+// --- what was measured on this machine: a key in a line, then the file ---
+
+int fuzz_remembered(const uint8_t *data, size_t size)
+{
+    struct input in = {data, size};
+    char key[REMEMBERED_KEY], folder[512];
+    double value = 2, again = 3;
+    setenv("XDG_CACHE_HOME", foreign_folder(), 1);
+    snprintf(folder, sizeof folder, "%s/ssltop", foreign_folder());
+    mkdir(folder, 0700);
+    if (!input_line(&in, key, sizeof key) || !*key)
+        return 0;
+    foreign_put("ssltop/fuzz", in.p, in.n);
+    int there = remembered_find("fuzz", key, &value);
+    fuzz_require(isfinite(value) && (there || value == 2));
+    if (remembered_add("fuzz", key, &again, NULL) == 0 && !there)
+        fuzz_require(remembered_find("fuzz", key, &value) && value == again);
     return 0;
 }

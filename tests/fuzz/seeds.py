@@ -286,6 +286,19 @@ put("weights", "missing", u8(0) + u8(1, 7, 0, 0, 0) + u8(3, 9, 0, 0, 0))
 put("weights", "nan", u8(0) + u8(4, 0, 0, 1, 0, 0, 0, 0xc0, 0x7f) + u8(2, 3, 2, 0, 0))
 put("weights", "more", u8(0) + u8(7, 0, 0, 0, 0) + b"fc.weight\n" + u8(6, 1, 0, 0, 0) + b"encoder.layer9\n")
 
+put("checkpoint", "best", "best=probe:0.7:12:2:20\n")
+
+
+def surrogate(*entries, numbers=b"\0\0\0\0\0\0\xf0\x3f"):
+    return b"".join(n.encode() + b"\n" + u8(0, r, c) for n, r, c in entries) + b"\n" + numbers
+
+
+put("surrogates", "all", surrogate(("mean", 4, 0), ("component", 3, 4), ("variance", 3, 0), ("centre.10", 10, 3), ("centre.30", 30, 3)))
+put("surrogates", "mean", surrogate(("mean", 4, 0), numbers=b"\1\2\3\4\5\6\7\x40"))
+put("surrogates", "wrong", surrogate(("mean", 4, 0), ("component", 60, 4), ("centre.100", 2, 3)))
+put("remembered", "there", "a key of words\n0.25 a key of words\n1e3 another\n")
+put("remembered", "odd", "k\n1 k\nnan k\n 2 k\n0x1p3 k\n")
+
 # --- steering ---
 for i, line in enumerate([
         '{"id":1,"by":"key","cmd":"mode","mode":"continual","chunks":5}', '{"id":2,"cmd":"lr","factor":0.5}',
