@@ -54,7 +54,6 @@ Test(best_shown, screens)
         const char *name;
     } shown[] = {{VIEW_OVERVIEW, 24, 80, 0, "best-80x24"},
                  {VIEW_OVERVIEW, 24, 80, 1, "best-80x24-ascii"},
-                 {VIEW_COLLAPSE, 36, 120, 0, "best-collapse-120x36"},
                  {VIEW_OVERVIEW, 60, 200, 0, "best-200x60"}};
     struct test_scene t;
     usual(&t);
