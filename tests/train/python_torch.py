@@ -2,8 +2,11 @@
 """What PyTorch's objects hand over, for tests/train/test_python.c: python_torch.py NAME. Exit 77: no
 torch here."""
 import copy
+import ctypes
 import pickle
 import sys
+import types
+import warnings
 
 try:
     import torch
@@ -13,16 +16,18 @@ except ImportError as why:
     sys.exit(77)
 
 import ssltop
+from ssltop import _rows
 
 
 class Taken:
     """Stands in for the library: keeps what a step hands over."""
 
     def __init__(self, w):
-        self.rows, real = [], w._library.features
+        self.rows, self.bytes, real = [], [], w._library.features
 
         def features(c, place, view, pointer, n, d, stride, kind):
             self.rows.append((place.decode(), view, n, d, stride, kind, pointer))
+            self.bytes.append(ctypes.string_at(pointer, n * stride * (2, 2, 4, 8)[kind]))
             return real(c, place, view, pointer, n, d, stride, kind)
 
         w._library.features = features
@@ -32,46 +37,66 @@ class Taken:
         return out
 
 
-class Event:
-    """A copy from a GPU, on its way until somebody says that it is there, or waits."""
+class Card:
+    """Stands in for a GPU and its queue of copies into pinned memory: what is copied is not there
+    before somebody lets the queue run, and whoever waits for it says so."""
 
-    there = False
+    def __init__(self, w):
+        self.queue, self.buffers, self.waited = [], 0, 0
+        w._pinned.new = self.new
+        _rows.on_card, _rows.travel = (lambda x: True), self.travel
 
-    def query(self):
-        return self.there
+    def new(self, _, shape, dtype):
+        self.buffers += 1
+        return torch.empty(shape, dtype=dtype)
 
-    def synchronize(self):
-        self.there = True
+    def travel(self, x, pinned):
+        to = pinned.take(torch, x.shape, x.dtype)
+        to.fill_(float("nan"))
+        done = []
+        self.queue.append((to, x.clone(), done))
+        return to, types.SimpleNamespace(query=lambda: bool(done), synchronize=self.wait)
+
+    def run(self):
+        for to, x, done in self.queue:
+            to.copy_(x)
+            done.append(1)
+        self.queue = []
+
+    def wait(self):
+        self.waited += 1
+        self.run()
 
 
-def late(name):
-    """Features that come late are recorded in their order once they are there, and no step waits."""
-    w = ssltop.init(name)
-    taken, events = Taken(w), []
-    real = w._views
-
-    def views(place, x):
-        rows = real(place, x)
-        for r in rows:
-            r.event = Event()
-            events.append(r.event)
-        return rows
-
-    w._views = views
-    for step in range(3):
-        w.step(loss=step, h=torch.full((4, 2), float(step)))
-    assert taken.last() == [] and len(w._late) == 3
-    events[1].there = True  # the one before it is not
-    w.step(loss=3, h=torch.zeros(4, 2))
-    assert taken.last() == []
-    events[0].there = True
-    w.step(loss=4, h=torch.zeros(4, 2))
-    assert len(taken.last()) == 2 and len(w._late) == 3
-    for step in range(5, 15):  # the device is far behind: the oldest are not recorded
-        w.step(loss=step, h=torch.zeros(4, 2))
-    assert taken.last() == [] and len(w._late) == 8 and w.dropped == 5
-    w.finish()
-    assert len(taken.last()) == 8 and all(e.there for e in events[-8:])
+def on_a_card(name):
+    """Features and numbers of a GPU are recorded a step later, as they were, and no step waits."""
+    w = ssltop.init(name, whole=True)
+    taken, handed, on_card, travel = Taken(w), [], _rows.on_card, _rows.travel
+    end = w._library.end_step
+    w._library.end_step = lambda c, *of: (handed.append(of), end(c, *of))[1]
+    card = Card(w)
+    encoder = nn.Identity().train()
+    w.watch(h=encoder, joined=True)
+    x = [torch.randn(8, 6).to(torch.bfloat16) for _ in range(5)]
+    for step in range(5):
+        device = x[step].clone()
+        encoder(device)
+        w.step(loss=torch.tensor(float(step)), lr=torch.tensor(step / 4.), top=torch.tensor(2.5))
+        card.run()
+        device.zero_()  # used again for something else
+        assert len(handed) == step  # all but this one
+    for step, (of, *views) in enumerate(zip(handed, taken.bytes[::2], taken.bytes[1::2])):
+        assert of == (step, step, step / 4.), of
+        assert b"".join(views) == x[step].view(torch.uint8).numpy().tobytes(), step
+    assert len(handed) == 4 and card.waited == 0
+    assert card.buffers <= 2 * 4  # of two steps: features and three numbers
+    for step in range(5, 17):  # it is far behind: the oldest are not recorded
+        encoder(x[0])
+        w.step(loss=torch.tensor(0.))
+    assert len(handed) == 5 and card.waited == 0 and len(w._late) == 8 and w.dropped == 4
+    w.finish()  # waits
+    assert [of[0] for of in handed] == [*range(5), *range(9, 17)] and card.waited
+    w._library.end_step, _rows.on_card, _rows.travel = end, on_card, travel
 
 
 def main(name):
@@ -147,5 +172,6 @@ def main(name):
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("error")
     main(sys.argv[1])
-    late(sys.argv[1] + "-late")
+    on_a_card(sys.argv[1] + "-card")

@@ -53,7 +53,11 @@ class Pinned:
 
     def take(self, torch, shape, dtype):
         stack = self.free.setdefault((tuple(shape), dtype), [])
-        return stack.pop() if stack else torch.empty(shape, dtype=dtype, pin_memory=True)
+        return stack.pop() if stack else self.new(torch, shape, dtype)
+
+    @staticmethod
+    def new(torch, shape, dtype):
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
 
     def give(self, t):
         self.free[(tuple(t.shape), t.dtype)].append(t)
@@ -64,9 +68,17 @@ def is_tensor(x):
     return torch is not None and isinstance(x, torch.Tensor)
 
 
+def on_card(x):
+    """Whether it lies on a GPU, for whose work nobody waits."""
+    return x.device.type == "cuda"
+
+
 def travel(x, pinned):
-    """A CUDA tensor on its way to the host: (pinned tensor, event)."""
+    """A tensor of a GPU on its way to the host: (pinned tensor, event)."""
     torch = sys.modules["torch"]
+    if torch.cuda.is_current_stream_capturing():
+        raise TypeError("it is part of a CUDA graph, which runs without Python: hand over what the "
+                        "graph leaves (w.step(h=...))")
     with torch.cuda.device(x.device):
         to = pinned.take(torch, x.shape, x.dtype)
         to.copy_(x, non_blocking=True)
@@ -89,7 +101,7 @@ def _of_tensor(x, pinned):
     if x.dim() != 2:
         x = x.flatten(1)
     event = None
-    if x.device.type == "cuda":
+    if on_card(x):
         if pinned is not None:
             x, event = travel(x, pinned)
     elif x.device.type != "cpu":

@@ -9,9 +9,9 @@ import traceback
 from collections import deque
 
 from . import _library as lib
-from . import _ranks
+from . import _ranks, _rows
 from ._gather import gather, tensor_of
-from ._rows import Pinned, is_tensor, rows_of, travel
+from ._rows import Pinned, is_tensor, rows_of
 from ._sampler import WHY, Sampler, Shuffled
 from ._watch import Hook, Rate
 
@@ -28,7 +28,7 @@ class _Step:
     __slots__ = ("step", "rows", "loss", "lr", "scalars", "mode")
 
     def numbers(self):
-        return [self.loss, *self.scalars.values()]
+        return [self.loss, self.lr, *self.scalars.values()]
 
     def ready(self):
         return all(r.ready() for _, _, r in self.rows) and all(
@@ -41,14 +41,14 @@ class _Number:
     __slots__ = ("at", "event")
 
     def __init__(self, x, pinned):
-        self.at, self.event = travel(x.detach().reshape(()), pinned)
+        self.at, self.event = _rows.travel(x.detach().reshape(()), pinned)
 
 
 def _number(x, pinned):
     """A Python number, or one on its way."""
     if x is None:
         return float("nan")
-    if is_tensor(x) and x.device.type == "cuda":
+    if is_tensor(x) and _rows.on_card(x):
         return _Number(x, pinned)
     return float(x.item() if hasattr(x, "item") else x)
 
@@ -239,8 +239,6 @@ class Run:
         if lr is None and self._rate:
             lr = self._rate.value()
         s.lr = _number(lr, self._pinned)
-        if isinstance(s.lr, _Number):
-            s.lr = float("nan")
         s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
         s.mode = self._sampler.mode(step) if self._sampler else (-1, -1)
         self._library.made(self._client, step)
@@ -274,7 +272,7 @@ class Run:
             if library.scalar(c, name.encode(), self._value(x)) < 0:
                 self._say("a scalar is left out: more than 64 names, or too long a one")
         library.mode_is(c, *s.mode)
-        library.end_step(c, s.step, self._value(s.loss), s.lr)
+        library.end_step(c, s.step, self._value(s.loss), self._value(s.lr))
 
     @staticmethod
     def _value(x):

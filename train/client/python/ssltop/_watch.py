@@ -43,6 +43,8 @@ class Rate:
 
         def step(*args, **kwargs):
             self._scale()
+            if not hasattr(plain, "_with_counter"):  # a scheduler that comes later does not count
+                optimizer._step_count = getattr(optimizer, "_step_count", 0) + 1
             try:
                 return plain(*args, **kwargs)
             finally:
