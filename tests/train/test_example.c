@@ -73,6 +73,14 @@ static void said_by_keys(const char *name, const char *const *what, size_t n)
     json_decref(events);
 }
 
+static const char *mode_at(json_t *log, int64_t t)
+{
+    char key[64];
+    snprintf(key, sizeof key, STEP_KEY, t);
+    const char *mode = json_string_value(json_object_get(json_object_get(log, key), "mode"));
+    return mode ? mode : "none";
+}
+
 // 1 `run`, every step up to `steps` with all that its features say, `end`.
 static void whole(const char *name, int64_t steps)
 {
@@ -80,6 +88,7 @@ static void whole(const char *name, int64_t steps)
     json_t *log = lab_log(&lab, name);
     for (int64_t t = 0; t < steps; t++) {
         cr_expect(theirs_field(log, "step", t, "lr") > 0);
+        cr_expect(strcmp(mode_at(log, t), "none") != 0, "step %" PRId64 " has no mode", t);
         for (int i = 0; i < METRIC_COUNT; i++)
             cr_expect(isfinite(theirs_field(log, "step", t, metric_table[i].key)),
                       "%s of step %" PRId64, metric_table[i].key, t);
@@ -104,14 +113,6 @@ static void whole_in(const char *folder, int steps)
         "&& grep -q 'lost *nothing' .said",
         folder, steps, steps);
     shell(command);
-}
-
-static const char *mode_at(json_t *log, int64_t t)
-{
-    char key[64];
-    snprintf(key, sizeof key, STEP_KEY, t);
-    const char *mode = json_string_value(json_object_get(json_object_get(log, key), "mode"));
-    return mode ? mode : "none";
 }
 
 // Every key that does something to a training, at a terminal of 80 x 24; a worker of the data

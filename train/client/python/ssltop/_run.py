@@ -240,7 +240,7 @@ class Run:
             lr = self._rate.value()
         s.lr = _number(lr, self._pinned)
         s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
-        s.mode = self._sampler.mode(step) if self._sampler else (-1, -1)
+        s.mode = self._sampler.mode(step) if self._sampler is not None else (-1, -1)
         self._library.made(self._client, step)
         self._late.append(s)
         self._flush()
@@ -321,7 +321,7 @@ class Run:
     def _carry_out(self, order):
         """(whether, the step from which it holds, what to say)"""
         try:
-            if order.what == lib.MODE and self._sampler:
+            if order.what == lib.MODE and self._sampler is not None:
                 start = max(self._sampler.drawn, self.made)
                 if self._agreeing:
                     start = self._who().most(start)
@@ -360,7 +360,7 @@ class Run:
         if not self._library or self._rank_given or self._who().rank:
             return
         given, s = dict(self._settings), self._sampler
-        if s:
+        if s is not None:  # one that has drawn all is false
             given.update(steps=s.steps, images=s.n, batch=s.batch, seed=s.seed, chunks=s.chunks,
                          schedule=s.schedule.encode())
         can = {lib.CHECKPOINT: "checkpoint" in self._do, lib.EVALUATE: "evaluate" in self._do,
