@@ -7,10 +7,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "metrics/science/metric.h"
 #include "tests/kit/runs.h"
 #include "train/client/ssltop-client.h"
 
 enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
+
+// What metrics of a step of theirs may be made from: everything but its images.
+#define THEIRS_KNOW                                                                                \
+    (METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES | METRIC_NEEDS_PAIRS | METRIC_NEEDS_SCORES)
 
 // A client of this run in the lab; fails the test when it cannot be.
 ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can);

@@ -233,6 +233,26 @@ Test(recorder, told_to_end)
                              "\"stopped\",\"text\":\"the recorder was ended by SIGTERM\""));
 }
 
+// A script that names its data by a path, and gives no name.
+Test(recorder, data_by_their_path)
+{
+    static const struct {
+        const char *config, *ends;
+    } row[] = {{"{\"data\":\"/data/sets/imagenet/\"}", "-imagenet"},
+               {"{\"data\":\"./cifar\"}", "-cifar"},
+               {"{\"data\":\"//\"}", "-run"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        char why[300];
+        ssltop_settings s = {.runs = lab.dir, .config = row[i].config};
+        ssltop_client *c = ssltop_open(&s, why, sizeof why);
+        cr_assert(c != NULL, "%s", why);
+        steps(c, 0, 1);
+        const char *name = strrchr(ssltop_run(c), '-');
+        cr_expect(name && strcmp(name, row[i].ends) == 0, "%s", ssltop_run(c));
+        ssltop_close(c, SSLTOP_FINISHED, "");
+    }
+}
+
 // A recorder of another release. (That a client of another is refused: test_hostile_client.c)
 Test(recorder, of_another_version)
 {

@@ -126,13 +126,21 @@ int rundir_check(const char *runs, const char *name, struct error *e)
 // Date, time and data set.
 static void find_name(const char *data, int attempt, char *name, size_t size)
 {
+    enum { SET = 64 };
     char stamp[CLOCK_TEXT];
-    size_t set = strcspn(data, ":");
+    size_t n = strcspn(data, ":");
+    while (n && data[n - 1] == '/')
+        n--;
+    const char *set = data + n; // others name their data by its path
+    while (set > data && set[-1] != '/')
+        set--;
+    n -= (size_t)(set - data);
+    if (!n)
+        set = "run", n = strlen(set);
     clock_stamp(stamp);
-    if (attempt)
-        snprintf(name, size, "%s-%.*s-%d", stamp, (int)(set < 64 ? set : 64), data, attempt + 1);
-    else
-        snprintf(name, size, "%s-%.*s", stamp, (int)(set < 64 ? set : 64), data);
+    int whole = snprintf(name, size, "%s-%.*s", stamp, (int)(n < SET ? n : SET), set);
+    if (attempt && whole > 0 && (size_t)whole < size)
+        snprintf(name + whole, size - (size_t)whole, "-%d", attempt + 1);
 }
 
 // What a start has written so far. Only for who holds the lock in this folder.

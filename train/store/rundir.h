@@ -23,7 +23,7 @@ int rundir_check(const char *runs, const char *name, struct error *e);
 
 // Make the folder (0700; `runs` too if need be) under a hidden name, lock it, write config.ini (o
 // NULL: there is none) and open trainer.log. `name` "": date, time and data set (`data` up to a
-// colon). A name that exists is refused. On failure nothing is left.
+// colon; of a path its last part). A name that exists is refused. On failure nothing is left.
 int rundir_create(struct rundir *d, const char *runs, const char *name, const char *data,
                   const struct options *o, struct error *e);
 // Give it its name, once it holds what a run needs to be resumed: a kill before leaves nothing that
