@@ -22,8 +22,8 @@ struct backend {
     int (*count)(struct error *e); // how many there are; NULL: one
     int (*open)(const char *argument, int threads, struct device **out, struct error *e);
     void (*close)(struct device *d);
-    int (*spectrum)(struct device *d, const struct moments *m, double *sigma, double *n,
-                    struct error *e);
+    int (*spectrum)(struct device *d, const struct moments *m, double *sigma, double *raw,
+                    double *n, struct error *e);
 
     // A set of images that is `described` but for its kind. `changing`: the pixels are others at
     // every load, which reads them before it returns or before the forward pass that takes it

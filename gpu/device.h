@@ -89,10 +89,11 @@ struct device_sensors {
 // The newest of them, at most a second or so old, without waiting. 0: there are none.
 int device_sense(struct device *d, struct device_sensors *out);
 
-// sigma[d] and n_eff from moments (metrics/science/spectrum.h). 0; 1: not ready, nothing written (a
+// sigma[d], raw[d] (not centred; NULL: not wanted) and n_eff from moments
+// (metrics/science/spectrum.h). 0; 1: not ready, nothing written (a
 // GPU computes it beside the steps); -1: error, among others when the moments are not finite.
-int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n,
-                    struct error *e);
+int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *raw,
+                    double *n, struct error *e);
 
 // --- images ---
 // Tell the device about a set of images: n x c x h x w uint8, which must stay until images_free.

@@ -142,10 +142,10 @@ const struct device_info *device_info(const struct device *d)
     return &d->info;
 }
 
-int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *n,
-                    struct error *e)
+int device_spectrum(struct device *d, const struct moments *m, double *sigma, double *raw,
+                    double *n, struct error *e)
 {
-    return d->backend->spectrum(d, m, sigma, n, e);
+    return d->backend->spectrum(d, m, sigma, raw, n, e);
 }
 
 // --- images ---

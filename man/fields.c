@@ -48,6 +48,8 @@ static const struct {
     {"step", "*scores", "The step's own, there in every step."},
     {"step", "*asked", "What the features tell of the batch's images; absent in early steps, in those without a spectrum "
      "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
+    {"step", "*raw", "From the same moments; absent where the step has no spectrum."},
+    {"step", "*rows", "Absent: measured at evaluations only."},
     {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
@@ -84,6 +86,8 @@ static const struct {
     {"eval", "*scores", "Always null: an evaluation is no step of training."},
     {"eval", "*asked", "What the features tell of images on which nothing was fitted: half of those of the evaluation; absent "
      "with --surrogates off and where there are too few images."},
+    {"eval", "*raw", "Of the same features."},
+    {"eval", "*rows", "Of the same features, TwoNN of at most 2,048 of them."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
                          "values. Absent before the first step."},
     {"eval", "probe", "Test accuracy of a linear classifier (the fast probe) on frozen features, 0 to 1."},
@@ -172,6 +176,8 @@ const struct man_metrics man_metrics[] = {
     {METRIC_NEEDS_PAIRS, "*pairs"},
     {METRIC_NEEDS_SCORES, "*scores"},
     {METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION, "*asked"},
+    {METRIC_NEEDS_RAW, "*raw"},
+    {METRIC_NEEDS_ROWS, "*rows"},
     {0, NULL},
 };
 

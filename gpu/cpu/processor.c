@@ -135,8 +135,8 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     return 0;
 }
 
-static int cpu_spectrum(struct device *device, const struct moments *m, double *sigma, double *n,
-                        struct error *e)
+static int cpu_spectrum(struct device *device, const struct moments *m, double *sigma, double *raw,
+                        double *n, struct error *e)
 {
     struct cpu_device *d = (struct cpu_device *)device;
     if (d->solver_d != m->d) {
@@ -147,7 +147,8 @@ static int cpu_spectrum(struct device *device, const struct moments *m, double *
             return -1;
         d->solver_d = m->d;
     }
-    return spectrum_from_moments(d->solver, m, sigma, n, e);
+    return raw ? spectrum_both(d->solver, m, sigma, raw, n, e)
+               : spectrum_from_moments(d->solver, m, sigma, n, e);
 }
 
 // --- compiling ---

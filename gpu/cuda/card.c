@@ -160,11 +160,11 @@ static int cuda_open(const char *argument, int threads, struct device **out, str
     return 0;
 }
 
-static int cuda_spectrum(struct device *device, const struct moments *m, double *sigma, double *n,
-                         struct error *e)
+static int cuda_spectrum(struct device *device, const struct moments *m, double *sigma, double *raw,
+                         double *n, struct error *e)
 {
     struct cuda_device *d = (struct cuda_device *)device;
-    return cuda_eigen(d->eigen, m, sigma, n, e);
+    return cuda_eigen(d->eigen, m, sigma, raw, n, e);
 }
 
 static int cuda_images(struct device *d, const struct images *described, int changing,

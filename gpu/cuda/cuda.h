@@ -177,6 +177,7 @@ int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *
 struct eigen;
 int cuda_eigen_new(int card, struct eigen **out, struct error *e);
 void cuda_eigen_free(struct eigen *g);
-int cuda_eigen(struct eigen *g, const struct moments *m, double *sigma, double *n, struct error *e);
+int cuda_eigen(struct eigen *g, const struct moments *m, double *sigma, double *raw, double *n,
+               struct error *e);
 
 #endif

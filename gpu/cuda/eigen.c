@@ -17,7 +17,8 @@ struct problem { // moments as they were
     int d;
     double content[3];   // tells other content of the same moments
     double scale, n_eff; // sigma = sqrt(eigenvalue scale)
-    double *scatter;     // d x d
+    double weight;
+    double *scatter; // d x d, then the mean
     size_t room;
 };
 
@@ -33,14 +34,14 @@ struct eigen {
     const struct moments *of;
     int d;
     double n_eff;
-    double *value; // ascending
+    double *value; // ascending: centred, then not
     struct error error;
     // The thread's own:
     cudaStream_t stream;
     cusolverDnHandle_t solver;
     cusolverDnParams_t params;
     int space_d; // what the memory below is for
-    double *a, *w, *pinned;
+    double *a, *w, *pinned, *centred;
     int *info, *info_pinned;
     void *work_card, *work_host;
     size_t work_card_size, work_host_size;
@@ -63,6 +64,8 @@ static void forget_space(struct eigen *g)
     cudaFreeHost(g->pinned);
     cudaFreeHost(g->info_pinned);
     free(g->work_host);
+    free(g->centred);
+    g->centred = NULL;
     g->a = g->w = g->pinned = NULL;
     g->info = g->info_pinned = NULL;
     g->work_card = g->work_host = NULL;
@@ -90,20 +93,19 @@ static int make_space(struct eigen *g, int d, struct error *e)
         cuda_ok(cudaMalloc(&g->work_card, g->work_card_size ? g->work_card_size : 1), "spectrum",
                 e) < 0)
         return -1;
-    if (!(g->work_host = malloc(g->work_host_size ? g->work_host_size : 1)))
+    g->work_host = malloc(g->work_host_size ? g->work_host_size : 1);
+    g->centred = malloc(wide * sizeof *g->centred);
+    if (!g->work_host || !g->centred)
         return error_set(e, "out of memory for the spectrum of %d dimensions", d);
     g->space_d = d;
     return 0;
 }
 
-// Eigenvalues of `now` into g->pinned.
-static int solve(struct eigen *g, struct error *e)
+// Eigenvalues of what lies in g->pinned, in its place.
+static int solve_pinned(struct eigen *g, struct error *e)
 {
     int d = g->now.d;
     size_t wide = (size_t)d;
-    if (make_space(g, d, e) < 0)
-        return -1;
-    memcpy(g->pinned, g->now.scatter, wide * wide * sizeof *g->pinned);
     // Row-major lower is column-major upper.
     if (cuda_ok(cudaMemcpyAsync(g->a, g->pinned, wide * wide * sizeof *g->a, cudaMemcpyHostToDevice,
                                 g->stream),
@@ -125,6 +127,25 @@ static int solve(struct eigen *g, struct error *e)
         return error_set(e, "the eigenvalues of the covariance did not converge (info %d)",
                          *g->info_pinned);
     return 0;
+}
+
+// Those of `now`: centred into g->centred, as the features are into g->pinned.
+static int solve(struct eigen *g, struct error *e)
+{
+    const struct problem *p = &g->now;
+    size_t d = (size_t)p->d;
+    const double *mean = p->scatter + d * d;
+    if (make_space(g, p->d, e) < 0)
+        return -1;
+    memcpy(g->pinned, p->scatter, d * d * sizeof *g->pinned);
+    if (solve_pinned(g, e) < 0)
+        return -1;
+    memcpy(g->centred, g->pinned, d * sizeof *g->centred);
+    for (size_t i = 0; i < d; i++)
+        for (size_t j = 0; j < d; j++)
+            g->pinned[i * d + j] =
+                p->scatter[i * d + j] + (j <= i ? p->weight * mean[i] * mean[j] : 0);
+    return solve_pinned(g, e);
 }
 
 static int thread_open(struct eigen *g, struct error *e)
@@ -157,8 +178,10 @@ static void publisher_put(struct eigen *g, int rc, const struct error *e)
     g->of = g->now.of;
     g->d = g->now.d;
     g->n_eff = g->now.n_eff;
-    for (int i = 0; i < g->now.d && !rc; i++)
-        g->value[i] = g->pinned[i] * g->now.scale;
+    for (int i = 0; i < g->now.d && !rc; i++) {
+        g->value[i] = g->centred[i] * g->now.scale;
+        g->value[g->now.d + i] = g->pinned[i] * g->now.scale;
+    }
 }
 
 static void *work(void *argument)
@@ -180,7 +203,7 @@ static void *work(void *argument)
         pthread_mutex_unlock(&g->lock);
         int rc = broken ? broken : solve(g, &e);
         pthread_mutex_lock(&g->lock);
-        double *value = rc ? NULL : realloc(g->value, (size_t)g->now.d * sizeof *value);
+        double *value = rc ? NULL : realloc(g->value, 2 * (size_t)g->now.d * sizeof *value);
         if (value)
             g->value = value;
         else if (!rc)
@@ -255,7 +278,7 @@ static int asked(const struct eigen *g, const struct moments *m)
 // Copy m into `next`. -1 when it has no spectrum.
 static int ask(struct eigen *g, const struct moments *m, struct error *e)
 {
-    size_t d = (size_t)m->d, size = d * d * sizeof(double);
+    size_t d = (size_t)m->d, size = (d + 1) * d * sizeof(double);
     double odd = 0;
     if (!isfinite(m->weight) || !isfinite(m->weight2))
         return error_set(e, "the weight of the features is not finite");
@@ -283,6 +306,8 @@ static int ask(struct eigen *g, const struct moments *m, struct error *e)
         g->waiting = 0;
         return error_set(e, "the features are not finite");
     }
+    memcpy(g->next.scatter + d * d, m->mean, d * sizeof(double));
+    g->next.weight = m->weight;
     g->next.of = m;
     g->next.d = m->d;
     content_of(m, g->next.content);
@@ -294,7 +319,7 @@ static int ask(struct eigen *g, const struct moments *m, struct error *e)
 }
 
 // Fetch what is done for m.
-static int fetch(struct eigen *g, const struct moments *m, double *sigma, double *n,
+static int fetch(struct eigen *g, const struct moments *m, double *sigma, double *raw, double *n,
                  struct error *e)
 {
     if (!g->done || g->of != m || g->d != m->d)
@@ -304,14 +329,17 @@ static int fetch(struct eigen *g, const struct moments *m, double *sigma, double
         return error_set(e, "%s", g->error.text);
     for (int i = 0; i < g->d; i++)
         sigma[i] = sqrt(fmax(0, g->value[g->d - 1 - i]));
+    for (int i = 0; i < g->d && raw; i++)
+        raw[i] = sqrt(fmax(0, g->value[2 * g->d - 1 - i]));
     *n = g->n_eff;
     return 0;
 }
 
-int cuda_eigen(struct eigen *g, const struct moments *m, double *sigma, double *n, struct error *e)
+int cuda_eigen(struct eigen *g, const struct moments *m, double *sigma, double *raw, double *n,
+               struct error *e)
 {
     pthread_mutex_lock(&g->lock);
-    int rc = fetch(g, m, sigma, n, e), again = 0;
+    int rc = fetch(g, m, sigma, raw, n, e), again = 0;
     if (rc == 1) {
         again = asked(g, m);
         if (!again && ask(g, m, e) < 0)

@@ -12,6 +12,13 @@ extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a,
                     double *w, double *work, const int *lwork, int *iwork, const int *liwork,
                     int *info, size_t jobz_len, size_t uplo_len);
 
+// A symmetric matrix as a tridiagonal one of the same eigenvalues, d on its diagonal and e beside
+// it; then those, ascending, in place of d. lwork of -1 asks for a size. With "U" the last
+// coordinate stays what it was: (n, n) is element d[n - 1].
+extern void dsytrd_(const char *uplo, const int *n, double *a, const int *lda, double *d, double *e,
+                    double *tau, double *work, const int *lwork, int *info, size_t uplo_len);
+extern void dsterf_(const int *n, double *d, double *e, int *info);
+
 // Cholesky's factor of a positive definite matrix, in its place; then solutions of A X = B, in B's.
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info,
                     size_t uplo_len);

@@ -25,6 +25,10 @@ enum metric_id {
     METRIC_ALIGNMENT,
     METRIC_UNIFORMITY,
     METRIC_LOSS,
+    METRIC_RANKME_RAW,
+    METRIC_TWONN,
+    METRIC_SELF_CLUSTER,
+    METRIC_SELF_CLUSTER_C,
     METRIC_PIXEL_R2,
     METRIC_PSEUDO10, // SURROGATE_KINDS of them
     METRIC_PSEUDO30,
@@ -38,14 +42,16 @@ enum metric_id {
 // METRIC_COND_MAX, spread 0, alpha NaN.
 struct metric_input {
     const double *sigma; // singular values, d of them, descending, >= 0; NULL if unknown
+    const double *raw;   // the same of features that are not centred; NULL if unknown
     int d;
     double n;         // samples behind sigma (lambda = sigma^2 / n); for the live spectrum n_eff
     double mean_norm; // Euclidean norm of the mean feature
     double zstd;      // see METRIC_ZSTD
     double alignment, uniformity; // metrics/science/alignment.h
     double loss;
-    double pixel_r2;                // metrics/science/questions.h, or live: cross.h
-    double pseudo[SURROGATE_KINDS]; // questions.h
+    double twonn, self_cluster, self_cluster_c; // metrics/science/manifold.h
+    double pixel_r2;                            // metrics/science/questions.h, or live: cross.h
+    double pseudo[SURROGATE_KINDS];             // questions.h
 };
 
 // Of which nothing is known.
@@ -53,14 +59,16 @@ struct metric_input metric_unknown(void);
 
 // What a metric is made from, as bits.
 enum metric_need {
-    METRIC_NEEDS_SPECTRUM = 1,   // sigma, d
-    METRIC_NEEDS_FEATURES = 2,   // n, mean_norm: more than singular values tell
-    METRIC_NEEDS_PAIRS = 4,      // alignment, uniformity: projections of both views of images
-    METRIC_NEEDS_SCORES = 8,     // zstd, loss: what every training step gives
-    METRIC_NEEDS_IMAGES = 16,    // pixel_r2, pseudo: what was looked at
-    METRIC_NEEDS_EVALUATION = 32 // what no single step gives
+    METRIC_NEEDS_SPECTRUM = 1,    // sigma, d
+    METRIC_NEEDS_FEATURES = 2,    // n, mean_norm: more than singular values tell
+    METRIC_NEEDS_PAIRS = 4,       // alignment, uniformity: projections of both views of images
+    METRIC_NEEDS_SCORES = 8,      // zstd, loss: what every training step gives
+    METRIC_NEEDS_IMAGES = 16,     // pixel_r2, pseudo: what was looked at
+    METRIC_NEEDS_EVALUATION = 32, // what no single step gives
+    METRIC_NEEDS_RAW = 64,        // raw, d
+    METRIC_NEEDS_ROWS = 128       // twonn, self_cluster: the features themselves
 };
-enum { METRIC_NEEDS_COUNT = 6 };
+enum { METRIC_NEEDS_COUNT = 8 };
 
 struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+

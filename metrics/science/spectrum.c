@@ -20,6 +20,7 @@
 struct spectrum_solver {
     int d, lwork, liwork;
     double *a, *w, *work;
+    double *more; // 5 d: of spectrum_both
     int *iwork;
 };
 
@@ -173,16 +174,23 @@ int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
     s->d = d;
     s->a = calloc((size_t)d * (size_t)d, sizeof *s->a);
     s->w = calloc((size_t)d, sizeof *s->w);
+    s->more = calloc(5 * (size_t)d, sizeof *s->more);
     double lwork = 0;
     int liwork = 0, query = -1, info = 0;
-    if (!s->a || !s->w)
+    if (!s->a || !s->w || !s->more)
         goto fail;
     dsyevd_("N", "U", &d, s->a, &d, s->w, &lwork, &query, &liwork, &query, &info, 1, 1);
     if (info || !(lwork >= 1 && lwork < 2e9) || liwork < 1) {
         spectrum_solver_free(s);
         return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", d, info);
     }
-    s->lwork = (int)lwork;
+    double lwork2 = 0;
+    dsytrd_("U", &d, s->a, &d, s->w, s->w, s->w, &lwork2, &query, &info, 1);
+    if (info || !(lwork2 >= 1 && lwork2 < 2e9)) {
+        spectrum_solver_free(s);
+        return error_set(e, "LAPACK's dsytrd refused %d dimensions (info %d)", d, info);
+    }
+    s->lwork = (int)(lwork > lwork2 ? lwork : lwork2);
     s->liwork = liwork;
     s->work = calloc((size_t)s->lwork, sizeof *s->work);
     s->iwork = calloc((size_t)s->liwork, sizeof *s->iwork);
@@ -201,13 +209,14 @@ void spectrum_solver_free(struct spectrum_solver *s)
         return;
     free(s->a);
     free(s->w);
+    free(s->more);
     free(s->work);
     free(s->iwork);
     free(s);
 }
 
-int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, double *sigma,
-                          double *n, struct error *e)
+// The scatter into s->a, if all of it is finite.
+static int take(struct spectrum_solver *s, const struct moments *m, struct error *e)
 {
     if (s->d != m->d)
         return error_set(e, "a solver for %d dimensions got moments of %d", s->d, m->d);
@@ -227,19 +236,78 @@ int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, do
             to[j] = from[j];
         }
     }
-    if (odd != 0)
-        return error_set(e, "the features are not finite");
+    return odd != 0 ? error_set(e, "the features are not finite") : 0;
+}
+
+// Ascending eigenvalues of a scatter as singular values, descending.
+static int give(const struct spectrum_solver *s, const double *w, int info, double scale,
+                double *sigma, struct error *e)
+{
+    size_t d = (size_t)s->d;
+    for (size_t i = 0; i < d && !info; i++)
+        info = !isfinite(w[i]);
+    if (info)
+        return error_set(e, "LAPACK found no eigenvalues (info %d)", info);
+    for (size_t i = 0; i < d; i++)
+        sigma[i] = sqrt(fmax(0, w[d - 1 - i]) * scale);
+    return 0;
+}
+
+int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, double *sigma,
+                          double *n, struct error *e)
+{
     int info = 0;
+    if (take(s, m, e) < 0)
+        return -1;
     dsyevd_("N", "U", &s->d, s->a, &s->d, s->w, s->work, &s->lwork, s->iwork, &s->liwork, &info, 1,
             1);
-    for (size_t i = 0; i < d && !info; i++)
-        info = !isfinite(s->w[i]);
-    if (info)
-        return error_set(e, "LAPACK's dsyevd did not converge (info %d)", info);
     // lambda n_eff = eigenvalue / weight * weight^2 / weight2
     double scale = m->weight / m->weight2;
-    for (size_t i = 0; i < d; i++)
-        sigma[i] = sqrt(fmax(0, s->w[d - 1 - i]) * scale);
+    if (give(s, s->w, info, scale, sigma, e) < 0)
+        return -1;
+    *n = m->weight * scale;
+    return 0;
+}
+
+// s->a from both sides by the reflection that turns the mean into the last axis.
+static void turn_mean(struct spectrum_solver *s, const double *mean, double length)
+{
+    size_t d = (size_t)s->d;
+    double *v = s->more, *q = s->more + d;
+    for (size_t j = 0; j < d; j++)
+        v[j] = mean[j] / length;
+    double square = 2 * (1 + fabs(v[d - 1])); // away from the axis: no difference of equals
+    v[d - 1] += v[d - 1] < 0 ? -1 : 1;
+    double beta = 2 / square;
+    cblas_dsymv(CblasRowMajor, CblasLower, s->d, beta, s->a, s->d, v, 1, 0, q, 1);
+    cblas_daxpy(s->d, -0.5 * beta * cblas_ddot(s->d, q, 1, v, 1), v, 1, q, 1);
+    cblas_dsyr2(CblasRowMajor, CblasLower, s->d, -1, v, 1, q, 1, s->a, s->d);
+}
+
+// The reduction leaves the last axis alone: there what was not centred adds weight |mean|^2.
+int spectrum_both(struct spectrum_solver *s, const struct moments *m, double *sigma, double *raw,
+                  double *n, struct error *e)
+{
+    size_t d = (size_t)s->d, last = d - 1;
+    double length = moments_mean_norm(m), scale = m->weight / m->weight2;
+    int info = 0;
+    if (take(s, m, e) < 0)
+        return -1;
+    if (length > 0)
+        turn_mean(s, m->mean, length);
+    double *diagonal = s->more, *beside = s->more + d, *tau = s->more + 2 * d;
+    dsytrd_("U", &s->d, s->a, &s->d, diagonal, beside, tau, s->work, &s->lwork, &info, 1);
+    double *w = s->more + 3 * d, *off = s->more + 4 * d;
+    memcpy(w, diagonal, d * sizeof *w);
+    memcpy(off, beside, last * sizeof *off);
+    if (!info)
+        dsterf_(&s->d, w, off, &info);
+    if (give(s, w, info, scale, sigma, e) < 0)
+        return -1;
+    diagonal[last] += m->weight * length * length;
+    dsterf_(&s->d, diagonal, beside, &info);
+    if (give(s, diagonal, info, scale, raw, e) < 0)
+        return -1;
     *n = m->weight * scale;
     return 0;
 }

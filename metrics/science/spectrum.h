@@ -64,6 +64,11 @@ void spectrum_solver_free(struct spectrum_solver *s);
 int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, double *sigma,
                           double *n, struct error *e);
 
+// The same, and into raw[d] the singular values of the features as they are, not centred: what
+// others publish ranks of. Both from one reduction to tridiagonal form.
+int spectrum_both(struct spectrum_solver *s, const struct moments *m, double *sigma, double *raw,
+                  double *n, struct error *e);
+
 // Euclidean norm of m->mean.
 double moments_mean_norm(const struct moments *m);
 

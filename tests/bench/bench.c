@@ -52,7 +52,7 @@ static int live_spectrum(struct device *d, struct plan *p, struct moments *m, do
     moments_decay(m, 0.99);
     if (plan_moments(p, m, e) < 0)
         return -1;
-    return device_spectrum(d, m, sigma, &n, e) < 0 ? -1 : 0;
+    return device_spectrum(d, m, sigma, NULL, &n, e) < 0 ? -1 : 0;
 }
 
 static int measure(struct device *d, struct plan *p, int features, const float *const x[2],

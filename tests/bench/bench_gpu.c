@@ -67,7 +67,7 @@ static int spectrum(struct bench *b, struct error *e)
     double n;
     moments_decay(&b->live, 0.99);
     if (plan_moments(b->plan, &b->live, e) < 0 ||
-        device_spectrum(b->device, &b->live, b->sigma, &n, e) < 0)
+        device_spectrum(b->device, &b->live, b->sigma, NULL, &n, e) < 0)
         return -1;
     for (int v = 0; v < 2; v++)
         if (plan_output(b->plan, b->net.projected, v, b->pairs, b->z[v], e) < 0)

@@ -37,7 +37,7 @@ static double auc_of(struct study *w, const struct moments *m)
 {
     double n, metric[METRIC_COUNT];
     int rc;
-    while ((rc = device_spectrum(w->s.device, m, w->sigma, &n, NULL)) == 1)
+    while ((rc = device_spectrum(w->s.device, m, w->sigma, NULL, &n, NULL)) == 1)
         ;
     if (rc < 0)
         return NAN;

@@ -46,7 +46,7 @@ static void same_spectrum(struct played *a, struct played *b)
 {
     struct played *r[2] = {a, b};
     struct moments m[2];
-    double sigma[2][8], n[2];
+    double sigma[2][8], raw[2][8], n[2];
     for (int i = 0; i < 2; i++) {
         cr_assert(moments_init(&m[i], 8, &r[i]->e) == 0);
         cr_assert(plan_forward(r[i]->plan, &r[i]->e) == 0, "%s", r[i]->e.text);
@@ -55,7 +55,7 @@ static void same_spectrum(struct played *a, struct played *b)
             cr_assert(plan_moments(r[i]->plan, &m[i], &r[i]->e) == 0, "%s", r[i]->e.text);
         }
         int rc;
-        while ((rc = device_spectrum(r[i]->device, &m[i], sigma[i], &n[i], &r[i]->e)) == 1)
+        while ((rc = device_spectrum(r[i]->device, &m[i], sigma[i], raw[i], &n[i], &r[i]->e)) == 1)
             ;
         cr_assert(rc == 0, "%s", r[i]->e.text);
     }
@@ -63,6 +63,9 @@ static void same_spectrum(struct played *a, struct played *b)
     for (int i = 0; i < 8; i++)
         cr_expect(fabs(sigma[0][i] - sigma[1][i]) <= 1e-4 * sigma[0][0],
                   "singular value %d: %.9g and %.9g", i, sigma[0][i], sigma[1][i]);
+    for (int i = 0; i < 8; i++)
+        cr_expect(fabs(raw[0][i] - raw[1][i]) <= 1e-4 * raw[0][0],
+                  "singular value %d, not centred: %.9g and %.9g", i, raw[0][i], raw[1][i]);
     moments_free(&m[0]);
     moments_free(&m[1]);
 }

@@ -28,7 +28,7 @@ static int whole(struct played *r, const uint8_t *p, played_net *build, double *
     *loss = s.loss;
     cr_assert(moments_init(&m, 8, &r->e) == 0);
     rc = plan_moments(r->plan, &m, &r->e);
-    while (rc >= 0 && (rc = device_spectrum(r->device, &m, sigma, &n, &r->e)) == 1)
+    while (rc >= 0 && (rc = device_spectrum(r->device, &m, sigma, NULL, &n, &r->e)) == 1)
         ;
     moments_free(&m);
     if (rc == 0)

@@ -201,6 +201,9 @@ Test(metric, needs)
             in.alignment = pairs ? 1 : NAN;
             in.uniformity = pairs ? -1 : NAN;
             in.loss = scores ? -0.5 : NAN;
+            in.raw = have & METRIC_NEEDS_RAW ? good : NULL;
+            in.twonn = have & METRIC_NEEDS_ROWS ? 5 : NAN;
+            in.self_cluster = in.self_cluster_c = have & METRIC_NEEDS_ROWS ? 0.1 : NAN;
             in.pixel_r2 = images ? 0.5 : NAN;
             for (int k = 0; k < SURROGATE_KINDS; k++)
                 in.pseudo[k] = asked ? 0.5 : NAN;

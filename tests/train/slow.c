@@ -50,7 +50,7 @@ static double live_auc(struct setup *s, struct moments *live)
 {
     struct error e;
     double metric[METRIC_COUNT], n, *sigma = malloc((size_t)s->d * sizeof *sigma);
-    cr_assert(sigma && device_spectrum(s->device, live, sigma, &n, &e) == 0);
+    cr_assert(sigma && device_spectrum(s->device, live, sigma, NULL, &n, &e) == 0);
     struct metric_input in = {.sigma = sigma, .d = s->d, .n = n};
     metric_all(&in, metric);
     free(sigma);

@@ -71,7 +71,7 @@ static int prepare(struct intake *k, int d, struct error *e)
         return error_set(e, "features of %d numbers, after some of %d", d, k->d);
     if (d > INTAKE_D)
         return error_set(e, "features of %d numbers: more than %d", d, INTAKE_D);
-    k->sigma = malloc((size_t)d * sizeof *k->sigma);
+    k->sigma = malloc(2 * (size_t)d * sizeof *k->sigma);
     if (!k->sigma)
         return error_set(e, "out of memory for a spectrum of %d", d);
     if (moments_init(&k->live, d, e) < 0 || spectrum_solver_new(d, &k->solver, e) < 0) {
@@ -157,7 +157,7 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
         if (h[v].at && add(k, &h[v], e) < 0)
             return -1;
     if (samples) {
-        if (spectrum_from_moments(k->solver, &k->live, k->sigma, &r->n, e) < 0) {
+        if (spectrum_both(k->solver, &k->live, k->sigma, k->sigma + k->d, &r->n, e) < 0) {
             moments_reset(&k->live);
             return -1;
         }
@@ -165,6 +165,7 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
         r->sigma = k->sigma;
         r->d = k->d;
         in.sigma = k->sigma;
+        in.raw = k->sigma + k->d;
         in.d = k->d;
         in.n = r->n;
         in.mean_norm = moments_mean_norm(&k->live);

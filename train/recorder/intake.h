@@ -26,7 +26,7 @@ struct intake {
     int d; // of h; 0 before the first
     struct moments live;
     struct spectrum_solver *solver;
-    double *sigma;
+    double *sigma; // centred, then not
     struct alignment alignment;
     float *z[2]; // its rows
     float *rows; // of one view, converted

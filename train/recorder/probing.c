@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "metrics/base/cores.h"
+#include "metrics/science/manifold.h"
 #include "metrics/science/probe.h"
 #include "metrics/science/spectrum.h"
 #include "train/recorder/intake.h"
@@ -50,7 +51,7 @@ static int exact(struct probing *p, const float *rows, struct error *e)
     struct moments m = {0};
     struct spectrum_solver *solver = NULL;
     int d = (int)p->head.d;
-    double n = 0, *sigma = realloc(p->sigma, (size_t)d * sizeof *sigma);
+    double n = 0, *sigma = realloc(p->sigma, 2 * (size_t)d * sizeof *sigma);
     if (!sigma)
         return error_set(e, "out of memory for a spectrum of %d", d);
     p->sigma = sigma;
@@ -60,10 +61,17 @@ static int exact(struct probing *p, const float *rows, struct error *e)
     if (rc == 0)
         rc = moments_add(&m, rows, p->head.n[0], (size_t)d, e);
     if (rc == 0)
-        rc = spectrum_from_moments(solver, &m, sigma, &n, e);
+        rc = spectrum_both(solver, &m, sigma, sigma + d, &n, e);
+    struct metric_input in = metric_unknown();
+    if (rc == 0)
+        rc = manifold_twonn(rows, p->head.n[0], d, THREADS, &in.twonn, e);
+    if (rc == 0)
+        rc = manifold_self_cluster(rows, p->head.n[0], d, 0, &in.self_cluster, e);
+    if (rc == 0)
+        rc = manifold_self_cluster(rows, p->head.n[0], d, 1, &in.self_cluster_c, e);
     if (rc == 0) {
-        struct metric_input in = metric_unknown();
         in.sigma = sigma;
+        in.raw = sigma + d;
         in.d = d;
         in.n = n;
         in.mean_norm = moments_mean_norm(&m);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/sets/dataset.h"
+#include "metrics/science/manifold.h"
 #include "metrics/science/probe.h"
 #include "train/ranks/team.h"
 
@@ -127,8 +128,9 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
     v->n = v->n_all = s->o.eval_images;
     v->index = malloc((size_t)v->n * sizeof *v->index);
     v->sigma = malloc((size_t)s->d * sizeof *v->sigma);
+    v->raw = malloc((size_t)s->d * sizeof *v->raw);
     int rc = 0;
-    if (!v->index || !v->sigma)
+    if (!v->index || !v->sigma || !v->raw)
         rc = error_set(e, "out of memory for evaluations");
     for (int64_t i = 0; rc == 0 && i < v->n; i++)
         v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
@@ -156,6 +158,7 @@ void evaluation_free(struct evaluation *v)
     free(v->index);
     free(v->features);
     free(v->sigma);
+    free(v->raw);
     free(v->row);
     free(v->test_index);
     free(v->train_x);
@@ -188,7 +191,7 @@ static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *
     moments_reset(&v->moments);
     int rc = moments_add(&v->moments, v->features, v->n, (size_t)s->d, e);
     // A device that computes eigenvalues beside the steps says "not ready" until it is.
-    while (rc == 0 && (rc = device_spectrum(s->device, &v->moments, v->sigma, &n, e)) == 1)
+    while (rc == 0 && (rc = device_spectrum(s->device, &v->moments, v->sigma, v->raw, &n, e)) == 1)
         rc = 0;
     if (rc < 0)
         return -1;
@@ -197,7 +200,13 @@ static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *
     if (questions_ask(&v->questions, v->features, s->d, device_info(s->device)->threads, &told, e) <
         0)
         return -1;
+    int threads = device_info(s->device)->threads;
+    if (manifold_twonn(v->features, v->n, s->d, threads, &in.twonn, e) < 0 ||
+        manifold_self_cluster(v->features, v->n, s->d, 0, &in.self_cluster, e) < 0 ||
+        manifold_self_cluster(v->features, v->n, s->d, 1, &in.self_cluster_c, e) < 0)
+        return -1;
     in.sigma = v->sigma;
+    in.raw = v->raw;
     in.d = s->d;
     in.n = n;
     in.mean_norm = moments_mean_norm(&v->moments);

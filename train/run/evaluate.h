@@ -18,7 +18,7 @@ struct evaluation {
     int64_t n_all;
     float *features; // n_all x d
     struct moments moments;
-    double *sigma;
+    double *sigma, *raw;        // raw: not centred
     struct questions questions; // of all n_all images
     double lambda;              // penalty of the newest pixel R2; NaN: none
     // The probe; n_train 0: none.

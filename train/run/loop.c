@@ -66,7 +66,7 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
         live_images_step(&tr->live_images, s, &tr->team, tr->t, e) < 0 ||
         (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;
-    int rc = device_spectrum(s->device, &tr->live, tr->sigma, &r->n, e);
+    int rc = device_spectrum(s->device, &tr->live, tr->sigma, tr->raw, &r->n, e);
     if (rc < 0) // the features' fault, or the device's
         return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
@@ -77,6 +77,7 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
         alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = metric_unknown();
     in.sigma = r->has_spectrum ? tr->sigma : NULL;
+    in.raw = r->has_spectrum ? tr->raw : NULL;
     in.d = s->d;
     in.n = r->has_spectrum ? r->n : NAN;
     in.mean_norm = moments_mean_norm(&tr->live);

@@ -34,7 +34,7 @@ struct trainer {
     struct rates rates;
     struct moments live;
     struct live_images live_images;
-    double *sigma;
+    double *sigma, *raw; // of the live spectrum; raw: not centred
     struct alignment alignment;
     float *z[2]; // projections of the two views, pairs.rows x dim
     struct signals *signals;

@@ -146,7 +146,8 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
         return rc;
     p->say(p->context, "preparing the first step");
     tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
-    if (!tr->sigma)
+    tr->raw = malloc((size_t)s->d * sizeof *tr->raw);
+    if (!tr->sigma || !tr->raw)
         return error_set(e, "out of memory for a spectrum"), FAILED;
     int dim = s->net.node[s->net.projected].c;
     if (alignment_init(&tr->alignment, s->o.batch, dim, e) < 0)
@@ -386,6 +387,7 @@ static void release(struct trainer *tr)
     moments_free(&tr->live);
     live_images_free(&tr->live_images);
     free(tr->sigma);
+    free(tr->raw);
     alignment_free(&tr->alignment);
     free(tr->z[0]);
     free(tr->z[1]);
