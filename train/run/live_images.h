@@ -16,6 +16,13 @@ struct live_images {
     int64_t *index;     // its images
 };
 
+// Open the surrogates of a setup's data, as the run in folder `run` has them ("": a new one); not
+// where nothing is asked.
+int live_images_ask(struct setup *s, const char *run, struct error *e);
+// Write them into a run's folder. Without the file a run that goes on makes them again, by the same
+// rule: a failure is noted in its log and no more.
+void live_images_keep(const struct setup *s, const char *run, int trainer_log_fd);
+
 // For a setup whose surrogates are open, or zeroed. Free in any case.
 int live_images_init(struct live_images *o, const struct setup *s, struct error *e);
 void live_images_free(struct live_images *o); // takes a zeroed struct too

@@ -15,11 +15,9 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "metrics/base/path.h"
 #include "train/methods/method.h"
 #include "train/ranks/follower.h"
 #include "train/ranks/leader.h"
-#include "train/store/surrogate_file.h"
 #include "train/store/trainer_log.h"
 #include "train/run/duties.h"
 #include "train/run/keep.h"
@@ -120,18 +118,6 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     return 0;
 }
 
-// What the images ask of their features: as the run did before, where it goes on.
-static int prepare_surrogates(struct trainer *tr, const struct progress *p, struct error *e)
-{
-    struct setup *s = &tr->setup;
-    struct path file = path_of("%s/" SURROGATE_FILE, tr->start.run);
-    if (!setup_asks(s) || s->o.dry_run)
-        return 0;
-    p->say(p->context, "looking at the images");
-    return surrogates_open(&s->surrogates, &s->data, s->data_crc, *tr->start.run ? file.s : "",
-                           s->o.threads, e);
-}
-
 // Network and state where the run begins. Writes nothing.
 static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
 {
@@ -155,7 +141,8 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     for (int v = 0; v < 2; v++)
         if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
             return error_set(e, "out of memory for projections"), FAILED;
-    if (prepare_surrogates(tr, p, e) < 0 || live_images_init(&tr->live_images, s, e) < 0)
+    p->say(p->context, "looking at the images");
+    if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0)
         return FAILED;
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
@@ -257,17 +244,6 @@ static int first_record(struct trainer *tr, struct error *e)
     return rc;
 }
 
-// Without the file a run that goes on makes them again, by the same rule.
-static void keep_surrogates(const struct trainer *tr)
-{
-    const struct setup *s = &tr->setup;
-    struct error why;
-    struct path path = path_of("%s/" SURROGATE_FILE, tr->dir.path);
-    if (s->surrogates.s.pixels &&
-        surrogate_file_write(path.s, &s->surrogates.s, s->data_crc, &why) < 0)
-        trainer_log(tr->dir.trainer_log_fd, 0, "%s is not kept: %s", SURROGATE_FILE, why.text);
-}
-
 // Folder, first checkpoint, log and socket; the folder's name comes last. On failure nothing of
 // them is left.
 static int enter(struct trainer *tr, struct error *e)
@@ -284,7 +260,7 @@ static int enter(struct trainer *tr, struct error *e)
     tr->report.log_fd = tr->dir.trainer_log_fd;
     trainer_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
                 resumed ? "resumed" : "started", tr->report.begin, tr->setup.steps, (int)getpid());
-    keep_surrogates(tr);
+    live_images_keep(&tr->setup, tr->dir.path, tr->dir.trainer_log_fd);
     // A run that does not begin with its seed's weights keeps those it begins with.
     int borrowed = !resumed && (*o->init || *tr->start.file);
     if (borrowed) {
