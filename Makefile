@@ -7,7 +7,12 @@ VERSION    := 0.1.0
 DEPS_BUILD := gcc pkg-config libdnnl-dev libopenblas-dev libzstd-dev zlib1g-dev \
               libncurses-dev libjansson-dev libinih-dev libjpeg-dev libspng-dev libwebp-dev
 DEPS_RUN   := dataset-fashion-mnist
-DEPS_DATA  := dataset-fashion-mnist lomiri-wallpapers-16.04 # of these, what a distribution lacks is left out
+# Of these, what a distribution lacks is left out, and said what goes without; lacking any other ends it with its name.
+DEPS_MAY   := dataset-fashion-mnist lomiri-wallpapers-16.04 python3-torch python3-torchvision
+WITHOUT_dataset-fashion-mnist   := images have to be named (--data idx:DIR)
+WITHOUT_lomiri-wallpapers-16.04 := the tests of photographs can't pass
+WITHOUT_python3-torch           := what is compared with PyTorch is skipped
+WITHOUT_python3-torchvision     := $(WITHOUT_python3-torch)
 DEPS_CHECK := python3 python3-torch patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_FUZZ  := clang libclang-rt-dev libomp-dev
@@ -52,7 +57,7 @@ TOBJ   := $(TSRC:%.c=$(B)/%.o)
 MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the program's
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
-MACHINE    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+MACHINE    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
 ISAS       := $(if $(filter aarch64,$(MACHINE)),v8 v8b,v2 v3 v4 v4b)
 ISA_v2     := -march=x86-64-v2
 ISA_v3     := -march=x86-64-v3
@@ -207,9 +212,11 @@ define install_missing
 	    grep -q '^install ok installed' || printf '%s ' $$p; done); \
 	if [ -n "$$want" ]; then \
 	  echo "  DEPS  $$want"; mkdir -p $(B); $(SUDO) apt-get update -qq || exit 1; \
-	  for p in $(DEPS_DATA); do case " $$want " in *" $$p "*) apt-cache show $$p > /dev/null 2>&1 || { \
-	    want=$$(printf '%s ' $$want | sed "s/\b$$p //"); \
-	    echo "  DEPS  there is no $$p here: without it images have to be named (--data idx:DIR)"; } ;; esac; done; \
+	  for p in $$want; do apt-cache show $$p > /dev/null 2>&1 || case $$p in \
+	    $(foreach m,$(DEPS_MAY),($(m)) want=$$(printf '%s ' $$want | sed "s/\b$$p //"); \
+	      echo "  DEPS  there is no $(m) here; without it $(WITHOUT_$(m))";;) \
+	    (*) echo "there is no package $$p here, and nothing is built without it; try the archive of \`make bundle\`, made elsewhere"; \
+	      exit 1;; esac; done || exit 1; \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$want \
 	    > $(B)/deps.log 2>&1 || { tail -n 20 $(B)/deps.log; exit 1; }; fi
 endef
