@@ -74,6 +74,33 @@ void onednn_prefix(char *text, size_t size)
         snprintf(text + n, size - (size_t)n, "-onednn%d.%d.%d", v->major, v->minor, v->patch);
 }
 
+int onednn_offers(const struct onednn *o, dnnl_data_type_t type)
+{
+    static const dnnl_dims_t image = {2, 16, 8, 8}, filter = {16, 16, 3, 3}, one = {1, 1},
+                             none = {0, 0};
+    layout_object x = NULL, w = NULL, dw = NULL;
+    dnnl_primitive_desc_t there = NULL, back = NULL;
+    const dnnl_format_tag_t any = dnnl_format_tag_any;
+    int offers = dnnl_memory_desc_create_with_tag(&x, 4, image, type, any) == dnnl_success &&
+                 dnnl_memory_desc_create_with_tag(&w, 4, filter, type, any) == dnnl_success &&
+                 dnnl_memory_desc_create_with_tag(&dw, 4, filter, dnnl_f32, any) == dnnl_success &&
+                 dnnl_convolution_forward_primitive_desc_create(
+                     &there, o->engine, dnnl_forward_training, dnnl_convolution_direct, x, w, NULL,
+                     x, one, none, one, one, NULL) == dnnl_success &&
+                 dnnl_convolution_backward_weights_primitive_desc_create(
+                     &back, o->engine, dnnl_convolution_direct, x, dw, NULL, x, one, none, one, one,
+                     there, NULL) == dnnl_success;
+    const dnnl_primitive_desc_t made[] = {back, there};
+    for (int i = 0; i < 2; i++)
+        if (made[i])
+            dnnl_primitive_desc_destroy(made[i]);
+    const layout_object layout[] = {x, w, dw};
+    for (int i = 0; i < 3; i++)
+        if (layout[i])
+            dnnl_memory_desc_destroy(layout[i]);
+    return offers;
+}
+
 int onednn_multiply(const struct onednn_product *s, const float *a, const float *b, float *c,
                     struct error *e)
 {

@@ -10,6 +10,9 @@
 int onednn_open(struct onednn *o, struct error *e); // onednn_close also after an error
 void onednn_close(struct onednn *o);
 void onednn_version(char *text, size_t size); // "oneDNN 2.6.3"
+// Whether it has the convolutions of a training in `type` for this processor: on Arm it depends on
+// its version.
+int onednn_offers(const struct onednn *o, dnnl_data_type_t type);
 // What of the library could change a bit of a result: "7", what it takes of the processor, and from
 // its version 3 on "7-onednn3.7.3". A run that was recorded without a version was one of 2.6.
 void onednn_prefix(char *text, size_t size);

@@ -16,8 +16,10 @@ static inline dnnl_status_t dnnl_memory_desc_create_with_tag(layout_object *out,
     if (!(*out = malloc(sizeof **out)))
         return dnnl_out_of_memory;
     dnnl_status_t s = dnnl_memory_desc_init_by_tag(*out, ndims, dims, type, tag);
-    if (s != dnnl_success)
+    if (s != dnnl_success) {
         free(*out);
+        *out = NULL;
+    }
     return s;
 }
 

@@ -126,7 +126,7 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     onednn_version(version, sizeof version);
     processor_name(i->name, sizeof i->name);
     i->threads = threads;
-    i->bf16 = has_bf16() ? BF16_TO_BE_TIMED : BF16_NONE;
+    i->bf16 = has_bf16() && onednn_offers(&d->onednn, dnnl_bf16) ? BF16_TO_BE_TIMED : BF16_NONE;
     snprintf(i->detail, sizeof i->detail, "%s, %s%s%s", version, d->kernels->name,
              i->bf16 ? ", " : "", i->bf16 ? bf16_word : "");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
