@@ -327,6 +327,11 @@ Test(client, evaluates_what_it_is_given)
     cr_expect(theirs_field(log, "eval", 0, "probe") > 0.95);
     cr_expect_eq(theirs_field(log, "eval", 0, "n_train"), TRAIN);
     cr_expect_eq(theirs_field(log, "eval", 0, "n_test"), TEST);
+    // It is the best so far, of which the script may keep the network.
+    json_t *best = json_object_get(json_object_get(log, "eval/0"), "best");
+    cr_expect_str_eq(json_string_value(json_object_get(best, "by")), "probe");
+    cr_expect_eq(json_integer_value(json_object_get(best, "step")), 0);
+    cr_expect_eq(json_integer_value(json_object_get(best, "age")), 0);
     double want[D], metric[METRIC_COUNT], n;
     struct error e = {""};
     struct moments m;
