@@ -10,6 +10,7 @@
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
 #include "tui/cli/features_file.h"
+#include "tui/cli/features_images.h"
 #include "tui/model/format.h"
 #include "tui/draw/plot.h"
 
@@ -17,23 +18,29 @@ enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, ROWS = 10, DIMS = 6, COLUM
 
 struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
+    const char *images; // the data set that they are features of; NULL: not told
+    struct features_images asked;
     int narrow; // columns of a terminal that a table does not fit into, or 0
     int headed; // the heads of the table are printed
 };
 
-// Metrics that a file of features can give: the others need a network.
-static int is_given(int m)
+// Metrics that a file of features can give, and its images: the others need a network.
+static int is_given(const struct wanted *w, int m)
 {
-    return metric_is_given(m, METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES);
+    unsigned have = METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES;
+    if (w->images)
+        have |= METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION;
+    return metric_is_given(m, have);
 }
 
 static void list_metrics(void)
 {
+    static const struct wanted all = {.images = "SET"}, *const w = &all;
     printf("\nColumns, and keys with --json:\n");
     for (int m = 0; m < METRIC_COUNT; m++) {
         const struct metric *row = &metric_table[m];
         char needs[100];
-        if (is_given(m))
+        if (is_given(w, m))
             printf("  %s\n        %s\n        needs %s%s (%s)\n", row->key, row->doc,
                    metric_needs(m, needs, sizeof needs),
                    row->better > 0   ? "; higher is healthier"
@@ -117,7 +124,7 @@ static int print_json(const char *path, const struct features_report *r, const s
     json_object_set_new(o, "few_rows", json_boolean(features_few(r)));
     json_object_set_new(o, "bytes_behind", json_integer((json_int_t)r->behind));
     for (int m = 0; m < METRIC_COUNT; m++)
-        if (is_given(m))
+        if (is_given(w, m))
             json_object_set_new(o, metric_table[m].key, cmd_number(r->metric[m]));
     json_object_set_new(o, "mean_norm", cmd_number(r->mean_norm));
     if (w->spectrum) {
@@ -149,35 +156,36 @@ static const char *rows_of(const struct features_report *r, char text[24])
 }
 
 // A line a file.
-static void print_row(const char *name, const struct features_report *r, int heads)
+static void print_row(const char *name, const struct features_report *r, const struct wanted *w,
+                      int heads)
 {
     char text[24];
     if (heads) {
         printf("%*s %*s", ROWS, "n", DIMS, "d");
         for (int m = 0; m < METRIC_COUNT; m++)
-            if (is_given(m))
+            if (is_given(w, m))
                 printf(" %*s", COLUMN, metric_table[m].title);
         printf("  file\n");
     }
     printf("%*s %*d", ROWS, rows_of(r, text), DIMS, r->d);
     for (int m = 0; m < METRIC_COUNT; m++)
-        if (is_given(m))
+        if (is_given(w, m))
             printf(" %*s", COLUMN, number(m, r->metric[m], text));
     printf("  %s\n", name);
 }
 
 // A paragraph a file, where the terminal would break the lines of a table.
-static void print_block(const char *name, const struct features_report *r, int columns)
+static void print_block(const char *name, const struct features_report *r, const struct wanted *w)
 {
     enum { CELL = 2 * (COLUMN + 1) + 2 };
-    int across = columns / CELL > 1 ? columns / CELL : 1, k = 0;
+    int across = w->narrow / CELL > 1 ? w->narrow / CELL : 1, k = 0;
     char text[24];
     if (r->n)
         printf("%s: %s x %d\n", name, rows_of(r, text), r->d);
     else
         printf("%s: %d singular values\n", name, r->d);
     for (int m = 0; m < METRIC_COUNT; m++)
-        if (is_given(m)) {
+        if (is_given(w, m)) {
             int last = ++k % across == 0;
             printf("  %-*s %-*s%s", COLUMN, metric_table[m].title, last ? 0 : COLUMN,
                    number(m, r->metric[m], text), last ? "\n" : "");
@@ -186,11 +194,11 @@ static void print_block(const char *name, const struct features_report *r, int c
 }
 
 // Columns of the terminal where a table of these files is too wide for it; else 0.
-static int narrow_terminal(int files, char **file)
+static int narrow_terminal(const struct wanted *w, int files, char **file)
 {
     int columns = cmd_columns(0), table = ROWS + 1 + DIMS, longest = 0;
     for (int m = 0; m < METRIC_COUNT; m++)
-        table += is_given(m) ? 1 + COLUMN : 0;
+        table += is_given(w, m) ? 1 + COLUMN : 0;
     for (int i = 0; i < files; i++) {
         int n = (int)strnlen(file[i], PATH_MAX);
         longest = n > longest ? n : longest;
@@ -228,6 +236,10 @@ static int one_file(const char *path, struct wanted *w)
     if (features_file_open(path, &a, &e) < 0)
         return cmd_complain(CMD_FAILED, &e);
     int rc = features_measure_array(&a, w->l2, w->threads, &r, &e);
+    if (rc == 0 && w->images && features_images_ask(&w->asked, &a, r.metric, &e) < 0) {
+        features_report_free(&r);
+        rc = -1;
+    }
     npy_close(&a);
     if (rc < 0) {
         error_prefix(&e, "%.300s", npy_name(path));
@@ -239,9 +251,9 @@ static int one_file(const char *path, struct wanted *w)
         char name[PATH_MAX];
         text_clean(name, sizeof name, npy_name(path));
         if (w->narrow)
-            print_block(name, &r, w->narrow);
+            print_block(name, &r, w);
         else
-            print_row(name, &r, !w->headed++);
+            print_row(name, &r, w, !w->headed++);
         if (w->plot && r.sigma[0] > 0 && isfinite(r.sigma[0]) && draw(&r, w->ascii, &e) < 0)
             rc = cmd_complain(CMD_FAILED, &e);
         for (int i = 0; w->spectrum && i < r.d; i++)
@@ -261,6 +273,13 @@ const struct option_row cmd_metrics_options[] = {
     {FLAG("l2", l2), .doc = "Divide each row by its length first."},
     {FLAG("plot", plot), .doc = "Draw the spectrum."},
     {FLAG("ascii", ascii), .doc = "Draw with ASCII characters only."},
+    {.name = "images",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, images),
+     .argument = "SET",
+     .doc = "The data set that these are features of, as --data of train names it, a row an image "
+            "and in its order: "
+            "all training images or all test images. Adds what the features tell of them."},
     {OPTION_THREADS(struct wanted, 4096),
      .doc = "Threads that compute. auto: all this process may use."},
     {0},
@@ -269,18 +288,22 @@ const struct option_row cmd_metrics_options[] = {
 int cmd_metrics(int argc, char **argv)
 {
     struct wanted w = {0};
-    int rc = cmd_parse(&argc, argv, &w);
+    int failed = 0, rc = cmd_parse(&argc, argv, &w);
     if (rc == CMD_OK) // --help
         list_metrics();
     if (rc != CMD_GO_ON)
         return rc;
-    w.narrow = narrow_terminal(argc - 1, argv + 1);
+    w.narrow = narrow_terminal(&w, argc - 1, argv + 1);
     w.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    struct error e = {""};
     rc = CMD_OK;
-    for (int i = 1; i < argc; i++) {
+    if (w.images && features_images_open(&w.asked, w.images, w.threads, &e) < 0)
+        rc = cmd_complain(CMD_FAILED, &e);
+    for (int i = 1; i < argc && rc != CMD_FAILED; i++) {
         fflush(stdout);
         if (one_file(argv[i], &w) != CMD_OK)
-            rc = CMD_FAILED;
+            failed = 1;
     }
-    return rc;
+    features_images_close(&w.asked);
+    return failed ? CMD_FAILED : rc;
 }
