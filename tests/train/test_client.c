@@ -224,6 +224,16 @@ Test(client, what_cannot_be_is_refused)
     cr_expect(ssltop_features(c, "h", 0, x, 2, 2, 1, SSLTOP_F32) == -1);
     cr_expect(ssltop_features(c, "", 0, x, 2, 2, 2, SSLTOP_F32) == -1);
     cr_expect(ssltop_features(c, "h", 0, x, 2, 2, 2, (ssltop_type)9) == -1);
+    cr_expect(ssltop_features(c, "two", 0, x, 2, 2, 2, SSLTOP_F32) == 0);
+    cr_expect(ssltop_features(c, "more", 1, x, 2, 2, 2, SSLTOP_F32) == 0);
+    cr_expect(ssltop_features(c, "a fifth", 0, x, 2, 2, 2, SSLTOP_F32) == -1);
+    for (int i = 0; i < 64; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "s%d", i);
+        cr_expect(ssltop_scalar(c, name, i) == 0);
+    }
+    cr_expect(ssltop_scalar(c, "the 65th", 1) == -1 && ssltop_scalar(c, "s7", 2) == 0);
+    cr_expect(ssltop_size("ssltop_order") == sizeof(ssltop_order) && ssltop_size("int") == 0);
     ssltop_end_step(c, 0, 0, 0);
     theirs_settle(c);
     ssltop_settings s = {.name = "once", .runs = lab.dir};

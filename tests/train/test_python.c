@@ -233,6 +233,26 @@ Test(python, nothing_to_record_with)
     cr_expect(!lab_exists(&lab, "missing"));
 }
 
+// The wheel carries the library: beside a ssltop that is in PATH alone, nothing else is needed.
+Test(python, as_a_wheel)
+{
+    cr_assert_eq(setenv("WHEEL", lab.dir, 1), 0);
+    if (access(SCRIPT_LIBRARY, R_OK) != 0)
+        cr_skip_test("there is no " SCRIPT_LIBRARY " here");
+    cr_assert_eq(
+        system(
+            "/usr/bin/python3 train/client/python/wheel.py ./" SCRIPT_LIBRARY " 9.9 $WHEEL > "
+            "$WHEEL/.said && /usr/bin/python3 -m zipfile -e $WHEEL/*.whl $WHEEL/site && "
+            "env -u SSLTOP_CLIENT SSLTOP_RUNS=$WHEEL PYTHONPATH=$WHEEL/site /usr/bin/python3 -c '"
+            "import ssltop\n"
+            "w = ssltop.init(\"wheel\", required=True)\n"
+            "w.step(loss=1)\n"
+            "w.finish()\n"
+            "assert \"/site/ssltop/" SCRIPT_LIBRARY "\" in open(\"/proc/self/maps\").read()'"),
+        0);
+    expect_end("wheel", "finished", "");
+}
+
 Test(python, whatever_is_handed_over)
 {
     run("refused", 0);
