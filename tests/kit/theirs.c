@@ -12,13 +12,15 @@
 
 #include "metrics/base/rng.h"
 
+int64_t theirs_length = STEPS;
+
 ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can)
 {
     char why[300];
     ssltop_settings s = {.name = name,
                          .runs = lab->dir,
                          .config = "{\"data\":\"noise\",\"batch\":\"24\"}",
-                         .steps = STEPS,
+                         .steps = theirs_length,
                          .can = can};
     ssltop_client *c = ssltop_open(&s, why, sizeof why);
     cr_assert(c != NULL, "%s", why);

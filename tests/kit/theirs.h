@@ -17,6 +17,8 @@ enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
 #define THEIRS_KNOW                                                                                \
     (METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES | METRIC_NEEDS_PAIRS | METRIC_NEEDS_SCORES)
 
+extern int64_t theirs_length; // of the next run, as it is told to the recorder; STEPS
+
 // A client of this run in the lab; fails the test when it cannot be.
 ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can);
 // Rows of a step: of a few directions more than of the others.
