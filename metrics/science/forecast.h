@@ -14,7 +14,11 @@
 // What a forecast may be made from; a row of forecast_inputs each.
 enum forecast_in {
     FORECAST_AUC,
-    FORECAST_RANKME, // ln
+    FORECAST_RANKME,     // ln
+    FORECAST_RANKME_RAW, // ln
+    FORECAST_TWONN,      // ln
+    FORECAST_SELF_CLUSTER,
+    FORECAST_SELF_CLUSTER_C,
     FORECAST_PIXEL_R2,
     FORECAST_PSEUDO10,
     FORECAST_PSEUDO30,
