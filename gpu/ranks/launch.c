@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gpu/ranks/watch.h"
@@ -167,6 +168,16 @@ int ranks_open(struct ranks **out, struct error *e)
     return 0;
 }
 
+// A launcher that talks with a machine that is cut off notices it by itself where nothing is on the
+// way there; told to end all, it waits for an answer for a long time.
+static void let_notice(const struct ranks *r)
+{
+    static const struct timespec patience = {3, 0};
+    int gone = atomic_load(&r->gone);
+    if (gone && strcmp(r->place[gone - 1].host, r->place[r->rank].host) != 0)
+        nanosleep(&patience, NULL);
+}
+
 void ranks_close(struct ranks *r, int code)
 {
     char mine = 0, all[RANKS_MOST];
@@ -176,9 +187,11 @@ void ranks_close(struct ranks *r, int code)
     if (!r->over)
         ranks_gather(r, &mine, all, 1, NULL);
     watch_close(r);
-    if (r->over)
+    if (r->over) {
+        let_notice(r);
         r->engine->abandon(r, code ? code : 1);
-    else
+    } else {
         r->engine->close(r);
+    }
     release(r);
 }

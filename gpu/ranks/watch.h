@@ -8,7 +8,7 @@
 
 // A rank on another host is gone when nothing has come from it for so many signs of life of our
 // own. They are counted, not timed: a machine that slept has not heard from anybody.
-enum { WATCH_BEAT_MS = 500, WATCH_MISSED = 12 };
+enum { WATCH_BEAT_MS = 500, WATCH_MISSED = 8 };
 
 int watch_open(struct ranks *r, struct error *e);
 void watch_close(struct ranks *r); // before the others may go
