@@ -336,18 +336,19 @@ $(addprefix $(B)/,bench bench_images bench_log bench_metrics window): $(B)/%: $(
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 deps-bench:
-	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) zstd jq)
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_BENCH) $(DEPS_MPI) zstd jq)
 
 $(B)/bench_screen: $(PARTS) $(B)/tests/bench/bench_screen.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
 
-bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, a storm on the socket, a long log, the screen, metrics of a large file, somebody else's training
-	@$(MAKE) --no-print-directory ssltop $(CLIENT_SO) $(B)/bench $(B)/bench_images $(B)/bench_log $(B)/bench_screen $(B)/bench_metrics
+bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, a storm on the socket, a long log, the screen, metrics of a large file, several processes, somebody else's training
+	@$(MAKE) --no-print-directory ssltop mpi $(CLIENT_SO) $(B)/bench $(B)/bench_images $(B)/bench_log $(B)/bench_screen $(B)/bench_metrics
 	@rc=0; tests/bench/bench.sh $(B)/bench || rc=1; tests/bench/bench_viewer.sh ./ssltop || rc=1; /usr/bin/python3 tests/bench/bench_socket.py ./ssltop || rc=1; \
 	  tests/bench/bench_images.sh ./ssltop $(B)/bench_images || rc=1; $(B)/bench_log || rc=1; \
 	  tests/bench/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
 	  tests/bench/bench_metrics.sh $(B)/bench_metrics || rc=1; \
+	  tests/bench/bench_ranks.sh ./ssltop || rc=1; \
 	  SSLTOP=$(CURDIR)/ssltop SSLTOP_CLIENT=$(CURDIR)/$(CLIENT_SO).1 /usr/bin/python3 tests/bench/bench_client.py || rc=1; exit $$rc
 
 # tests/study.sh says what it does; only the full versions at full length write to data/calibration.
