@@ -14,7 +14,7 @@
 static const struct {
     double after;
     long sleep; // nanoseconds
-} patience[] = {{10, 5000000}, {1, 2000000}, {0.1, 500000}, {0.01, 50000}};
+} patience[] = {{10, 5000000}, {1, 2000000}, {0.1, 500000}, {0.002, 50000}};
 enum { LOOKS = 64, STEPS = sizeof patience / sizeof *patience };
 
 static void rest(double waited)
