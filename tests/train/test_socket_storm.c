@@ -38,7 +38,7 @@ static int dial(const struct lab *lab)
     struct error e = {""};
     char path[128];
     snprintf(path, sizeof path, "%s/s", lab->dir);
-    int fd = control_connect(path, 0, &e);
+    int fd = control_connect(path, PATIENCE_MS, &e);
     cr_assert(fd >= 0, "%s", e.text);
     return fd;
 }
@@ -233,6 +233,28 @@ Test(socket_storm, watchers_that_are_stuck_give_way)
         close(fd[i]);
     close(late);
     unlink(r.path);
+    lab_close(&lab);
+}
+
+// A trainer that is stopped takes nobody: who comes when as many wait as may is told so.
+Test(socket_storm, a_trainer_that_takes_nobody)
+{
+    struct lab lab;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct error e = {""};
+    int fd[64], n = 0;
+    lab_open(&lab);
+    setenv("XDG_RUNTIME_DIR", lab.dir, 1);
+    int listening = socket_listen(path, sizeof path, &e);
+    cr_assert(listening >= 0 && socket_tell(lab.dir, path, &e) == 0, "%s", e.text);
+    while (n < 64 && (fd[n] = control_connect(lab.dir, 100, &e)) >= 0)
+        n++;
+    cr_assert(n >= 16 && n < 64, "%d", n);
+    cr_expect(strstr(e.text, "does not answer: as many wait for it as may"), "%s", e.text);
+    while (n-- > 0)
+        close(fd[n]);
+    close(listening);
+    unlink(path);
     lab_close(&lab);
 }
 

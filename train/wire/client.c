@@ -37,20 +37,24 @@ static int read_path(const char *run_dir, char *path, size_t size, struct error 
     return 0;
 }
 
-// The connection; -1: can't be had; -2: nobody is where `control` says, which is in `a`.
+// The connection; -1: can't be had; NOBODY is where `control` says, which is in `a`; or FULL: those
+// who wait there already are as many as may, for the trainer takes none.
+enum { NOBODY = -2, FULL = -3 };
 static int try_connect(const char *run_dir, struct sockaddr_un *a, struct error *e)
 {
     int rc = read_path(run_dir, a->sun_path, sizeof a->sun_path, e);
     if (rc)
-        return rc < 0 ? -1 : -2;
+        return rc < 0 ? -1 : NOBODY;
     if (a->sun_path[0] != '/')
         return error_set(e, "%s/control does not name a socket", run_dir);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set(e, "no socket: %s", strerror(errno));
     rc = connect(fd, (struct sockaddr *)a, sizeof *a);
     if (rc < 0 && (errno == ECONNREFUSED || errno == ENOENT))
-        rc = -2;
+        rc = NOBODY;
+    else if (rc < 0 && errno == EAGAIN)
+        rc = FULL;
     else if (rc < 0)
         error_set(e, "can't reach the trainer of %s: %s", run_dir, strerror(errno));
     else if (!socket_peer_is_mine(fd))
@@ -59,21 +63,27 @@ static int try_connect(const char *run_dir, struct sockaddr_un *a, struct error 
         close(fd);
         return rc;
     }
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
     return fd;
 }
 
 int control_connect(const char *run_dir, int patience_ms, struct error *e)
 {
-    enum { RETRY_MS = 50 };
+    enum { RETRY_MS = 50, BUSY_MS = 1000 }; // which is long for who only has to take them
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    int64_t until = clock_ms() + patience_ms;
+    int64_t until = clock_ms() + patience_ms, busy = clock_ms() + BUSY_MS;
     for (;;) {
         int fd = try_connect(run_dir, &a, e);
-        if (fd != -2)
+        if (fd != NOBODY && fd != FULL)
             return fd;
-        if (!rundir_alive(run_dir))
+        if (fd == NOBODY && !rundir_alive(run_dir))
             return error_set(e, "no trainer is running %s", run_dir);
-        if (clock_ms() >= until)
+        if (clock_ms() >= until && clock_ms() >= busy && fd == FULL)
+            return error_set(e,
+                             "the trainer of %s does not answer: as many wait for it as may; is it "
+                             "stopped?",
+                             run_dir);
+        if (clock_ms() >= until && fd == NOBODY)
             break;
         poll(NULL, 0, RETRY_MS);
     }
