@@ -176,6 +176,8 @@ Test(odd_times, a_run_folder_that_may_not_be_written)
     says(&lab, "no last checkpoint: can't write ");
     cr_assert_eq(chmod(path, 0700), 0);
     lab_close(&lab);
+    snprintf(path, sizeof path, "/tmp/ssltop-%d", NOBODY); // its sockets'; nobody else's
+    rmdir(path);
 }
 
 // ---------------------------------------------------------------- /tmp
