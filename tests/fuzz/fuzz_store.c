@@ -255,6 +255,7 @@ static struct model {
     struct net net;
     struct plan *plan;
     struct moments live;
+    struct cross cross;
 } * model_of_both(void)
 {
     static struct model m;
@@ -268,7 +269,7 @@ static struct model {
     const struct plan_options how = {.batch = 8, .precision = PRECISION_F32};
     fuzz_require(method_resolve(&o, NULL) == 0 && method_build(&o, 1, 28, 28, &m.net, NULL) == 0);
     fuzz_require(device_compile(cpu(), &m.net, &how, &m.plan, NULL) == 0);
-    fuzz_require(moments_init(&m.live, 32, NULL) == 0);
+    fuzz_require(moments_init(&m.live, 32, NULL) == 0 && cross_init(&m.cross, 32, 32, NULL) == 0);
     return &m;
 }
 
@@ -360,9 +361,8 @@ int fuzz_weights(const uint8_t *data, size_t size)
     int rc = how & 2 ? checkpoint_load(path, &m->net, m->plan, &m->live, &e)
                      : initial_load(path, &m->net, m->plan, notice, &e);
     fuzz_require(rc == 0 || *e.text);
-    struct cross cross = {0};
-    if (how & 4 && checkpoint_load_cross(path, &cross, &e) == 0)
-        cross_free(&cross);
+    if (how & 4)
+        checkpoint_load_cross(path, &m->cross, &e);
     free(text);
     free(copy);
     json_decref(header);
