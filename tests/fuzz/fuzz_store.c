@@ -251,12 +251,15 @@ static const struct base *base_of(unsigned which)
     return b;
 }
 
-static struct model {
+struct model {
     struct net net;
     struct plan *plan;
     struct moments live;
     struct cross cross;
-} * model_of_both(void)
+};
+
+// A whole network on its device, and the moments beside it.
+static struct model *model_of_both(void)
 {
     static struct model m;
     struct options o;
