@@ -124,10 +124,10 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     struct setup *s = &tr->setup;
     char *algorithms = (char *)start_algorithms(&tr->start);
     int rc = setup_open(s, &tr->start.o, algorithms, tr->ranks, p, e);
+    if (start_count(&tr->start, s, e) < 0) // before what follows from it, refusals too
+        return FAILED;
     if (rc == 0)
         rc = leader_setup(tr->ranks, s, tr->start.o.threads, algorithms, p, e);
-    if (rc == 0 && start_count(&tr->start, s, e) < 0) // before what follows from it
-        return FAILED;
     if (rc != 0)
         return rc;
     p->say(p->context, "preparing the first step");
