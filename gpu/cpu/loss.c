@@ -272,10 +272,9 @@ int cpu_loss_value(struct plan *p, int view, struct op_list *list, struct error 
 int cpu_loss_gradient(struct plan *p, int view, struct op_list *list, struct error *e)
 {
     struct cpu_loss *l = p->own->loss_is;
-    struct grad *grad[LOSS_MATRICES];
+    struct grad *grad[LOSS_MATRICES] = {NULL};
     for (int m = 0; m < l->is.n_matrix; m++) {
         const struct loss_matrix *x = &l->is.matrix[m];
-        grad[m] = NULL;
         if (x->source != LOSS_GRADIENT || x->view != view)
             continue;
         if (!(grad[m] = plan_grad_take(p, elements(l, m) * sizeof(float), e)))

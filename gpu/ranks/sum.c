@@ -14,24 +14,24 @@ size_t ranks_sum_length(const struct ranks *r, size_t n)
 }
 
 // work: one part from each rank; the first becomes the sum.
-#define ADD(T)                                                                                     \
-    do {                                                                                           \
-        T *sum = s->work, factor = (T)s->factor;                                                   \
-        for (int k = 1; k < r->size; k++) {                                                        \
-            const T *from = sum + (size_t)k * s->part;                                             \
-            for (size_t i = 0; i < s->part; i++)                                                   \
-                sum[i] += from[i];                                                                 \
-        }                                                                                          \
-        for (size_t i = 0; i < s->part && s->factor != 1; i++)                                     \
-            sum[i] *= factor;                                                                      \
-    } while (0)
-
-static void add(const struct ranks *r, const struct ranks_sum *s)
+static void add_floats(const struct ranks_sum *s, int ranks)
 {
-    if (s->number == RANKS_DOUBLE)
-        ADD(double);
-    else
-        ADD(float);
+    float *sum = s->work, factor = (float)s->factor;
+    for (int k = 1; k < ranks; k++)
+        for (size_t i = 0; i < s->part; i++)
+            sum[i] += sum[(size_t)k * s->part + i];
+    for (size_t i = 0; i < s->part && s->factor != 1; i++)
+        sum[i] *= factor;
+}
+
+static void add_doubles(const struct ranks_sum *s, int ranks)
+{
+    double *sum = s->work;
+    for (int k = 1; k < ranks; k++)
+        for (size_t i = 0; i < s->part; i++)
+            sum[i] += sum[(size_t)k * s->part + i];
+    for (size_t i = 0; i < s->part && s->factor != 1; i++)
+        sum[i] *= s->factor;
 }
 
 int ranks_sum_start(struct ranks *r, struct ranks_sum *s, struct error *e)
@@ -49,7 +49,7 @@ static int go_on(struct ranks *r, struct ranks_sum *s, struct error *e)
         s->state = SUM_NONE;
         return 0;
     }
-    add(r, s);
+    (s->number == RANKS_DOUBLE ? add_doubles : add_floats)(s, r->size);
     s->state = SUM_ADDED;
     return r->engine->gather(r, s->channel, s->work, s->data, s->part * width(s), e);
 }

@@ -146,12 +146,10 @@ static void leave_room(const struct ranks *r, struct error *e)
     enum { SECONDS = 4 };
     struct timespec t = {SECONDS, 0};
     int gone = atomic_load(&r->gone);
-    if (gone == 1 && r->rank == 1)
+    if (!gone || (gone == 1 && r->rank == 1))
         return;
-    if (gone)
-        e->text[0] = '\0';
-    if (gone > 1)
-        nanosleep(&t, NULL);
+    e->text[0] = '\0';
+    nanosleep(&t, NULL);
 }
 
 int follower_run(struct ranks *r, struct error *e)
