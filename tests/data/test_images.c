@@ -434,8 +434,9 @@ Test(images, photographs)
     cr_assert_not_null(view, "%s", e.text);
     double low = 1, high = 0;
     for (size_t i = 0; i < (size_t)2 * IMAGESET_BATCH * 3 * IMAGESET_VIEW * IMAGESET_VIEW; i++) {
-        low = fmin(low, (double)view[i]);
-        high = fmax(high, (double)view[i]);
+        double v = (double)view[i];
+        low = v < low ? v : low;
+        high = v > high ? v : high;
     }
     cr_expect(low >= 0 && low < 0.1 && high > 0.9 && high <= 1, "%g to %g", low, high);
     cr_expect_eq(pictures_broken(s), 0);
