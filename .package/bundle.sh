@@ -17,6 +17,11 @@ for f in gpu-check bench-gpu ${CUDA_SO:+ssltop-cuda.so ceilings.so}; do
     strip --strip-unneeded -o "$tree/lib/ssltop/$f" "$stage/$f"
     chmod 755 "$tree/lib/ssltop/$f"
 done
+mpi='nothing: it was made without MPI'
+if [ -e "$tree/lib/ssltop/ssltop-mpi.so" ]; then
+    strip --strip-unneeded "$tree/lib/ssltop/ssltop-mpi.so"
+    mpi=$(readelf -d "$tree/lib/ssltop/ssltop-mpi.so" | sed -n 's/.*\[\(libmpi[a-z]*\.so\.[0-9]*\)\].*/\1/p' | tr '\n' ' ')
+fi
 ln -s bin/ssltop "$tree/ssltop"
 ln -s ../../lib/libssltop-client.so.1 "$tree/python/ssltop/libssltop-client.so.1"
 # shellcheck disable=SC2016
@@ -61,7 +66,7 @@ cp "$here/bundle/gpu-check" "$here/bundle/gpu-bench" "$here/bundle/Makefile" "$t
 # --- what it needs, said from what it is ---
 newest=$(find "$tree/bin" "$tree/lib" -type f -exec objdump -T {} + 2>/dev/null | grep -oE 'GLIBC_[0-9.]+' | sort -uV | tail -n 1)
 cuda=$([ -z "${CUDA_SO:-}" ] || readelf -d "$tree/lib/ssltop/ssltop-cuda.so" | sed -n 's/.*\[\(libcu[a-z]*\.so\.[0-9]*\)\].*/\1/p' | tr '\n' ' ')
-sed -e "s/@VERSION@/$VERSION/; s/@ARCH@/$(uname -m)/; s/@GLIBC@/${newest#GLIBC_}/; s/@CUDA@/${cuda:-nothing: it was made without the CUDA device}/" \
+sed -e "s/@VERSION@/$VERSION/; s/@ARCH@/$(uname -m)/; s/@MPI@/$mpi/; s/@GLIBC@/${newest#GLIBC_}/; s/@CUDA@/${cuda:-nothing: it was made without the CUDA device}/" \
     -e "s/@LIBRARIES@/$(find "$tree/lib" -maxdepth 1 -name '*.so.*' ! -name 'libssltop*' -printf '%f\n' | sort | tr '\n' ' ')/" \
     "$here/bundle/README" > "$tree/README"
 

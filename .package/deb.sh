@@ -1,6 +1,6 @@
 #!/bin/sh
-# deb.sh STAGE OUT VERSION: make Debian packages of what `make install` has put into STAGE/root: ssltop, and ssltop-cuda where
-# the CUDA device was built. `make deb` calls it. What they depend on is read off the programs.
+# deb.sh STAGE OUT VERSION: make Debian packages of what `make install` has put into STAGE/root: ssltop, and ssltop-cuda and
+# ssltop-mpi where these were built. `make deb` calls it. What they depend on is read off the programs.
 set -eu
 stage=$(realpath "$1") out=$(realpath "$2") version=$3
 top=$(pwd)
@@ -44,7 +44,7 @@ finish() {
     echo "  DEB   $(realpath --relative-to="$top" "$out/$1_${version}_$arch.deb")"
 }
 
-rm -rf "$stage/root-ssltop" "$stage/root-ssltop-cuda" "$stage/shlibs"
+rm -rf "$stage/root-ssltop" "$stage"/root-ssltop-* "$stage/shlibs"
 mv "$stage/root" "$stage/root-ssltop"
 root=$stage/root-ssltop
 mkdir -p "$root/DEBIAN"
@@ -99,29 +99,45 @@ END
 chmod 755 "$root/DEBIAN/postinst" "$root/DEBIAN/prerm"
 finish ssltop
 
-if [ -n "${CUDA_SO:-}" ]; then
-    root=$stage/root-ssltop-cuda
+# plug_in WHAT SECTION LIBRARY: a package of what is loaded where it is wanted; its description comes on standard input.
+plug_in() {
+    root=$stage/root-ssltop-$1
     mkdir -p "$root/DEBIAN" "$root/usr/lib/ssltop"
-    strip --strip-unneeded -o "$root/usr/lib/ssltop/ssltop-cuda.so" "$stage/ssltop-cuda.so"
-    chmod 644 "$root/usr/lib/ssltop/ssltop-cuda.so"
-    describe ssltop-cuda
+    strip --strip-unneeded -o "$root/usr/lib/ssltop/ssltop-$1.so" "$3"
+    chmod 644 "$root/usr/lib/ssltop/ssltop-$1.so"
+    describe "ssltop-$1"
     cat > "$root/DEBIAN/control" <<END
-Package: ssltop-cuda
+Package: ssltop-$1
 Source: ssltop
 Version: $version
 Architecture: $arch
 Maintainer: $who
-Section: contrib/science
+Section: $2
 Priority: optional
 @SIZE@
-Depends: ssltop (= $version), $(needs "$root" "$root/usr/lib/ssltop/ssltop-cuda.so")
+Depends: ssltop (= $version), $(needs "$root" "$root/usr/lib/ssltop/ssltop-$1.so")
+$(cat)
+END
+    finish "ssltop-$1"
+}
+
+if [ -n "${CUDA_SO:-}" ]; then
+    plug_in cuda contrib/science "$stage/ssltop-cuda.so" <<END
 Description: CUDA device for ssltop
  What ssltop needs to train on an NVIDIA GPU. The libraries of CUDA and cuDNN
  that no package of Debian has are looked for where ssltop(1) says: a toolkit in
  /usr/local/cuda or named by CUDA=, a conda environment, the nvidia packages of
  a Python.
 END
-    finish ssltop-cuda
 else
     echo "  DEB   without the CUDA device: $(make -s --no-print-directory cuda-found | sed 's/^ *CUDA *//')"
+fi
+if [ -n "${MPI_SO:-}" ]; then
+    plug_in mpi science "$MPI_SO" <<END
+Description: training in several processes for ssltop
+ What ssltop needs to share a training between processes that mpirun or srun
+ has started.
+END
+else
+    echo "  DEB   without several processes: $(make -s --no-print-directory mpi-found | sed 's/^ *MPI *//')"
 fi

@@ -3,11 +3,11 @@ ARCH     := $(shell uname -m)
 RELEASE  := $(shell . /etc/os-release 2>/dev/null && echo $$ID$$VERSION_ID)
 DEPS_DEB := dpkg-dev
 STAGE    := $(B)/package
-export VERSION CUDA_SO
+export VERSION CUDA_SO MPI_SO
 
-# --- the package: what `make install` puts there, and the CUDA device as a second one where a toolkit is ---
+# --- the package: what `make install` puts there, and the CUDA device and MPI as others where these are ---
 deb: deps-deb ## make a Debian package for this release, in build/
-	@$(MAKE) --no-print-directory ssltop $(CLIENT_SO) $(if $(CUDA_SO),$(STAGE)/ssltop-cuda.so)
+	@$(MAKE) --no-print-directory ssltop $(CLIENT_SO) $(MPI_SO) $(if $(CUDA_SO),$(STAGE)/ssltop-cuda.so)
 	@rm -rf $(STAGE)/root $(STAGE)/cuda
 	@$(MAKE) --no-print-directory -s DESTDIR=$(CURDIR)/$(STAGE)/root PREFIX=/usr install
 	@.package/deb.sh $(STAGE) $(B) '$(VERSION)+$(RELEASE)'
@@ -40,7 +40,7 @@ $(STAGE)/ceilings.so: $(B)/tests/bench/ceilings.o
 
 BUNDLE := $(STAGE)/ssltop-$(VERSION)-$(ARCH)
 bundle: deps-deb ## make an archive that runs from any folder of any system with a glibc as new, in build/
-	@$(MAKE) --no-print-directory ssltop $(CLIENT_SO) $(addprefix $(STAGE)/,ssltop gpu-check bench-gpu $(if $(CUDA_SO),ssltop-cuda.so ceilings.so))
+	@$(MAKE) --no-print-directory ssltop $(CLIENT_SO) $(MPI_SO) $(addprefix $(STAGE)/,ssltop gpu-check bench-gpu $(if $(CUDA_SO),ssltop-cuda.so ceilings.so))
 	@rm -rf $(BUNDLE)
 	@$(MAKE) --no-print-directory -s DESTDIR=$(CURDIR)/$(BUNDLE) PREFIX= PYDIR=$(CURDIR)/$(BUNDLE)/python/ssltop install
 	@.package/bundle.sh $(STAGE) $(BUNDLE) $(B)
