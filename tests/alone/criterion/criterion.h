@@ -17,6 +17,7 @@ struct alone_test {
 };
 struct alone_suite {
     const char *name;
+    double timeout; // not kept
     void (*init)(void), (*fini)(void);
     struct alone_suite *next;
 };
