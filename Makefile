@@ -375,7 +375,7 @@ tsan: ## run the tests of viewer, log, socket, loader, packing and schedule unde
 	@$(MAKE) --no-print-directory B=build/tsan BIN=build/tsan/ssltop \
 	  OPT='$(SAN_CFLAGS) -fsanitize=thread -Itests/alone -Wno-format-zero-length' build/tsan/ssltop build/tsan/check-tsan
 	@$(CHECK_ENV) SSLTOP=$(CURDIR)/build/tsan/ssltop build/tsan/check-tsan $(TSAN_SUITES)
-$(B)/check-tsan: $(PARTS) $(MOBJ) $(TOBJ) $(B)/tests/alone/runner.o
+$(B)/check-tsan: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) $(B)/tests/alone/runner.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lvterm -lutil
 sanitized: $(BIN) $(B)/check

@@ -80,6 +80,8 @@ void alone_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noret
 #define cr_expect_str_eq(a, b, ...)    ALONE_CHECK(0, strcmp(a, b) == 0, __VA_ARGS__)
 #define cr_expect_arr_eq(a, b, n, ...) ALONE_CHECK(0, memcmp(a, b, n) == 0, __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...) ALONE_CHECK(1, memcmp(a, b, n) == 0, __VA_ARGS__)
+#define cr_expect_str_neq(a, b, ...)   ALONE_CHECK(0, strcmp(a, b) != 0, __VA_ARGS__)
+#define cr_expect_str_empty(a, ...)    ALONE_CHECK(0, *(a) == '\0', __VA_ARGS__)
 #define cr_expect_float_eq(a, b, e, ...)                                                           \
     ALONE_CHECK(0, fabs((double)((a) - (b))) <= (e), __VA_ARGS__)
 #define cr_assert_fail(...) alone_fail(1, __FILE__, __LINE__, "here", "" __VA_ARGS__)
