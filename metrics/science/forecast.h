@@ -107,11 +107,11 @@ struct forecast {
 
 // Fit `n` points of `runs` runs named `name`. Every run weighs the same. Terms are added one by
 // one, inputs and squares and products of those that are in, as long as each lowers the error on
-// runs left out by 2 %. The errors told are of runs that had no part in that choice either: for
-// each run terms are chosen and fitted without it. -1 with a sentence: fewer than
-// FORECAST_RUNS_LEAST runs, numbers that are not finite; or when the data do not support a forecast
-// (now.r2_left_out below FORECAST_R2_LEAST): then *out is filled but for its use, so that it can be
-// reported, and *unsupported is 1. forecast_free in any case.
+// runs left out by 2 %, from exact values and between evaluations alike. The errors told are of
+// runs that had no part in that choice either: for each run terms are chosen and fitted without it.
+// -1 with a sentence: fewer than FORECAST_RUNS_LEAST runs, numbers that are not finite; or when the
+// data do not support a forecast (now.r2_left_out below FORECAST_R2_LEAST): then *out is filled but
+// for its use, so that it can be reported, and *unsupported is 1. forecast_free in any case.
 #define FORECAST_R2_LEAST 0.3
 int forecast_fit(const struct forecast_point *point, int64_t n, char *const *name, int runs,
                  struct forecast *out, int *unsupported, struct error *e);
