@@ -600,8 +600,16 @@ Test(images, are_not_measured_without_need)
     free(said);
     cr_expect_eq(RUN(&lab, "--data", data, SMALL, "--dry-run", "--normalize", "0.5/0.25"), 0, "%s",
                  lab_text(lab.out));
-    // The training that finds out later names those that it ends for.
+    // Whoever asks features for their images looks at them before there is a run; a training that
+    // finds out later names those that it ends for.
     cr_expect_eq(RUN(&lab, "--data", data, SMALL, "--normalize", "0.5/0.25", "--name", "a"), 1);
+    said = lab_text(lab.out);
+    cr_expect(strstr(said, "images are broken, more than 1 %") && !lab_exists(&lab, "a"), "%s",
+              said);
+    free(said);
+    cr_expect_eq(RUN(&lab, "--data", data, SMALL, "--normalize", "0.5/0.25", "--surrogates", "off",
+                     "--name", "a"),
+                 1);
     said = lab_text(lab.out);
     cr_expect_not_null(strstr(said, "broken image 1, left out: train/"), "%s", said);
     free(said);
