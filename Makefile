@@ -247,7 +247,7 @@ CHECK_JOBS ?= 1
 CHECK_ARGS ?=
 
 check: deps-check ## install what the tests need, build, and run all of them
-	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check $(CUDA_SO) $(if $(CUDA_SO),$(PLAYED_SO)) mpi
+	@$(MAKE) --no-print-directory WERROR=-Werror ssltop $(B)/check $(B)/gpu-check $(CUDA_SO) $(if $(CUDA_SO),$(PLAYED_SO)) mpi
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP=$(CURDIR)/ssltop $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
 	@$(MAKE) --no-print-directory check-cuda
 
@@ -275,7 +275,7 @@ cuda-tested:
 # On a machine with a card: the contract tests on it, and again under compute-sanitizer where that is. Without Criterion,
 # so that the program runs where nothing is installed.
 GPU_TESTS := $(addprefix tests/gpu/test_,nodes.c loss.c parity.c cuda.c) tests/alone/runner.c tests/alone/training.c \
-             $(addprefix tests/kit/,net_fixture.c played.c reference.c reference_loss.c)
+             $(addprefix tests/kit/,crew.c net_fixture.c played.c reference.c reference_loss.c)
 GPU_TESTS_OBJ := $(GPU_TESTS:%.c=$(B)/alone/%.o)
 -include $(wildcard $(GPU_TESTS_OBJ:.o=.d))
 $(B)/alone/%.o: %.c Makefile
