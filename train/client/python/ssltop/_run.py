@@ -30,6 +30,16 @@ class _Step:
     def numbers(self):
         return [self.loss, self.lr, *self.scalars.values()]
 
+    def here(self):
+        """Whether nothing of it comes from a GPU."""
+        for _, _, r in self.rows:
+            if r.event is not None:
+                return False
+        for x in self.scalars.values():
+            if x.__class__ is not float:
+                return False
+        return self.loss.__class__ is float and self.lr.__class__ is float
+
     def ready(self):
         return all(r.ready() for _, _, r in self.rows) and all(
             n.event.query() for n in self.numbers() if isinstance(n, _Number))
@@ -48,6 +58,8 @@ def _number(x, pinned):
     """A Python number, or one on its way."""
     if x is None:
         return float("nan")
+    if x.__class__ is float:
+        return x
     if is_tensor(x) and _rows.on_card(x):
         return _Number(x, pinned)
     return float(x.item() if hasattr(x, "item") else x)
@@ -241,6 +253,9 @@ class Run:
         s.lr = _number(lr, self._pinned)
         s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
         s.mode = self._sampler.mode(step) if self._sampler is not None else (-1, -1)
+        if not self._late and s.here():  # the usual case on a CPU, and the quick one
+            self._hand_over(s)
+            return
         self._library.made(self._client, step)
         self._late.append(s)
         self._flush()
