@@ -127,9 +127,11 @@ static void steer(struct lab *lab, const char *name)
 {
     pid_t pid = START(lab, TINY, "--steps", "100000", "--name", name);
     lab_ready(lab, name, pid);
+    // A switch that holds from the first step is no event of a repetition, which begins with it.
+    lab_until_step(lab, name, 1);
     struct answer a = lab_say(lab, name, "pause");
     int64_t at = a.step;
-    cr_assert(a.ok && at >= 0);
+    cr_assert(a.ok && at > 0);
     lab_until_paused(lab, name);
     cr_assert(lab_say(lab, name, "status").step == at);
     cr_assert(!lab_say(lab, name, "pause").ok);
@@ -148,8 +150,7 @@ static void steer(struct lab *lab, const char *name)
     snprintf(until, sizeof until, "until %ld then cumulative@4", (long)at + 20);
     a = lab_say(lab, name, until);
     cr_assert(a.ok && a.step == at + 20, "%s", a.text);
-    a = lab_say(lab, name, "until 0 then cumulative");
-    cr_assert(at == 0 || !a.ok);
+    cr_assert(!lab_say(lab, name, "until 0 then cumulative").ok);
     a = lab_say(lab, name, "mode cumulative@100");
     cr_assert(!a.ok && strstr(a.text, "at most 16"), "%s", a.text);
     cr_assert(lab_say(lab, name, "eval").ok);
