@@ -71,7 +71,6 @@ void device_close(struct device *d);
 // How many devices of this kind there are: KIND:0 and so on. -1 where it cannot be used, and why.
 int device_count(const struct device_kind *kind, struct error *e);
 const struct device_info *device_info(const struct device *d);
-int device_default_threads(void);
 // Bytes of a card's memory that are held outside plans: images, workspaces.
 size_t device_held(const struct device *d);
 

@@ -245,7 +245,6 @@ static void take_ring(struct slots *slots, struct intake *intake)
         fuzz_require(rc == 0 || *e.text);
         slots_release(slots, slot);
     }
-    slots_waiting(slots);
 }
 
 int fuzz_ring(const uint8_t *data, size_t size)

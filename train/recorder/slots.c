@@ -42,14 +42,6 @@ void slots_close(struct slots *f)
     *f = (struct slots){0};
 }
 
-int slots_waiting(const struct slots *f)
-{
-    int n = 0;
-    for (int i = 0; f->ring && i < LINK_SLOTS; i++)
-        n += atomic_load(state_of(f, i)) == LINK_FULL;
-    return n;
-}
-
 void slots_release(struct slots *f, int slot)
 {
     atomic_fetch_add((_Atomic uint64_t *)&f->ring->taken, 1);

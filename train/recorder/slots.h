@@ -26,7 +26,5 @@ void slots_close(struct slots *f); // takes a zeroed struct too
 int slots_take(struct slots *f, struct link_slot *head,
                struct intake_rows rows[LINK_PLACES][LINK_VIEWS], int *slot, struct error *e);
 void slots_release(struct slots *f, int slot);
-// Steps that are there.
-int slots_waiting(const struct slots *f);
 
 #endif
