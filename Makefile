@@ -58,11 +58,12 @@ MOBJ   := $(B)/man/tables.o $(B)/man/fields.o # the manual's tables, from the pr
 
 # The element-wise kernels are compiled once an instruction set and chosen when the program starts.
 MACHINE    := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
-ISAS       := $(if $(filter aarch64,$(MACHINE)),v8 v8b,v2 v3 v4 v4b)
+ISAS       := $(if $(filter aarch64,$(MACHINE)),v8 v8b,v2 v3 v4 v4b v4a)
 ISA_v2     := -march=x86-64-v2
 ISA_v3     := -march=x86-64-v3
 ISA_v4     := -march=x86-64-v4 -mprefer-vector-width=512
 ISA_v4b    := $(ISA_v4) -mavx512bf16
+ISA_v4a    := $(ISA_v4b) -mamx-tile -mamx-bf16
 ISA_v8     := -march=armv8-a
 ISA_v8b    := -march=armv8.2-a+bf16
 KERNELS    := gpu/cpu/kernels

@@ -77,7 +77,7 @@ static char rule(const struct plan *p, enum pass pass, const struct node *d,
     if (pass == PASS_WEIGHTS && has_paired(p, in))
         return 'p';
     if (p->type == TYPE_BF16)
-        return pass == PASS_WEIGHTS && d->stride > 1 ? 'f' : 'd';
+        return pass == PASS_WEIGHTS && d->stride > 1 && !p->own->k->channels_last ? 'f' : 'd';
     return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
                                                                                          : 'd';
 }

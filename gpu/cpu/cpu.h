@@ -16,6 +16,7 @@ _Static_assert((int)TYPE_F32 == (int)PRECISION_F32 && (int)TYPE_BF16 == (int)PRE
 enum order {
     ORDER_PLAIN,   // n x c x h x w: the network's input, as the first convolution likes it
     ORDER_BLOCKED, // n x ceil(c/B) x h x w x B, padding channels zero
+    ORDER_LAST,    // n x h x w x c, c rounded up to whole blocks in the same way
     ORDER_ROWS     // n x c
 };
 

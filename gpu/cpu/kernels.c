@@ -1,7 +1,7 @@
 // Element-wise kernels, compiled once for each instruction set (ISA = v2, v3, v4: the levels of
-// x86-64; v8: of 64-bit Arm; b: with bf16) with vectors of the level's natural length. See
-// kernels.h for the layouts. Float sums run over one image plane at most; across images and threads
-// they are double.
+// x86-64; v8: of 64-bit Arm; b: with bf16; a: with AMX) with vectors of the level's natural length.
+// See kernels.h for the layouts. Float sums run over one image plane at most; across images and
+// threads they are double.
 #include "gpu/cpu/kernels.h"
 
 #include <math.h>
@@ -126,6 +126,29 @@ static inline int64_t share(int64_t n, int t, int T)
     return n * t / T;
 }
 
+// --- strips ---
+// Channels side by side of all pixels of an image: a block, or where channels come last 4, 2 or 1
+// vectors of them. Offsets are elements from the first image.
+struct strip {
+    int b, w;         // its first block; vectors a pixel
+    size_t at, first; // where it begins, and that of the first image
+    size_t step;      // from pixel to pixel
+};
+
+static inline struct strip strip_of(int last, int c, int hw, int n, int b)
+{
+    int blocks = c / LANES, left = blocks - b;
+    size_t image = (size_t)c * (size_t)hw;
+    struct strip s = {.b = b, .w = 1, .first = (size_t)b * (size_t)hw * LANES, .step = LANES};
+    if (last) {
+        s.w = left >= 4 ? 4 : left >= 2 ? 2 : 1;
+        s.first = (size_t)b * LANES;
+        s.step = (size_t)c;
+    }
+    s.at = s.first + (size_t)n * image;
+    return s;
+}
+
 // --- the sums that both layouts end with ---
 // Channel c: mean, variance and the affine map from the sums of x - ref and (x - ref)^2.
 static inline void finish_forward(const struct norm_args *a, int c, double s, double q, double ref)
@@ -234,6 +257,9 @@ extern const struct kernels PASTE(kernels_, ISA);
 const struct kernels PASTE(kernels_, ISA) = {
     .name = ISA_FAMILY "-" STRING(ISA),
     .block = LANES,
+#ifdef __AMX_BF16__
+    .channels_last = 1,
+#endif
     .norm_forward = BOTH(norm_forward),
     .norm_backward = BOTH(norm_backward),
     .norm_apply = BOTH(norm_apply),

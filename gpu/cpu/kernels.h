@@ -3,7 +3,8 @@
 // kernels_pick chooses when the program starts.
 //
 // Layouts. Blocked: n x ceil(c/B) x hw x B with B = kernels.block channels side by side, padding
-// channels zero. Rows: n x c. Element types: f32 or bf16 (the upper half of an f32). Every kernel
+// channels zero. Last (`last` set): n x hw x c, with c rounded up to whole blocks in the same way.
+// Rows: n x c. Element types: f32 or bf16 (the upper half of an f32). Every kernel
 // splits its work over `threads` OpenMP threads in a fixed way, so that results depend on the
 // thread count and on nothing else. NaN and infinity are passed on, never hidden: a ReLU of NaN is
 // NaN.
@@ -18,7 +19,7 @@ enum { TYPE_F32, TYPE_BF16, TYPE_COUNT };
 // One batch norm of one view. c is the padded channel count of the layout. Arrays of c floats:
 struct norm_args {
     int n, c, hw;
-    int threads, relu;
+    int last, threads, relu;
     const float *weight, *bias; // 1 and 0 without affine; 0 in the padding
     float *mean, *var;          // of this batch, biased
     float *scale, *shift;       // y = scale x + shift
@@ -33,11 +34,11 @@ struct norm_args {
     void *dx;        // gradient of x; may be dy unless `add`
 };
 
-// One max pool of one view, blocked. `place` (as many as y, padding included): which of its
+// One max pool of one view. `place` (as many as y, padding included): which of its
 // window's k x k pixels (k at most 15) is the largest, the first of several or a NaN.
 struct pool_args {
     int n, c, h, w, oh, ow, k, stride, pad;
-    int threads;
+    int last, threads;
     const void *x, *dy;
     void *y, *dx;
     uint8_t *place;
@@ -55,7 +56,8 @@ struct filter_args {
 
 struct kernels {
     const char *name;
-    int block; // channels a block
+    int block;         // channels a block
+    int channels_last; // that suits bf16 better than blocks: AMX takes it
     // Batch statistics, then apply.
     void (*norm_forward[TYPE_COUNT])(const struct norm_args *);
     void (*norm_backward[TYPE_COUNT])(const struct norm_args *);
@@ -84,9 +86,10 @@ struct kernels {
     void (*relu_backward[TYPE_COUNT])(void *dx, const void *dy, const void *y, size_t n,
                                       int threads);
 
-    // Mean over hw of a blocked tensor to n x c rows of floats. c unpadded.
-    void (*gap[TYPE_COUNT])(float *y, const void *x, int n, int c, int hw, int threads);
-    void (*gap_backward[TYPE_COUNT])(void *dx, const float *dy, int n, int c, int hw, int threads);
+    // Mean over hw to n x c rows of floats. c unpadded.
+    void (*gap[TYPE_COUNT])(float *y, const void *x, int n, int c, int hw, int last, int threads);
+    void (*gap_backward[TYPE_COUNT])(void *dx, const float *dy, int n, int c, int hw, int last,
+                                     int threads);
 
     void (*maxpool[TYPE_COUNT])(const struct pool_args *);
     void (*maxpool_backward[TYPE_COUNT])(const struct pool_args *);

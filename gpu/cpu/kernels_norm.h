@@ -1,60 +1,105 @@
 // Batch norm for one element type: included by kernels_typed.h. Not a header to be read alone.
 
-// --- batch norm, blocked ---
+// --- batch norm, images ---
+// Work goes strip by strip (kernels.c), of W vectors a pixel; sums take four vectors at a time, of
+// one pixel or of neighbours. W is a constant wherever these are inlined.
+#define EACH_WIDTH(s, f, ...)                                                                      \
+    ((s)->w == 1 ? f(__VA_ARGS__, 1) : (s)->w == 2 ? f(__VA_ARGS__, 2) : f(__VA_ARGS__, 4))
+
+// Four partial sums of W vectors: those of vector v together.
+static inline __attribute__((always_inline)) vf NAME(four)(const vf s[4], int v, int W)
+{
+    return W == 4 ? s[v] : W == 2 ? s[v] + s[2 + v] : (s[0] + s[1]) + (s[2] + s[3]);
+}
+
+static inline __attribute__((always_inline)) void
+NAME(norm_sums_strip)(const struct norm_args *a, const struct strip *strip, double *r, int W)
+{
+    const T *first = (const T *)a->x + strip->first, *p = (const T *)a->x + strip->at;
+    size_t hw = (size_t)a->hw, i = 0;
+    vf ref[4], s[4] = {{0}}, q[4] = {{0}};
+    for (int v = 0; v < W; v++)
+        ref[v] = LOAD(first + v * LANES);
+    for (; i + 4 / W <= hw; i += 4 / W)
+        for (int j = 0; j < 4; j++) {
+            vf v = LOAD(p + (i + j / W) * strip->step + j % W * LANES) - ref[j % W];
+            s[j] += v;
+            q[j] += v * v;
+        }
+    for (; i < hw; i++)
+        for (int j = 0; j < W; j++) {
+            vf v = LOAD(p + i * strip->step + j * LANES) - ref[j];
+            s[j] += v;
+            q[j] += v * v;
+        }
+    for (int v = 0; v < W; v++) {
+        accumulate(r + (strip->b + v) * LANES, NAME(four)(s, v, W));
+        accumulate(r + a->c + (strip->b + v) * LANES, NAME(four)(q, v, W));
+    }
+}
 
 // This thread's sums of x - ref and its square over images [n0, n1), into r[0..c) and r[c..2c).
 static void NAME(norm_sums)(const struct norm_args *a, int n0, int n1, double *r)
 {
-    const T *x = a->x;
-    int cb = a->c / LANES;
-    size_t hw = (size_t)a->hw;
     memset(r, 0, 2 * (size_t)a->c * sizeof *r);
     for (int n = n0; n < n1; n++)
-        for (int b = 0; b < cb; b++) {
-            const T *p = x + ((size_t)n * cb + b) * hw * LANES;
-            vf ref = LOAD(x + (size_t)b * hw * LANES), s[4] = {{0}}, q[4] = {{0}};
-            size_t i = 0;
-            for (; i + 4 <= hw; i += 4)
-                for (int j = 0; j < 4; j++) {
-                    vf v = LOAD(p + (i + j) * LANES) - ref;
-                    s[j] += v;
-                    q[j] += v * v;
-                }
-            for (; i < hw; i++) {
-                vf v = LOAD(p + i * LANES) - ref;
-                s[0] += v;
-                q[0] += v * v;
-            }
-            accumulate(r + b * LANES, (s[0] + s[1]) + (s[2] + s[3]));
-            accumulate(r + a->c + b * LANES, (q[0] + q[1]) + (q[2] + q[3]));
+        for (int b = 0; b < a->c / LANES;) {
+            struct strip s = strip_of(a->last, a->c, a->hw, n, b);
+            EACH_WIDTH(&s, NAME(norm_sums_strip), a, &s, r);
+            b += s.w;
         }
+}
+
+static inline __attribute__((always_inline)) void
+NAME(norm_map_kind)(const struct norm_args *a, const struct strip *s, int adds, int relu, int W)
+{
+    const T *x = (const T *)a->x + s->at, *add = adds ? (const T *)a->add + s->at : NULL;
+    T *y = (T *)a->y + s->at;
+    vf scale[4], shift[4];
+    for (int v = 0; v < W; v++) {
+        scale[v] = load_f32(a->scale + (s->b + v) * LANES);
+        shift[v] = load_f32(a->shift + (s->b + v) * LANES);
+    }
+    for (size_t i = 0; i < (size_t)a->hw; i++)
+        for (int v = 0; v < W; v++) {
+            size_t o = i * s->step + (size_t)v * LANES;
+            vf z = LOAD(x + o) * scale[v] + shift[v];
+            if (adds)
+                z += LOAD(add + o);
+            STORE(y + o, relu ? positive(z) : z);
+        }
+}
+
+static inline __attribute__((always_inline)) void NAME(norm_map_strip)(const struct norm_args *a,
+                                                                       const struct strip *s, int W)
+{
+    if (a->add && a->relu)
+        NAME(norm_map_kind)(a, s, 1, 1, W);
+    else if (a->add)
+        NAME(norm_map_kind)(a, s, 1, 0, W);
+    else if (a->relu)
+        NAME(norm_map_kind)(a, s, 0, 1, W);
+    else
+        NAME(norm_map_kind)(a, s, 0, 0, W);
 }
 
 // y = [relu](scale x + shift [+ add]) over images [n0, n1), last image first: it is still in the
 // cache.
 static void NAME(norm_map)(const struct norm_args *a, int n0, int n1)
 {
-    int cb = a->c / LANES;
-    size_t hw = (size_t)a->hw;
     for (int n = n1 - 1; n >= n0; n--)
-        for (int b = cb - 1; b >= 0; b--) {
-            size_t at = ((size_t)n * cb + b) * hw * LANES;
-            const T *x = (const T *)a->x + at, *add = a->add ? (const T *)a->add + at : NULL;
-            T *y = (T *)a->y + at;
-            vf scale = load_f32(a->scale + b * LANES), shift = load_f32(a->shift + b * LANES);
-            if (add && a->relu)
-                for (size_t i = 0; i < hw * LANES; i += LANES)
-                    STORE(y + i, positive(LOAD(x + i) * scale + shift + LOAD(add + i)));
-            else if (add)
-                for (size_t i = 0; i < hw * LANES; i += LANES)
-                    STORE(y + i, LOAD(x + i) * scale + shift + LOAD(add + i));
-            else if (a->relu)
-                for (size_t i = 0; i < hw * LANES; i += LANES)
-                    STORE(y + i, positive(LOAD(x + i) * scale + shift));
-            else
-                for (size_t i = 0; i < hw * LANES; i += LANES)
-                    STORE(y + i, LOAD(x + i) * scale + shift);
+        for (int b = 0; b < a->c / LANES;) {
+            struct strip s = strip_of(a->last, a->c, a->hw, n, b);
+            EACH_WIDTH(&s, NAME(norm_map_strip), a, &s);
+            b += s.w;
         }
+}
+
+// Channel c of the first pixel.
+static inline double NAME(norm_ref)(const struct norm_args *a, int c)
+{
+    return (double)LOAD1((const T *)a->x + strip_of(a->last, a->c, a->hw, 0, c / LANES).at +
+                         c % LANES);
 }
 
 static void NAME(norm_forward)(const struct norm_args *a)
@@ -72,9 +117,7 @@ static void NAME(norm_forward)(const struct norm_args *a)
                 s += a->partial[(size_t)k * 2 * a->c + c];
                 q += a->partial[(size_t)k * 2 * a->c + a->c + c];
             }
-            finish_forward(
-                a, c, s, q,
-                LOAD1((const T *)a->x + (size_t)(c / LANES) * a->hw * LANES + c % LANES));
+            finish_forward(a, c, s, q, NAME(norm_ref)(a, c));
         }
         NAME(norm_map)(a, n0, n1);
     }
@@ -97,8 +140,7 @@ static void NAME(norm_moments)(const struct norm_args *a)
                 s += a->partial[(size_t)k * 2 * a->c + c];
                 q += a->partial[(size_t)k * 2 * a->c + a->c + c];
             }
-            a->sums[c] = s / m + (double)LOAD1((const T *)a->x +
-                                               (size_t)(c / LANES) * a->hw * LANES + c % LANES);
+            a->sums[c] = s / m + NAME(norm_ref)(a, c);
             a->sums[a->c + c] = q - s / m * s;
         }
     }
@@ -127,82 +169,114 @@ static inline __attribute__((always_inline)) vf NAME(norm_dy)(const T *dy, const
 }
 
 static inline __attribute__((always_inline)) void
-NAME(norm_back_sums_block)(const struct norm_args *a, size_t at, int b, int two, int relu, int keep,
-                           double *r)
+NAME(norm_back_sums_kind)(const struct norm_args *a, const struct strip *strip, double *r, int two,
+                          int relu, int keep, int W)
 {
-    size_t hw = (size_t)a->hw;
+    size_t hw = (size_t)a->hw, i = 0, at = strip->at;
     const T *x = (const T *)a->x + at, *dy2 = two ? (const T *)a->dy2 + at : NULL;
     const T *y = a->add ? (const T *)a->y + at : NULL;
     T *dy = (T *)a->dy + at;
-    vf scale = load_f32(a->scale + b * LANES), shift = load_f32(a->shift + b * LANES);
-    vf mean = load_f32(a->mean + b * LANES), s[4] = {{0}}, q[4] = {{0}};
-    size_t i = 0;
-    for (; i + 4 <= hw; i += 4)
+    vf scale[4], shift[4], mean[4], s[4] = {{0}}, q[4] = {{0}};
+    for (int v = 0; v < W; v++) {
+        scale[v] = load_f32(a->scale + (strip->b + v) * LANES);
+        shift[v] = load_f32(a->shift + (strip->b + v) * LANES);
+        mean[v] = load_f32(a->mean + (strip->b + v) * LANES);
+    }
+    for (; i + 4 / W <= hw; i += 4 / W)
         for (int j = 0; j < 4; j++) {
-            size_t o = (i + j) * LANES;
+            size_t o = (i + j / W) * strip->step + j % W * LANES;
             vf v = LOAD(x + o), g = NAME(norm_dy)(dy + o, two ? dy2 + o : NULL, y ? y + o : NULL, v,
-                                                  scale, shift, relu);
+                                                  scale[j % W], shift[j % W], relu);
             if (keep)
                 STORE(dy + o, g);
             s[j] += g;
-            q[j] += g * (v - mean);
+            q[j] += g * (v - mean[j % W]);
         }
-    for (; i < hw; i++) {
-        size_t o = i * LANES;
-        vf v = LOAD(x + o),
-           g = NAME(norm_dy)(dy + o, two ? dy2 + o : NULL, y ? y + o : NULL, v, scale, shift, relu);
-        if (keep)
-            STORE(dy + o, g);
-        s[0] += g;
-        q[0] += g * (v - mean);
+    for (; i < hw; i++)
+        for (int j = 0; j < W; j++) {
+            size_t o = i * strip->step + j * LANES;
+            vf v = LOAD(x + o), g = NAME(norm_dy)(dy + o, two ? dy2 + o : NULL, y ? y + o : NULL, v,
+                                                  scale[j], shift[j], relu);
+            if (keep)
+                STORE(dy + o, g);
+            s[j] += g;
+            q[j] += g * (v - mean[j]);
+        }
+    for (int v = 0; v < W; v++) {
+        accumulate(r + (strip->b + v) * LANES, NAME(four)(s, v, W));
+        accumulate(r + a->c + (strip->b + v) * LANES, NAME(four)(q, v, W));
     }
-    accumulate(r + b * LANES, (s[0] + s[1]) + (s[2] + s[3]));
-    accumulate(r + a->c + b * LANES, (q[0] + q[1]) + (q[2] + q[3]));
+}
+
+static inline __attribute__((always_inline)) void
+NAME(norm_back_sums_strip)(const struct norm_args *a, const struct strip *s, double *r, int W)
+{
+    int two = a->dy2 != NULL, keep = two || a->add;
+    if (a->relu && two)
+        NAME(norm_back_sums_kind)(a, s, r, 1, 1, 1, W);
+    else if (a->relu && keep)
+        NAME(norm_back_sums_kind)(a, s, r, 0, 1, 1, W);
+    else if (a->relu)
+        NAME(norm_back_sums_kind)(a, s, r, 0, 1, 0, W);
+    else if (two)
+        NAME(norm_back_sums_kind)(a, s, r, 1, 0, 1, W);
+    else
+        NAME(norm_back_sums_kind)(a, s, r, 0, 0, 0, W);
 }
 
 // This thread's sums of dy and dy (x - mean) over images [n0, n1), into r[0..c) and r[c..2c). Where
 // the gradients are two, or are the residual's too, dy keeps what was added and masked.
 static void NAME(norm_back_sums)(const struct norm_args *a, int n0, int n1, double *r)
 {
-    int two = a->dy2 != NULL, keep = two || a->add, cb = a->c / LANES;
-    size_t hw = (size_t)a->hw;
     memset(r, 0, 2 * (size_t)a->c * sizeof *r);
     for (int n = n0; n < n1; n++)
-        for (int b = 0; b < cb; b++) {
-            size_t at = ((size_t)n * cb + b) * hw * LANES;
-            if (a->relu && two)
-                NAME(norm_back_sums_block)(a, at, b, 1, 1, 1, r);
-            else if (a->relu && keep)
-                NAME(norm_back_sums_block)(a, at, b, 0, 1, 1, r);
-            else if (a->relu)
-                NAME(norm_back_sums_block)(a, at, b, 0, 1, 0, r);
-            else if (two)
-                NAME(norm_back_sums_block)(a, at, b, 1, 0, 1, r);
-            else
-                NAME(norm_back_sums_block)(a, at, b, 0, 0, 0, r);
+        for (int b = 0; b < a->c / LANES;) {
+            struct strip s = strip_of(a->last, a->c, a->hw, n, b);
+            EACH_WIDTH(&s, NAME(norm_back_sums_strip), a, &s, r);
+            b += s.w;
         }
+}
+
+static inline __attribute__((always_inline)) void
+NAME(norm_back_map_kind)(const struct norm_args *a, const struct strip *s, int mask, int W)
+{
+    const T *x = (const T *)a->x + s->at, *dy = (const T *)a->dy + s->at;
+    T *dx = (T *)a->dx + s->at;
+    vf scale[4], shift[4], k1[4], k0[4];
+    for (int v = 0; v < W; v++) {
+        scale[v] = load_f32(a->scale + (s->b + v) * LANES);
+        shift[v] = load_f32(a->shift + (s->b + v) * LANES);
+        k1[v] = load_f32(a->k1 + (s->b + v) * LANES);
+        k0[v] = load_f32(a->k0 + (s->b + v) * LANES);
+    }
+    for (size_t i = 0; i < (size_t)a->hw; i++)
+        for (int v = 0; v < W; v++) {
+            size_t o = i * s->step + (size_t)v * LANES;
+            vf z = LOAD(x + o), g = LOAD(dy + o);
+            if (mask)
+                g = gate(g, z * scale[v] + shift[v]);
+            STORE(dx + o, g * scale[v] + (z * k1[v] + k0[v]));
+        }
+}
+
+static inline __attribute__((always_inline)) void
+NAME(norm_back_map_strip)(const struct norm_args *a, const struct strip *s, int mask, int W)
+{
+    if (mask)
+        NAME(norm_back_map_kind)(a, s, 1, W);
+    else
+        NAME(norm_back_map_kind)(a, s, 0, W);
 }
 
 // dx = scale dy + k1 x + k0 over images [n0, n1), last image first.
 static void NAME(norm_back_map)(const struct norm_args *a, int n0, int n1)
 {
-    int cb = a->c / LANES, mask = a->relu && !a->dy2 && !a->add;
-    size_t hw = (size_t)a->hw;
+    int mask = a->relu && !a->dy2 && !a->add;
     for (int n = n1 - 1; n >= n0; n--)
-        for (int b = cb - 1; b >= 0; b--) {
-            size_t at = ((size_t)n * cb + b) * hw * LANES;
-            const T *x = (const T *)a->x + at, *dy = (const T *)a->dy + at;
-            T *dx = (T *)a->dx + at;
-            vf scale = load_f32(a->scale + b * LANES), shift = load_f32(a->shift + b * LANES);
-            vf k1 = load_f32(a->k1 + b * LANES), k0 = load_f32(a->k0 + b * LANES);
-            if (mask)
-                for (size_t i = 0; i < hw * LANES; i += LANES) {
-                    vf v = LOAD(x + i);
-                    STORE(dx + i, gate(LOAD(dy + i), v * scale + shift) * scale + (v * k1 + k0));
-                }
-            else
-                for (size_t i = 0; i < hw * LANES; i += LANES)
-                    STORE(dx + i, LOAD(dy + i) * scale + (LOAD(x + i) * k1 + k0));
+        for (int b = 0; b < a->c / LANES;) {
+            struct strip s = strip_of(a->last, a->c, a->hw, n, b);
+            EACH_WIDTH(&s, NAME(norm_back_map_strip), a, &s, mask);
+            b += s.w;
         }
 }
 

@@ -48,7 +48,7 @@ static void NAME(relu_backward)(void *dxv, const void *dyv, const void *yv, size
         STORE1(dx + i, LOAD1(y + i) <= 0 ? 0 : LOAD1(dy + i));
 }
 
-static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int threads)
+static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int last, int threads)
 {
     const T *x = xv;
     int cb = (c + LANES - 1) / LANES;
@@ -56,10 +56,10 @@ static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int thread
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int i = 0; i < n; i++)
         for (int b = 0; b < cb; b++) {
-            const T *p = x + ((size_t)i * cb + b) * (size_t)hw * LANES;
+            struct strip at = strip_of(last, cb * LANES, hw, i, b);
             vf s = {0};
             for (size_t j = 0; j < (size_t)hw; j++)
-                s += LOAD(p + j * LANES);
+                s += LOAD(x + at.at + j * at.step);
             float v[LANES];
             store_f32(v, s * inv);
             for (int j = 0; j < LANES && b * LANES + j < c; j++)
@@ -67,7 +67,8 @@ static void NAME(gap)(float *y, const void *xv, int n, int c, int hw, int thread
         }
 }
 
-static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw, int threads)
+static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw, int last,
+                               int threads)
 {
     T *dx = dxv;
     int cb = (c + LANES - 1) / LANES;
@@ -75,13 +76,13 @@ static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw,
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int i = 0; i < n; i++)
         for (int b = 0; b < cb; b++) {
-            T *p = dx + ((size_t)i * cb + b) * (size_t)hw * LANES;
+            struct strip at = strip_of(last, cb * LANES, hw, i, b);
             float g[LANES] = {0};
             for (int j = 0; j < LANES && b * LANES + j < c; j++)
                 g[j] = dy[(size_t)i * c + b * LANES + j];
             vf v = load_f32(g) * inv;
             for (size_t j = 0; j < (size_t)hw; j++)
-                STORE(p + j * LANES, v);
+                STORE(dx + at.at + j * at.step, v);
         }
 }
 
@@ -90,19 +91,22 @@ static void NAME(gap_backward)(void *dxv, const float *dy, int n, int c, int hw,
 
 static void NAME(maxpool)(const struct pool_args *a)
 {
-    int blocks = a->n * ((a->c + LANES - 1) / LANES);
+    int blocks = (a->c + LANES - 1) / LANES;
 #pragma omp parallel for collapse(2) num_threads(a->threads) schedule(static)
-    for (int b = 0; b < blocks; b++)
+    for (int b = 0; b < a->n * blocks; b++)
         for (int oh = 0; oh < a->oh; oh++)
             for (int ow = 0; ow < a->ow; ow++) {
-                const T *x = (const T *)a->x + (size_t)b * a->h * a->w * LANES;
-                size_t to = (((size_t)b * a->oh + oh) * a->ow + ow) * LANES;
+                int n = b / blocks;
+                struct strip in = strip_of(a->last, blocks * LANES, a->h * a->w, n, b % blocks);
+                struct strip out = strip_of(a->last, blocks * LANES, a->oh * a->ow, n, b % blocks);
+                const T *x = (const T *)a->x + in.at;
+                size_t to = out.at + ((size_t)oh * a->ow + ow) * out.step;
                 int r = oh * a->stride - a->pad, q = ow * a->stride - a->pad;
                 vf best = {0};
                 vi at = (vi){0} - 1;
                 for (int i = r < 0 ? -r : 0; i < a->k && r + i < a->h; i++)
                     for (int j = q < 0 ? -q : 0; j < a->k && q + j < a->w; j++) {
-                        vf v = LOAD(x + ((size_t)(r + i) * a->w + q + j) * LANES);
+                        vf v = LOAD(x + ((size_t)(r + i) * a->w + q + j) * in.step);
                         // A NaN is taken and stays.
                         vi take = (at < 0) | (~(v <= best) & (best == best));
                         best = (vf)(((vi)v & take) | ((vi)best & ~take));
@@ -116,11 +120,13 @@ static void NAME(maxpool)(const struct pool_args *a)
 
 static void NAME(maxpool_backward)(const struct pool_args *a)
 {
-    int blocks = a->n * ((a->c + LANES - 1) / LANES);
+    int blocks = (a->c + LANES - 1) / LANES;
 #pragma omp parallel for collapse(2) num_threads(a->threads) schedule(static)
-    for (int b = 0; b < blocks; b++)
+    for (int b = 0; b < a->n * blocks; b++)
         for (int r = 0; r < a->h; r++) {
-            int first = (r + a->pad) / a->stride;
+            int n = b / blocks, first = (r + a->pad) / a->stride;
+            struct strip in = strip_of(a->last, blocks * LANES, a->h * a->w, n, b % blocks);
+            struct strip out = strip_of(a->last, blocks * LANES, a->oh * a->ow, n, b % blocks);
             for (int q = 0; q < a->w; q++) {
                 vf sum = {0};
                 for (int oh = first; oh >= 0 && r + a->pad - oh * a->stride < a->k; oh--)
@@ -128,7 +134,7 @@ static void NAME(maxpool_backward)(const struct pool_args *a)
                          ow >= 0 && q + a->pad - ow * a->stride < a->k; ow--) {
                         if (oh >= a->oh || ow >= a->ow)
                             continue;
-                        size_t o = (((size_t)b * a->oh + oh) * a->ow + ow) * LANES;
+                        size_t o = out.at + ((size_t)oh * a->ow + ow) * out.step;
                         int tap =
                             (r + a->pad - oh * a->stride) * a->k + q + a->pad - ow * a->stride;
                         vb place;
@@ -136,7 +142,7 @@ static void NAME(maxpool_backward)(const struct pool_args *a)
                         vi here = __builtin_convertvector(place, vi) == tap;
                         sum += (vf)((vi)LOAD((const T *)a->dy + o) & here);
                     }
-                STORE((T *)a->dx + (((size_t)b * a->h + r) * a->w + q) * LANES, sum);
+                STORE((T *)a->dx + in.at + ((size_t)r * a->w + q) * in.step, sum);
             }
         }
 }

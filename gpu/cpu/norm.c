@@ -26,6 +26,7 @@ static struct norm_args args(struct plan *p, struct norm *s, int view)
         .n = p->batch,
         .c = rows ? x->c : padded(p, x->c),
         .hw = x->h * x->w,
+        .last = x->layout->order == ORDER_LAST,
         .threads = p->own->threads,
         .relu = s->base.relu,
         .weight = s->weight ? s->weight->w : s->ones,

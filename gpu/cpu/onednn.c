@@ -119,6 +119,16 @@ onednn_layout onednn_layout_new(struct plan *p, int ndims, const dnnl_dims_t dim
     return plan_own(p, destroy_layout, l, e) < 0 ? NULL : l;
 }
 
+onednn_layout onednn_layout_within(struct plan *p, onednn_layout l, const dnnl_dims_t dims,
+                                   struct error *e)
+{
+    static const dnnl_dims_t start;
+    layout_object within;
+    if (check(dnnl_memory_desc_create_submemory(&within, l, dims, start), "layout", e) < 0)
+        return NULL;
+    return plan_own(p, destroy_layout, within, e) < 0 ? NULL : within;
+}
+
 size_t onednn_bytes(onednn_layout l)
 {
     return dnnl_memory_desc_get_size(l);

@@ -29,6 +29,9 @@ int onednn_multiply(const struct onednn_product *s, const float *a, const float 
 // --- layouts ---
 onednn_layout onednn_layout_new(struct plan *p, int ndims, const dnnl_dims_t dims,
                                 dnnl_data_type_t type, dnnl_format_tag_t tag, struct error *e);
+// The first channels of layout `l` of channels last.
+onednn_layout onednn_layout_within(struct plan *p, onednn_layout l, const dnnl_dims_t dims,
+                                   struct error *e);
 size_t onednn_bytes(onednn_layout l);
 int onednn_same(onednn_layout a, onednn_layout b);
 const dnnl_dim_t *onednn_dims(onednn_layout l);

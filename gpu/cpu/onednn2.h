@@ -23,6 +23,21 @@ static inline dnnl_status_t dnnl_memory_desc_create_with_tag(layout_object *out,
     return s;
 }
 
+static inline dnnl_status_t dnnl_memory_desc_create_submemory(layout_object *out,
+                                                              const dnnl_memory_desc_t *parent,
+                                                              const dnnl_dims_t dims,
+                                                              const dnnl_dims_t offsets)
+{
+    if (!(*out = malloc(sizeof **out)))
+        return dnnl_out_of_memory;
+    dnnl_status_t s = dnnl_memory_desc_init_submemory(*out, parent, dims, offsets);
+    if (s != dnnl_success) {
+        free(*out);
+        *out = NULL;
+    }
+    return s;
+}
+
 static inline void dnnl_memory_desc_destroy(layout_object l)
 {
     free(l);

@@ -46,7 +46,8 @@ static int run_gap(struct plan *p, const struct op *op, struct error *e)
 {
     const struct stage *s = op->stage;
     p->own->k->gap[s->in->type](s->out->data[op->view], s->in->data[op->view], p->batch, s->in->c,
-                                s->in->h * s->in->w, p->own->threads);
+                                s->in->h * s->in->w, s->in->layout->order == ORDER_LAST,
+                                p->own->threads);
     return 0;
 }
 
@@ -54,7 +55,7 @@ static int run_gap_backward(struct plan *p, const struct op *op, struct error *e
 {
     const struct stage *s = op->stage;
     p->own->k->gap_backward[s->in->type](op->out, op->a, p->batch, s->in->c, s->in->h * s->in->w,
-                                         p->own->threads);
+                                         s->in->layout->order == ORDER_LAST, p->own->threads);
     return 0;
 }
 
@@ -81,6 +82,7 @@ static struct pool_args pool_args(const struct plan *p, const struct op *op)
         .k = d->k,
         .stride = d->stride,
         .pad = d->pad,
+        .last = s->in->layout->order == ORDER_LAST,
         .threads = p->own->threads,
         .place = ((const struct maxpool *)s)->place[op->view],
     };

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "gpu/cpu/feed.h"
+#include "gpu/cpu/isa.h"
 #include "gpu/cpu/onednn.h"
 #include "gpu/cpu/params.h"
 #include "gpu/cpu/reduce.h"
@@ -24,80 +24,6 @@ struct cpu_device {
 };
 
 // --- device ---
-enum { KERNEL_SETS = 4 };
-
-#ifdef __x86_64__
-extern const struct kernels kernels_v2, kernels_v3, kernels_v4, kernels_v4b;
-
-static const char bf16_word[] = "avx512_bf16", nameless[] = "CPU";
-
-static int has_bf16(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512bf16") != 0;
-}
-
-static int kernel_sets(const struct kernels **k)
-{
-    int n = 0;
-    __builtin_cpu_init();
-    k[n++] = &kernels_v2;
-    if (__builtin_cpu_supports("x86-64-v3"))
-        k[n++] = &kernels_v3;
-    if (__builtin_cpu_supports("x86-64-v4"))
-        k[n++] = &kernels_v4;
-    if (__builtin_cpu_supports("x86-64-v4") && has_bf16())
-        k[n++] = &kernels_v4b;
-    return n;
-}
-#else
-extern const struct kernels kernels_v8, kernels_v8b;
-
-static const char bf16_word[] = "bf16", nameless[] = "64-bit Arm"; // the kernel says no model
-
-static int has_bf16(void)
-{
-    return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
-}
-
-static int kernel_sets(const struct kernels **k)
-{
-    k[0] = &kernels_v8;
-    k[1] = &kernels_v8b;
-    return has_bf16() ? 2 : 1;
-}
-#endif
-
-const struct kernels *kernels_usable(int i)
-{
-    const struct kernels *k[KERNEL_SETS];
-    return i >= 0 && i < kernel_sets(k) ? k[i] : NULL;
-}
-
-const struct kernels *kernels_pick(void)
-{
-    const struct kernels *k[KERNEL_SETS];
-    return k[kernel_sets(k) - 1];
-}
-
-static void processor_name(char *name, size_t size)
-{
-    snprintf(name, size, "%s", nameless);
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    if (!f)
-        return;
-    char line[256];
-    while (fgets(line, sizeof line, f)) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, "model name", 10) || !value)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(name, size, "%s", value + 2);
-        break;
-    }
-    fclose(f);
-}
-
 static void cpu_close(struct device *device)
 {
     struct cpu_device *d = (struct cpu_device *)device;
@@ -123,12 +49,13 @@ static int cpu_open(const char *argument, int threads, struct device **out, stru
     }
     struct device_info *i = &d->base.info;
     char version[32];
+    const char *bf16 = onednn_offers(&d->onednn, dnnl_bf16) ? isa_bf16() : NULL;
     onednn_version(version, sizeof version);
-    processor_name(i->name, sizeof i->name);
+    isa_processor(i->name, sizeof i->name);
     i->threads = threads;
-    i->bf16 = has_bf16() && onednn_offers(&d->onednn, dnnl_bf16) ? BF16_TO_BE_TIMED : BF16_NONE;
-    snprintf(i->detail, sizeof i->detail, "%s, %s%s%s", version, d->kernels->name,
-             i->bf16 ? ", " : "", i->bf16 ? bf16_word : "");
+    i->bf16 = bf16 ? BF16_TO_BE_TIMED : BF16_NONE;
+    snprintf(i->detail, sizeof i->detail, "%s, %s%s%s", version, d->kernels->name, bf16 ? ", " : "",
+             bf16 ? bf16 : "");
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     i->memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
     *out = &d->base;
@@ -215,19 +142,26 @@ static int cpu_tensor(struct plan *p, struct tensor *t, const struct node *d, in
     struct layout *l = t->layout = plan_heap(p, sizeof *l, e);
     if (!l)
         return -1;
-    l->order = t->rows ? ORDER_ROWS : is_plain(&p->net, d) ? ORDER_PLAIN : ORDER_BLOCKED;
+    l->order = t->rows                                            ? ORDER_ROWS
+               : is_plain(&p->net, d)                             ? ORDER_PLAIN
+               : p->own->k->channels_last && t->type == TYPE_BF16 ? ORDER_LAST
+                                                                  : ORDER_BLOCKED;
+    int whole = l->order == ORDER_BLOCKED || l->order == ORDER_LAST;
     dnnl_dims_t outer = {p->batch, d->c, d->h, d->w},
-                dims = {p->batch, l->order == ORDER_BLOCKED ? padded(p, d->c) : d->c, d->h, d->w};
+                dims = {p->batch, whole ? padded(p, d->c) : d->c, d->h, d->w};
     const dnnl_format_tag_t tag[] = {[ORDER_PLAIN] = dnnl_nchw,
                                      [ORDER_BLOCKED] =
                                          p->own->k->block == 16 ? dnnl_nChw16c : dnnl_nChw8c,
+                                     [ORDER_LAST] = dnnl_nhwc,
                                      [ORDER_ROWS] = dnnl_nc};
     dnnl_data_type_t type = type_dnnl(t->type);
     int n = t->rows ? 2 : 4;
     l->tag = tag[l->order];
-    if (!(l->md = onednn_layout_new(p, n, dims, type, l->tag, e)) ||
-        !(l->outer_md = onednn_layout_new(p, n, outer, type, l->tag, e)) ||
-        !(l->plain_md = cpu_plain(p, t, dnnl_f32, e)))
+    l->md = onednn_layout_new(p, n, dims, type, l->tag, e);
+    l->outer_md = !l->md                   ? NULL
+                  : l->order == ORDER_LAST ? onednn_layout_within(p, l->md, outer, e)
+                                           : onednn_layout_new(p, n, outer, type, l->tag, e);
+    if (!l->outer_md || !(l->plain_md = cpu_plain(p, t, dnnl_f32, e)))
         return -1;
     t->elements = onednn_bytes(l->md) / plan_element(t->type);
     if (plan_place(p, t, lend, e) < 0)
@@ -389,6 +323,8 @@ static int cpu_images(struct device *d, const struct images *described, int chan
 static int cpu_bring(struct plan *p, const struct tensor *t, void *data, const float *x,
                      struct error *e)
 {
+    if (t->layout->order == ORDER_LAST) // a copy writes no padding there
+        memset(data, 0, onednn_bytes(t->layout->md));
     return onednn_convert(p, t->layout->plain_md, x, t->layout->outer_md, data, e);
 }
 

@@ -8,13 +8,15 @@
 #include "gpu/cpu/kernels.h"
 #include "gpu/cpu/onednn.h"
 
-// Three images of 2 x 3 pixels and up to 16 channels; as rows 18 of them.
-enum { IMAGES = 3, HIGH = 2, WIDE = 3, PLANE = HIGH * WIDE, C = 16, N = IMAGES * PLANE * C };
+// Three images of 2 x 3 pixels and 112 channels, which are strips of 4, 2 and 1 vectors; as rows 18
+// of them.
+enum { IMAGES = 3, HIGH = 2, WIDE = 3, PLANE = HIGH * WIDE, C = 112, N = IMAGES * PLANE * C };
 enum { INPUTS = 4, THREADS = 2 };
 
 struct bed {
     const struct kernels *k;
     const char *kernel;
+    int last;        // channels last, or blocks
     int type, which; // which input holds the special number
     float special;
     float in[INPUTS][N];  // as the type holds them
@@ -146,7 +148,7 @@ static void update(struct bed *b)
 // Where channel c of row (image and pixel) r lies.
 static size_t place(const struct bed *b, int rows, int r, int c)
 {
-    int block = rows ? C : b->k->block, plane = rows ? 1 : PLANE;
+    int block = rows || b->last ? C : b->k->block, plane = rows ? 1 : PLANE;
     return (size_t)(((r / plane * (C / block) + c / block) * plane + r % plane) * block +
                     c % block);
 }
@@ -159,6 +161,7 @@ static void norm(struct bed *b, int rows, int relu_too, int add_too)
     struct norm_args a = {.n = rows ? M : IMAGES,
                           .c = C,
                           .hw = rows ? 1 : PLANE,
+                          .last = b->last,
                           .threads = THREADS,
                           .relu = relu_too,
                           .weight = weight,
@@ -256,6 +259,7 @@ static void pools(struct bed *b)
                           .ow = OW,
                           .k = K,
                           .stride = 1,
+                          .last = b->last,
                           .threads = THREADS,
                           .x = b->raw[0],
                           .y = b->out,
@@ -263,7 +267,7 @@ static void pools(struct bed *b)
                           .dx = b->out,
                           .place = where};
     b->kernel = "gap";
-    b->k->gap[b->type](y, b->raw[0], IMAGES, C, PLANE, THREADS);
+    b->k->gap[b->type](y, b->raw[0], IMAGES, C, PLANE, b->last, THREADS);
     for (int n = 0; n < IMAGES; n++)
         for (int c = 0; c < C; c++) {
             double s = 0;
@@ -272,20 +276,21 @@ static void pools(struct bed *b)
             check(b, "y", (double)y[n * C + c], s, 0);
         }
     b->kernel = "gap_backward";
-    b->k->gap_backward[b->type](b->out, b->in[1], IMAGES, C, PLANE, THREADS);
+    b->k->gap_backward[b->type](b->out, b->in[1], IMAGES, C, PLANE, b->last, THREADS);
     for (int r = 0; r < IMAGES * PLANE; r++)
         for (int c = 0; c < C; c++)
             check(b, "dx", result(b, place(b, 0, r, c)),
                   (double)b->in[1][r / PLANE * C + c] / PLANE, 0);
     b->kernel = "maxpool";
     b->k->maxpool[b->type](&a);
-    int block = b->k->block;
+    int block = b->last ? C : b->k->block, blocks = C / block;
     for (int i = 0; i < IMAGES * C * OW; i++) {
-        int lane = i % block, ow = i / block % OW, image = i / block / OW;
+        int lane = i % block, ow = i / block % OW, at = i / block / OW;
         double most = -INFINITY;
         for (int t = 0; t < K * K; t++) {
+            int c = at % blocks * block + lane;
             double v =
-                (double)b->in[0][((image * HIGH + t / K) * WIDE + ow + t % K) * block + lane];
+                (double)b->in[0][place(b, 0, at / blocks * PLANE + t / K * WIDE + ow + t % K, c)];
             most = isnan(most) || v <= most ? most : v;
         }
         check(b, "y", result(b, (size_t)i), most, 0);
@@ -340,20 +345,22 @@ static void cosine(struct bed *b)
 static void through_all(void (*kernel)(struct bed *))
 {
     static const float special[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e-40f, -1e-40f, 0.5f};
-    static const size_t at[] = {0, 5, 9, 15};
+    static const size_t at[] = {0, 5, 9, 99};
     struct bed *b = malloc(sizeof *b);
     cr_assert(b, "out of memory");
     for (int k = 0; kernels_usable(k); k++)
         for (int type = 0; type < TYPE_COUNT; type++)
             for (int which = 0; which < INPUTS; which++)
-                for (size_t i = 0; i < sizeof special / sizeof *special * 4; i++) {
-                    *b = (struct bed){.k = kernels_usable(k),
-                                      .type = type,
-                                      .which = which,
-                                      .special = special[i / 4]};
-                    fill(b, at[i % 4]);
-                    kernel(b);
-                }
+                for (size_t i = 0; i < sizeof special / sizeof *special * 4; i++)
+                    for (int last = 0; last < 2; last++) {
+                        *b = (struct bed){.k = kernels_usable(k),
+                                          .type = type,
+                                          .which = which,
+                                          .last = last,
+                                          .special = special[i / 4]};
+                        fill(b, at[i % 4]);
+                        kernel(b);
+                    }
     free(b);
 }
 
