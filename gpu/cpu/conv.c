@@ -1,7 +1,7 @@
 // Convolution by oneDNN. The network's tensors keep one blocked layout throughout; a convolution is
 // asked for an implementation that takes it, and only where there is no fast one do reorders stand
 // around it. The gradient of the filter in bf16 is a kernel of ours where the processor has the
-// instructions (kernels_filter.h).
+// instructions (kernels_filter.h, kernels_filter_tiles.h).
 #include <stdio.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@ struct conv {
     struct stage base;
     dnnl_primitive_desc_t pd[PASS_COUNT];
     dnnl_primitive_t primitive[PASS_COUNT];
-    int paired; // the gradient of the filter is our kernel's; no primitive for it
+    const struct filter_kernel *filter; // ours for the gradient of the filter, or NULL: a primitive
     struct weights weights;
     // Where forward wants another layout than the network's: copies, kept for the backward pass.
     // Else the tensors' own.
@@ -48,25 +48,59 @@ static int choose(struct plan *p, const struct onednn_conv *s, enum pass pass, o
     return onednn_keep(p, *pd, e);
 }
 
+// Our kernels for the gradient of a filter.
+static size_t pairs_work(const struct kernels *k, const struct filter_args *a)
+{
+    return k->filter_work(a);
+}
+
+static void pairs(const struct kernels *k, const struct filter_args *a)
+{
+    k->filter_gradient(a);
+}
+
+static size_t tiles_work(const struct kernels *k, const struct filter_args *a)
+{
+    return k->filter_tiles_work(a);
+}
+
+static void tiles(const struct kernels *k, const struct filter_args *a)
+{
+    k->filter_tiles_gradient(a);
+}
+
+static const struct filter_kernel {
+    dnnl_format_tag_t tag; // how the gradient lies
+    size_t (*work)(const struct kernels *k, const struct filter_args *a);
+    void (*run)(const struct kernels *k, const struct filter_args *a);
+} by_pairs = {dnnl_ABcd16b16a, pairs_work, pairs}, by_tiles = {dnnl_ABcd16a16b, tiles_work, tiles};
+
+// Which of them there is for a layer.
+static const struct filter_kernel *filter_kernel(const struct plan *p, const struct tensor *in)
+{
+    const struct kernels *k = p->own->k;
+    if (in->layout->order == ORDER_LAST)
+        return k->channels_last ? &by_tiles : NULL;
+    return p->type == TYPE_BF16 && k->filter_gradient && in->layout->order == ORDER_BLOCKED
+               ? &by_pairs
+               : NULL;
+}
+
 // How a pass may be computed; the letters make the plan's algorithm word. Which one is a rule and
 // not a race of timings: the same run must be the same on every start.
 static const struct algorithm {
     char letter;
     dnnl_alg_kind_t kind;
-    int f32;  // in f32 although the plan is bf16: copies of what goes in
-    int ours; // our kernel
+    int f32; // in f32 although the plan is bf16: copies of what goes in
+    const struct filter_kernel *ours;
     const char *name;
 } algorithms[] = {
-    {'d', dnnl_convolution_direct, 0, 0, "direct"},
-    {'w', dnnl_convolution_winograd, 0, 0, "Winograd"},
-    {'f', dnnl_convolution_direct, 1, 0, "direct in f32"},
-    {'p', dnnl_convolution_direct, 0, 1, "pairs of bf16"},
+    {'d', dnnl_convolution_direct, 0, NULL, "direct"},
+    {'w', dnnl_convolution_winograd, 0, NULL, "Winograd"},
+    {'f', dnnl_convolution_direct, 1, NULL, "direct in f32"},
+    {'p', dnnl_convolution_direct, 0, &by_pairs, "pairs of bf16"},
+    {'t', dnnl_convolution_direct, 0, &by_tiles, "tiles of bf16"},
 };
-
-static int has_paired(const struct plan *p, const struct tensor *in)
-{
-    return p->type == TYPE_BF16 && p->own->k->filter_gradient && in->layout->order == ORDER_BLOCKED;
-}
 
 // Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
 // where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
@@ -74,8 +108,9 @@ static int has_paired(const struct plan *p, const struct tensor *in)
 static char rule(const struct plan *p, enum pass pass, const struct node *d,
                  const struct tensor *in)
 {
-    if (pass == PASS_WEIGHTS && has_paired(p, in))
-        return 'p';
+    const struct filter_kernel *ours = pass == PASS_WEIGHTS ? filter_kernel(p, in) : NULL;
+    if (ours)
+        return ours == &by_tiles ? 't' : 'p';
     if (p->type == TYPE_BF16)
         return pass == PASS_WEIGHTS && d->stride > 1 && !p->own->k->channels_last ? 'f' : 'd';
     return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
@@ -107,7 +142,7 @@ static int select_pass(struct plan *p, const struct onednn_conv *s, enum pass pa
     if (!a)
         return -1;
     if (a->ours) {
-        if (pass != PASS_WEIGHTS || !has_paired(p, in))
+        if (pass != PASS_WEIGHTS || filter_kernel(p, in) != a->ours)
             return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
                              d->name, a->name);
         return plan_choose(p, a->letter, e);
@@ -202,25 +237,26 @@ static struct filter_args filter_args(const struct plan *p, const struct stage *
                                 .threads = p->own->threads};
 }
 
-static int run_paired(struct plan *p, const struct op *op, struct error *e)
+static int run_filter(struct plan *p, const struct op *op, struct error *e)
 {
+    const struct conv *c = (const struct conv *)op->stage;
     struct filter_args a = filter_args(p, op->stage);
     a.x = op->a;
     a.dy = op->b;
     a.dw = op->out;
     a.work = p->own->scratch_data;
-    p->own->k->filter_gradient(&a);
+    c->filter->run(p->own->k, &a);
     return 0;
 }
 
-static int paired_weights(struct plan *p, struct conv *c, int view, void *dy, struct op_list *list,
-                          struct error *e)
+static int our_weights(struct plan *p, struct conv *c, int view, void *dy, struct op_list *list,
+                       struct error *e)
 {
-    struct op *op = plan_op(list, &c->base, view, run_paired, e);
+    struct op *op = plan_op(list, &c->base, view, run_filter, e);
     if (!op)
         return -1;
     struct filter_args a = filter_args(p, &c->base);
-    onednn_scratch_want(p, p->own->k->filter_work(&a));
+    onednn_scratch_want(p, c->filter->work(p->own->k, &a));
     op->a = c->base.in->data[view];
     op->b = dy;
     op->out = c->weights.trained->g[view];
@@ -286,7 +322,7 @@ static int conv_backward(struct plan *p, struct stage *s, int view, struct grad 
     struct conv *c = (struct conv *)s;
     dnnl_memory_t dy;
     if (onednn_memory(p, s->out->layout->md, g->data, &dy, e) < 0 ||
-        (c->paired ? paired_weights(p, c, view, g->data, list, e)
+        (c->filter ? our_weights(p, c, view, g->data, list, e)
                    : backward_weights(p, c, view, dy, list, e)) < 0)
         return -1;
     return dx ? backward_data(p, c, dy, dx, list, e) : 0;
@@ -318,9 +354,9 @@ static int conv_init(struct plan *p, struct stage *stage, struct error *e)
     }
     c->in_md = onednn_wants(c->pd[PASS_FORWARD], dnnl_query_src_md);
     c->out_md = onednn_wants(c->pd[PASS_FORWARD], dnnl_query_dst_md);
-    c->paired = !c->pd[PASS_WEIGHTS];
-    onednn_layout grad_md = c->paired
-                                ? onednn_layout_new(p, 4, s.weights, dnnl_f32, dnnl_ABcd16b16a, e)
+    c->filter = c->pd[PASS_WEIGHTS] ? NULL : filter_kernel(p, in);
+    onednn_layout grad_md = c->filter
+                                ? onednn_layout_new(p, 4, s.weights, dnnl_f32, c->filter->tag, e)
                                 : onednn_wants(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
     if (!grad_md)
         return -1;

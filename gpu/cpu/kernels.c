@@ -243,6 +243,9 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
 
 #include "gpu/cpu/kernels_loss.h"
 #include "gpu/cpu/kernels_filter.h"
+#include "gpu/cpu/kernels_tiles.h"
+
+#include "gpu/cpu/kernels_filter_tiles.h"
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
@@ -294,5 +297,7 @@ const struct kernels PASTE(kernels_, ISA) = {
     .filter_work = filter_work,
     .filter_gradient = filter_gradient,
 #endif
+    .filter_tiles_work = filter_tiles_work,
+    .filter_tiles_gradient = filter_tiles_gradient,
     .ema = ema,
 };

@@ -123,6 +123,10 @@ struct kernels {
     // NULL on processors without the instructions for it.
     size_t (*filter_work)(const struct filter_args *);
     void (*filter_gradient)(const struct filter_args *);
+    // The same of channels last, by tiles, or slowly by their twin. dw: oc/16 x ic/16 x k x k x 16
+    // (out) x 16 (in).
+    size_t (*filter_tiles_work)(const struct filter_args *);
+    void (*filter_tiles_gradient)(const struct filter_args *);
     // w = tau w + (1 - tau) followed.
     void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };

@@ -1,4 +1,5 @@
-// The gradient of a filter from pairs of bf16 beside the sum that it stands for, in double.
+// The gradient of a filter from pairs of bf16, and from tiles, beside the sum that it stands for,
+// in double.
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -33,17 +34,22 @@ static uint16_t *numbers(size_t n, uint64_t seed)
     return v;
 }
 
-// Element (image, channel, y, x) of a blocked tensor.
-static double at(const uint16_t *t, int c, int h, int w, int image, int channel, int y, int x)
+// Element (image, channel, y, x) of a blocked tensor, or one with channels last.
+static double at(const uint16_t *t, int last, int c, int h, int w, int image, int channel, int y,
+                 int x)
 {
     if (y < 0 || y >= h || x < 0 || x >= w)
         return 0;
+    if (last)
+        return (double)widened(
+            t[(((size_t)image * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * (size_t)c +
+              (size_t)channel]);
     size_t block = (size_t)image * (size_t)(c / 16) + (size_t)(channel / 16);
     return (double)widened(
         t[((block * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * 16 + (size_t)(channel % 16)]);
 }
 
-static void check(const struct kernels *kernels, const struct geometry *g, uint64_t seed)
+static void check(const struct kernels *kernels, int tiles, const struct geometry *g, uint64_t seed)
 {
     int oh = (g->ih + 2 * g->pad - g->k) / g->stride + 1;
     int ow = (g->iw + 2 * g->pad - g->k) / g->stride + 1;
@@ -65,16 +71,19 @@ static void check(const struct kernels *kernels, const struct geometry *g, uint6
                             .x = x,
                             .dy = dy,
                             .dw = dw};
-    a.work = malloc(kernels->filter_work(&a));
+    size_t work = (tiles ? kernels->filter_tiles_work : kernels->filter_work)(&a);
+    a.work = malloc(work);
     cr_assert(dw && a.work, "out of memory");
-    memset(a.work, 0x7f, kernels->filter_work(&a)); // large numbers: nothing unwritten may count
+    memset(a.work, 0xff, work); // no numbers: nothing unwritten may count
     for (size_t i = 0; i < taps; i++)
         dw[i] = NAN;
-    kernels->filter_gradient(&a);
+    (tiles ? kernels->filter_tiles_gradient : kernels->filter_gradient)(&a);
     // Every 61st tap of a large filter is enough.
     size_t every = taps > 20000 ? 61 : 1;
     for (size_t i = 0; i < taps; i += every) {
-        int oi = (int)(i % 16), ii = (int)(i / 16 % 16), kw = (int)(i / 256 % (size_t)g->k);
+        int row = (int)(i / 16 % 16), column = (int)(i % 16);
+        int oi = tiles ? row : column, ii = tiles ? column : row,
+            kw = (int)(i / 256 % (size_t)g->k);
         int kh = (int)(i / 256 / (size_t)g->k % (size_t)g->k);
         size_t blocks = i / 256 / (size_t)(g->k * g->k);
         int ic = (int)(blocks % (size_t)(g->ic / 16)) * 16 + ii;
@@ -83,18 +92,18 @@ static void check(const struct kernels *kernels, const struct geometry *g, uint6
         for (int m = 0; m < g->n; m++)
             for (int r = 0; r < oh; r++)
                 for (int c = 0; c < ow; c++) {
-                    double p = at(dy, g->oc, oh, ow, m, oc, r, c) *
-                               at(x, g->ic, g->ih, g->iw, m, ic, r * g->stride + kh - g->pad,
+                    double p = at(dy, tiles, g->oc, oh, ow, m, oc, r, c) *
+                               at(x, tiles, g->ic, g->ih, g->iw, m, ic, r * g->stride + kh - g->pad,
                                   c * g->stride + kw - g->pad);
                     sum += p;
                     size += fabs(p);
                 }
         cr_assert(
             fabs((double)dw[i] - sum) <= 1e-6 * size + 1e-6,
-            "%d images, %d to %d channels, %dx%d, %dx%d stride %d pad %d, %d threads: tap %zu "
+            "%s, %d images, %d to %d channels, %dx%d, %dx%d stride %d pad %d, %d threads: tap %zu "
             "is %g, not %g",
-            g->n, g->ic, g->oc, g->ih, g->iw, g->k, g->k, g->stride, g->pad, g->threads, i,
-            (double)dw[i], sum);
+            tiles ? "tiles" : "pairs", g->n, g->ic, g->oc, g->ih, g->iw, g->k, g->k, g->stride,
+            g->pad, g->threads, i, (double)dw[i], sum);
     }
     free(x);
     free(dy);
@@ -102,7 +111,8 @@ static void check(const struct kernels *kernels, const struct geometry *g, uint6
     free(a.work);
 }
 
-static const struct kernels *kernels_with_filter(void)
+// --- what is checked: pairs, tiles, or the twin of tiles that runs without them ---
+static const struct kernels *kernels_of_pairs(void)
 {
     const struct kernels *k = kernels_pick();
     if (!k->filter_gradient)
@@ -110,9 +120,16 @@ static const struct kernels *kernels_with_filter(void)
     return k;
 }
 
-Test(filter, agrees_with_the_sum_for_any_shape)
+static const struct kernels *kernels_of_tiles(void)
 {
-    const struct kernels *k = kernels_with_filter();
+    const struct kernels *k = kernels_pick();
+    if (!k->channels_last)
+        cr_skip_test("no AMX");
+    return k;
+}
+
+static void any_shape(const struct kernels *k, int tiles)
+{
     static const int sizes[] = {1, 3, 5, 7};
     uint64_t seed = 1;
     for (int i = 0; i < 150; i++) {
@@ -127,25 +144,66 @@ Test(filter, agrees_with_the_sum_for_any_shape)
         g.pad = (int)(r / 1620 % (uint32_t)(g.k / 2 + 1));
         g.ih = g.k + (int)(r / 6480 % 8);
         g.iw = g.k + (int)(r / 51840 % 8);
-        check(k, &g, seed);
+        check(k, tiles, &g, seed);
     }
+}
+
+static void shared_blocks(const struct kernels *k, int tiles)
+{
+    static const struct geometry g[] = {{5, 128, 144, 4, 4, 3, 1, 1, 2},
+                                        {300, 144, 144, 3, 3, 3, 1, 1, 3}, // more than a chunk
+                                        {3, 144, 160, 7, 7, 1, 2, 0, 2},
+                                        {3, 32, 1040, 5, 5, 3, 1, 1, 3},
+                                        {50, 208, 224, 7, 7, 3, 1, 1, 2}};
+    for (size_t i = 0; i < sizeof g / sizeof *g; i++)
+        check(k, tiles, &g[i], 77 + i);
+}
+
+static void many_chunks(const struct kernels *k, int tiles)
+{
+    static const struct geometry g[] = {{9, 16, 16, 61, 59, 3, 1, 1, 2},
+                                        {40, 32, 32, 28, 28, 3, 2, 1, 2}};
+    for (size_t i = 0; i < sizeof g / sizeof *g; i++)
+        check(k, tiles, &g[i], 99 + i);
+}
+
+Test(filter, agrees_with_the_sum_for_any_shape)
+{
+    any_shape(kernels_of_pairs(), 0);
 }
 
 Test(filter, agrees_with_the_sum_where_threads_share_out_blocks)
 {
-    const struct kernels *k = kernels_with_filter();
-    static const struct geometry g[] = {{5, 128, 144, 4, 4, 3, 1, 1, 2},
-                                        {300, 144, 144, 3, 3, 3, 1, 1, 3}, // more than a chunk
-                                        {3, 144, 160, 7, 7, 1, 2, 0, 2}};
-    for (size_t i = 0; i < sizeof g / sizeof *g; i++)
-        check(k, &g[i], 77 + i);
+    shared_blocks(kernels_of_pairs(), 0);
 }
 
 Test(filter, agrees_with_the_sum_over_many_chunks_of_images)
 {
-    const struct kernels *k = kernels_with_filter();
-    static const struct geometry g[] = {{9, 16, 16, 61, 59, 3, 1, 1, 2},
-                                        {40, 32, 32, 28, 28, 3, 2, 1, 2}};
-    for (size_t i = 0; i < sizeof g / sizeof *g; i++)
-        check(k, &g[i], 99 + i);
+    many_chunks(kernels_of_pairs(), 0);
+}
+
+Test(filter, by_tiles_agrees_for_any_shape)
+{
+    any_shape(kernels_of_tiles(), 1);
+}
+
+Test(filter, by_tiles_agrees_where_threads_share_out_blocks)
+{
+    shared_blocks(kernels_of_tiles(), 1);
+}
+
+Test(filter, by_tiles_agrees_over_many_chunks_of_images)
+{
+    many_chunks(kernels_of_tiles(), 1);
+}
+
+Test(filter, by_the_twin_of_tiles_agrees)
+{
+    const struct kernels *k;
+    for (int i = 0; (k = kernels_usable(i)); i++)
+        if (!k->channels_last) {
+            any_shape(k, 1);
+            shared_blocks(k, 1);
+            many_chunks(k, 1);
+        }
 }
