@@ -42,6 +42,7 @@ struct options {
     int image_size;                // side of views of images of any size; 0: 224
     char normalize[256];           // "auto" or "MEAN[,..]/STD[,..]"
     int64_t eval_every;            // steps; 0: one epoch
+    double eval_share;             // of the time, 0 .. 1
     char probe[8];                 // on, off
     char surrogates[8];            // on, off
     int64_t probe_images;          // training images of the probe; two fifths as many are scored

@@ -162,8 +162,11 @@ const struct option_row options_table[] = {
             "separated by ';'."},
 
     {INT64("eval-every", OPTION_CONFIG, eval_every, "evaluation"), AUTO, RANGE(1, MANY),
-     .doc = "Steps between exact spectra. auto: one epoch. Lengthened, with an event, when "
-            "evaluations take more than 5 % of the time."},
+     .doc = "Steps between exact spectra. auto: one epoch. Lengthened, with an event, when evaluations take more of the "
+            "time than --eval-share allows."},
+    {REAL("eval-share", OPTION_CONFIG, eval_share, "evaluation"), .fallback = "0.05", RANGE(0.001, 1),
+     .doc = "Share of the time that evaluations may take before they are made less often; 1: as often as --eval-every "
+            "says, whatever they take."},
     {INT64("eval-images", OPTION_CONFIG, eval_images, "evaluation"), AUTO, RANGE(2, MANY),
      .doc = "Training images behind an exact spectrum, at most all. auto: 16 times the number of features."},
     {TEXT("probe", OPTION_CONFIG, probe, "evaluation"), .argument = "WORD", .fallback = "on", .choices = "on|off",

@@ -17,8 +17,7 @@
 #include "train/schedule/schedule_text.h"
 #include "train/store/trainer_log.h"
 
-#define EVAL_SHARE    0.05 // of the time
-#define EVAL_PATIENCE 2.0  // seconds of evaluations before their share is looked at
+#define EVAL_PATIENCE 2.0 // seconds of evaluations before their share is looked at
 
 // ---------------------------------------------------------------- evaluation
 
@@ -27,11 +26,12 @@ static void lengthen(struct trainer *tr, double cost, double now)
 {
     int64_t made = tr->t - tr->report.begin;
     double training = now - tr->begun_training - tr->paused_seconds - tr->eval_seconds;
-    if (made < 1 || tr->eval_seconds < EVAL_PATIENCE ||
-        tr->eval_seconds <= EVAL_SHARE * (training + tr->eval_seconds))
+    double share = tr->setup.o.eval_share;
+    if (made < 1 || tr->eval_seconds < EVAL_PATIENCE || share >= 1 ||
+        tr->eval_seconds <= share * (training + tr->eval_seconds))
         return;
     double a_step = training / (double)made;
-    double wanted = cost * (1 - EVAL_SHARE) / EVAL_SHARE / a_step;
+    double wanted = cost * (1 - share) / share / a_step;
     int64_t base = tr->setup.o.eval_every;
     double times = ceil(wanted / (double)base);
     if (!(times * (double)base > (double)tr->eval_every) || times * (double)base > 1e15)
