@@ -19,8 +19,9 @@
 # decay that had the best probe at the first width, and the same decay at twice that rate; at half of
 # it, multi-epoch with all images: what is best in a short run need not be in a longer one.
 # Stage 3 (capacity): multi-epoch as in stage 2 at its first setting, with narrower and wider networks.
-# Stages 2 and 3 make the same number of steps in every run: few images mean many passes over each.
-# Stage 4 (long): more images for as many passes as stage 2 makes over the fewest. Of 5,000 at half the
+# Stage 4 (methods): BYOL, multi-epoch and hybrid, at its own learning rate and at three times that.
+# Stages 2 to 4 make the same number of steps in every run: few images mean many passes over each.
+# Stage 5 (long): more images for as many passes as stage 2 makes over the fewest. Of 5,000 at half the
 # rate: at the whole one both schedules came to a complete collapse halfway (steps 6,000 and 10,000).
 set -eu
 
@@ -31,12 +32,13 @@ threads=$((($(nproc) + JOBS - 1) / JOBS))
 batch=64
 case $STUDY in
 full | long)
-    widths="8:1200 16:600 32:200" # width:steps
+    widths="8:800 16:400 32:200" # width:steps
     rates="1 2 4" decays="1e-4 5e-4 2e-3"
-    sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=2400
+    sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=1000
     settings="1 2"   # times the best learning rate
     labelled=all     # training images that the probes are fitted on
     capacities="4 16" capacity_sizes="500 all" # widths, images
+    byol_rates="0.6 2" byol_sizes="500 all" byol_modes="multi-epoch hybrid"
     long="1000:4700:1:1" long_modes="multi-epoch hybrid" # images:steps:seed:times the best learning rate
     [ "$STUDY" = full ] || long="$long 1000:4700:2:1 5000:23500:1:0.5"
     ;;
@@ -48,6 +50,7 @@ small)
     settings="1"
     labelled=10000
     capacities="" capacity_sizes=""
+    byol_rates="0.6" byol_sizes="all" byol_modes="multi-epoch"
     long="" long_modes=""
     ;;
 *)
@@ -60,7 +63,7 @@ name=$(echo "$DATA" | tr -c 'a-z0-9\n' -)
 table=$folder/table.csv
 runs=$folder/runs
 mkdir -p "$runs" "$OUT"
-[ -s "$table" ] || echo "name,stage,width,images,passes,schedule,lr,wd,seed,steps,loss,auc,rankme,zstd,probe,probe_lo,probe_hi,fast,knn,seconds" > "$table"
+[ -s "$table" ] || echo "name,stage,width,images,passes,schedule,lr,wd,seed,steps,loss,auc,rankme,zstd,probe,probe_lo,probe_hi,fast,knn,seconds,method,rankme_raw,pixel_r2,pseudo10,pseudo30,pseudo100,twonn,self_cluster,self_cluster_c" > "$table"
 
 pid='' jobs='' # the trainer of this job; all jobs
 leave() {
@@ -96,15 +99,20 @@ watched() {
     return $ended
 }
 
-# What log and probe say of a finished run: images, seconds, then the columns from loss to knn. Fails
-# when one of them is missing.
+# What log and probe say of a finished run: images, seconds, the columns from loss to knn, then (after a
+# space) those from method on. Fails when one of them is missing.
 measure() {
     log=$(zstdcat "$runs/$1/run.jsonl.zst" | jq -ers '
         (map(select(.type == "step")) | sort_by(.step)) as $s | ($s[-100:]) as $last |
         (map(select(.type == "eval")) | max_by(.step)) as $e |
         [(map(select(.type == "run"))[0].dataset.n), ($s | map(.t) | max),
-         ($last | map(.loss) | add / length), $e.auc, $e.rankme, $last[-1].zstd] |
-        if all(type == "number") then map(tostring) | join(",") else empty end') || return 1
+         ($last | map(.loss) | add / length), $e.auc, $e.rankme, $last[-1].zstd] as $end |
+        [$e.rankme_raw, $e.pixel_r2, $e.pseudo10, $e.pseudo30, $e.pseudo100, $e.twonn, $e.self_cluster,
+         $e.self_cluster_c] as $more |
+        if ($end | all(type == "number")) then
+            ($end | map(tostring) | join(",")) + " " + ($more | map(tostring | sub("null"; "")) | join(","))
+        else empty end') || return 1
+    more=${log#* } log=${log% *}
     some=
     [ "$labelled" = all ] || some="--images $labelled"
     # shellcheck disable=SC2086
@@ -112,21 +120,22 @@ measure() {
     probe=$(echo "$probe" | jq -er '
         [.linear.top1, .linear.lo, .linear.hi, .fast.top1, .knn.top1] |
         if all(type == "number") then map(tostring) | join(",") else empty end') || return 1
-    echo "$log,$probe"
+    echo "$log,$probe $more"
 }
 
-# make NAME STAGE WIDTH IMAGES SCHEDULE LR WD SEED STEPS: a run and its row
+# make NAME STAGE WIDTH IMAGES SCHEDULE LR WD SEED STEPS [METHOD]: a run and its row
 make() {
     total=$(($9 * SHARE / 100))
     [ "$total" -ge 8 ] || total=8
+    method=${10:-simsiam}
     subset=
     [ "$4" = all ] || subset="--subset $4"
     if ! finished "$1"; then
         rm -rf "${runs:?}/$1" # half a run: a study has no pauses in its runs
         # shellcheck disable=SC2086
         watched "$folder/$1.log" "$ssltop" train --headless --data "$DATA" --runs "$runs" --name "$1" --width "$3" $subset \
-            --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch --threads "$threads" \
-            --eval-every $((total / 4)) --checkpoint-every "$total" --keep 1 --calibration off || {
+            --method "$method" --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch \
+            --threads "$threads" --precision f32 --eval-every $((total / 8)) --eval-share 1 --checkpoint-every "$total" --keep 1 --calibration off || {
             tail -n 3 "$folder/$1.log" >&2
             echo "study.sh: $1 failed; the study goes on without it" >&2
             return 0
@@ -137,10 +146,11 @@ make() {
         return 0
     }
     rm -f "$folder/$1.log"
+    more=${words#* } words=${words% *}
     images=${words%%,*} words=${words#*,}
     seconds=${words%%,*} words=${words#*,}
     passes=$(awk "BEGIN { printf \"%.3g\", $total * $batch / $images }")
-    echo "$1,$2,$3,$images,$passes,$5,$6,$7,$8,$total,$words,$seconds" >> "$table"
+    echo "$1,$2,$3,$images,$passes,$5,$6,$7,$8,$total,$words,$seconds,$method,$more" >> "$table"
 }
 
 # Wait until fewer than $1 jobs are at work.
@@ -178,7 +188,8 @@ count() {
 }
 # shellcheck disable=SC2086
 planned=$(($(count $widths) * $(count $rates) * $(count $decays) +
-    $(count $seeds) * (1 + $(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes)) +
+    $(count $seeds) * (1 + $(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes) +
+        $(count $byol_rates) * $(count $byol_sizes) * $(count $byol_modes)) +
     $(count $long) * $(count $long_modes)))
 made=0 began=$(date +%s)
 
@@ -220,6 +231,14 @@ for seed in $seeds; do
                 "$seed" "$steps"
         done
     done
+    for rate in $byol_rates; do
+        for size in $byol_sizes; do
+            for mode in $byol_modes; do
+                train "byol-$mode-n$size-lr$rate-s$seed" methods "$first" "$size" "$mode" "$rate" "$wd" "$seed" \
+                    "$steps" byol
+            done
+        done
+    done
     for run in $long; do
         IFS=: read -r size length of times << END
 $run
@@ -234,18 +253,22 @@ done
 
 until_fewer 1
 
-# Runs ended in any order.
+# Runs ended in any order. The ends of an earlier study, whose runs lack what was measured since, stay
+# as a stage of their own.
 {
     head -n 1 "$table"
-    tail -n +2 "$table" | sort -t, -k2,2r -k3,3n -k4,4n -k7,7g -k8,8g -k6,6 -k9,9n
+    tail -n +2 "$table" | grep -v '^[^,]*,before,' | sort -t, -k2,2r -k3,3n -k4,4n -k7,7g -k8,8g -k6,6 -k9,9n
 } > "$table.sorted"
+if [ -s "$OUT/study-$name.csv" ]; then
+    grep '^[^,]*,before,' "$OUT/study-$name.csv" >> "$table.sorted" || :
+fi
 mv "$table.sorted" "$table"
 
 # All or nothing reaches OUT, where the last study's may lie.
 calibration=$folder/calibration.json
 rm -f "$calibration"
 # shellcheck disable=SC2046
-"$ssltop" fit $(tail -n +2 "$table" | cut -d, -f1) --runs "$runs" -o "$calibration" > "$folder/fit.txt" 2>&1 || :
+"$ssltop" fit $(tail -n +2 "$table" | grep -v '^[^,]*,before,' | cut -d, -f1) --runs "$runs" -o "$calibration" > "$folder/fit.txt" 2>&1 || :
 awk -F, -v fit="$folder/fit.txt" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$table" > "$folder/report.md"
 cp "$table" "$OUT/study-$name.csv"
 cp "$folder/report.md" "$OUT/study-$name.md"
