@@ -4,6 +4,7 @@ and without it, and the step() calls themselves at two sizes. SSLTOP and SSLTOP_
 measured. Exit 1: over its bounds, which are meant for an otherwise idle machine."""
 import ctypes
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -16,19 +17,38 @@ import torch  # noqa: E402
 import ssltop  # noqa: E402
 import simsiam_fashion_mnist as example  # noqa: E402
 
-PAIRS, STEPS, BATCH, WIDTH = 7, int(os.environ.get("STEPS", 6)), 256, 64
+PAIRS, STEPS = int(os.environ.get("PAIRS", 7)), int(os.environ.get("STEPS", 20))
+BATCH, WIDTH = 256, 64
 WORSE, STEP_US, COPIES = 1.01, 300, 2
 
 
+class Timed:
+    """A function, and the seconds in it."""
+
+    def __init__(self, f):
+        self.f, self.spent = f, 0
+
+    def __call__(self, *given):
+        at = time.perf_counter()
+        self.f(*given)
+        self.spent += time.perf_counter() - at
+
+
 def train(images, recorded):
-    """Seconds of STEPS steps, and those of each step() of the client."""
+    """Seconds of STEPS steps; of the client's, those of each step() and of the hooks of a step, which
+    copy the features as the modules give them."""
     torch.manual_seed(1)
     model = example.SimSiam(WIDTH).train()
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9)
-    w, calls = None, []
+    w, calls, hooks = None, [], []
     if recorded:
         w = ssltop.init(required=True)
         w.watch(h=model.encoder, z=model.projector, opt=optimizer)
+        modules = model.encoder, model.projector
+        timed = [Timed(f) for m in modules for f in m._forward_hooks.values()]
+        for m, t in zip(modules, timed):
+            for key in m._forward_hooks:
+                m._forward_hooks[key] = t
     for step in range(STEPS + 2):
         if step == 2:  # the first one starts the recorder
             begun = time.perf_counter()
@@ -40,10 +60,11 @@ def train(images, recorded):
             at = time.perf_counter()
             w.step(loss=loss)
             calls.append(time.perf_counter() - at)
+            hooks.append(sum(t.spent for t in timed) - sum(hooks))
     spent = time.perf_counter() - begun
     if w:
         w.finish()
-    return spent, calls[2:]
+    return spent, calls[2:], hooks[2:]
 
 
 def handed(n, d):
@@ -69,15 +90,21 @@ def main():
     with tempfile.TemporaryDirectory() as runs:
         os.environ["SSLTOP_RUNS"] = runs
         train(images, False)
-        ratio, calls = [], []
+        ratio, calls, hooks, seconds = [], [], [], 0
         for _ in range(PAIRS):
             plain = train(images, False)[0]
-            with_it, us = train(images, True)
+            with_it, steps, copies = train(images, True)
             ratio.append(with_it / plain)
-            calls += us
+            seconds += with_it
+            calls += steps
+            hooks += copies
         worse, call = statistics.median(ratio), 1e6 * statistics.median(calls)
-        print(f"client    the example takes {worse:.3f} times as long with it (at most {WORSE}), "
-              f"step() {call:.0f} us (at most {STEP_US})")
+        print(f"client    the example takes {worse:.3f} times as long with it (at most {WORSE}; "
+              f"{min(ratio):.3f} to {max(ratio):.3f}), step() {call:.0f} us (at most {STEP_US}), its "
+              f"hooks {1e6 * statistics.median(hooks):.0f} us")
+        recorders = resource.getrusage(resource.RUSAGE_CHILDREN)
+        print(f"client    processor time of the recorder, its start and end included: "
+              f"{100 * (recorders.ru_utime + recorders.ru_stime) / seconds:.2f} % of a core")
         took, copy, dropped = handed(512, 2048)
         print(f"client    512 x 2048, two views: step() {took / copy:.2f} times a copy of them (at most "
               f"{COPIES}), {1e6 * took:.0f} us; {dropped} of 60 dropped")

@@ -228,7 +228,13 @@ int ssltop_features(ssltop_client *c, const char *place, int view, const void *r
     p->d[view] = d;
     p->stride[view] = stride;
     p->type[view] = type;
+    c->copied = client_take(c, i, view);
     return 0;
+}
+
+int ssltop_copied(const ssltop_client *c)
+{
+    return client_mine(c) && c->copied;
 }
 
 int ssltop_scalar(ssltop_client *c, const char *name, double value)
@@ -388,7 +394,8 @@ int64_t ssltop_pending(const ssltop_client *c)
 {
     int64_t n = 0;
     for (int i = 0; client_mine(c) && c->fd >= 0 && c->ring && i < LINK_SLOTS; i++)
-        n += atomic_load((_Atomic uint32_t *)&c->ring->slot[i].state) != LINK_FREE;
+        n += &c->ring->slot[i] != c->open &&
+             atomic_load((_Atomic uint32_t *)&c->ring->slot[i].state) != LINK_FREE;
     return n;
 }
 

@@ -11,7 +11,7 @@
 
 struct place {
     char name[LINK_NAME];
-    const void *rows[LINK_VIEWS]; // NULL: none this step
+    const void *rows[LINK_VIEWS]; // NULL: none this step, or in the ring already
     int64_t d[LINK_VIEWS], count[LINK_VIEWS], stride[LINK_VIEWS];
     ssltop_type type[LINK_VIEWS];
 };
@@ -22,6 +22,11 @@ struct ssltop_client {
     char run[4096];
     struct link_ring *ring;
     size_t ring_bytes;
+    struct link_slot *open; // that takes the step that ends next; NULL: none yet
+    uint64_t filled;        // bytes of its room
+    int copied;             // features that were given last
+    int copies;             // large ones, until it is known which way is faster
+    double copy_seconds[2]; // through the caches, past them
     struct place place[LINK_PLACES];
     int places;
     char name[LINK_SCALARS][LINK_NAME]; // of scalars
@@ -44,7 +49,10 @@ int client_say(ssltop_client *c, struct link_message *m, const char *text, size_
 // 1: a message, its text with a NUL; 0: none; -1: the recorder is gone.
 int client_hear(ssltop_client *c, struct link_message *m, char *text, size_t size);
 
-// Put the step and what was given for it into the ring. -1: there was no room.
+// Copy the rows of place i, view v into the ring now, while they are in the caches, and forget what
+// was there of them. 0: it has no room for them yet.
+int client_take(ssltop_client *c, int i, int v);
+// Put the step and what else was given for it into the ring. -1: there was no room.
 int client_hand_over(ssltop_client *c, int64_t step, double loss, double lr);
 void client_drop_ring(ssltop_client *c);
 

@@ -1,5 +1,5 @@
-// Steps into shared memory: one copy of the features, into a free slot or over the oldest step that
-// nobody has begun to read. Never waits.
+// Steps into shared memory: one copy of the features as they are handed over, into a free slot or
+// over the oldest step that nobody has begun to read. Never waits.
 #include "train/client/client.h"
 
 #include <fcntl.h>
@@ -7,12 +7,21 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+static uint64_t bytes_of(int64_t n, int64_t d, uint32_t type)
+{
+    return ((uint64_t)n * (uint64_t)d * link_type_size[type] + 63) / 64 * 64;
+}
 
 static uint64_t part_bytes(const struct place *p, int v)
 {
-    uint64_t n = (uint64_t)p->count[v] * (uint64_t)p->d[v] * link_type_size[p->type[v]];
-    return (n + 63) / 64 * 64;
+    return bytes_of(p->count[v], p->d[v], p->type[v]);
 }
 
 void client_drop_ring(ssltop_client *c)
@@ -22,7 +31,13 @@ void client_drop_ring(ssltop_client *c)
     c->ring = NULL;
 }
 
-// A ring whose slots have room for so many bytes; the recorder empties the one before first.
+static char *room_of(struct link_ring *ring, const struct link_slot *s)
+{
+    return (char *)ring + LINK_DATA + (size_t)(s - ring->slot) * ring->room;
+}
+
+// A ring whose slots have room for so many bytes; the recorder empties the one before first. What
+// the open slot has moves with it.
 static int make_ring(ssltop_client *c, uint64_t room)
 {
     room = (room + room / 8 + 4095) / 4096 * 4096;
@@ -50,7 +65,13 @@ static int make_ring(ssltop_client *c, uint64_t room)
     close(fd);
     if (ring == MAP_FAILED)
         return -1;
+    struct link_slot *open = c->open ? ring->slot : NULL;
+    if (open) {
+        *open = *c->open;
+        memcpy(room_of(ring, open), room_of(c->ring, c->open), c->filled);
+    }
     client_drop_ring(c);
+    c->open = open;
     c->ring = ring;
     c->ring_bytes = bytes;
     return 0;
@@ -75,34 +96,131 @@ static struct link_slot *slot(ssltop_client *c)
     return oldest && claim(oldest, LINK_FULL) ? (c->dropped++, oldest) : NULL;
 }
 
-static void copy_rows(char *to, const struct place *p, int v)
+// ---------------------------------------------------------------- copies
+
+#define LARGE 131072 // bytes of a copy that is worth a look
+#define TRIES 8
+
+// Past the caches where that is measured to be faster (it depends on the processor): the recorder
+// reads them on another core, and what the training has in its cache stays there.
+#ifdef __SSE2__
+static void stream(char *to, const char *from, size_t n)
 {
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64)
+        for (size_t k = i; k < i + 64; k += 16)
+            _mm_stream_si128((__m128i *)(void *)(to + k),
+                             _mm_loadu_si128((const __m128i *)(const void *)(from + k)));
+    _mm_sfence();
+    memcpy(to + i, from + i, n - i);
+}
+#else
+static void stream(char *to, const char *from, size_t n)
+{
+    memcpy(to, from, n);
+}
+#endif
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// `to` is aligned to 64 bytes.
+static void copy(ssltop_client *c, char *to, const char *from, size_t n)
+{
+    int tries = n >= LARGE && c->copies < TRIES;
+    int past = n >= LARGE && (tries ? c->copies % 2 : c->copy_seconds[1] < c->copy_seconds[0]);
+    double since = tries ? now() : 0;
+    if (past)
+        stream(to, from, n);
+    else
+        memcpy(to, from, n);
+    if (tries) {
+        c->copy_seconds[past] += (now() - since) / (double)n;
+        c->copies++;
+    }
+}
+
+// ---------------------------------------------------------------- a step
+
+// Rows of place i, view v to the end of the open slot, which has room for them.
+static void put(ssltop_client *c, int i, int v)
+{
+    struct place *p = &c->place[i];
+    struct link_slot *s = c->open;
     size_t size = link_type_size[p->type[v]], row = (size_t)p->d[v] * size,
            step = (size_t)p->stride[v] * size;
     const char *from = p->rows[v];
-    if (row == step) {
-        memcpy(to, from, row * (size_t)p->count[v]);
-        return;
-    }
-    for (int64_t i = 0; i < p->count[v]; i++)
-        memcpy(to + (size_t)i * row, from + (size_t)i * step, row);
+    char *to = room_of(c->ring, s) + c->filled;
+    if (row == step)
+        copy(c, to, from, row * (size_t)p->count[v]);
+    else
+        for (int64_t k = 0; k < p->count[v]; k++)
+            memcpy(to + (size_t)k * row, from + (size_t)k * step, row);
+    s->part[s->parts++] = (struct link_part){(uint32_t)i, (uint32_t)v, p->type[v], 0,
+                                             p->count[v], p->d[v],     c->filled};
+    c->filled += part_bytes(p, v);
+    p->rows[v] = NULL;
 }
 
-static void fill(ssltop_client *c, struct link_slot *s, int64_t step, double loss, double lr)
+// A slot for the step that ends next. -1: all are being read.
+static int open_slot(ssltop_client *c)
 {
-    char *room = (char *)c->ring + LINK_DATA + (size_t)(s - c->ring->slot) * c->ring->room;
-    uint64_t at = 0;
-    s->parts = 0;
+    if (c->open)
+        return 0;
+    c->open = slot(c);
+    c->filled = 0;
+    if (c->open)
+        c->open->parts = 0;
+    return c->open ? 0 : -1;
+}
+
+// They were handed over before in this step: the last ones count.
+static void forget(ssltop_client *c, int i, int v)
+{
+    struct link_slot *s = c->open;
+    for (uint32_t k = 0; s && k < s->parts; k++) {
+        struct link_part p = s->part[k];
+        if (p.place != (uint32_t)i || p.view != (uint32_t)v)
+            continue;
+        s->part[k--] = s->part[--s->parts];
+        if (p.at + bytes_of(p.n, p.d, p.type) == c->filled)
+            c->filled = p.at;
+    }
+}
+
+int client_take(ssltop_client *c, int i, int v)
+{
+    struct link_slot *s = c->open;
+    forget(c, i, v);
+    uint64_t bytes = part_bytes(&c->place[i], v);
+    if (c->fd < 0 || !c->ring || bytes > c->ring->room - (s ? c->filled : 0) || open_slot(c) < 0)
+        return 0;
+    put(c, i, v);
+    return 1;
+}
+
+int client_hand_over(ssltop_client *c, int64_t step, double loss, double lr)
+{
+    uint64_t room = c->open ? c->filled : 0;
     for (int i = 0; i < c->places; i++)
-        for (int v = 0; v < LINK_VIEWS; v++) {
-            const struct place *p = &c->place[i];
-            if (!p->rows[v])
-                continue;
-            copy_rows(room + at, p, v);
-            s->part[s->parts++] = (struct link_part){(uint32_t)i, (uint32_t)v, p->type[v], 0,
-                                                     p->count[v], p->d[v],     at};
-            at += part_bytes(p, v);
-        }
+        for (int v = 0; v < LINK_VIEWS; v++)
+            room += c->place[i].rows[v] ? part_bytes(&c->place[i], v) : 0;
+    if (((!c->ring || room > c->ring->room) && make_ring(c, room + 64) < 0) || open_slot(c) < 0) {
+        if (c->open)
+            atomic_store((_Atomic uint32_t *)&c->open->state, LINK_FREE);
+        c->open = NULL;
+        return -1;
+    }
+    for (int i = 0; i < c->places; i++)
+        for (int v = 0; v < LINK_VIEWS; v++)
+            if (c->place[i].rows[v])
+                put(c, i, v);
+    struct link_slot *s = c->open;
+    c->open = NULL;
     s->step = step;
     s->loss = loss;
     s->lr = lr;
@@ -116,20 +234,6 @@ static void fill(ssltop_client *c, struct link_slot *s, int64_t step, double los
         if (strcmp(c->name[c->given[k]], "lr_pred") == 0)
             s->lr_pred = c->value[k];
     }
-}
-
-int client_hand_over(ssltop_client *c, int64_t step, double loss, double lr)
-{
-    uint64_t room = 64;
-    for (int i = 0; i < c->places; i++)
-        for (int v = 0; v < LINK_VIEWS; v++)
-            room += c->place[i].rows[v] ? part_bytes(&c->place[i], v) : 0;
-    if ((!c->ring || room > c->ring->room) && make_ring(c, room) < 0)
-        return -1;
-    struct link_slot *s = slot(c);
-    if (!s)
-        return -1;
-    fill(c, s, step, loss, lr);
     s->dropped = c->dropped;
     atomic_store((_Atomic uint32_t *)&s->state, LINK_FULL);
     struct link_message m = client_message(LINK_STEP);

@@ -84,6 +84,11 @@ typedef enum { SSLTOP_F16, SSLTOP_BF16, SSLTOP_F32, SSLTOP_F64 } ssltop_type;
 int ssltop_features(ssltop_client *c, const char *place, int view, const void *rows, int64_t n,
                     int64_t d, int64_t stride, ssltop_type type);
 
+/* 1: the features of the last ssltop_features are copied and need not stay. 0: they must (those of
+ * the first step, or larger than before). Handed over where they are made, they are still in the
+ * processor's caches. */
+int ssltop_copied(const ssltop_client *c);
+
 /* A scalar of the training's own for the step that ends next; -1: more than 64 names, or too long a
  * name. "lr_pred" is the learning rate of the predictor. */
 int ssltop_scalar(ssltop_client *c, const char *name, double value);

@@ -43,6 +43,7 @@ _FUNCTIONS = {
     "open": (c_void_p, POINTER(Settings), c_char_p, c_size_t),
     "run": (c_char_p, c_void_p),
     "features": (c_int, c_void_p, c_char_p, c_int, c_void_p, c_int64, c_int64, c_int64, c_int),
+    "copied": (c_int, c_void_p),
     "scalar": (c_int, c_void_p, c_char_p, c_double),
     "mode_is": (None, c_void_p, c_int, c_int),
     "made": (None, c_void_p, c_int64),

@@ -89,6 +89,7 @@ class Run:
         self._folder = ""
         self._started = self._joined = self._over = self._agreeing = False
         self._lives = True  # the recorder, as rank 0 knows
+        self._direct = not all_ranks  # no step is late: what is handed over is of the next one
         self._lost = 0
         self._seen, self._late, self._handles = {}, deque(), []
         self._do, self._pinned, self._said, self._watched = {}, Pinned(), set(), set()
@@ -240,21 +241,38 @@ class Run:
             seen += self._views(place, output[:len(output) // 2 * 2].chunk(2))
             return
         for rows in self._views(place, output):
-            seen += rows.halves() if joined else [rows]
+            seen += [self._taken(place, view, r) for view, r in enumerate(
+                rows.halves() if joined else [rows], len(seen))]
+
+    def _taken(self, place, view, r):
+        """Rows of a module that are copied now, while they are in the processor's caches: None; or
+        they stay until the step is made."""
+        if (self._client and self._direct and r.event is None and view < 2 and
+                self._library.features(self._client, place.encode(), view, r.pointer, r.n, r.d,
+                                       r.stride, r.type) == 0 and
+                self._library.copied(self._client)):
+            return None
+        return r
 
     def _record(self, step, seen, loss, lr, scalars):
         s = _Step()
         s.step = step
         s.rows = [(place, view, rows) for place, views in seen.items()
-                  for view, rows in enumerate(views[:2])]
+                  for view, rows in enumerate(views[:2]) if rows is not None]
         s.loss = _number(loss, self._pinned)
         if lr is None and self._rate:
             lr = self._rate.value()
         s.lr = _number(lr, self._pinned)
         s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
         s.mode = self._sampler.mode(step) if self._sampler is not None else (-1, -1)
-        if not self._late and s.here():  # the usual case on a CPU, and the quick one
+        if self._direct and s.here():  # the usual case on a CPU, and the quick one
             self._hand_over(s)
+            return
+        taken = self._direct and any(rows is None for views in seen.values() for rows in views)
+        self._direct = False
+        if taken:  # what modules gave of this step is in the ring already: it comes first
+            self._late.append(s)
+            self._flush(wait=True)
             return
         self._library.made(self._client, step)
         self._late.append(s)
