@@ -106,11 +106,11 @@ measure() {
         (map(select(.type == "step")) | sort_by(.step)) as $s | ($s[-100:]) as $last |
         (map(select(.type == "eval")) | max_by(.step)) as $e |
         [(map(select(.type == "run"))[0].dataset.n), ($s | map(.t) | max),
-         ($last | map(.loss) | add / length), $e.auc, $e.rankme, $last[-1].zstd] as $end |
+         ($last | map(.loss) | add / length), $e.auc, $e.rankme, $last[-1].zstd] as $ends |
         [$e.rankme_raw, $e.pixel_r2, $e.pseudo10, $e.pseudo30, $e.pseudo100, $e.twonn, $e.self_cluster,
          $e.self_cluster_c] as $more |
-        if ($end | all(type == "number")) then
-            ($end | map(tostring) | join(",")) + " " + ($more | map(tostring | sub("null"; "")) | join(","))
+        if ($ends | all(type == "number")) then
+            ($ends | map(tostring) | join(",")) + " " + ($more | map(tostring | sub("null"; "")) | join(","))
         else empty end') || return 1
     more=${log#* } log=${log% *}
     some=

@@ -8,8 +8,9 @@
 
 enum { CLOCK_TEXT = 32 };
 
-double clock_seconds(void); // since some fixed moment; nobody sets it
-int64_t clock_ms(void);     // the same, in whole milliseconds
+double clock_seconds(void);        // since some fixed moment; nobody sets it
+int64_t clock_ms(void);            // the same, in whole milliseconds
+double clock_thread_seconds(void); // of the processor, that this thread has had
 
 // Wait for the condition until clock_seconds() is `until`: 0, or ETIMEDOUT. Wakes for nothing at
 // times, as any such wait.

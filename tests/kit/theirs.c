@@ -13,6 +13,7 @@
 #include "metrics/base/rng.h"
 
 int64_t theirs_length = STEPS;
+int theirs_whole;
 
 ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can)
 {
@@ -21,6 +22,7 @@ ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can
                          .runs = lab->dir,
                          .config = "{\"data\":\"noise\",\"batch\":\"24\"}",
                          .steps = theirs_length,
+                         .whole = theirs_whole,
                          .can = can};
     ssltop_client *c = ssltop_open(&s, why, sizeof why);
     cr_assert(c != NULL, "%s", why);

@@ -18,6 +18,7 @@ enum { ROWS = 24, D = 12, DIM = 6, STEPS = 20 };
     (METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES | METRIC_NEEDS_PAIRS | METRIC_NEEDS_SCORES)
 
 extern int64_t theirs_length; // of the next run, as it is told to the recorder; STEPS
+extern int theirs_whole;      // the next run waits until each step is measured; 0
 
 // A client of this run in the lab; fails the test when it cannot be.
 ssltop_client *theirs_open(const struct lab *lab, const char *name, unsigned can);

@@ -37,6 +37,7 @@ Test(client, numbers_are_those_of_the_trainer)
     struct moments m;
     struct spectrum_solver *solver;
     double sigma[D], auc[STEPS], n;
+    theirs_whole = 1;
     ssltop_client *c = theirs_open(&lab, "numbers", 0);
     cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
     for (int64_t t = 0; t < STEPS; t++) {

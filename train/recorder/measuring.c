@@ -7,7 +7,19 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
+
+// Of a core's time, what the training may lose where it needs them all: also what takes only what
+// others leave costs them their caches.
+#define SHARE   0.005
+#define CROWDED 1.5 // times as long as alone
+
+// How long to rest after a measurement that took so long of the processor, and so long in all.
+static double rest(double processor, double all)
+{
+    return all > CROWDED * processor ? processor / SHARE : 0;
+}
 
 static void *work(void *of)
 {
@@ -21,10 +33,14 @@ static void *work(void *of)
         if (!m->wanted)
             break;
         pthread_mutex_unlock(&m->lock);
+        double since = clock_seconds(), processor = clock_thread_seconds();
         m->rc = intake_step(&m->intake, (const struct intake_rows(*)[LINK_VIEWS])m->rows,
                             &m->result, &m->why);
         uint64_t one = 1;
         pthread_mutex_lock(&m->lock);
+        double now = clock_seconds();
+        m->next =
+            m->stands_back ? since + rest(clock_thread_seconds() - processor, now - since) : 0;
         m->wanted = 0;
         if (write(m->fd, &one, sizeof one) < 0) // its count is 0 or 1: it cannot fail
             break;
@@ -82,6 +98,11 @@ void measuring_begin(struct measuring *m, int64_t step, double loss, int slot,
     m->is_busy = m->wanted = 1;
     pthread_cond_broadcast(&m->change);
     pthread_mutex_unlock(&m->lock);
+}
+
+int measuring_is_rested(const struct measuring *m)
+{
+    return clock_seconds() >= m->next;
 }
 
 int measuring_end(struct measuring *m)

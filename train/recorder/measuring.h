@@ -22,6 +22,7 @@ struct measuring {
     // What the caller may read between measuring_end and the next measuring_begin.
     int is_busy, slot, rc; // its slot is held
     int64_t step;
+    double next;               // no other one before, by clock_seconds
     struct step_result result; // metrics, spectrum (lent) and its milliseconds
     struct error why;          // of rc < 0
 };
@@ -31,6 +32,9 @@ struct measuring {
 int measuring_init(struct measuring *m, int stands_back, struct error *e);
 void measuring_free(struct measuring *m); // waits for it; takes one whose init failed, too
 
+// Whether another step may be measured yet: where the training needs every core, few are. Not while
+// it is busy.
+int measuring_is_rested(const struct measuring *m);
 // Begin with the rows of a step that lie in this slot, which stays held.
 void measuring_begin(struct measuring *m, int64_t step, double loss, int slot,
                      const struct intake_rows rows[LINK_PLACES][LINK_VIEWS]);

@@ -109,7 +109,7 @@ static void advance(struct recorder *r, int held)
         if (!w->n)
             return;
         struct step_waiting *newest = &w->step[w->n - 1];
-        if (!m->is_busy && !w->is_measured && newest->slot >= 0) {
+        if (!m->is_busy && !w->is_measured && newest->slot >= 0 && measuring_is_rested(m)) {
             measuring_begin(m, newest->head.step, newest->head.loss, newest->slot,
                             (const struct intake_rows(*)[LINK_VIEWS])newest->rows);
             newest->slot = -1;
