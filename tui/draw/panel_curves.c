@@ -43,18 +43,13 @@ void panel_auc(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     char title[160], right[128] = "";
-    int64_t at = -1;
-    double offset = history_auc_offset(h, &at), now = time_value(s, METRIC_AUC);
+    int64_t at = -1, of;
+    double offset = history_auc_offset(h, &at), now = time_recent(s, METRIC_AUC, &of);
     if (h->last_step < 0)
         snprintf(title, sizeof title, "AUC");
-    else if (s->v->time.cursor < 0 && !isfinite(now) && h->spectrum_step >= 0)
-        snprintf(
-            title, sizeof title, "AUC live %s of step %s",
-            format_fixed(
-                series_range(&h->series[METRIC_AUC], h->spectrum_step, h->spectrum_step + 1).last,
-                3)
-                .s,
-            format_count(h->spectrum_step).s);
+    else if (of != time_step(s))
+        snprintf(title, sizeof title, "AUC live %s of step %s", format_fixed(now, 3).s,
+                 format_count(of).s);
     else
         snprintf(title, sizeof title, "AUC live %s", format_fixed(now, 3).s);
     if (isfinite(offset) && s->v->time.cursor < 0)
@@ -85,12 +80,13 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
 {
     const struct history *h = s->h;
     char title[160], right[128] = "";
+    int64_t of;
     snprintf(title, sizeof title, SOLID "loss");
     if (h->last_step >= 0) {
         snprintf(title, sizeof title, SOLID "loss %s",
                  format_fixed(time_value(s, METRIC_LOSS), 3).s);
         int n = snprintf(right, sizeof right, DASHED "z-std %s",
-                         format_fixed(time_value(s, METRIC_ZSTD), 3).s);
+                         format_fixed(time_recent(s, METRIC_ZSTD, &of), 3).s);
         if (r.w >= 50)
             snprintf(right + n, sizeof right - (size_t)n, "  lr %s",
                      format_value(time_value(s, SERIES_LR), 3).s);
@@ -138,7 +134,8 @@ static const struct history_eval *last_measured(const struct history *h, int64_t
 // `narrow`: the interval is left to the curves, so that what was measured fits beside it.
 static void forecast_title(const struct scene *s, int narrow, char *title, size_t size)
 {
-    double value = time_value(s, SERIES_FORECAST);
+    int64_t of;
+    double value = time_recent(s, SERIES_FORECAST, &of);
     char state[sizeof s->h->last.forecast_state] = "";
     if (s->v->time.cursor < 0 || s->all)
         text_clean(state, sizeof state, s->h->last.forecast_state);
@@ -148,8 +145,8 @@ static void forecast_title(const struct scene *s, int narrow, char *title, size_
         snprintf(title, size, SOLID "forecast %s %%", format_fixed(value, 1).s);
     else if (isfinite(value))
         snprintf(title, size, SOLID "forecast %s %% (%s\u2013%s)", format_fixed(value, 1).s,
-                 format_fixed(time_value(s, SERIES_FORECAST_LO), 1).s,
-                 format_fixed(time_value(s, SERIES_FORECAST_HI), 1).s);
+                 format_fixed(time_recent(s, SERIES_FORECAST_LO, &of), 1).s,
+                 format_fixed(time_recent(s, SERIES_FORECAST_HI, &of), 1).s);
     else
         snprintf(title, size, "forecast: %s", *state ? state : "none");
 }
@@ -314,9 +311,12 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
 {
     const char *unit, *name = series_title(s->h, series, &unit);
     char title[120], right[128] = "";
-    double now = time_value(s, series);
-    snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
-             unit);
+    int64_t of;
+    double now = time_recent(s, series, &of);
+    int n = snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s,
+                     *unit ? " " : "", unit);
+    if (of != time_step(s) && n > 0 && n < (int)sizeof title)
+        snprintf(title + n, sizeof title - (size_t)n, " of step %s", format_count(of).s);
     with_legend(s, r, title, right, sizeof right);
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = canvas_box(c, r, title, right);

@@ -81,7 +81,8 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
         int m = panel_list_series(h, row), is_metric = m < METRIC_COUNT;
         if (!choose && !is_in_short(m))
             continue;
-        double value[] = {time_value(s, m), exact && is_metric ? exact->metric[m] : NAN,
+        int64_t of;
+        double value[] = {time_recent(s, m, &of), exact && is_metric ? exact->metric[m] : NAN,
                           start && is_metric ? start->metric[m] : NAN};
         // Who never looks at images needs no line about them.
         if (!choose && metric_is_optional(m) && isnan(value[0]) && isnan(value[1]))

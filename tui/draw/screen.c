@@ -100,6 +100,7 @@ static void draw_small(struct canvas *c, const struct scene *s)
 {
     const struct history *h = s->h;
     char text[256];
+    int64_t of;
     int y = 0;
     canvas_printf(c, y++, 0, c->w, ROLE_WARN, "%dx%d: needs %dx%d", c->w, c->h, LEAST_WIDTH,
                   LEAST_HEIGHT);
@@ -107,7 +108,7 @@ static void draw_small(struct canvas *c, const struct scene *s)
         canvas_printf(c, y++, 0, c->w, ROLE_TEXT, "step %s/%s%s", format_count(h->last_step + 1).s,
                       format_count(h->run.steps).s, h->paused ? " paused" : "");
         canvas_printf(c, y++, 0, c->w, ROLE_TEXT, "AUC %s loss %s",
-                      format_fixed(h->last.metric[METRIC_AUC], 3).s,
+                      format_fixed(time_recent(s, METRIC_AUC, &of), 3).s,
                       format_fixed(h->last.metric[METRIC_LOSS], 3).s);
     }
     enum role role = ROLE_BAD;

@@ -284,10 +284,25 @@ int64_t time_switch(const struct scene *s)
     return -1;
 }
 
+static double value_at(const struct scene *s, int series, int64_t step)
+{
+    return step < 0 ? NAN : series_range(&s->h->series[series], step, step + 1).last;
+}
+
 double time_value(const struct scene *s, int series)
 {
-    int64_t at = time_step(s);
-    return at < 0 ? NAN : series_range(&s->h->series[series], at, at + 1).last;
+    return value_at(s, series, time_step(s));
+}
+
+double time_recent(const struct scene *s, int series, int64_t *step)
+{
+    double v = time_value(s, series);
+    *step = time_step(s);
+    if (isfinite(v) || s->v->time.cursor >= 0 || s->h->spectrum_step < 0)
+        return v;
+    double before = value_at(s, series, s->h->spectrum_step);
+    *step = isfinite(before) ? s->h->spectrum_step : *step;
+    return isfinite(before) ? before : v;
 }
 
 void time_band(struct time_plot *t, const struct axis *a, int lo, int hi, enum role role)

@@ -61,5 +61,8 @@ int64_t time_step(const struct scene *s);
 int64_t time_switch(const struct scene *s);
 // The value of a series at that step; NaN: none.
 double time_value(const struct scene *s, int series);
+// The same; where the newest step was not measured (not every one is, of a training that has no
+// time for it), that of the last one that was. Of which step it is.
+double time_recent(const struct scene *s, int series, int64_t *step);
 
 #endif
