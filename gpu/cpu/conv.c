@@ -1,18 +1,22 @@
 // Convolution by oneDNN. The network's tensors keep one blocked layout throughout; a convolution is
 // asked for an implementation that takes it, and only where there is no fast one do reorders stand
-// around it. The gradient of the filter in bf16 is a kernel of ours where the processor has the
-// instructions (kernels_filter.h, kernels_filter_tiles.h).
+// around it. In bf16 the gradient of the filter is a kernel of ours where the processor has the
+// instructions (kernels_filter.h, kernels_filter_tiles.h), and where it has tiles so are the other
+// passes of layers that oneDNN is slow at (kernels_conv_tiles.h).
 #include <stdio.h>
 #include <string.h>
 
 #include "gpu/cpu/onednn.h"
 #include "gpu/cpu/params.h"
+#include "gpu/cpu/tiles.h"
 
 struct conv {
     struct stage base;
     dnnl_primitive_desc_t pd[PASS_COUNT];
     dnnl_primitive_t primitive[PASS_COUNT];
-    const struct filter_kernel *filter; // ours for the gradient of the filter, or NULL: a primitive
+    // Ours instead of a primitive, or NULL: for the gradient of the filter, for the other passes.
+    const struct filter_kernel *filter;
+    struct tiles *tiles[PASS_COUNT];
     struct weights weights;
     // Where forward wants another layout than the network's: copies, kept for the backward pass.
     // Else the tensors' own.
@@ -102,6 +106,23 @@ static const struct algorithm {
     {'t', dnnl_convolution_direct, 0, &by_tiles, "tiles of bf16"},
 };
 
+// Whether our kernel for tiles can compute a pass that is not the gradient of the filter.
+static int has_tiles(const struct plan *p, const struct node *d, const struct tensor *in)
+{
+    return p->own->k->channels_last && in->layout->order == ORDER_LAST && d->k * d->k <= CONV_TAPS;
+}
+
+// oneDNN 2.6 is fast on tiles where images are large (1,300 to 1,750 GFLOP/s of a core, 128 images
+// of a ResNet at width 64), slow where they are small or gradients are spread over strides (220 to
+// 750, where ours makes 620 to 1,500).
+static int is_for_tiles(enum pass pass, const struct node *d)
+{
+    int pixels = d->h * d->w;
+    if (pass == PASS_DATA && d->stride > 1)
+        return d->k == 1 || d->c >= 64;
+    return pixels <= 16 || (pass == PASS_DATA && pixels <= 49 && d->c >= 128);
+}
+
 // Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
 // where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
 // the bf16 code for weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
@@ -111,6 +132,8 @@ static char rule(const struct plan *p, enum pass pass, const struct node *d,
     const struct filter_kernel *ours = pass == PASS_WEIGHTS ? filter_kernel(p, in) : NULL;
     if (ours)
         return ours == &by_tiles ? 't' : 'p';
+    if (pass != PASS_WEIGHTS && has_tiles(p, d, in) && is_for_tiles(pass, d))
+        return 't';
     if (p->type == TYPE_BF16)
         return pass == PASS_WEIGHTS && d->stride > 1 && !p->own->k->channels_last ? 'f' : 'd';
     return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
@@ -134,19 +157,39 @@ static const struct algorithm *next_algorithm(const struct plan *p, enum pass pa
     return NULL;
 }
 
-static int select_pass(struct plan *p, const struct onednn_conv *s, enum pass pass,
-                       const struct node *d, const struct tensor *in, const struct tensor *out,
-                       dnnl_primitive_desc_t hint, dnnl_primitive_desc_t *pd, struct error *e)
+// A pass that a kernel of ours computes. The others want to know what oneDNN would do forward.
+static int select_ours(struct plan *p, struct conv *c, const struct onednn_conv *s, enum pass pass,
+                       const struct algorithm *a, struct error *e)
 {
+    const struct stage *stage = &c->base;
+    if (pass == PASS_WEIGHTS ? filter_kernel(p, stage->in) != a->ours
+                             : a->ours != &by_tiles || !has_tiles(p, stage->node, stage->in))
+        return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
+                         stage->node->name, a->name);
+    if (plan_choose(p, a->letter, e) < 0)
+        return -1;
+    if (pass == PASS_WEIGHTS) {
+        c->filter = a->ours;
+        return 0;
+    }
+    if (!(c->tiles[pass] = tiles_new(p, stage, pass, e)))
+        return -1;
+    return pass == PASS_DATA ? 0
+                             : choose(p, s, pass, stage->in->layout->md, stage->out->layout->md,
+                                      NULL, &c->pd[pass], e);
+}
+
+static int select_pass(struct plan *p, struct conv *c, const struct onednn_conv *s, enum pass pass,
+                       struct error *e)
+{
+    const struct tensor *in = c->base.in, *out = c->base.out;
+    const struct node *d = c->base.node;
+    dnnl_primitive_desc_t hint = c->pd[PASS_FORWARD], *pd = &c->pd[pass];
     const struct algorithm *a = next_algorithm(p, pass, d, in, e);
     if (!a)
         return -1;
-    if (a->ours) {
-        if (pass != PASS_WEIGHTS || filter_kernel(p, in) != a->ours)
-            return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
-                             d->name, a->name);
-        return plan_choose(p, a->letter, e);
-    }
+    if (a->ours)
+        return select_ours(p, c, s, pass, a, e);
     if (a != algorithms) {
         struct onednn_conv other = *s;
         onednn_layout x = in->layout->md, y = out->layout->md;
@@ -192,6 +235,8 @@ static int conv_forward(struct plan *p, struct stage *s, int view, struct op_lis
                         struct error *e)
 {
     struct conv *c = (struct conv *)s;
+    if (c->tiles[PASS_FORWARD])
+        return tiles_op(s, c->tiles[PASS_FORWARD], s->in->data[view], s->out->data[view], list, e);
     if (c->in[view] != s->in->layout->memory[view] &&
         onednn_reorder(p, list, s->in->layout->memory[view], s->in->layout->md, c->in[view],
                        c->in_md, e) < 0)
@@ -325,14 +370,45 @@ static int conv_backward(struct plan *p, struct stage *s, int view, struct grad 
         (c->filter ? our_weights(p, c, view, g->data, list, e)
                    : backward_weights(p, c, view, dy, list, e)) < 0)
         return -1;
+    if (dx && c->tiles[PASS_DATA])
+        return tiles_op(s, c->tiles[PASS_DATA], g->data, dx->data, list, e);
     return dx ? backward_data(p, c, dy, dx, list, e) : 0;
+}
+
+// Where tensors and weights lie, once it is known how.
+static int place(struct plan *p, struct conv *c, const struct onednn_conv *s, struct error *e)
+{
+    const struct tensor *in = c->base.in, *out = c->base.out;
+    onednn_layout grad_md = c->filter
+                                ? onednn_layout_new(p, 4, s->weights, dnnl_f32, c->filter->tag, e)
+                                : onednn_wants(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
+    onednn_layout md[PASS_WEIGHTS] = {NULL};
+    for (int pass = PASS_FORWARD; pass < PASS_WEIGHTS; pass++)
+        if (c->tiles[pass] && !(md[pass] = tiles_weights(p, pass, s->weights, e)))
+            return -1;
+        else if (!c->tiles[pass] && c->pd[pass])
+            md[pass] = onednn_wants(c->pd[pass], dnnl_query_weights_md);
+    c->in_md = c->tiles[PASS_FORWARD] ? in->layout->md
+                                      : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_src_md);
+    c->out_md = c->tiles[PASS_FORWARD] ? out->layout->md
+                                       : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_dst_md);
+    if (!grad_md || copies(p, in, c->in_md, c->in, e) < 0 ||
+        copies(p, out, c->out_md, c->out, e) < 0 ||
+        params_weights(p, &c->weights, c->base.node, grad_md, md[PASS_FORWARD], md[PASS_DATA], e) <
+            0)
+        return -1;
+    if (c->tiles[PASS_FORWARD])
+        c->tiles[PASS_FORWARD]->weights = c->weights.forward;
+    if (c->tiles[PASS_DATA])
+        c->tiles[PASS_DATA]->weights = c->weights.backward;
+    return 0;
 }
 
 static int conv_init(struct plan *p, struct stage *stage, struct error *e)
 {
     struct conv *c = (struct conv *)stage;
     const struct node *d = stage->node;
-    const struct tensor *in = stage->in, *out = stage->out;
+    const struct tensor *in = stage->in;
     int ic = in->layout->order == ORDER_PLAIN ? in->c : padded(p, in->c), oc = padded(p, d->c);
     struct onednn_conv s = {.in = {p->batch, ic, in->h, in->w},
                             .out = {p->batch, oc, d->h, d->w},
@@ -341,33 +417,17 @@ static int conv_init(struct plan *p, struct stage *stage, struct error *e)
                             .pad = {d->pad, d->pad},
                             .type = type_dnnl(p->type),
                             .algorithm = algorithms->kind};
-    onednn_layout backward_md = NULL;
     for (int pass = PASS_FORWARD; pass < PASS_COUNT; pass++) {
         if (pass == PASS_DATA && !in->wants_grad)
             continue;
         // A frozen one needs to know how its gradient would lie, because its weights lie so.
-        if (select_pass(p, &s, pass, d, in, out, c->pd[PASS_FORWARD], &c->pd[pass], e) < 0)
+        if (select_pass(p, c, &s, pass, e) < 0)
             return -1;
-        if (c->pd[pass] && (pass == PASS_FORWARD || !d->frozen) &&
+        if (c->pd[pass] && !c->tiles[pass] && (pass == PASS_FORWARD || !d->frozen) &&
             onednn_primitive(p, c->pd[pass], &c->primitive[pass], e) < 0)
             return -1;
     }
-    c->in_md = onednn_wants(c->pd[PASS_FORWARD], dnnl_query_src_md);
-    c->out_md = onednn_wants(c->pd[PASS_FORWARD], dnnl_query_dst_md);
-    c->filter = c->pd[PASS_WEIGHTS] ? NULL : filter_kernel(p, in);
-    onednn_layout grad_md = c->filter
-                                ? onednn_layout_new(p, 4, s.weights, dnnl_f32, c->filter->tag, e)
-                                : onednn_wants(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
-    if (!grad_md)
-        return -1;
-    if (in->wants_grad)
-        backward_md = onednn_wants(c->pd[PASS_DATA], dnnl_query_weights_md);
-    if (copies(p, in, c->in_md, c->in, e) < 0 || copies(p, out, c->out_md, c->out, e) < 0 ||
-        params_weights(p, &c->weights, d, grad_md,
-                       onednn_wants(c->pd[PASS_FORWARD], dnnl_query_weights_md), backward_md,
-                       e) < 0)
-        return -1;
-    return 0;
+    return place(p, c, &s, e);
 }
 
 const struct stage_kind cpu_conv = {.name = "convolution",

@@ -245,6 +245,7 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
 #include "gpu/cpu/kernels_filter.h"
 #include "gpu/cpu/kernels_tiles.h"
 
+#include "gpu/cpu/kernels_conv_tiles.h"
 #include "gpu/cpu/kernels_filter_tiles.h"
 
 #define PASTE_(a, b) a##b
@@ -299,5 +300,9 @@ const struct kernels PASTE(kernels_, ISA) = {
 #endif
     .filter_tiles_work = filter_tiles_work,
     .filter_tiles_gradient = filter_tiles_gradient,
+    .conv_tiles_places = conv_tiles_places,
+    .conv_tiles_find = conv_tiles_find,
+    .conv_tiles_work = conv_tiles_work,
+    .conv_tiles = conv_tiles,
     .ema = ema,
 };

@@ -54,6 +54,25 @@ struct filter_args {
     void *work; // filter_work() bytes
 };
 
+// A convolution of one view, or the gradient of its input (`back`): n x ih x iw x ic to n x oh x ow
+// x oc in bf16, channels last, padded to whole blocks of 16. In the gradient, x is dy: ic are the
+// channels of the convolution's output, oc those of its input, and k, stride and pad are still the
+// convolution's.
+enum { CONV_TAPS = 64 }; // k x k at most
+struct conv_args {
+    int back;
+    int n, ic, oc, ih, iw, oh, ow, k, stride, pad;
+    int threads;
+    const void *x;
+    void *y;
+    // Weights in tiles, of 32 ic by 16 oc, tap by tap: w_depth elements lie between those of one
+    // block of 32 ic and the next, w_block between those of blocks of 16 oc.
+    const void *w;
+    size_t w_depth, w_block;
+    const int32_t *place; // conv_tiles_places() of them, by conv_tiles_find()
+    void *work;           // conv_tiles_work() bytes
+};
+
 struct kernels {
     const char *name;
     int block;         // channels a block
@@ -127,6 +146,10 @@ struct kernels {
     // (out) x 16 (in).
     size_t (*filter_tiles_work)(const struct filter_args *);
     void (*filter_tiles_gradient)(const struct filter_args *);
+    size_t (*conv_tiles_places)(const struct conv_args *);
+    void (*conv_tiles_find)(const struct conv_args *, int32_t *place);
+    size_t (*conv_tiles_work)(const struct conv_args *);
+    void (*conv_tiles)(const struct conv_args *);
     // w = tau w + (1 - tau) followed.
     void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };

@@ -157,6 +157,12 @@ int onednn_memory(struct plan *p, onednn_layout md, void *data, dnnl_memory_t *o
     return plan_own(p, destroy_memory, *out, e);
 }
 
+void *onednn_data(dnnl_memory_t m, struct error *e)
+{
+    void *data = NULL;
+    return check(dnnl_memory_get_data_handle(m, &data), "memory", e) < 0 ? NULL : data;
+}
+
 // Where it gets no memory for the code that it compiles it writes to where there is none.
 static int create(dnnl_primitive_desc_t pd, const char *what, dnnl_primitive_t *out,
                   struct error *e)

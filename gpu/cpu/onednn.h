@@ -63,6 +63,7 @@ onednn_layout onednn_wants(dnnl_primitive_desc_t pd, dnnl_query_t which);
 
 // A memory over `data` (borrowed); a primitive.
 int onednn_memory(struct plan *p, onednn_layout l, void *data, dnnl_memory_t *out, struct error *e);
+void *onednn_data(dnnl_memory_t m, struct error *e); // what it is over
 int onednn_primitive(struct plan *p, dnnl_primitive_desc_t pd, dnnl_primitive_t *out,
                      struct error *e);
 // A primitive that copies from one layout to another, to be executed with two arguments.
