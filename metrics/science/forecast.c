@@ -31,6 +31,14 @@ double forecast_input_of(enum forecast_in i, double value)
     return !forecast_inputs[i].is_log ? value : value > 0 ? log(value) : NAN;
 }
 
+int forecast_input_find(const char *key)
+{
+    for (int i = 0; key && i < FORECAST_INPUTS; i++)
+        if (strcmp(forecast_inputs[i].key, key) == 0)
+            return i;
+    return -1;
+}
+
 int forecast_metric(enum forecast_in i)
 {
     return forecast_inputs[i].metric ? metric_find(forecast_inputs[i].metric) : -1;
@@ -54,6 +62,8 @@ void forecast_free(struct forecast *f)
     for (int i = 0; i < f->runs && f->run; i++)
         free(f->run[i]);
     free(f->run);
+    free(f->now.left_out);
+    free(f->end.left_out);
     memset(f, 0, sizeof *f);
 }
 

@@ -38,6 +38,8 @@ extern const struct forecast_input_row forecast_inputs[FORECAST_INPUTS];
 
 // An input from a metric or from what it is the logarithm of.
 double forecast_input_of(enum forecast_in i, double value);
+// The input of that key, or -1.
+int forecast_input_find(const char *key);
 // The metric that input i is made of, or -1: it is none, or there is no such metric.
 int forecast_metric(enum forecast_in i);
 
@@ -77,6 +79,11 @@ struct forecast_term {
 struct forecast_knot {
     double at, size;
 };
+// An evaluation of a run that had no part in choice or fit: what was foretold of it between
+// evaluations, and what the probe measured. Accuracies.
+struct forecast_left_out {
+    double foretold, measured;
+};
 struct forecast_law {
     int terms;
     struct forecast_term term[FORECAST_TERMS];
@@ -91,6 +98,8 @@ struct forecast_law {
     // NaN: there are none.
     double error_points, error_points_live, error_points_good, error_points_quarter;
     double covered; // share of the runs left out that the interval held; NaN: not told
+    struct forecast_left_out *left_out; // n_left_out, owned; in files of version 3 that tell them
+    int64_t n_left_out;
 };
 
 // A calibration: belongs to a data set, a family of networks and a method.

@@ -14,7 +14,8 @@
 
 #define LOGIT_MOST 1e6 // beyond it accuracies are 0 and 1 anyway
 
-enum { VERSION = 3, EARLIER = 2, FILE_MOST = 1 << 20, RUNS_MOST = 10000 };
+enum { VERSION = 3, EARLIER = 2, FILE_MOST = 1 << 22, RUNS_MOST = 10000, LEFT_OUT_MOST = 1 << 20 };
+#define FINE 1e4 // accuracies of runs left out are kept to this part
 
 static const struct {
     const char *key;
@@ -54,14 +55,6 @@ static const void *at_const(const void *of, size_t offset)
     return (const char *)of + offset;
 }
 
-static int input_find(const char *key)
-{
-    for (int i = 0; key && i < FORECAST_INPUTS; i++)
-        if (strcmp(forecast_inputs[i].key, key) == 0)
-            return i;
-    return -1;
-}
-
 // ---------------------------------------------------------------- writing
 
 static json_t *number(double v)
@@ -80,6 +73,21 @@ static json_t *term_to_json(const struct forecast_term *t)
                      ? json_pack("[s]", forecast_inputs[t->a].key)
                      : json_pack("[s, s]", forecast_inputs[t->a].key, forecast_inputs[t->b].key);
     return of ? json_pack("{s:o, s:f}", "of", of, "coefficient", t->coefficient) : NULL;
+}
+
+// [[foretold, measured], ...] in ten-thousandths.
+static json_t *left_out_to_json(const struct forecast_law *law)
+{
+    json_t *all = json_array();
+    int rc = 0;
+    for (int64_t i = 0; i < law->n_left_out; i++)
+        rc |= json_array_append_new(
+            all, json_pack("[I, I]", (json_int_t)lround(FINE * law->left_out[i].foretold),
+                           (json_int_t)lround(FINE * law->left_out[i].measured)));
+    if (rc == 0)
+        return all;
+    json_decref(all);
+    return NULL;
 }
 
 static json_t *law_to_json(const struct forecast_law *law)
@@ -106,6 +114,8 @@ static json_t *law_to_json(const struct forecast_law *law)
     for (size_t i = 0; i < COUNT(law_field); i++)
         rc |= json_object_set_new(o, law_field[i].key,
                                   number(*(const double *)at_const(law, law_field[i].offset)));
+    if (law->n_left_out)
+        rc |= json_object_set_new(o, "left_out", left_out_to_json(law));
     if (rc == 0)
         return o;
     json_decref(o);
@@ -191,9 +201,9 @@ static int take_terms(const json_t *terms, struct forecast_law *law)
         const json_t *o = json_array_get(terms, (size_t)law->terms), *of = json_object_get(o, "of");
         struct forecast_term *t = &law->term[law->terms];
         size_t inputs = json_array_size(of);
-        int a = input_find(json_string_value(json_array_get(of, 0))), b = FORECAST_INPUTS;
+        int a = forecast_input_find(json_string_value(json_array_get(of, 0))), b = FORECAST_INPUTS;
         if (inputs == 2)
-            b = input_find(json_string_value(json_array_get(of, 1)));
+            b = forecast_input_find(json_string_value(json_array_get(of, 1)));
         if (inputs < 1 || inputs > 2 || a < 0 || b < 0 ||
             take_number(json_object_get(o, "coefficient"), &t->coefficient) < 0)
             return -1;
@@ -238,6 +248,26 @@ static int take_interval(const json_t *interval, struct forecast_law *law)
     return 0;
 }
 
+static int take_left_out(const json_t *all, struct forecast_law *law)
+{
+    size_t n = json_array_size(all);
+    if (!all)
+        return 0;
+    if (!json_is_array(all) || n > LEFT_OUT_MOST ||
+        !(law->left_out = calloc(n + 1, sizeof *law->left_out)))
+        return -1;
+    for (; law->n_left_out < (int64_t)n; law->n_left_out++) {
+        struct forecast_left_out *v = &law->left_out[law->n_left_out];
+        if (take_pair(json_array_get(all, (size_t)law->n_left_out), &v->foretold, &v->measured) < 0)
+            return -1;
+        v->foretold /= FINE;
+        v->measured /= FINE;
+        if (!(v->foretold >= 0 && v->foretold <= 1 && v->measured >= 0 && v->measured <= 1))
+            return -1;
+    }
+    return 0;
+}
+
 static int take_law(const json_t *o, struct forecast_law *law)
 {
     for (size_t i = 0; i < COUNT(law_field); i++) {
@@ -249,7 +279,8 @@ static int take_law(const json_t *o, struct forecast_law *law)
             return -1;
     }
     return take_terms(json_object_get(o, "terms"), law) < 0 || take_inputs(o, law) < 0 ||
-                   take_interval(json_object_get(o, "interval"), law) < 0
+                   take_interval(json_object_get(o, "interval"), law) < 0 ||
+                   take_left_out(json_object_get(o, "left_out"), law) < 0
                ? -1
                : 0;
 }
@@ -398,6 +429,6 @@ int forecast_read(const char *path, struct forecast *out, struct error *e)
     if (bad)
         return error_set(e, "%.300s is no calibration: its \"%s\" is missing or makes no sense",
                          path, bad);
-    return error_set(e, "%.300s is no calibration: it is not a JSON object of less than a megabyte",
+    return error_set(e, "%.300s is no calibration: it is not a JSON object of less than 4 MB",
                      path);
 }

@@ -187,6 +187,9 @@ static double points(const struct mean *m)
 static int judge(struct design *d, const struct design_set *set, const double *b,
                  struct forecast_law *law, struct error *e)
 {
+    law->left_out = calloc((size_t)d->n + 1, sizeof *law->left_out);
+    if (!law->left_out)
+        return error_set(e, "out of memory for %lld evaluations", (long long)d->n);
     struct mean inside = {0}, outside = {0}, live = {0}, good = {0}, quarter = {0};
     double mean = 0, total = 0, own[1 + FORECAST_TERMS];
     for (int64_t i = 0; i < d->n; i++)
@@ -203,6 +206,8 @@ static int judge(struct design *d, const struct design_set *set, const double *b
             mean_add(&outside, r, design_logit(&chosen, own, r->x));
             r->at = design_logit(&chosen, own, r->live);
             r->residual = r->y - r->at;
+            law->left_out[law->n_left_out++] =
+                (struct forecast_left_out){forecast_accuracy(r->at), forecast_accuracy(r->y)};
             mean_add(&live, r, r->at);
             if (forecast_accuracy(r->y) > GOOD)
                 mean_add(&good, r, r->at);
@@ -316,8 +321,10 @@ static int fit_ends(const struct forecast_point *p, int64_t n, int runs, struct 
     }
     if (rc == 0 && kept >= FORECAST_RUNS_LEAST)
         rc = fit_law(some, m, kept, f->offset, measured_at_end, &f->end, e);
-    if (!(f->end.r2_left_out >= FORECAST_R2_LEAST))
+    if (!(f->end.r2_left_out >= FORECAST_R2_LEAST)) {
+        free(f->end.left_out);
         f->end = (struct forecast_law){0};
+    }
     free(some);
     free(number);
     return rc;

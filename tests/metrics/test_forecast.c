@@ -368,6 +368,14 @@ Test(forecast, file)
               g.now.covered == f.now.covered && isnan(g.now.error_points_quarter) &&
               g.zstd.lo == f.zstd.lo && g.collapsed == 3 && !g.end.knots);
     cr_assert(g.runs == RUNS && !strcmp(g.run[1], "odd") && g.points == N);
+    cr_assert(f.now.n_left_out == N && g.now.n_left_out == N && !g.end.n_left_out);
+    double square = 0;
+    for (int i = 0; i < N; i++) {
+        const struct forecast_left_out *v = &f.now.left_out[i], *w = &g.now.left_out[i];
+        cr_expect(fabs(v->foretold - w->foretold) < 1e-4 && fabs(v->measured - w->measured) < 1e-4);
+        square += pow(v->foretold - v->measured, 2) / N; // every run has as many of them
+    }
+    cr_expect_float_eq(100 * sqrt(square), f.now.error_points_live, 1e-9);
     forecast_free(&g);
 
     // Every cut, and every byte made another, is read or refused.

@@ -119,7 +119,7 @@ static int fit(char dir[RUNS][128], int n, struct fit *out, struct error *e)
     char *list[RUNS + 2];
     for (int i = 0; i < n; i++)
         list[i] = dir[i];
-    return fit_runs(list, n, out, e);
+    return fit_runs(list, n, (unsigned char[FORECAST_INPUTS]){0}, out, e);
 }
 
 Test(fit, leaves_out_the_first_tenth)
@@ -271,6 +271,39 @@ Test(fit, refuses_what_cannot_be)
 }
 
 // What a person sees: the law, how good it is, the file; and where there is no law, no file.
+// A forecast that may not look at something does not; what every evaluation has cannot be left out.
+Test(fit, without)
+{
+    char dir[RUNS][128], file[128];
+    lab_open(&lab);
+    runs_fill(dir);
+    snprintf(file, sizeof file, "%s/c.json", lab.dir);
+    struct fit fit = {0};
+    struct error e = {""};
+    char *list[RUNS];
+    unsigned char without[FORECAST_INPUTS] = {[FORECAST_SHARE] = 1, [FORECAST_POOL] = 1};
+    for (int i = 0; i < RUNS; i++)
+        list[i] = dir[i];
+    cr_assert(fit_runs(list, RUNS, without, &fit, &e) == 0, "%s", e.text);
+    for (int t = 0; t < fit.forecast.end.terms; t++)
+        cr_expect(fit.forecast.end.term[t].a != FORECAST_SHARE &&
+                  fit.forecast.end.term[t].b != FORECAST_SHARE);
+    forecast_free(&fit.forecast);
+    static const char *const bad[] = {
+        "auc", "loss", "pixel_r2,ln_width", "nothing", "ln_twonn,,share", ""};
+    for (size_t i = 0; i + 1 < sizeof bad / sizeof *bad; i++) {
+        struct said s = SAY("fit", dir[0], "-o", file, "--without", bad[i]);
+        cr_expect(s.code == 2 && strstr(s.err, "no input that a forecast can do without"),
+                  "%s: %d %s", bad[i], s.code, s.err);
+        said_free(&s);
+    }
+    struct said s = SAY("fit", dir[0], dir[1], dir[2], dir[3], dir[4], dir[5], dir[6], dir[7], "-o",
+                        file, "--without", "surrogates,ln_twonn");
+    cr_expect(s.code == 0, "%s", s.err);
+    said_free(&s);
+    lab_close(&lab);
+}
+
 Test(fit, the_command)
 {
     char dir[RUNS][128], file[128];
@@ -290,6 +323,18 @@ Test(fit, the_command)
     cr_assert(forecast_read(file, &f, &e) == 0, "%s", e.text);
     cr_expect(f.runs == RUNS && f.now.terms == 1 && f.now.term[0].a == FORECAST_AUC);
     forecast_free(&f);
+
+    // What it foretold of the runs that were left out, as a figure.
+    s = SAY("export", file, "--format", "svg");
+    cr_assert(s.code == 0, "%s", s.err);
+    int points = 0;
+    for (const char *at = s.out; (at = strstr(at, "<circle ")); at++)
+        points++;
+    cr_expect(points == 24, "each evaluation, and nothing foretells ends: %d", points);
+    cr_expect(strstr(s.out, "fashion-mnist \u00b7 resnet18 \u00b7 simsiam") &&
+                  strstr(s.out, "</svg>") && !strstr(s.out, "nan") && !strstr(s.out, "inf"),
+              "%s", s.out);
+    said_free(&s);
 
     // "-": the calibration alone on standard output, the rest beside it.
     char *whole = lab_text(file);

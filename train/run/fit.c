@@ -172,7 +172,8 @@ static int check_different(char *const *dir, int n, struct error *e)
     return rc;
 }
 
-int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
+int fit_runs(char *const *dir, int n, const unsigned char *without, struct fit *out,
+             struct error *e)
 {
     struct points p = {0};
     memset(out, 0, sizeof *out);
@@ -183,6 +184,10 @@ int fit_runs(char *const *dir, int n, struct fit *out, struct error *e)
         rc = read_run(dir[i], &p, e);
         out->skipped += rc == 0;
     }
+    for (int64_t i = 0; i < p.n; i++)
+        for (int k = 0; k < FORECAST_INPUTS; k++)
+            if (without[k])
+                p.point[i].in.v[k] = p.point[i].live[k] = NAN;
     if (rc >= 0)
         rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
     snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);

@@ -11,11 +11,12 @@ struct fit {
     int skipped;     // runs that gave no evaluation: no measured probe after their first tenth
 };
 
-// From the logs of these run folders, each without its first tenth and without evaluations of a
-// complete collapse: there the probe is at chance, which needs no forecast, and one such point
-// would bend the line for all others. All must be of one data set, network and method, and no
-// folder may come twice. As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
-int fit_runs(char *const *dir, int n, struct fit *out, struct error *e);
+// From the logs of these run folders, each without its first tenth. All must be of one data set,
+// network and method, and no folder may come twice. Inputs i with without[i] != 0 (enum
+// forecast_in; not AUC, loss and width, which every evaluation has) are as if nobody knew them.
+// As forecast_fit: 0, -1 with the sentence; forecast_free in any case.
+int fit_runs(char *const *dir, int n, const unsigned char *without, struct fit *out,
+             struct error *e);
 
 // Write to path (replaced only when all is written).
 int fit_save(const struct forecast *f, const char *path, struct error *e);

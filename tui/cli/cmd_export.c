@@ -33,8 +33,10 @@ const struct option_row cmd_export_options[] = {
     {WORD("format", format), .argument = "FORMAT", .fallback = "csv",
      .choices = "csv|jsonl|svg|reference",
      .doc =
-         "csv, jsonl (lines of JSON), svg (a figure of the run), or reference (its curves in few "
-         "lines of JSON, a log by themselves, for --reference)."},
+         "csv, jsonl (lines of JSON), svg (a figure of the run; of a calibration, a file that ends "
+         "in "
+         ".json: what it foretold of runs left out against what was measured), or reference (its "
+         "curves in few lines of JSON, a log by themselves, for --reference)."},
     {WORD("what", what), .argument = "TYPE", .values = type_value, .only = 1,
      .doc = "Records of which type: {}. The default is step."},
     {WORD("columns", columns), .argument = "NAME,...",
@@ -122,6 +124,29 @@ static int export(const char *path, const struct request *r, const char *out, st
     return rc;
 }
 
+// A calibration: the figure of what it foretold.
+static int export_calibration(const char *path, const char *out, struct error *e)
+{
+    struct forecast forecast;
+    struct file f;
+    if (file_distinct(out, path, e) < 0 || forecast_read(path, &forecast, e) < 0)
+        return -1;
+    int rc = file_create(&f, out, 0, e);
+    if (rc == 0) {
+        if ((rc = export_forecast(&forecast, f.stream, e)) < 0)
+            error_prefix(e, "%s", path);
+        rc = file_finish(&f, rc, e);
+    }
+    forecast_free(&forecast);
+    return rc;
+}
+
+static int is_calibration(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 5 && strcmp(path + n - 5, ".json") == 0;
+}
+
 int cmd_export(int argc, char **argv)
 {
     struct error e = {""};
@@ -135,7 +160,9 @@ int cmd_export(int argc, char **argv)
         return cmd_complain(CMD_USAGE, &e);
     signal(SIGPIPE, SIG_DFL); // a reader that has enough (head) ends this without a word
     rc = cmd_find_log(w.runs, argv[1], path, sizeof path, &e);
-    if (rc == 0)
+    if (rc == 0 && r.format == FORMAT_SVG && is_calibration(path))
+        rc = export_calibration(path, w.out ? w.out : "-", &e);
+    else if (rc == 0)
         rc = export(path, &r, w.out ? w.out : "-", &e);
     return cmd_complain(rc ? CMD_FAILED : CMD_OK, &e);
 }

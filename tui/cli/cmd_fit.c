@@ -85,7 +85,38 @@ static int find_runs(const char *runs, char **word, int n, char **dir, struct er
     return 0;
 }
 
-static int fit(const char *runs, char **word, int n, const char *out, struct error *e)
+// What every evaluation has, and cannot be done without.
+static int is_needed(int input)
+{
+    return input == FORECAST_AUC || input == FORECAST_LOSS || input == FORECAST_WIDTH;
+}
+
+// Inputs by name, divided by commas; NULL: none.
+static int find_inputs(const char *names, unsigned char without[FORECAST_INPUTS], struct error *e)
+{
+    char name[64];
+    memset(without, 0, FORECAST_INPUTS);
+    for (const char *at = names; at && *at; at += strcspn(at, ",")) {
+        at += *at == ',';
+        text_copy(name, sizeof name, at, strcspn(at, ","));
+        int surrogates = strcmp(name, "surrogates") == 0, input = forecast_input_find(name);
+        for (int i = FORECAST_PIXEL_R2; surrogates && i <= FORECAST_PSEUDO100; i++)
+            without[i] = 1;
+        if (!surrogates && (input < 0 || is_needed(input)))
+            return error_set(e,
+                             "--without: \"%s\" is no input that a forecast can do without; there "
+                             "are surrogates (all four), %s, %s, %s ...",
+                             name, forecast_inputs[FORECAST_RANKME].key,
+                             forecast_inputs[FORECAST_TWONN].key,
+                             forecast_inputs[FORECAST_PIXEL_R2].key);
+        if (!surrogates)
+            without[input] = 1;
+    }
+    return 0;
+}
+
+static int fit(const char *runs, char **word, int n, const unsigned char *without, const char *out,
+               struct error *e)
 {
     struct fit result = {0};
     char **dir = calloc((size_t)n, sizeof *dir);
@@ -93,7 +124,7 @@ static int fit(const char *runs, char **word, int n, const char *out, struct err
     for (int i = 0; rc == 0 && i < n; i++)
         rc = cmd_spares_run(out, dir[i], e);
     if (rc == 0) {
-        rc = fit_runs(dir, n, &result, e);
+        rc = fit_runs(dir, n, without, &result, e);
         if (rc == 0 || result.unsupported)
             report(&result, file_is_standard(out) ? stderr : stdout);
         if (rc == 0)
@@ -107,7 +138,7 @@ static int fit(const char *runs, char **word, int n, const char *out, struct err
 }
 
 struct wanted {
-    const char *runs, *out;
+    const char *runs, *out, *without;
 };
 
 const struct option_row cmd_fit_options[] = {
@@ -116,6 +147,12 @@ const struct option_row cmd_fit_options[] = {
      OPTION_FIELD(struct wanted, out),
      .argument = "FILE.json",
      .doc = "Where the calibration goes. Nothing is written when the runs do not support one."},
+    {.name = "without",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, without),
+     .argument = "NAME,...",
+     .doc = "Do without these inputs, named as in a calibration, or without the surrogates: to see "
+            "what they bring."},
     {OPTION_RUNS(struct wanted, OPTION_WORD)},
     {0},
 };
@@ -124,6 +161,7 @@ int cmd_fit(int argc, char **argv)
 {
     struct error e = {""};
     struct wanted w = {0};
+    unsigned char without[FORECAST_INPUTS];
     int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
@@ -131,7 +169,9 @@ int cmd_fit(int argc, char **argv)
         error_set(&e, "fit needs -o FILE.json");
         return cmd_complain(CMD_USAGE, &e);
     }
-    rc = fit(w.runs, argv + 1, argc - 1, w.out, &e);
+    if (find_inputs(w.without, without, &e) < 0)
+        return cmd_complain(CMD_USAGE, &e);
+    rc = fit(w.runs, argv + 1, argc - 1, without, w.out, &e);
     fflush(stdout);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

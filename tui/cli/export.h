@@ -7,6 +7,7 @@
 #include "metrics/base/error.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/record_columns.h"
+#include "metrics/science/forecast.h"
 
 // Columns by name, divided by commas; NULL: all. `wanted` gets a flag each, of
 // RECORD_COLUMNS_MAX. -1 with a sentence that names those there are.
@@ -26,6 +27,10 @@ int export_json(struct cursor *c, const unsigned char *wanted, FILE *f, struct e
 
 // Its curves as lines of JSON, for those of other runs to be held against (tui/feed/underlay.h).
 int export_reference(struct cursor *c, const struct cursor_range *range, FILE *f, struct error *e);
+
+// What a calibration foretold of runs that had no part in it against what was measured, with its
+// interval, as a stand-alone SVG: now, and where the runs ended. -1: the file does not tell that.
+int export_forecast(const struct forecast *f, FILE *out, struct error *e);
 
 // A figure of the run as a stand-alone SVG.
 int export_svg(struct cursor *c, const struct cursor_range *range, FILE *f, struct error *e);

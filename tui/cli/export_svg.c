@@ -331,21 +331,7 @@ static void draw_spectrum(struct figure *g)
 static void draw(struct figure *g)
 {
     const struct history *h = g->h;
-    svg_put(g->f,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-            "viewBox=\"0 0 %d %d\">\n<title>",
-            WIDTH / 10, HEIGHT / 10, WIDTH, HEIGHT);
-    svg_escaped(g->f, h->run.name);
-    svg_put(
-        g->f,
-        "</title>\n<style>text{font-family:Helvetica,Arial,sans-serif;font-size:105px;fill:#000}"
-        ".axis path{stroke:#000;stroke-width:8;fill:none}</style>\n"
-        "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
-        "<g stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
-        WIDTH, HEIGHT);
-    svg_text(g->f, LEFT, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s",
-             h->run.name);
+    svg_begin(g->f, WIDTH, HEIGHT, LEFT, h->run.name);
     svg_text(g->f, LEFT, 410, "start", "",
              "%s \u00b7 %s\u00d7%d \u00b7 %s \u00b7 %s parameters \u00b7 %s", h->run.dataset.name,
              h->run.model.arch, h->run.model.width, h->method, format_count(h->run.model.params).s,
@@ -354,7 +340,7 @@ static void draw(struct figure *g)
     draw_auc(g);
     draw_accuracy(g);
     draw_loss(g);
-    svg_put(g->f, "</g>\n</svg>\n");
+    svg_end(g->f);
 }
 
 // Of the live spectra, which are most of a log, only the last of the range is looked at.

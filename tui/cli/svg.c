@@ -49,6 +49,31 @@ void svg_text(FILE *f, int x, int y, const char *anchor, const char *style, cons
     svg_put(f, "</text>\n");
 }
 
+// --- a figure ---
+
+void svg_begin(FILE *f, int w, int h, int left, const char *title)
+{
+    svg_put(f,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+            "viewBox=\"0 0 %d %d\">\n<title>",
+            w / 10, h / 10, w, h);
+    svg_escaped(f, title);
+    svg_put(
+        f,
+        "</title>\n<style>text{font-family:Helvetica,Arial,sans-serif;font-size:105px;fill:#000}"
+        ".axis path{stroke:#000;stroke-width:8;fill:none}</style>\n"
+        "<rect width=\"%d\" height=\"%d\" fill=\"#fff\"/>\n"
+        "<g stroke-linecap=\"round\" stroke-linejoin=\"round\">\n",
+        w, h);
+    svg_text(f, left, 250, "start", " font-weight=\"bold\" style=\"font-size:140px\"", "%s", title);
+}
+
+void svg_end(FILE *f)
+{
+    svg_put(f, "</g>\n</svg>\n");
+}
+
 // --- a panel ---
 
 int svg_x(const struct svg_panel *p, double v)

@@ -22,6 +22,10 @@ void svg_escaped(FILE *f, const char *s);
 void svg_text(FILE *f, int x, int y, const char *anchor, const char *style, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 
+// A figure of w x h, its title above what begins at `left`; and its end.
+void svg_begin(FILE *f, int w, int h, int left, const char *title);
+void svg_end(FILE *f);
+
 // Where a value stands.
 int svg_x(const struct svg_panel *p, double v);
 int svg_y(const struct svg_panel *p, double v);
