@@ -1,6 +1,7 @@
 # The report of tests/study.sh from its table: what the runs show, also where it is not what one
-# would like. Variables: fit (a file with the words of `ssltop fit`), data, labelled (images
-# that the probes were fitted on: a number or all).
+# would like. Variables: fits (a folder with the words of `ssltop fit`), data, labelled (images
+# that the probes were fitted on: a number or all). Rows of the stage "before" are ends of an earlier
+# study: other lengths, fewer metrics; they are in the table, not in the figures here.
 
 function num(i, c) { return row[i, c] + 0 }
 
@@ -10,7 +11,7 @@ function key(i, without,    c, text)
     for (c = 3; c <= 10; c++)
         if (c != 5 && c != without)
             text = text "|" row[i, c]
-    return text
+    return text "|" row[i, METHOD]
 }
 
 # ---------------------------------------------------------------- differences of pairs
@@ -70,7 +71,7 @@ function correlation(a, b, c, lo, hi,    i, sa, sb, saa, sbb, sab)
 {
     count_ = 0
     for (i = 1; i <= n; i++)
-        if (num(i, c) >= lo && num(i, c) < hi && (dead || num(i, RANKME) > 1.05)) {
+        if (num(i, c) >= lo && num(i, c) < hi && (dead || num(i, RANKME) > 1.05) && row[i, a] != "") {
             count_++
             sa += num(i, a); sb += num(i, b)
             saa += num(i, a) ^ 2; sbb += num(i, b) ^ 2; sab += num(i, a) * num(i, b)
@@ -87,6 +88,36 @@ function correlations(label, c, lo, hi,    a)
     if (count_ > 0)
         printf "| %s | %d | %s | %s | %s | %s |\n", label, count_, a, correlation(LOSS, PROBE, c, lo, hi),
             correlation(RANKME, PROBE, c, lo, hi), correlation(ZSTD, PROBE, c, lo, hi)
+}
+
+# Rank correlation (Spearman's) of column a and the probe over the rows of a width (0: all).
+function spearman(a, width,    i, j, m, ra, rb, sa, sb, saa, sbb, sab, at)
+{
+    m = 0
+    for (i = 1; i <= n; i++)
+        if (row[i, a] != "" && (!width || num(i, WIDTH) == width))
+            at[++m] = i
+    if (m < 5)
+        return "–"
+    sa = sb = saa = sbb = sab = 0
+    for (i = 1; i <= m; i++) {
+        ra = rb = 0.5
+        for (j = 1; j <= m; j++) {
+            ra += num(at[j], a) < num(at[i], a) ? 1 : num(at[j], a) == num(at[i], a) ? 0.5 : 0
+            rb += num(at[j], PROBE) < num(at[i], PROBE) ? 1 : num(at[j], PROBE) == num(at[i], PROBE) ? 0.5 : 0
+        }
+        sa += ra; sb += rb; saa += ra * ra; sbb += rb * rb; sab += ra * rb
+    }
+    saa -= sa * sa / m; sbb -= sb * sb / m; sab -= sa * sb / m
+    return saa > 1e-9 && sbb > 1e-9 ? sprintf("%+.2f", sab / sqrt(saa * sbb)) : "–"
+}
+
+function words_of(name,    line)
+{
+    print "```"
+    while ((getline line < (fits "/" name)) > 0)
+        print line
+    print "```"
 }
 
 # Distinct values of a column in rising order into value[1..]; their number.
@@ -106,24 +137,27 @@ function distinct(c,    i, j, m, v, seen)
 
 function numbers(i)
 {
-    return sprintf("%.3f | %.3f | %.1f | %.2f | %.1f | %.1f", num(i, LOSS), num(i, AUC), num(i, RANKME), num(i, ZSTD),
-        100 * num(i, PROBE), 100 * num(i, KNN))
+    return sprintf("%.3f | %.3f | %.1f | %.2f | %.2f | %.1f | %.1f", num(i, LOSS), num(i, AUC), num(i, RANKME),
+        num(i, ZSTD), num(i, PIXEL), 100 * num(i, PROBE), 100 * num(i, KNN))
 }
 
 function schedule_row(i)
 {
-    printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, IMAGES], row[i, 5], row[i, SCHEDULE],
-        row[i, 7], row[i, 8], row[i, SEED], numbers(i)
+    printf "| %s | %s | %s | %s%s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, IMAGES], row[i, 5], row[i, SCHEDULE],
+        row[i, METHOD] == "byol" ? ", BYOL" : "", row[i, 7], row[i, 8], row[i, SEED], numbers(i)
 }
 
 BEGIN {
     WIDTH = 3; IMAGES = 4; SCHEDULE = 6; LR = 7; SEED = 9
-    LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19
+    LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19; METHOD = 21; PIXEL = 23
+    metrics = split("12 AUC;13 RankMe;22 RankMe, uncentred;23 pixel R²;24 pseudo-probe, 10;25 pseudo-probe, 30;" \
+        "26 pseudo-probe, 100;27 TwoNN;28 self-clustering;29 self-clustering, centred;14 z-std;11 loss", metric, ";")
     split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
         "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
 }
 
-NR > 1 { n++; for (c = 1; c <= NF; c++) row[n, c] = $c }
+NR > 1 && $2 == "before" { before++ }
+NR > 1 && $2 != "before" { n++; for (c = 1; c <= NF; c++) row[n, c] = $c }
 
 END {
     for (i = 1; i <= n; i++) {
@@ -138,8 +172,8 @@ END {
     print "exact spectrum then; loss is the mean of the last 100 steps. A pass is a pass over all images of the run."
 
     print "\n## Screening: learning rate, weight decay, width\n"
-    print "| width | lr | wd | passes | loss | AUC | RankMe | z-std | probe % | kNN % |"
-    print "|---|---|---|---|---|---|---|---|---|---|"
+    print "| width | lr | wd | passes | loss | AUC | RankMe | z-std | pixel R² | probe % | kNN % |"
+    print "|---|---|---|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n; i++)
         if (row[i, 2] == "screening")
             printf "| %s | %s | %s | %s | %s |\n", row[i, WIDTH], row[i, 7], row[i, 8], row[i, 5], numbers(i)
@@ -151,8 +185,8 @@ END {
                 row[best[value[k]], 8], 100 * num(best[value[k]], PROBE), num(best[value[k]], AUC)
 
     print "\n## Schedules, number of images, width: the same number of steps, but for the long ones at the end\n"
-    print "| width | images | passes | schedule | lr | wd | seed | loss | AUC | RankMe | z-std | probe % | kNN % |"
-    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    print "| width | images | passes | schedule | lr | wd | seed | loss | AUC | RankMe | z-std | pixel R² | probe % | kNN % |"
+    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     for (i = 1; i <= n; i++)
         if (row[i, 2] != "screening" && row[i, 2] != "long")
             schedule_row(i)
@@ -263,10 +297,31 @@ END {
     for (k = 1; k <= m; k++)
         correlations(value[k] " images", IMAGES, value[k], value[k] + 0.5)
 
+    print "\n## What does each metric say of the probe?\n"
+    print "Rank correlation (Spearman's) with the linear probe over the ends of all runs, complete collapses included; and at"
+    print "each width alone.\n"
+    m = distinct(WIDTH)
+    printf "| metric | all |"
+    for (k = 1; k <= m; k++)
+        printf " width %s |", value[k]
+    printf "\n|---|---|"
+    for (k = 1; k <= m; k++)
+        printf "---|"
+    print ""
+    for (k = 1; k <= metrics; k++) {
+        printf "| %s | %s |", substr(metric[k], index(metric[k], " ") + 1), spearman(metric[k] + 0, 0)
+        for (j = 1; j <= m; j++)
+            printf " %s |", spearman(metric[k] + 0, value[j])
+        print ""
+    }
+
     print "\n## The forecast\n\nThe words of `ssltop fit` on the evaluations made during these runs (the fast probe on 2,000 test images; each run"
-    print "without its first tenth):\n"
-    print "```"
-    while ((getline line < fit) > 0)
-        print line
-    print "```"
+    print "without its first tenth; complete collapses included), SimSiam's:\n"
+    words_of("simsiam.txt")
+    print "\nThe same without the surrogates (pixel R² and the pseudo-probes):\n"
+    words_of("simsiam-without.txt")
+    print "\nBYOL's runs:\n"
+    words_of("byol.txt")
+    if (before)
+        printf "\n%d more rows of the table, of the stage \"before\", are ends of an earlier study, whose runs lack the newer metrics.\n", before
 }

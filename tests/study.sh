@@ -32,20 +32,20 @@ threads=$((($(nproc) + JOBS - 1) / JOBS))
 batch=64
 case $STUDY in
 full | long)
-    widths="8:800 16:400 32:200" # width:steps
-    rates="1 2 4" decays="1e-4 5e-4 2e-3"
-    sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=1000
+    widths="8:800:1,2,4 16:400:1,2,4 32:200:1" # width:steps:learning rates
+    decays="1e-4 5e-4 2e-3"
+    sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=700
     settings="1 2"   # times the best learning rate
-    labelled=all     # training images that the probes are fitted on
+    labelled=20000   # training images that the probes are fitted on
     capacities="4 16" capacity_sizes="500 all" # widths, images
-    byol_rates="0.6 2" byol_sizes="500 all" byol_modes="multi-epoch hybrid"
-    long="1000:4700:1:1" long_modes="multi-epoch hybrid" # images:steps:seed:times the best learning rate
-    [ "$STUDY" = full ] || long="$long 1000:4700:2:1 5000:23500:1:0.5"
+    byol_rates="0.6 2" byol_sizes="500 5000 all" byol_modes="multi-epoch hybrid"
+    long='' long_modes="multi-epoch hybrid" # images:steps:seed:times the best learning rate
+    [ "$STUDY" = full ] || long="1000:4700:1:1 1000:4700:2:1 5000:23500:1:0.5"
     ;;
 small)
     # With the decay 2e-3 a single run of so few steps collapses: no fit foretells it from the others.
-    widths="8:300 4:300"
-    rates="1 4" decays="1e-4 5e-4"
+    widths="8:300:1,4 4:300:1,4"
+    decays="1e-4 5e-4"
     sizes="500 all" modes="multi-epoch hybrid" seeds="1 2" steps=500
     settings="1"
     labelled=10000
@@ -135,7 +135,7 @@ make() {
         # shellcheck disable=SC2086
         watched "$folder/$1.log" "$ssltop" train --headless --data "$DATA" --runs "$runs" --name "$1" --width "$3" $subset \
             --method "$method" --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch \
-            --threads "$threads" --precision f32 --eval-every $((total / 8)) --eval-share 1 --checkpoint-every "$total" --keep 1 --calibration off || {
+            --threads "$threads" --precision f32 --eval-every $((total / 6)) --eval-share 1 --checkpoint-every "$total" --keep 1 --calibration off || {
             tail -n 3 "$folder/$1.log" >&2
             echo "study.sh: $1 failed; the study goes on without it" >&2
             return 0
@@ -187,17 +187,19 @@ count() {
     echo $#
 }
 # shellcheck disable=SC2086
-planned=$(($(count $widths) * $(count $rates) * $(count $decays) +
+planned=$(($(echo $widths | tr ' ,' '\n\n' | grep -c .) * $(count $decays) +
     $(count $seeds) * (1 + $(count $sizes) * $(count $modes) * $(count $settings) + $(count $capacities) * $(count $capacity_sizes) +
         $(count $byol_rates) * $(count $byol_sizes) * $(count $byol_modes)) +
     $(count $long) * $(count $long_modes)))
 made=0 began=$(date +%s)
 
 for width in $widths; do
-    for lr in $rates; do
+    IFS=: read -r w length rates << END
+$width
+END
+    for lr in $(echo "$rates" | tr , ' '); do
         for wd in $decays; do
-            w=${width%:*}
-            train "screen-w$w-lr$lr-wd$wd" screening "$w" all multi-epoch "$lr" "$wd" 1 "${width#*:}"
+            train "screen-w$w-lr$lr-wd$wd" screening "$w" all multi-epoch "$lr" "$wd" 1 "$length"
         done
     done
 done
@@ -264,18 +266,23 @@ if [ -s "$OUT/study-$name.csv" ]; then
 fi
 mv "$table.sorted" "$table"
 
-# All or nothing reaches OUT, where the last study's may lie.
-calibration=$folder/calibration.json
-rm -f "$calibration"
+# A calibration of each method's runs, and for comparison one that does without the surrogates.
 # shellcheck disable=SC2046
-"$ssltop" fit $(tail -n +2 "$table" | grep -v '^[^,]*,before,' | cut -d, -f1) --runs "$runs" -o "$calibration" > "$folder/fit.txt" 2>&1 || :
-awk -F, -v fit="$folder/fit.txt" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$table" > "$folder/report.md"
-cp "$table" "$OUT/study-$name.csv"
-cp "$folder/report.md" "$OUT/study-$name.md"
-if [ -s "$calibration" ]; then
-    cp "$calibration" "$OUT/$name-resnet18.json"
-else
-    rm -f "$OUT/$name-resnet18.json" # an older one would not be of this table
-fi
+for method in simsiam byol; do
+    names=$(awk -F, -v m=$method 'NR > 1 && $2 != "before" && $21 == m { print $1 }' "$table")
+    rm -f "$folder/$method.json" "$folder/$method.svg"
+    [ -n "$names" ] || continue
+    "$ssltop" fit $names --runs "$runs" -o "$folder/$method.json" > "$folder/$method.txt" 2>&1 || :
+    "$ssltop" fit $names --runs "$runs" --without surrogates -o "$folder/without.json" > "$folder/$method-without.txt" 2>&1 || :
+    [ ! -s "$folder/$method.json" ] || "$ssltop" export "$folder/$method.json" --format svg -o "$folder/$method.svg"
+done
+awk -F, -v fits="$folder" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$table" > "$folder/report.md"
+
+# All or nothing reaches OUT, where the last study's may lie.
+for what in "$table:study-$name.csv" "$folder/report.md:study-$name.md" "$folder/simsiam.json:$name-resnet18.json" \
+    "$folder/byol.json:$name-resnet18-byol.json" "$folder/simsiam.svg:study-$name.svg"; do
+    rm -f "$OUT/${what#*:}" # an older one would not be of this table
+    [ ! -s "${what%%:*}" ] || cp "${what%%:*}" "$OUT/${what#*:}"
+done
 echo "$OUT/study-$name.csv: $(($(wc -l < "$table") - 1)) runs"
-cat "$folder/fit.txt"
+cat "$folder/simsiam.txt"
