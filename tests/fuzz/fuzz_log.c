@@ -18,7 +18,7 @@
 #include "train/run/live_forecast.h"
 #include "train/run/runs.h"
 #include "train/schedule/schedule_text.h"
-#include "tui/cli/export.h"
+#include "tui/export/export.h"
 #include "tui/feed/log_lookup.h"
 
 // --- every reader of a log ---

@@ -12,7 +12,7 @@
 #include "metrics/base/text.h"
 #include "metrics/log/record_fields.h"
 #include "tui/cli/cmd.h"
-#include "tui/cli/export.h"
+#include "tui/export/export.h"
 
 struct wanted {
     const char *runs, *format, *what, *columns, *out;

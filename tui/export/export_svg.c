@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "metrics/log/mode.h"
-#include "tui/cli/export.h"
-#include "tui/cli/svg.h"
+#include "tui/export/export.h"
+#include "tui/export/svg.h"
 #include "tui/model/format.h"
 #include "tui/feed/history.h"
 #include "tui/draw/plot.h"

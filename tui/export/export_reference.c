@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "metrics/log/record_columns.h"
-#include "tui/cli/export.h"
+#include "tui/export/export.h"
 
 enum { POINTS = 240, DIGITS = 5 };
 

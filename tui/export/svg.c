@@ -1,5 +1,5 @@
 // Panels of a figure as SVG: text, axes with round numbers, and where a value stands.
-#include "tui/cli/svg.h"
+#include "tui/export/svg.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
 
 #include "metrics/base/text.h"
 #include "metrics/log/record_fields.h"
-#include "tui/cli/export.h"
+#include "tui/export/export.h"
 
 int export_columns(enum record_type type, const char *names, unsigned char *wanted, struct error *e)
 {

@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "metrics/base/text.h"
-#include "tui/cli/export.h"
-#include "tui/cli/svg.h"
+#include "tui/export/export.h"
+#include "tui/export/svg.h"
 
 enum {
     WIDTH = 7600,
