@@ -1,5 +1,4 @@
-// Gradients of all ranks, added in a few large buckets while the backward pass still runs. A bucket
-// holds the gradients that are ready one after the other; it goes out when its last one is.
+// Gradients of all ranks, added in buckets (gpu/buckets.h) while the backward pass still runs.
 #ifndef SSLTOP_GPU_CPU_REDUCE_H
 #define SSLTOP_GPU_CPU_REDUCE_H
 
