@@ -92,7 +92,7 @@ CUDA_KNOWN := $(if $(CUDA_SO),$(filter 80 86 89 90 100 120,$(patsubst compute_%,
 CUDA_ARCH ?= $(foreach a,$(CUDA_KNOWN),-gencode arch=compute_$(a),code=sm_$(a)) \
              $(foreach a,$(sort 90 $(lastword $(CUDA_KNOWN))),-gencode arch=compute_$(a),code=compute_$(a))
 CUDA_SMALL := $(if $(CUDA_SO),$(if $(findstring --compress-mode,$(shell $(NVCC) --help)),--compress-mode=size))
-CU     := $(sort $(wildcard gpu/cuda/*.cu))
+CU     := $(sort $(wildcard gpu/cuda/kernels/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
 CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c gpu/net.c gpu/loss.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
@@ -388,7 +388,7 @@ sanitized: $(BIN) $(B)/check
 # --- quality ---
 format: deps-lint ## format the C sources
 	clang-format -i $(FORMAT)
-FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(foreach e,c h cu cuh cc,$(d)/*.$(e) $(d)/*/*.$(e)))))
+FORMAT := $(sort $(foreach d,$(FLOORS) tests,$(wildcard $(foreach e,c h cu cuh cc,$(d)/*.$(e) $(d)/*/*.$(e) $(d)/*/*/*.$(e)))))
 
 lint: deps-lint ## clang-format (check), clang-tidy and cppcheck
 	clang-format --dry-run -Werror $(FORMAT)

@@ -9,7 +9,7 @@
 
 #include "gpu/cuda/cache.h"
 #include "gpu/cuda/dnn.h"
-#include "gpu/cuda/kernels.h"
+#include "gpu/cuda/kernels/kernels.h"
 #include "gpu/plan.h"
 
 _Static_assert((int)CUDA_F32 == (int)PRECISION_F32 && (int)CUDA_BF16 == (int)PRECISION_BF16,

@@ -1,8 +1,8 @@
 // The card's own kernels, as C functions that queue them on a stream: all that is cheap, odd, or
 // best fused. Tensors hold both views one after the other, NHWC: [views][batch][h][w][c], of f32 or
 // bf16. Each function returns the launch's error.
-#ifndef SSLTOP_GPU_CUDA_KERNELS_H
-#define SSLTOP_GPU_CUDA_KERNELS_H
+#ifndef SSLTOP_GPU_CUDA_KERNELS_KERNELS_H
+#define SSLTOP_GPU_CUDA_KERNELS_KERNELS_H
 
 #include <cuda_runtime_api.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 // What losses are made of: directions, their spread and the element-wise work, summed in double and
 // in a fixed order. Products are cuBLAS's (loss.c).
-#include "gpu/cuda/kernels.cuh"
+#include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 128, WARPS = THREADS / 32, DOTS = 3 };
 static const double COSINE_FLOOR = 1e-8, DIRECTION_FLOOR = 1e-12; // PyTorch's

@@ -1,7 +1,7 @@
 // Batch norm over NHWC rows, with the residual add and the ReLU behind it: sums over the rows by
 // blocks, a small kernel that joins them in double, one pass that applies. Values are taken
 // relative to the view's first row, so that no difference of large sums arises.
-#include "gpu/cuda/kernels.cuh"
+#include "gpu/cuda/kernels/kernels.cuh"
 
 static const double EPS = 1e-5, MOMENTUM = 0.1; // PyTorch's defaults
 

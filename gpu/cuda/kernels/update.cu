@@ -1,6 +1,6 @@
 // The optimiser's step and the moving average over all parameters in one launch each (LARS: two): a
 // block a piece of a tensor.
-#include "gpu/cuda/kernels.cuh"
+#include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 256, WARPS = THREADS / 32 };
 

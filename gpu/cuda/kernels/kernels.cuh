@@ -1,12 +1,12 @@
 // For .cu files only: what all kernels share. Compiled by nvcc for the card, and by the host's
 // compiler for the tests, which name their stand-in for the card in CUDA_SHIM.
-#ifndef SSLTOP_GPU_CUDA_KERNELS_CUH
-#define SSLTOP_GPU_CUDA_KERNELS_CUH
+#ifndef SSLTOP_GPU_CUDA_KERNELS_KERNELS_CUH
+#define SSLTOP_GPU_CUDA_KERNELS_KERNELS_CUH
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-#include "gpu/cuda/kernels.h"
+#include "gpu/cuda/kernels/kernels.h"
 
 #ifdef CUDA_SHIM
 #include CUDA_SHIM

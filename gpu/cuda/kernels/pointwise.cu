@@ -1,6 +1,6 @@
 // ReLU, add, casts, pooling and biases. Batch norms take most of the first two along (norm.cu);
 // these serve where they stand alone.
-#include "gpu/cuda/kernels.cuh"
+#include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 256 };
 

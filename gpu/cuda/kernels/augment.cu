@@ -3,7 +3,7 @@
 // reflected borders, then normalise and flip. A block works one view at a time in memory of its
 // own; between the blur's passes and for means the block waits, everything else is a pixel a
 // thread. Quotients are good to 2 ulp: exact division is a call, and calls spill.
-#include "gpu/cuda/kernels.cuh"
+#include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 256, WARPS = THREADS / 32, RADIUS_MAX = 30 };
 
