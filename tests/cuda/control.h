@@ -33,6 +33,9 @@ struct emu_control {
     long (*graphs)(void);
     long (*kernels)(void);
     long (*cudnn)(void); // version
+    // What NCCL says from now on when it is asked whether something has failed meanwhile; below 0:
+    // it cannot say.
+    void (*connection)(int error);
 };
 const struct emu_control *emu_control(void);
 

@@ -6,6 +6,7 @@
 
 #undef threadIdx
 #include <pthread.h>
+#include <time.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ static int fail_in, fail_others, failed, counted;
 static char failed_name[80];
 static pthread_t fail_thread;
 static __thread cudaError_t last;
+__thread int emu_device;
 static long alive;
 
 emu_entry::emu_entry()
@@ -29,6 +31,19 @@ emu_entry::~emu_entry()
 {
     depth--;
     pthread_mutex_unlock(&lock);
+}
+
+void emu_give_way(void)
+{
+    static const struct timespec moment = {0, 20000};
+    int had = depth;
+    depth = 0;
+    for (int i = 0; i < had; i++)
+        pthread_mutex_unlock(&lock);
+    nanosleep(&moment, NULL);
+    for (int i = 0; i < had; i++)
+        pthread_mutex_lock(&lock);
+    depth = had;
 }
 
 bool emu_entry::fails(const char *name)
@@ -70,7 +85,14 @@ void emu_count(long by)
 }
 
 // --- what a test says ---
-static int count_code, version = 13000, major = 9, here = 1;
+static int count_code, version = 13000, major = 9, here = -1;
+
+// One, or as many as SSLTOP_PLAYED_CARDS says, until a test says it.
+static int cards_here(void)
+{
+    const char *told = getenv("SSLTOP_PLAYED_CARDS");
+    return here >= 0 ? here : told ? atoi(told) : 1;
+}
 
 static void set_seed(unsigned seed)
 {
@@ -139,6 +161,11 @@ static long kernels(void)
     return emu_kernels_run;
 }
 
+static void connection(int error)
+{
+    emu_connection = error;
+}
+
 static long cudnn(void)
 {
     return CUDNN_VERSION;
@@ -146,9 +173,9 @@ static long cudnn(void)
 
 extern "C" __attribute__((visibility("default"))) const struct emu_control *emu_control(void)
 {
-    static const struct emu_control control = {set_seed,    set_lazy, fail,   fail_hit, calls,
-                                               failed_call, live,     driver, cards,    memory,
-                                               graphs,      kernels,  cudnn};
+    static const struct emu_control control = {set_seed,    set_lazy, fail,   fail_hit,  calls,
+                                               failed_call, live,     driver, cards,     memory,
+                                               graphs,      kernels,  cudnn,  connection};
     return &control;
 }
 
@@ -157,7 +184,7 @@ extern "C" {
 cudaError_t cudaGetDeviceCount(int *n)
 {
     ENTRY;
-    *n = count_code ? 0 : here;
+    *n = count_code ? 0 : cards_here();
     return emu_error((cudaError_t)count_code);
 }
 cudaError_t cudaDriverGetVersion(int *v)
@@ -175,7 +202,10 @@ cudaError_t cudaRuntimeGetVersion(int *v)
 cudaError_t cudaSetDevice(int n)
 {
     ENTRY;
-    return n < 0 || n >= here ? emu_error(cudaErrorInvalidDevice) : cudaSuccess;
+    if (n < 0 || n >= cards_here())
+        return emu_error(cudaErrorInvalidDevice);
+    emu_device = n;
+    return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
 {
@@ -187,10 +217,10 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int)
     p->totalGlobalMem = EMU_ARENA;
     return cudaSuccess;
 }
-cudaError_t cudaDeviceGetPCIBusId(char *text, int n, int)
+cudaError_t cudaDeviceGetPCIBusId(char *text, int n, int card)
 {
     ENTRY;
-    snprintf(text, (size_t)n, "0000:17:00.0");
+    snprintf(text, (size_t)n, "0000:%02x:00.0", 0x17 + card);
     return cudaSuccess;
 }
 const char *cudaGetErrorString(cudaError_t e)

@@ -4,6 +4,8 @@
 
 #include "tests/cuda/shim.h"
 
+#include <memory>
+
 #include "tests/cuda/control.h"
 
 enum : size_t { EMU_ARENA = (size_t)1 << 31 };
@@ -28,13 +30,20 @@ cudaError_t emu_error(cudaError_t e); // remembers it as the last one
 
 // Queue work of a library on a stream.
 void emu_queue(cudaStream_t s, const char *what, emu_work work);
+// Work that is done when the same of other cards has come: asked whenever its turn has, with a
+// number that is its own (0 at first), whether it is. A graph that it is recorded in holds `holds`.
+typedef std::function<bool(uint64_t *)> emu_meeting;
+void emu_queue_meeting(cudaStream_t s, const char *what, emu_meeting meeting,
+                       std::shared_ptr<void> holds);
 bool emu_recording(cudaStream_t s);
 // A library may read (or write) n bytes of the card's memory here: faults when it may not.
 void emu_touch(const void *p, size_t n, bool write, const char *what);
 bool emu_on_card(const void *p);
 void emu_count(long by); // objects alive
 void emu_sync(cudaStream_t s);
-void emu_sync_all(void);
+void emu_sync_all(void); // of this thread's card
+extern __thread int emu_device;
+void emu_give_way(void);                // in an entry: let another thread in
 bool emu_records(void);                 // this thread, on any stream
 cudaError_t emu_forbid_recording(void); // this thread must not be recording; else that is spoilt
 
@@ -42,6 +51,7 @@ cudaError_t emu_forbid_recording(void); // this thread must not be recording; el
 extern int emu_lazy;
 extern size_t emu_memory_limit;
 extern long emu_graphs_launched, emu_kernels_run;
+extern int emu_connection;
 
 // The arena can be touched while something of the card runs (memory.cc).
 void emu_open_arena(void);
