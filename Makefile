@@ -94,7 +94,8 @@ CUDA_ARCH ?= $(foreach a,$(CUDA_KNOWN),-gencode arch=compute_$(a),code=sm_$(a)) 
 CUDA_SMALL := $(if $(CUDA_SO),$(if $(findstring --compress-mode,$(shell $(NVCC) --help)),--compress-mode=size))
 CU     := $(sort $(wildcard gpu/cuda/kernels/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
-CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) gpu/compile.c gpu/plan.c gpu/fuse.c gpu/net.c gpu/loss.c gpu/views/pixels.c data/augment.c data/resize.c metrics/base/rng.c metrics/base/error.c metrics/base/file.c metrics/base/path.c metrics/base/grow.c
+CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) $(addprefix gpu/,compile.c plan.c fuse.c net.c loss.c buckets.c vendor.c ranks/talk.c ranks/nccl/nccl.c views/pixels.c) \
+            data/augment.c data/resize.c $(addprefix metrics/base/,rng.c error.c file.c path.c grow.c clock.c)
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 
@@ -259,9 +260,11 @@ check-cuda:
 ifneq ($(CUDA_SO),)
 	@$(PLAYED_RUN)/check/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter '@(loss/every*|nodes/@(f32|bf16|output_*|evaluation_*|hide_*))'
 	@$(PLAYED_RUN)/plain/ssltop-cuda.so $(B)/check -j$(CHECK_JOBS) --filter 'parity/@(gray_*|colour_*|odd_*|byol_*|vicreg_*|barlow_*)'
+	@SSLTOP_PLAYED_CARDS=4 SSLTOP_NCCL=$(CURDIR)/$(B)/played/plain/ssltop-cuda.so $(PLAYED_RUN)/plain/ssltop-cuda.so \
+	  $(B)/check -j$(CHECK_JOBS) --filter 'shared/@(apart_*|by_four|in_bf16|simsiam_*)'
 	@$(CHECK_ENV) $(CHECK_CUDA) SSLTOP_BUG=asan ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" $(B)/check -j$(CHECK_JOBS) \
-	  --filter 'cuda/@(steps_*|images_*|algorithms_*|remembers_*|senses_*|profile_*|says_*|every_call_of_a_recorded*)'
+	  --filter 'cuda/@(steps_*|ranks_*|images_*|algorithms_*|remembers_*|senses_*|profile_*|says_*|every_call_of_a_recorded*)'
 else
 	@echo "  SKIP  the CUDA device is not tested: $(if $(filter no,$(CUDA)),CUDA=no,no CUDA toolkit with cuDNN is found)"
 endif

@@ -6,9 +6,9 @@
 
 #include "gpu/device.h"
 
-// Raise it with every change of the structs here or in device.h, net.h and plan.h: a backend that
-// was built for other structs is refused when it is loaded.
-#define BACKEND_ABI 9u
+// Raise it with every change of the structs here or in device.h, net.h, plan.h and ranks/ranks.h: a
+// backend that was built for other structs is refused when it is loaded.
+#define BACKEND_ABI 10u
 
 struct tensor;
 struct stage_kind;
@@ -37,7 +37,6 @@ struct backend {
                    struct plan **out, struct error *e);
     void (*release)(struct plan *p);
     // The device's memory, and what its nodes do (gpu/plan.h).
-    int shares;       // can compute a step together with other ranks
     int together;     // one operation works both views, whose tensors lie one behind the other
     const char *what; // that recorded choices are bound to, besides precision
     const struct stage_kind *node[NODE_KINDS];

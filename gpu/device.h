@@ -115,8 +115,9 @@ struct plan_options {
     const char *algorithms; // what an earlier plan_algorithms said, to be obeyed; NULL: choose
     int input_gradient;     // also compute the gradient of the input (tests)
     // Several processes that compute a step together (gpu/ranks/ranks.h), each of them B images of
-    // its batch; NULL: this one alone. All make the calls of a step, which wait for each other.
-    // Gradients and scores are those of the whole batch.
+    // its batch; NULL: this one alone. All make the calls of a step, which wait for each other, and
+    // free the plan together, before the ranks part. Gradients and scores are those of the whole
+    // batch.
     struct ranks *ranks;
     // Statistics of batch norms, and what the loss knows of the batch, are those of the whole, in
     // both passes. 0: of each process by itself; scores and gradients are then means over them.

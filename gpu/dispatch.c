@@ -203,9 +203,6 @@ int device_compile(struct device *d, const struct net *net, const struct plan_op
     *out = NULL;
     if (o->batch < 1 || o->batch > 1 << 16)
         return error_set(e, "a batch of %d is not possible", o->batch);
-    if (o->ranks && !d->backend->shares)
-        return error_set(e, "the %s device does not train in several processes yet",
-                         d->info.kind->name);
     if (o->ranks && o->ranks->size > (1 << 16) / o->batch)
         return error_set(e, "%d batches of %d are not possible", o->ranks->size, o->batch);
     return d->backend->compile(d, net, o, out, e);

@@ -73,6 +73,14 @@ static void *try_place(const struct place *p, const char *name, int depth)
     return library;
 }
 
+static void *look_for(const char *name, int depth)
+{
+    void *found = NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places && !found; i++)
+        found = try_place(&places[i], name, depth);
+    return found;
+}
+
 // "NAME: cannot open shared object file: ...": the name, where it is not that of `path` itself.
 static int is_lacking(const char *why, const char *path, char *name, size_t size)
 {
@@ -100,10 +108,7 @@ static void *open_at(const char *path, int depth, char *why, size_t size)
             strcmp(name, last) == 0)
             return NULL;
         strcpy(last, name);
-        void *found = NULL;
-        for (size_t k = 0; k < sizeof places / sizeof *places && !found; k++)
-            found = try_place(&places[k], name, depth);
-        if (!found)
+        if (!look_for(name, depth))
             return NULL;
     }
 }
@@ -117,4 +122,15 @@ void *vendor_open(const char *path, struct error *e)
     int lacks = is_lacking(why, path, name, sizeof name);
     error_set(e, "%.250s%s", why, lacks ? " (CUDA=/path names a toolkit that has it)" : "");
     return NULL;
+}
+
+void *vendor_find(const char *name, struct error *e)
+{
+    char why[256];
+    void *library = open_at(name, 0, why, sizeof why);
+    if (!library && !strchr(name, '/'))
+        library = look_for(name, 0);
+    if (!library)
+        error_set(e, "%.250s", why);
+    return library;
 }

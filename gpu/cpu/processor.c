@@ -353,7 +353,6 @@ const struct backend cpu_backend = {
     .spectrum = cpu_spectrum,
     .images = cpu_images,
     .decodes = 1,
-    .shares = 1,
     .what = "processor, oneDNN",
     .node = {[NODE_CONV] = &cpu_conv,
              [NODE_BN] = &cpu_norm,

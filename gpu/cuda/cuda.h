@@ -47,6 +47,7 @@ struct trained { // a frozen parameter has the master copy only
     float *w, *v;
     void *g, *w16; // g: f32 or bf16 (what cuDNN gives); w16: of filters in bf16
     int g16;
+    float *sum; // with ranks: the gradient of all of them (reduce.h); NULL without
 };
 
 struct slot { // of a queued batch
@@ -75,8 +76,9 @@ struct own {
     double *norms; // work of LARS
     struct cuda_rates *rates, rates_now;
 
-    struct cuda_loss *loss_is;                  // loss.c's
-    double *scores;                             // pinned: loss, zstd
+    struct reduce *reduce;     // with ranks: what they add (reduce.h); NULL without
+    struct cuda_loss *loss_is; // loss.c's
+    double *scores;            // pinned: loss, zstd
     double *mean, *centred, *scatter, *moments; // of features: on the card; pinned d + d * d
     void *bounce;                               // pinned: tensors on their way in and out
     size_t bounce_size;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "gpu/views/pixels.h"
-#include "gpu/cuda/cuda.h"
+#include "gpu/cuda/reduce.h"
 
 enum { RESIDENT_SHARE = 2 }; // at most this part of the card's free memory for images
 
@@ -213,9 +213,9 @@ static int work(struct plan *p, struct slot *s, const struct cuda_images *images
 }
 
 // The host may write the slot's pinned memory once the last upload from it is over.
-static int wait_uploaded(struct slot *s, struct error *e)
+static int wait_uploaded(struct plan *p, const struct slot *s, struct error *e)
 {
-    return s->was_uploaded ? cuda_ok(cudaEventSynchronize(s->uploaded), "images", e) : 0;
+    return s->was_uploaded ? reduce_wait_event(p, s->uploaded, "images", e) : 0;
 }
 
 int cuda_load(struct plan *p, struct images *images, const int64_t *index,
@@ -232,7 +232,7 @@ int cuda_load(struct plan *p, struct images *images, const int64_t *index,
         for (int i = 0; i < p->batch; i++)
             if (pixel_view_check(&shape, &view[v][i], e) < 0)
                 return -1;
-    if (wait_uploaded(slot, e) < 0)
+    if (wait_uploaded(p, slot, e) < 0)
         return -1;
     for (int v = 0; v < VIEWS; v++)
         memcpy(slot->view + (size_t)v * (size_t)p->batch, view[v],
@@ -268,7 +268,7 @@ int cuda_feed_evaluate(struct plan *p, struct images *images, const int64_t *ind
     const struct cuda_images *s = (const struct cuda_images *)images;
     struct slot *slot = &p->own->evaluation;
     cudaStream_t feed = card(p)->feed, main = card(p)->main;
-    if (check(images, index, n, e) < 0 || wait_uploaded(slot, e) < 0)
+    if (check(images, index, n, e) < 0 || wait_uploaded(p, slot, e) < 0)
         return -1;
     for (int i = 0; i < p->batch; i++)
         augment_identity(images->h, images->w, &slot->view[i]);

@@ -3,7 +3,7 @@
 // counts bytes and hands out addresses that nobody follows.
 #include <string.h>
 
-#include "gpu/cuda/cuda.h"
+#include "gpu/cuda/reduce.h"
 
 enum { ALIGN = 256 };
 
@@ -111,7 +111,7 @@ static int copy(struct plan *p, char *on_card, char *host, size_t size, int up, 
         cudaError_t rc =
             up ? cudaMemcpyAsync(on_card + at, p->own->bounce, n, cudaMemcpyHostToDevice, s)
                : cudaMemcpyAsync(p->own->bounce, on_card + at, n, cudaMemcpyDeviceToHost, s);
-        if (cuda_ok(rc, "copy", e) < 0 || cuda_ok(cudaStreamSynchronize(s), "copy", e) < 0)
+        if (cuda_ok(rc, "copy", e) < 0 || reduce_wait_stream(p, s, "copy", e) < 0)
             return -1;
         if (!up)
             memcpy(host + at, p->own->bounce, n);

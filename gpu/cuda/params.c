@@ -51,11 +51,12 @@ static void fill_chunks(const struct trained *t, struct cuda_chunk *c, size_t fi
         *c++ = (struct cuda_chunk){
             .w = t->w + at,
             .v = t->v + at,
-            .g = (const char *)t->g + at * (t->g16 ? 2 : sizeof(float)),
+            .g = t->sum ? (const void *)(t->sum + at)
+                        : (const char *)t->g + at * (t->g16 ? 2 : sizeof(float)),
             .w16 = t->w16 ? (char *)t->w16 + at * 2 : NULL,
             .n = piece_size(q, at),
             .rate = (int)q->group,
-            .g16 = t->g16,
+            .g16 = t->g16 && !t->sum,
             .matrix = q->ndim > 1,
             .first = (int)first,
             .count = (int)pieces(q),
@@ -182,8 +183,9 @@ int cuda_get(struct plan *p, int i, enum array which, float *v, struct error *e)
     float *ordered = malloc((n ? n : 1) * sizeof *ordered);
     if (!ordered)
         return error_set(e, "out of memory reading %s", t->param->name);
-    int narrow = which == ARRAY_GRADIENT && t->g16;
-    const void *from = which == ARRAY_GRADIENT ? t->g : which == ARRAY_MOMENTUM ? t->v : t->w;
+    int narrow = which == ARRAY_GRADIENT && t->g16 && !t->sum;
+    const void *gradient = t->sum ? t->sum : t->g;
+    const void *from = which == ARRAY_GRADIENT ? gradient : which == ARRAY_MOMENTUM ? t->v : t->w;
     int rc = cuda_download(p, ordered, from, n * (narrow ? 2 : sizeof *v), e);
     for (size_t k = n;
          narrow && k-- > 0;) { // from the end: each wide value lies on later narrow ones

@@ -2,7 +2,8 @@
 // views one behind the other, and what is left to be done when all operations are there.
 #include <stdio.h>
 
-#include "gpu/cuda/cuda.h"
+#include "gpu/cuda/reduce.h"
+#include "gpu/ranks/ranks.h"
 
 enum { BOUNCE = 16 << 20 };
 
@@ -64,7 +65,8 @@ int cuda_sum(struct plan *p, const struct op *op, struct error *e)
 int cuda_end(struct plan *p, struct error *e)
 {
     struct cuda_device *d = card(p);
-    if (cuda_conv_place(p, e) < 0 || cuda_params_place(p, e) < 0 || cuda_feed_init(p, e) < 0 ||
+    if (cuda_conv_place(p, e) < 0 || reduce_init(p, e) < 0 || cuda_params_place(p, e) < 0 ||
+        cuda_feed_init(p, e) < 0 ||
         (!d->base.planned && cuda_ok(cudaStreamSynchronize(d->main), "compiling", e) < 0))
         return -1;
     cache_save(d->cache);
@@ -72,17 +74,23 @@ int cuda_end(struct plan *p, struct error *e)
     return 0;
 }
 
+// Graphs end before what connects ranks, whose sums they hold; one that still runs is freed when it
+// is over. Where ranks have failed it is over only once they are parted.
 void cuda_free(struct plan *p)
 {
     struct cuda_device *d = card(p);
     struct own *o = p->own;
     const cudaStream_t streams[] = {d->main, d->feed, d->side};
-    for (size_t i = 0; !d->base.planned && i < sizeof streams / sizeof *streams; i++)
-        cudaStreamSynchronize(streams[i]);
+    const size_t n = d->base.planned ? 0 : sizeof streams / sizeof *streams;
+    for (size_t i = 0; i < n && (!p->ranks || !p->ranks->over); i++)
+        reduce_wait_stream(p, streams[i], "end", NULL);
     struct recorded *graphs[] = {&o->forward_graph, &o->backward_graph,
                                  &o->update_graph[UPDATE_SGD], &o->update_graph[UPDATE_LARS],
                                  &o->ema_graph};
     for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
         if (graphs[i]->exec)
             cudaGraphExecDestroy(graphs[i]->exec);
+    reduce_part(p);
+    for (size_t i = 0; i < n; i++)
+        cudaStreamSynchronize(streams[i]);
 }

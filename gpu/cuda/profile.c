@@ -103,6 +103,8 @@ int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *
     struct profile to = {kind, 0, max};
     int lars = p->own->update_graph[UPDATE_LARS].runs > 0;
     double parameters = 0;
+    if (p->ranks)
+        return error_set(e, "the work of several ranks is not clocked piece by piece");
     if (max < 1 || p->own->step == 0)
         return error_set(e, "there is nothing to profile before the first step");
     for (int i = 0; i < p->net.n_param; i++)

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "gpu/cuda/cuda.h"
 #include "gpu/cuda/host.h"
+#include "gpu/cuda/reduce.h"
 
 // Marks of a step, for the times of plan_times.
 enum {
@@ -32,7 +32,7 @@ static int run_forward(struct plan *p, struct error *e)
 
 static int run_backward(struct plan *p, struct error *e)
 {
-    return plan_run(p, &p->backward[0], e);
+    return p->ranks ? reduce_backward(p, e) : plan_run(p, &p->backward[0], e);
 }
 
 int cuda_run_sgd(struct plan *p, struct error *e)
@@ -76,13 +76,30 @@ static int record(struct plan *p, struct recorded *r, int (*run)(struct plan *, 
     return rc;
 }
 
+// What ranks do together all of them launch as a graph, or none.
+static int agree(struct plan *p, struct recorded *r, struct error *e)
+{
+    int refused = reduce_refused(p, r->refused, e);
+    if (refused < 0)
+        return -1;
+    r->refused = refused;
+    if (refused && r->exec) {
+        cudaGraphExecDestroy(r->exec);
+        r->exec = NULL;
+    }
+    return 0;
+}
+
 // The first run is queued piece by piece (libraries load and allocate), the second is recorded.
 // What cannot be recorded goes on piece by piece: slower by its launches, and the same numbers.
 static int launch(struct plan *p, struct recorded *r, int (*run)(struct plan *, struct error *),
-                  struct error *e)
+                  int together, struct error *e)
 {
-    if (!r->exec && !r->refused && r->runs > 0)
+    if (!r->exec && !r->refused && r->runs > 0) {
         r->refused = record(p, r, run) < 0;
+        if (together && p->ranks && agree(p, r, e) < 0)
+            return -1;
+    }
     r->runs++;
     if (r->exec)
         return cuda_ok(cudaGraphLaunch(r->exec, card(p)->main), "step", e);
@@ -95,8 +112,9 @@ int cuda_forward(struct plan *p, int direct, struct error *e)
     cudaStream_t s = card(p)->main;
     p->own->step++;
     p->own->marked[p->own->step & 1] = 0;
-    if (mark(p, MARK_WANT, e) < 0 || (!direct && cuda_feed_take(p, e) < 0) ||
-        mark(p, MARK_FORWARD, e) < 0 || launch(p, &p->own->forward_graph, run_forward, e) < 0 ||
+    if (reduce_join(p, e) < 0 || mark(p, MARK_WANT, e) < 0 ||
+        (!direct && cuda_feed_take(p, e) < 0) || mark(p, MARK_FORWARD, e) < 0 ||
+        launch(p, &p->own->forward_graph, run_forward, 1, e) < 0 ||
         mark(p, MARK_FORWARD_END, e) < 0 ||
         cuda_ok(cudaEventRecord(p->own->scored, s), "loss", e) < 0 ||
         cuda_ok(cudaEventRecord(p->own->forwarded, s), "features", e) < 0)
@@ -128,7 +146,7 @@ int cuda_settle(struct plan *p, struct error *e)
     if (!p->own->unsettled)
         return 0;
     p->own->unsettled = 0;
-    if (cuda_ok(cudaEventSynchronize(p->own->scored), "loss", e) < 0) {
+    if (reduce_wait_event(p, p->own->scored, "loss", e) < 0) {
         p->scores = (struct plan_scores){NAN, NAN};
         return -1;
     }
@@ -140,7 +158,7 @@ int cuda_settle(struct plan *p, struct error *e)
 
 int cuda_backward(struct plan *p, struct error *e)
 {
-    if (mark(p, MARK_BACKWARD, e) < 0 || launch(p, &p->own->backward_graph, run_backward, e) < 0)
+    if (mark(p, MARK_BACKWARD, e) < 0 || launch(p, &p->own->backward_graph, run_backward, 1, e) < 0)
         return -1;
     return mark(p, MARK_BACKWARD_END, e);
 }
@@ -158,7 +176,7 @@ int cuda_update(struct plan *p, const struct update *u, struct error *e)
     if (mark(p, MARK_UPDATE, e) < 0 ||
         cuda_ok(cuda_set_rates(p->own->rates, *r, card(p)->main), "rates", e) < 0 ||
         launch(p, &p->own->update_graph[u->kind],
-               u->kind == UPDATE_LARS ? cuda_run_lars : cuda_run_sgd, e) < 0 ||
+               u->kind == UPDATE_LARS ? cuda_run_lars : cuda_run_sgd, 0, e) < 0 ||
         mark(p, MARK_UPDATE_END, e) < 0)
         return -1;
     p->own->marked[p->own->step & 1] = 1;
@@ -172,7 +190,7 @@ int cuda_ema(struct plan *p, double tau, struct error *e)
     p->own->rates_now.keep = (float)tau;
     p->own->rates_now.take = (float)(1 - tau);
     if (cuda_ok(cuda_set_rates(p->own->rates, p->own->rates_now, card(p)->main), "rates", e) < 0 ||
-        launch(p, &p->own->ema_graph, cuda_run_ema, e) < 0)
+        launch(p, &p->own->ema_graph, cuda_run_ema, 0, e) < 0)
         return -1;
     return mark(p, MARK_UPDATE_END, e); // part of the update
 }
@@ -201,7 +219,8 @@ int cuda_moments(struct plan *p, struct moments *m, struct error *e)
     double *mean = p->own->moments, *scatter = p->own->moments + wide;
     if (cuda_ok(cudaStreamWaitEvent(d->side, p->own->forwarded, 0), "features", e) < 0)
         return -1;
-    if (cuda_ok(cuda_centre(p->own->mean, p->own->centred, features(p, 0), n, c, d->side),
+    if (cuda_ok(cuda_means(p->own->mean, features(p, 0), n, c, n, d->side), "features", e) < 0 ||
+        cuda_ok(cuda_centre(p->own->centred, p->own->mean, features(p, 0), n, c, d->side),
                 "features", e) < 0 ||
         // Rows are columns to cuBLAS: its upper triangle is our lower one.
         cuda_blas_ok(cublasDsyrk(d->side_blas, CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_N, c, n, &one,
@@ -213,7 +232,7 @@ int cuda_moments(struct plan *p, struct moments *m, struct error *e)
         cuda_ok(cudaMemcpyAsync(scatter, p->own->scatter, wide * wide * sizeof *scatter,
                                 cudaMemcpyDeviceToHost, d->side),
                 "covariance", e) < 0 ||
-        cuda_ok(cudaStreamSynchronize(d->side), "covariance", e) < 0)
+        reduce_wait_stream(p, d->side, "covariance", e) < 0)
         return -1;
     host_join(m, n, mean, scatter);
     return 0;
@@ -244,7 +263,7 @@ int cuda_fetch(struct plan *p, const struct tensor *t, const void *data, int n, 
         if (cuda_ok(cudaMemcpyAsync(p->own->bounce, (const char *)data + at * image, some * image,
                                     cudaMemcpyDeviceToHost, stream),
                     "copy", e) < 0 ||
-            cuda_ok(cudaStreamSynchronize(stream), "copy", e) < 0)
+            reduce_wait_stream(p, stream, "copy", e) < 0)
             return -1;
         host_to_planes(p->own->bounce, t->type == CUDA_BF16, (int)some, t->c, t->h * t->w,
                        y + at * image_of(t));
@@ -261,5 +280,5 @@ int cuda_bring(struct plan *p, const struct tensor *t, void *data, const float *
     if (cuda_ok(cudaMemcpyAsync(data, p->own->bounce, size, cudaMemcpyHostToDevice, card(p)->main),
                 "copy", e) < 0)
         return -1;
-    return cuda_ok(cudaStreamSynchronize(card(p)->main), "copy", e);
+    return reduce_wait_stream(p, card(p)->main, "copy", e);
 }

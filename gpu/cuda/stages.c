@@ -1,5 +1,6 @@
 // The stages whose work is a kernel of our own: batch norm, ReLU, add, pooling.
-#include "gpu/cuda/cuda.h"
+#include "gpu/cuda/reduce.h"
+#include "gpu/ranks/ranks.h"
 
 // --- batch norm ---
 struct norm {
@@ -8,10 +9,19 @@ struct norm {
     struct trained *weight, *bias;
 };
 
+// Where ranks normalise together, what was summed over the rows is added over them.
+static int meet(struct plan *p, const struct cuda_norm *a, struct error *e)
+{
+    size_t n = (size_t)a->views * NORM_SUMS * (size_t)a->c;
+    return a->sums ? reduce_add(p, a->sums, n, NCCL_F64, e) : 0;
+}
+
 static int run_norm(struct plan *p, const struct op *op, struct error *e)
 {
     const struct cuda_norm *a = &((const struct norm *)op->stage)->args;
-    return cuda_ok(cuda_norm_forward(a, card(p)->main), "batch norm", e);
+    return cuda_ok(cuda_norm_sums(a, card(p)->main), "batch norm", e) < 0 || meet(p, a, e) < 0
+               ? -1
+               : cuda_ok(cuda_norm_apply(a, card(p)->main), "batch norm", e);
 }
 
 static int run_norm_evaluate(struct plan *p, const struct op *op, struct error *e)
@@ -27,7 +37,10 @@ static int run_norm_backward(struct plan *p, const struct op *op, struct error *
     a.dy = op->a;
     a.dy2 = op->b;
     a.dx = op->out;
-    return cuda_ok(cuda_norm_backward(&a, card(p)->main), "gradient of a batch norm", e);
+    return cuda_ok(cuda_norm_back_sums(&a, card(p)->main), "gradient of a batch norm", e) < 0 ||
+                   meet(p, &a, e) < 0
+               ? -1
+               : cuda_ok(cuda_norm_back_apply(&a, card(p)->main), "gradient of a batch norm", e);
 }
 
 // In training x is read twice: for its statistics, and to be scaled. Back there are two passes over
@@ -68,6 +81,12 @@ static int norm_init(struct plan *p, struct stage *stage, struct error *e)
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         if (!(*arrays[i] = cuda_take(p, VIEWS * (size_t)in->c * sizeof(float), e)))
             return -1;
+    size_t sums = VIEWS * NORM_SUMS * (size_t)in->c * sizeof(double);
+    if (p->whole > p->batch) {
+        a->ranks = p->ranks->size;
+        if (!(a->sums = cuda_take(p, sums, e)))
+            return -1;
+    }
     a->running_mean = cuda_running(p, d, PARAM_RUNNING_MEAN, e);
     a->running_var = cuda_running(p, d, PARAM_RUNNING_VAR, e);
     a->partial = cuda_take(p, cuda_norm_work(a) * sizeof(float), e);

@@ -24,7 +24,7 @@ enum { RANKS_HOST = 64, RANKS_MOST = 4096 };
 
 struct ranks;
 
-// Raise it with every change of the structs here.
+// Raise it, and BACKEND_ABI, with every change of the structs here.
 #define RANKS_ABI    1u
 #define RANKS_SYMBOL "ssltop_ranks_engine"
 
@@ -105,6 +105,9 @@ int ranks_gather(struct ranks *r, const void *mine, void *all, size_t bytes, str
 int ranks_add(struct ranks *r, double *v, size_t n, struct error *e);
 // Wait for what is under way on a channel.
 int ranks_wait(struct ranks *r, int channel, struct error *e);
+// Wait for something else that needs the others: until `test` says 1; 0: not yet, -1.
+typedef int ranks_test(void *context, struct error *e);
+int ranks_until(struct ranks *r, ranks_test *test, void *context, struct error *e);
 
 // --- sums that run beside the work (gpu/ranks/sum.c) ---
 // Each rank adds one part of the numbers and gives it to all. Large ones cost the same however many

@@ -57,11 +57,11 @@ int ranks_alive(struct ranks *r, struct error *e)
     return gone ? is_gone(r, gone - 1, e) : 0;
 }
 
-int ranks_wait(struct ranks *r, int channel, struct error *e)
+int ranks_until(struct ranks *r, ranks_test *test, void *context, struct error *e)
 {
     double since = 0;
     int rc;
-    for (int looks = 0; (rc = r->engine->test(r, channel, e)) == 0; looks++) {
+    for (int looks = 0; (rc = test(context, e)) == 0; looks++) {
         if (ranks_alive(r, e) < 0)
             return -1;
         if (looks == 0)
@@ -69,9 +69,30 @@ int ranks_wait(struct ranks *r, int channel, struct error *e)
         else if (looks > LOOKS)
             rest(clock_seconds() - since);
     }
-    if (since > 0)
-        r->waited += clock_seconds() - since;
     return rc < 0 ? why(r, e) : 0;
+}
+
+struct under_way {
+    struct ranks *ranks;
+    int channel;
+};
+
+static int is_done(void *context, struct error *e)
+{
+    const struct under_way *u = context;
+    return u->ranks->engine->test(u->ranks, u->channel, e);
+}
+
+int ranks_wait(struct ranks *r, int channel, struct error *e)
+{
+    struct under_way u = {r, channel};
+    int rc = is_done(&u, e);
+    if (rc != 0)
+        return rc < 0 ? why(r, e) : 0;
+    double since = clock_seconds();
+    rc = ranks_until(r, is_done, &u, e);
+    r->waited += clock_seconds() - since;
+    return rc;
 }
 
 int ranks_broadcast(struct ranks *r, void *data, size_t bytes, struct error *e)

@@ -234,6 +234,8 @@ static const struct bug {
     {"event-between-streams", "cuda/steps_as_late_as_can_be"},
     {"error-not-looked-at", "cuda/every_call_of_a_recorded_step_fails_once"},
     {"piece-left-out", "cuda/steps_of_a_target_network"},
+    {"sum-before-its-numbers", "cuda/ranks_as_late_as_can_be"},
+    {"bucket-not-waited-for", "cuda/ranks_as_late_as_can_be"},
 };
 
 Test(cuda, planted_bugs_are_seen)

@@ -469,7 +469,11 @@ Test(parity, networks_bf16)
         run(networks[i], PRECISION_BF16);
 }
 
-// --- a batch that ranks share ---
+// --- a batch that ranks share: each a processor's threads, or a card of its own ---
+static int is_cpu(void)
+{
+    return strcmp(contract_device(), "cpu") == 0;
+}
 
 struct member {
     const char *title;
@@ -477,6 +481,14 @@ struct member {
     struct crew *crew;
     int rank, size, together;
 };
+
+static void need_cards(int n)
+{
+    struct error e = {""};
+    int there = is_cpu() ? n : device_count(device_kind(1), &e);
+    if (there < n)
+        cr_skip_test("%d ranks need as many cards, %d are there", n, there);
+}
 
 static void *share(void *context)
 {
@@ -488,12 +500,14 @@ static void *share(void *context)
     p.rank = m->rank;
     p.batch = p.f.batch / m->size;
     p.together = m->together;
+    char device[16];
     ok(&p, crew_join(m->crew, m->rank, &p.ranks, &p.e));
-    ok(&p, device_open("cpu", 1, &p.device, &p.e));
+    snprintf(device, sizeof device, is_cpu() ? "%s" : "%s:%d", contract_device(), m->rank);
+    ok(&p, device_open(device, 1, &p.device, &p.e));
     compile(&p);
     make_steps(&p);
-    ranks_close(p.ranks, 0);
     close_fixture(&p);
+    ranks_close(p.ranks, 0);
     return NULL;
 }
 
@@ -518,8 +532,14 @@ Test(shared, simsiam_byol_vicreg_and_barlow_are_those_of_one_process)
 {
     static const char *const title[] = {"gray-cifar", "colour-imagenet", "byol-cifar", "vicreg",
                                         "barlow"};
+    need_cards(2);
     for (size_t i = 0; i < sizeof title / sizeof *title; i++)
         run_shared(title[i], PRECISION_F32, 2, 1);
+}
+
+Test(shared, by_four)
+{
+    need_cards(4);
     run_shared("colour-cifar", PRECISION_F32, 4, 1);
 }
 
@@ -527,11 +547,12 @@ Test(shared, in_bf16)
 {
     struct device *d;
     struct error e;
-    cr_assert(device_open("cpu", 1, &d, &e) == 0, "%s", e.text);
+    cr_assert(device_open(contract_device(), 1, &d, &e) == 0, "%s", e.text);
     int bf16 = device_info(d)->bf16;
     device_close(d);
     if (!bf16)
         cr_skip_test("this processor has no bf16");
+    need_cards(2);
     run_shared("gray-cifar", PRECISION_BF16, 2, 1);
 }
 
@@ -588,8 +609,8 @@ static int attempt_both(int call)
     cr_expect(rc >= 0 || strstr(a[1].p.e.text, "the crew has failed"), "%s", a[1].p.e.text);
     for (int k = 0; k < 2; k++) { // as a process does that gives up: nobody waits for the other
         ranks_give_up(a[k].p.ranks);
-        ranks_close(a[k].p.ranks, 1);
         close_fixture(&a[k].p);
+        ranks_close(a[k].p.ranks, 1);
     }
     crew_free(crew);
     return rc;
@@ -606,6 +627,7 @@ Test(shared, every_call_fails_once)
 
 Test(shared, apart_they_are_pytorchs_distributed_data_parallel)
 {
+    need_cards(2);
     run_shared("ddp", PRECISION_F32, 2, 0);
 }
 

@@ -66,6 +66,19 @@ Test(vendor, packages_named_by_CUDA_and_a_toolkit_named_by_CUDNN)
     works();
 }
 
+Test(vendor, a_library_by_its_name)
+{
+    struct error e = {""};
+    forget();
+    cr_expect(vendor_find("libfake-link.so.2", &e) == NULL);
+    cr_expect(strstr(e.text, "libfake-link.so.2"), "says: %s", e.text);
+    cr_assert(setenv("PYTHONPATH", fake("packages").s, 1) == 0);
+    cr_expect(vendor_find("libfake-link.so.2", &e), "says: %s", e.text);
+    cr_expect(vendor_find(fake("packages/nvidia/fake/lib/libfake-link.so.2").s, &e));
+    cr_expect(vendor_find("/nowhere/libfake-link.so.2", &e) == NULL);
+    cr_expect(strstr(e.text, "/nowhere/libfake-link.so.2"), "says: %s", e.text);
+}
+
 Test(vendor, a_library_that_is_not_there)
 {
     struct error e = {""};

@@ -27,6 +27,7 @@ struct crew {
     struct seat {
         struct crew *crew;
         int rank;
+        struct ranks *ranks;
     } seat[MOST];
 };
 
@@ -122,23 +123,32 @@ static int crew_test(struct ranks *r, int channel, struct error *e)
 
 static int crew_open(struct ranks *r, char *detail, size_t size, struct error *e)
 {
-    const struct seat *s = r->own;
+    struct seat *s = r->own;
     (void)e;
+    s->ranks = r;
     r->rank = r->local = s->rank;
     r->size = r->locals = s->crew->size;
     snprintf(detail, size, "threads");
     return 0;
 }
 
+static void leave(struct ranks *r)
+{
+    struct seat *s = r->own;
+    pthread_mutex_lock(&s->crew->lock);
+    s->ranks = NULL;
+    pthread_mutex_unlock(&s->crew->lock);
+}
+
 static void crew_close(struct ranks *r)
 {
-    (void)r;
+    leave(r);
 }
 
 static void crew_abandon(struct ranks *r, int code)
 {
-    (void)r;
     (void)code;
+    leave(r);
 }
 
 static const struct ranks_engine engine = {.open = crew_open,
@@ -151,8 +161,18 @@ static const struct ranks_engine engine = {.open = crew_open,
 
 int crew_join(struct crew *c, int rank, struct ranks **out, struct error *e)
 {
-    c->seat[rank] = (struct seat){c, rank};
+    c->seat[rank] = (struct seat){.crew = c, .rank = rank};
     return ranks_open_engine(&engine, &c->seat[rank], out, e);
+}
+
+void crew_lose(struct crew *c, int rank)
+{
+    int none = 0;
+    pthread_mutex_lock(&c->lock);
+    for (int k = 0; k < c->size; k++)
+        if (k != rank && c->seat[k].ranks)
+            atomic_compare_exchange_strong(&c->seat[k].ranks->gone, &none, rank + 1);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void crew_fail(struct crew *c, int rank, int call)

@@ -12,6 +12,9 @@ void crew_free(struct crew *c); // after all have parted
 // Rank `rank` of it, in a thread of its own; waits until all have come. ranks_close parts.
 int crew_join(struct crew *c, int rank, struct ranks **out, struct error *e);
 
+// As the watch of the others says when a process has ended: this rank is gone. From its own thread.
+void crew_lose(struct crew *c, int rank);
+
 // The call-th thing that `rank` begins from now on fails (from 1; 0: nothing does); then nothing of
 // anybody's is ever done. How many it has begun.
 void crew_fail(struct crew *c, int rank, int call);

@@ -45,7 +45,7 @@ struct facts {
     char why[400];
     int64_t n, steps, params;
     uint32_t data_crc;
-    char device[16], precision[8];
+    char device[16], precision[8], bus[20]; // bus: of a card
 };
 
 static void gather_facts(struct facts *f, int rc, const struct setup *s, const struct error *e)
@@ -61,6 +61,7 @@ static void gather_facts(struct facts *f, int rc, const struct setup *s, const s
     f->params = net_count(&s->net);
     f->data_crc = s->data_crc;
     snprintf(f->device, sizeof f->device, "%.15s", device_info(s->device)->kind->name);
+    snprintf(f->bus, sizeof f->bus, "%s", device_info(s->device)->bus);
     snprintf(f->precision, sizeof f->precision, "%.7s", s->o.precision);
 }
 
@@ -74,6 +75,12 @@ static int differs(const struct ranks *r, const struct facts *f, int k, struct e
                          "rank %d on %s computes on %s in %s, rank 0 on %s in %s: --device and "
                          "--precision say which it shall be",
                          k, host, b->device, b->precision, a->device, a->precision);
+    for (int i = 0; i < k; i++)
+        if (*b->bus && strcmp(f[i].bus, b->bus) == 0 && strcmp(r->place[i].host, host) == 0)
+            return error_set(e,
+                             "ranks %d and %d on %s have the same GPU, %s: each needs one of its "
+                             "own, which it takes where --device names none",
+                             i, k, host, b->bus);
     if (a->n != b->n || a->data_crc != b->data_crc)
         return error_set(e, "rank %d on %s has other images than rank 0 on %s", k, host,
                          r->place[0].host);

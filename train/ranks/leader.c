@@ -49,10 +49,9 @@ void leader_part(struct ranks *r, int code, struct error *e)
     ranks_close(r, code);
 }
 
-void leader_end(struct ranks *r, int code, struct error *e)
+void leader_end(struct ranks *r)
 {
     const struct order order = {.kind = ORDER_END};
     if (r && !r->over && orders_tell(r, &order, NULL) < 0)
         ranks_give_up(r);
-    leader_part(r, code, e);
 }

@@ -19,8 +19,8 @@ int leader_setup(struct ranks *r, const struct setup *s, int threads, char *algo
 // They take the state that is here.
 int leader_state(struct ranks *r, struct setup *s, struct error *e);
 
-// Tell them that all is over, unless it ended half-way, and part.
-void leader_end(struct ranks *r, int code, struct error *e);
+// Tell them that all is over, unless it ended half-way: cards are let go of by all together.
+void leader_end(struct ranks *r);
 // The end of any rank. Where it ended half-way this process may end here, before anybody above can
 // say why: then it says so on stderr.
 void leader_part(struct ranks *r, int code, struct error *e);

@@ -450,8 +450,9 @@ static int lead(struct ranks *r, const struct options *o, const unsigned char *g
         return FAILED;
     }
     int code = run(tr, o, given, ready_fd, e);
+    leader_end(r);
     release(tr);
-    leader_end(r, code, e);
+    leader_part(r, code, e);
     signals_release(&signals);
     return code;
 }

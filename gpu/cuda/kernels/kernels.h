@@ -34,11 +34,18 @@ struct cuda_norm {
     float *k1, *k0;                    // [views][c]: dx = scale dy + k1 x + k0
     float *dweight, *dbias;            // summed over views, or NULL
     float *partial;                    // work: cuda_norm_work() floats
+    double *sums; // of `ranks` that normalise together: cuda_norm_sums(); else NULL
+    int ranks;
 };
 size_t cuda_norm_work(const struct cuda_norm *a);
-cudaError_t cuda_norm_forward(const struct cuda_norm *a, cudaStream_t s);
+// Forwards and back in two halves: what is summed over the rows, and what is made of it. Between
+// them ranks add `sums`, NORM_SUMS numbers a channel and view.
+enum { NORM_SUMS = 2 };
+cudaError_t cuda_norm_sums(const struct cuda_norm *a, cudaStream_t s);
+cudaError_t cuda_norm_apply(const struct cuda_norm *a, cudaStream_t s);
+cudaError_t cuda_norm_back_sums(const struct cuda_norm *a, cudaStream_t s);
+cudaError_t cuda_norm_back_apply(const struct cuda_norm *a, cudaStream_t s);
 cudaError_t cuda_norm_evaluate(const struct cuda_norm *a, cudaStream_t s);
-cudaError_t cuda_norm_backward(const struct cuda_norm *a, cudaStream_t s);
 
 // --- element by element: n elements ---
 cudaError_t cuda_relu(enum cuda_type t, void *y, const void *x, size_t n, cudaStream_t s);
@@ -69,23 +76,31 @@ cudaError_t cuda_gap_backward(enum cuda_type t, void *dx, const float *dy, int n
 cudaError_t cuda_bias(float *y, const float *b, int rows, int c, cudaStream_t s);
 cudaError_t cuda_bias_gradient(float *db, const float *dy, int rows, int c, cudaStream_t s);
 
-// --- losses: matrices of f32 (gpu/loss.h); `first`: the loss is set, else added to ---
-struct cuda_cosine { // both views of predictions and projections: [2][n][c]
-    int n, c, first;
-    double scale, offset;
-    const float *p, *z;
-    double *cosine; // work: [2][n]
-};
-cudaError_t cuda_cosine(const struct cuda_cosine *a, double *loss, cudaStream_t s);
+// --- losses: matrices of f32 (gpu/loss.h). A loss is made of sums, each of a term's rows, and so
+// is the spread of directions; ranks add all of them before they come to something --- Cosines of
+// each view's p with the other's z, [2][n][c]; work: cosine [2][n].
+cudaError_t cuda_cosine(const float *p, const float *z, int n, int c, double *cosine, double *sum,
+                        cudaStream_t s);
 cudaError_t cuda_cosine_gradient(float *to, const float *a, const float *b, int n, int c,
                                  double scale, cudaStream_t s);
-// The spread of the directions of both views' projections; work: inverse [2][n], spread [2][c].
-cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *spread,
-                            double *zstd, cudaStream_t s);
 enum { DOT_PARTS = 4096 };
-// loss (+)= alpha sum a b; part: work, DOT_PARTS.
-cudaError_t cuda_dot(const float *a, const float *b, size_t n, double alpha, int first,
-                     double *part, double *loss, cudaStream_t s);
+// The sum of a b; part: work, DOT_PARTS.
+cudaError_t cuda_dot(const float *a, const float *b, size_t n, double *part, double *sum,
+                     cudaStream_t s);
+// Of the directions of both views' projections: [2][2][c]; work: inverse [2][n].
+cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *sums,
+                            cudaStream_t s);
+struct cuda_term {
+    double scale, offset;
+    int over; // of cosines: rows of a view; 0: a sum of products
+};
+struct cuda_terms {
+    int n;
+    struct cuda_term term[LOSS_STEPS];
+};
+// sums: of each term; directions: of n rows of c numbers a view.
+cudaError_t cuda_score(const struct cuda_terms *terms, const double *sums, const double *directions,
+                       int n, int c, double *loss, double *zstd, cudaStream_t s);
 // y = alpha a + beta b; y = alpha a b; y = f(alpha a + beta); every to_by-th of `to` is every
 // by-th.
 cudaError_t cuda_combine(float *y, double alpha, const float *a, double beta, const float *b,
@@ -96,10 +111,11 @@ cudaError_t cuda_apply(float *y, enum loss_function f, double alpha, const float
                        size_t n, cudaStream_t s);
 cudaError_t cuda_strided(float *to, int to_by, const float *from, int by, int n, cudaStream_t s);
 
-// --- n rows of d floats: the mean of each column in double, and the rows less it ---
-cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d,
+// --- n rows of d floats: the sum of each column over `over`, in double, and the rows less it ---
+cudaError_t cuda_means(double *mean, const float *h, int n, int d, int over, cudaStream_t s);
+cudaError_t cuda_centre(double *centred, const double *mean, const float *h, int n, int d,
                         cudaStream_t s);
-cudaError_t cuda_centre_rows(double *mean, float *centred, const float *h, int n, int d,
+cudaError_t cuda_centre_rows(float *centred, const double *mean, const float *h, int n, int d,
                              cudaStream_t s);
 
 // --- update: tensors in pieces of at most UPDATE_CHUNK elements ---
@@ -118,6 +134,13 @@ struct cuda_follow { // a piece of a tensor that is the moving average of anothe
     void *w16;
     int n;
 };
+struct cuda_piece { // a piece of a gradient on its way into a bucket of them
+    const void *g;
+    float *to;
+    int n, g16;
+};
+// to = factor g.
+cudaError_t cuda_gather(const struct cuda_piece *piece, int n, double factor, cudaStream_t s);
 struct cuda_rates { // lives on the card, so that a recorded graph sees what was set last
     float lr[UPDATE_RATES], momentum, weight_decay;
     double trust;     // of LARS

@@ -1,5 +1,6 @@
 // What losses are made of: directions, their spread and the element-wise work, summed in double and
-// in a fixed order. Products are cuBLAS's (loss.c).
+// in a fixed order. Products are cuBLAS's (loss.c). What a loss and a spread come to is made of
+// sums over rows, which ranks add before.
 #include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 128, WARPS = THREADS / 32, DOTS = 3 };
@@ -37,18 +38,16 @@ KERNEL(THREADS) cosine_rows(const float *p, const float *z, int n, int c, double
             d[2] / (at_least(sqrt(d[0]), COSINE_FLOOR) * at_least(sqrt(d[1]), COSINE_FLOOR));
 }
 
-// One block: loss (+)= offset + scale S.
-KERNEL(THREADS)
-cosine_score(const double *cosine, int n, double scale, double offset, int first, double *loss)
+// One block.
+KERNEL(THREADS) add_parts(const double *part, int n, double *to)
 {
     SHARED(double, room, WARPS);
     double sum = 0;
-    for (int i = (int)threadIdx.x; i < 2 * n; i += THREADS)
-        sum += cosine[i];
+    for (int i = (int)threadIdx.x; i < n; i += THREADS)
+        sum += part[i];
     sum = block_sum(sum, room);
-    double s = -0.5 * sum / n;
     if (threadIdx.x == 0)
-        *loss = (first ? 0 : *loss) + (offset + scale * (s > 1 ? 1 : s < -1 ? -1 : s));
+        *to = sum;
 }
 
 // A block a row: the gradient of -scale/2 mean cos(a, b) to a.
@@ -66,14 +65,14 @@ cosine_gradient(float *to, const float *a, const float *b, int n, int c, double 
         to[at + j] = kb * b[at + j] + ka * a[at + j];
 }
 
-cudaError_t cuda_cosine(const struct cuda_cosine *a, double *loss, cudaStream_t s)
+cudaError_t cuda_cosine(const float *p, const float *z, int n, int c, double *cosine, double *sum,
+                        cudaStream_t s)
 {
-    LAUNCH(cosine_rows, dim3((unsigned)a->n, 2), THREADS, s, a->p, a->z, a->n, a->c, a->cosine);
+    LAUNCH(cosine_rows, dim3((unsigned)n, 2), THREADS, s, p, z, n, c, cosine);
     cudaError_t e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    LAUNCH(cosine_score, 1, THREADS, s, (const double *)a->cosine, a->n, a->scale, a->offset,
-           a->first, loss);
+    LAUNCH(add_parts, 1, THREADS, s, (const double *)cosine, 2 * n, sum);
     return cudaGetLastError();
 }
 
@@ -99,9 +98,9 @@ KERNEL(THREADS) direction_rows(const float *z, int n, int c, double *inverse)
         inverse[(size_t)view * n + row] = 1 / at_least(sqrt(zz), DIRECTION_FLOOR);
 }
 
-// The unbiased standard deviation of each dimension of z/|z| over the rows of view 1 - y.
+// Sums and sums of squares of each dimension of z/|z| over the rows of view 1 - y: [2][2][c].
 KERNEL(COLUMN_X *COLUMN_Y)
-direction_spread(const float *z, const double *inverse, int n, int c, double *spread)
+direction_sums(const float *z, const double *inverse, int n, int c, double *sums)
 {
     SHARED(column_row, room, COLUMN_Y);
     int j = (int)(blockIdx.x * COLUMN_X + threadIdx.x), view = (int)blockIdx.y;
@@ -114,34 +113,62 @@ direction_spread(const float *z, const double *inverse, int n, int c, double *sp
     sum_columns(&s, &q, room);
     if (threadIdx.y || j >= c)
         return;
-    double var = n > 1 ? (q - s * s / n) / (n - 1) : __longlong_as_double(0x7ff8000000000000ll);
-    spread[(size_t)view * c + j] = sqrt(var > 0 || var != var ? var : 0);
+    double *to = sums + (size_t)view * 2 * c + j;
+    to[0] = s;
+    to[c] = q;
 }
 
-KERNEL(THREADS) direction_score(const double *spread, int c, double *zstd)
-{
-    SHARED(double, room, WARPS);
-    double sum = 0;
-    for (int j = (int)threadIdx.x; j < 2 * c; j += THREADS)
-        sum += spread[j];
-    sum = block_sum(sum, room);
-    if (threadIdx.x == 0)
-        *zstd = sum / 2 / c * sqrt((double)c);
-}
-
-cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *spread,
-                            double *zstd, cudaStream_t s)
+cudaError_t cuda_directions(const float *z, int n, int c, double *inverse, double *sums,
+                            cudaStream_t s)
 {
     LAUNCH(direction_rows, dim3((unsigned)n, 2), THREADS, s, z, n, c, inverse);
     cudaError_t e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    LAUNCH(direction_spread, column_blocks(c, 2), dim3(COLUMN_X, COLUMN_Y), s, z,
-           (const double *)inverse, n, c, spread);
-    e = cudaGetLastError();
-    if (e != cudaSuccess)
-        return e;
-    LAUNCH(direction_score, 1, THREADS, s, (const double *)spread, c, zstd);
+    LAUNCH(direction_sums, column_blocks(c, 2), dim3(COLUMN_X, COLUMN_Y), s, z,
+           (const double *)inverse, n, c, sums);
+    return cudaGetLastError();
+}
+
+// --- what the sums come to ---
+DEVICE double value_of(const struct cuda_term &t, double sum)
+{
+    if (!t.over)
+        return t.scale * sum;
+    double s = -0.5 * sum / t.over;
+    return t.offset + t.scale * (s > 1 ? 1 : s < -1 ? -1 : s);
+}
+
+// The unbiased standard deviation over n rows.
+DEVICE double deviation(double s, double q, int n)
+{
+    double var = n > 1 ? (q - s * s / n) / (n - 1) : __longlong_as_double(0x7ff8000000000000ll);
+    return sqrt(var > 0 || var != var ? var : 0);
+}
+
+KERNEL(THREADS)
+score(struct cuda_terms terms, const double *sums, const double *directions, int n, int c,
+      double *loss, double *zstd)
+{
+    SHARED(double, room, WARPS);
+    double spread = 0, value = 0;
+    for (int k = (int)threadIdx.x; k < 2 * c; k += THREADS) {
+        const double *from = directions + (size_t)(k / c) * 2 * c + k % c;
+        spread += deviation(from[0], from[c], n);
+    }
+    spread = block_sum(spread, room);
+    if (threadIdx.x)
+        return;
+    for (int i = 0; i < terms.n; i++)
+        value += value_of(terms.term[i], sums[i]);
+    *loss = value;
+    *zstd = spread / 2 / c * sqrt((double)c);
+}
+
+cudaError_t cuda_score(const struct cuda_terms *terms, const double *sums, const double *directions,
+                       int n, int c, double *loss, double *zstd, cudaStream_t s)
+{
+    LAUNCH(score, 1, THREADS, s, *terms, sums, directions, n, c, loss, zstd);
     return cudaGetLastError();
 }
 
@@ -158,26 +185,15 @@ KERNEL(THREADS) dot_parts(const float *a, const float *b, size_t n, double *part
         part[blockIdx.x] = sum;
 }
 
-KERNEL(THREADS) dot_score(const double *part, int n, double alpha, int first, double *loss)
-{
-    SHARED(double, room, WARPS);
-    double sum = 0;
-    for (int i = (int)threadIdx.x; i < n; i += THREADS)
-        sum += part[i];
-    sum = block_sum(sum, room);
-    if (threadIdx.x == 0)
-        *loss = (first ? 0 : *loss) + alpha * sum;
-}
-
-cudaError_t cuda_dot(const float *a, const float *b, size_t n, double alpha, int first,
-                     double *part, double *loss, cudaStream_t s)
+cudaError_t cuda_dot(const float *a, const float *b, size_t n, double *part, double *sum,
+                     cudaStream_t s)
 {
     unsigned blocks = blocks_for(n, THREADS);
     LAUNCH(dot_parts, blocks, THREADS, s, a, b, n, part);
     cudaError_t e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    LAUNCH(dot_score, 1, THREADS, s, (const double *)part, (int)blocks, alpha, first, loss);
+    LAUNCH(add_parts, 1, THREADS, s, (const double *)part, (int)blocks, sum);
     return cudaGetLastError();
 }
 
@@ -245,7 +261,7 @@ cudaError_t cuda_strided(float *to, int to_by, const float *from, int by, int n,
 }
 
 // --- less the mean of each column: of features on their way into the covariance, of a loss ---
-KERNEL(COLUMN_X *COLUMN_Y) column_means(double *mean, const float *h, int n, int d)
+KERNEL(COLUMN_X *COLUMN_Y) column_means(double *mean, const float *h, int n, int d, int over)
 {
     SHARED(column_row, room, COLUMN_Y);
     int j = (int)(blockIdx.x * COLUMN_X + threadIdx.x);
@@ -254,39 +270,41 @@ KERNEL(COLUMN_X *COLUMN_Y) column_means(double *mean, const float *h, int n, int
         sum += h[(size_t)i * d + j];
     sum_columns(&sum, &none, room);
     if (threadIdx.y == 0 && j < d)
-        mean[j] = sum / n;
+        mean[j] = sum / over;
 }
 
 template <typename T>
 KERNEL(THREADS)
-centre(T *centred, const double *mean, const float *h, int d, size_t n)
+less_means(T *centred, const double *mean, const float *h, int d, size_t n)
 {
     for (size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x; i < n;
          i += (size_t)gridDim.x * THREADS)
         centred[i] = (T)(h[i] - mean[i % d]);
 }
 
-template <typename T>
-static cudaError_t centre_columns(double *mean, T *centred, const float *h, int n, int d,
-                                  cudaStream_t s)
+cudaError_t cuda_means(double *mean, const float *h, int n, int d, int over, cudaStream_t s)
 {
-    LAUNCH(column_means, column_blocks(d, 1), dim3(COLUMN_X, COLUMN_Y), s, mean, h, n, d);
-    cudaError_t e = cudaGetLastError();
-    if (e != cudaSuccess)
-        return e;
-    size_t all = (size_t)n * d;
-    LAUNCH(centre<T>, blocks_for(all, THREADS), THREADS, s, centred, (const double *)mean, h, d,
-           all);
+    LAUNCH(column_means, column_blocks(d, 1), dim3(COLUMN_X, COLUMN_Y), s, mean, h, n, d, over);
     return cudaGetLastError();
 }
 
-cudaError_t cuda_centre(double *mean, double *centred, const float *h, int n, int d, cudaStream_t s)
+template <typename T>
+static cudaError_t centre(T *centred, const double *mean, const float *h, int n, int d,
+                          cudaStream_t s)
 {
-    return centre_columns(mean, centred, h, n, d, s);
+    size_t all = (size_t)n * d;
+    LAUNCH(less_means<T>, blocks_for(all, THREADS), THREADS, s, centred, mean, h, d, all);
+    return cudaGetLastError();
 }
 
-cudaError_t cuda_centre_rows(double *mean, float *centred, const float *h, int n, int d,
+cudaError_t cuda_centre(double *centred, const double *mean, const float *h, int n, int d,
+                        cudaStream_t s)
+{
+    return centre(centred, mean, h, n, d, s);
+}
+
+cudaError_t cuda_centre_rows(float *centred, const double *mean, const float *h, int n, int d,
                              cudaStream_t s)
 {
-    return centre_columns(mean, centred, h, n, d, s);
+    return centre(centred, mean, h, n, d, s);
 }

@@ -1,5 +1,5 @@
-// The optimiser's step and the moving average over all parameters in one launch each (LARS: two): a
-// block a piece of a tensor.
+// The optimiser's step and the moving average over all parameters in one launch each (LARS: two),
+// and gradients on their way to other ranks: a block a piece of a tensor.
 #include "gpu/cuda/kernels/kernels.cuh"
 
 enum { THREADS = 256, WARPS = THREADS / 32 };
@@ -18,6 +18,15 @@ KERNEL(1) set_rates(struct cuda_rates *to, struct cuda_rates from)
 DEVICE float gradient(const struct cuda_chunk *c, int i)
 {
     return c->g16 ? load1((const bf16 *)c->g + i) : ((const float *)c->g)[i];
+}
+
+KERNEL(THREADS) gather(const struct cuda_piece *piece, float factor)
+{
+    const struct cuda_piece *c = piece + blockIdx.x;
+    float *to = c->to;
+    int n = c->n;
+    for (int i = (int)threadIdx.x; i < n; i += THREADS)
+        to[i] = factor * (c->g16 ? load1((const bf16 *)c->g + i) : ((const float *)c->g)[i]);
 }
 
 // One piece: v = momentum v + q (g + wd w); w -= lr v.
@@ -99,6 +108,12 @@ KERNEL(THREADS) ema(const struct cuda_follow *piece, const struct cuda_rates *ra
         if (w16)
             store1(w16 + i, x);
     }
+}
+
+cudaError_t cuda_gather(const struct cuda_piece *piece, int n, double factor, cudaStream_t s)
+{
+    LAUNCH(gather, (unsigned)n, THREADS, s, piece, (float)factor);
+    return cudaGetLastError();
 }
 
 cudaError_t cuda_set_rates(struct cuda_rates *to, struct cuda_rates from, cudaStream_t s)

@@ -1,0 +1,251 @@
+// Sums of ranks over cards; see reduce.h.
+#include "gpu/cuda/reduce.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gpu/buckets.h"
+#include "gpu/ranks/ranks.h"
+
+struct reduce {
+    struct nccl *nccl;        // from the first step on
+    int version;              // of the library
+    int broken;               // it has failed here
+    cudaStream_t stream;      // all sums, one after the other
+    cudaEvent_t ready, added; // main to it, and back
+    struct buckets buckets;
+    float *sum[BUCKETS];
+    struct cuda_piece *piece; // on the card
+    int first[BUCKETS + 1];   // of the pieces of each bucket
+};
+
+// --- compiling ---
+static size_t numbers(const struct plan *p, int param)
+{
+    return p->net.param[param].count;
+}
+
+static int pieces(size_t n)
+{
+    return (int)((n + UPDATE_CHUNK - 1) / UPDATE_CHUNK);
+}
+
+static void release_stream(void *stream)
+{
+    cudaStreamDestroy(stream);
+}
+
+static int streams(struct plan *p, struct reduce *r, struct error *e)
+{
+    if (p->device->planned)
+        return 0;
+    if (cuda_ok(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "stream", e) < 0 ||
+        plan_own(p, release_stream, r->stream, e) < 0)
+        return -1;
+    return cuda_event(p, cudaEventDisableTiming, &r->ready, e) < 0 ||
+                   cuda_event(p, cudaEventDisableTiming, &r->added, e) < 0
+               ? -1
+               : 0;
+}
+
+// The pieces of a bucket's gradients, and where each of them goes.
+static struct cuda_piece *fill(struct plan *p, struct reduce *r, int i, struct cuda_piece *to)
+{
+    const struct bucket *b = &r->buckets.bucket[i];
+    float *sum = r->sum[i];
+    for (int k = b->first; k < b->first + b->n; k++) {
+        struct trained *t = &p->own->trained[r->buckets.param[k]];
+        size_t n = t->param->count;
+        t->sum = sum;
+        for (size_t at = 0; at < n; at += UPDATE_CHUNK)
+            *to++ = (struct cuda_piece){.g = (const char *)t->g + at * (t->g16 ? 2 : sizeof(float)),
+                                        .to = sum + at,
+                                        .n = (int)(n - at < UPDATE_CHUNK ? n - at : UPDATE_CHUNK),
+                                        .g16 = t->g16};
+        sum += n;
+    }
+    return to;
+}
+
+static int place(struct plan *p, struct reduce *r, struct error *e)
+{
+    size_t all = 0;
+    for (int k = 0; k < r->buckets.n; k++)
+        all += (size_t)pieces(numbers(p, r->buckets.param[k]));
+    struct cuda_piece *piece = calloc(all + 1, sizeof *piece), *at = piece;
+    if (!piece)
+        return error_set(e, "out of memory compiling the network");
+    int rc = 0;
+    for (int i = 0; i < r->buckets.n_bucket && rc == 0; i++) {
+        size_t size = r->buckets.bucket[i].length * sizeof(float);
+        rc = (r->sum[i] = cuda_take_zero(p, size, e)) ? 0 : -1;
+        at = rc == 0 ? fill(p, r, i, at) : at;
+        r->first[i + 1] = (int)(at - piece);
+    }
+    if (rc == 0 && !(r->piece = cuda_take(p, (all + 1) * sizeof *piece, e)))
+        rc = -1;
+    if (rc == 0 && !p->device->planned)
+        rc = cuda_upload(p, r->piece, piece, all * sizeof *piece, e);
+    free(piece);
+    return rc;
+}
+
+int reduce_init(struct plan *p, struct error *e)
+{
+    if (!p->ranks)
+        return 0;
+    struct reduce *r = plan_heap(p, sizeof *r, e);
+    if (!r || (!p->device->planned && nccl_version(&r->version, e) < 0) || streams(p, r, e) < 0 ||
+        buckets_init(p, &r->buckets, numbers, e) < 0 || place(p, r, e) < 0)
+        return -1;
+    p->own->reduce = r;
+    return 0;
+}
+
+// --- together ---
+struct facts {
+    char why[200]; // it cannot
+    int version;
+    struct nccl_id id; // rank 0's holds
+};
+
+// Whether all can be connected; the same sentence on all of them.
+static int check(const struct ranks *r, const struct facts *f, struct error *e)
+{
+    for (int k = 0; k < r->size; k++) {
+        const char *host = r->place[k].host;
+        if (*f[k].why)
+            return error_set(e, "rank %d on %s: %.200s", k, host, f[k].why);
+        if (f[k].version != f[0].version)
+            return error_set(e,
+                             "rank %d on %s has NCCL %d, rank 0 on %s has %d: they must be alike",
+                             k, host, f[k].version, r->place[0].host, f[0].version);
+    }
+    return 0;
+}
+
+int reduce_join(struct plan *p, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    struct ranks *ranks = p->ranks;
+    if (!ranks || r->nccl)
+        return 0;
+    struct facts mine, *all = calloc((size_t)ranks->size, sizeof *all);
+    struct error why = {""};
+    if (!all)
+        return error_set(e, "out of memory for %d ranks", ranks->size);
+    memset(&mine, 0, sizeof mine);
+    mine.version = r->version;
+    if (ranks->rank == 0 && nccl_id(&mine.id, &why) < 0)
+        snprintf(mine.why, sizeof mine.why, "%.190s", why.text);
+    int rc = ranks_gather(ranks, &mine, all, sizeof mine, e);
+    if (rc == 0)
+        rc = check(ranks, all, e);
+    if (rc == 0)
+        rc = nccl_join(&all[0].id, ranks->rank, ranks->size, &r->nccl, e);
+    free(all);
+    return rc;
+}
+
+void reduce_part(struct plan *p)
+{
+    struct reduce *r = p->own->reduce;
+    if (!r || !r->nccl)
+        return;
+    if (r->broken || p->ranks->over)
+        nccl_abort(r->nccl);
+    else
+        nccl_leave(r->nccl);
+}
+
+// --- sums ---
+static int hand_over(cudaEvent_t event, cudaStream_t from, cudaStream_t to, struct error *e)
+{
+    return cuda_ok(cudaEventRecord(event, from), "sum over the cards", e) < 0
+               ? -1
+               : cuda_ok(cudaStreamWaitEvent(to, event, 0), "sum over the cards", e);
+}
+
+static int add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    int rc = nccl_add(r->nccl, card, n, number, r->stream, e);
+    r->broken |= rc < 0;
+    return rc;
+}
+
+int reduce_add(struct plan *p, void *at, size_t n, enum nccl_number number, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    cudaStream_t main = card(p)->main;
+    return hand_over(r->ready, main, r->stream, e) < 0 || add(p, at, n, number, e) < 0
+               ? -1
+               : hand_over(r->added, r->stream, main, e);
+}
+
+// In f32 whatever the gradients are, and less the factor of a mean.
+static int send(struct plan *p, int i, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    double factor = p->whole > p->batch ? 1 : 1.0 / p->ranks->size;
+    if (hand_over(r->ready, card(p)->main, r->stream, e) < 0 ||
+        cuda_ok(
+            cuda_gather(r->piece + r->first[i], r->first[i + 1] - r->first[i], factor, r->stream),
+            "gradients", e) < 0)
+        return -1;
+    return add(p, r->sum[i], r->buckets.bucket[i].length, NCCL_F32, e);
+}
+
+static int finish(struct plan *p, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    return r->buckets.n_bucket ? hand_over(r->added, r->stream, card(p)->main, e) : 0;
+}
+
+int reduce_backward(struct plan *p, struct error *e)
+{
+    static const struct buckets_way way = {send, NULL, finish};
+    return buckets_run(p, &p->backward[0], &p->own->reduce->buckets, &way, e);
+}
+
+int reduce_refused(struct plan *p, int refused, struct error *e)
+{
+    char mine = refused != 0, all[RANKS_MOST];
+    if (ranks_gather(p->ranks, &mine, all, 1, e) < 0)
+        return -1;
+    return memchr(all, 1, (size_t)p->ranks->size) != NULL;
+}
+
+// --- waiting ---
+struct wait {
+    struct plan *plan;
+    cudaStream_t stream;
+    cudaEvent_t event; // or NULL: all of the stream
+    const char *what;
+};
+
+static int is_over(void *context, struct error *e)
+{
+    const struct wait *w = context;
+    const struct reduce *r = w->plan->own->reduce;
+    cudaError_t s = w->event ? cudaEventQuery(w->event) : cudaStreamQuery(w->stream);
+    if (s != cudaErrorNotReady)
+        return cuda_ok(s, w->what, e) < 0 ? -1 : 1;
+    (void)cudaGetLastError();
+    return r && r->nccl ? nccl_alive(r->nccl, e) : 0;
+}
+
+int reduce_wait_stream(struct plan *p, cudaStream_t s, const char *what, struct error *e)
+{
+    struct wait w = {p, s, NULL, what};
+    return p->ranks ? ranks_until(p->ranks, is_over, &w, e)
+                    : cuda_ok(cudaStreamSynchronize(s), what, e);
+}
+
+int reduce_wait_event(struct plan *p, cudaEvent_t event, const char *what, struct error *e)
+{
+    struct wait w = {p, NULL, event, what};
+    return p->ranks ? ranks_until(p->ranks, is_over, &w, e)
+                    : cuda_ok(cudaEventSynchronize(event), what, e);
+}

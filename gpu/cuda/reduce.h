@@ -1,0 +1,30 @@
+// What ranks add, each on a card of its own: sums that the next operation needs (of batch norms, of
+// the loss), and gradients in buckets (gpu/buckets.h) beside the backward pass. NCCL does it on the
+// card, on one stream, as part of the recorded step; whoever waits for the card waits here, so that
+// a rank that is gone is noticed. A plan without ranks has none of it.
+#ifndef SSLTOP_GPU_CUDA_REDUCE_H
+#define SSLTOP_GPU_CUDA_REDUCE_H
+
+#include "gpu/cuda/cuda.h"
+#include "gpu/ranks/nccl/nccl.h"
+
+// After all lists are built: loads NCCL, places the buckets.
+int reduce_init(struct plan *p, struct error *e);
+// Before the first sum, by all ranks: they are connected.
+int reduce_join(struct plan *p, struct error *e);
+// When all that uses it has gone: graphs, and work of the streams where all went well.
+void reduce_part(struct plan *p);
+
+// The numbers of everybody, added before what `main` does next.
+int reduce_add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e);
+// The backward list with its buckets on the way, and their end before what `main` does next: every
+// trained.sum is then the gradient of the whole batch, the same on all ranks.
+int reduce_backward(struct plan *p, struct error *e);
+// A graph is launched by all ranks or by none: whether one of them could not record it.
+int reduce_refused(struct plan *p, int refused, struct error *e);
+
+// Wait for what is queued, as long as all ranks are there.
+int reduce_wait_stream(struct plan *p, cudaStream_t s, const char *what, struct error *e);
+int reduce_wait_event(struct plan *p, cudaEvent_t event, const char *what, struct error *e);
+
+#endif
