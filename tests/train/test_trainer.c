@@ -536,6 +536,27 @@ Test(trainer, uses_no_time_while_paused)
     lab_close(&lab);
 }
 
+// Whoever gives an order to a trainer that a signal stopped is told so at once, not after minutes.
+Test(trainer, says_that_it_is_stopped)
+{
+    struct lab lab;
+    char command[512], line[512];
+    lab_open(&lab);
+    pid_t pid = START(&lab, TINY, "--steps", "100000", "--name", "s");
+    lab_ready(&lab, "s", pid);
+    cr_assert(kill(pid, SIGSTOP) == 0 && waitpid(pid, NULL, WUNTRACED) == pid);
+    snprintf(command, sizeof command, "%s ctl %s/s status 2>&1", getenv("SSLTOP"), lab.dir);
+    FILE *said = popen(command, "r");
+    cr_assert(said && fgets(line, sizeof line, said));
+    cr_expect(strstr(line, "is stopped by a signal; kill -CONT"), "%s", line);
+    cr_assert(kill(pid, SIGCONT) == 0 && fgets(line, sizeof line, said));
+    cr_expect(strstr(line, "running before step"), "%s", line);
+    cr_expect(pclose(said) == 0);
+    cr_assert(lab_say(&lab, "s", "stop").ok);
+    cr_assert(lab_wait(pid) == 0);
+    lab_close(&lab);
+}
+
 Test(trainer, goes_on_when_the_disk_is_full)
 {
     struct lab lab;

@@ -144,6 +144,23 @@ static int read_line(int fd, char *buf, size_t *used, int64_t deadline, struct e
     }
 }
 
+pid_t control_stopped(int fd)
+{
+    struct ucred peer;
+    socklen_t n = sizeof peer;
+    char stat[512] = "";
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) < 0 || peer.pid <= 0)
+        return 0;
+    FILE *f = fopen(path_of("/proc/%d/stat", (int)peer.pid).s, "re");
+    if (!f)
+        return 0;
+    size_t got = fread(stat, 1, sizeof stat - 1, f);
+    fclose(f);
+    stat[got] = '\0';
+    const char *state = strrchr(stat, ')'); // its name may have any
+    return state && strncmp(state, ") T", 3) == 0 ? peer.pid : 0;
+}
+
 int control_call(int fd, const struct command_call *c, int timeout_ms, struct answer *out,
                  struct error *e)
 {

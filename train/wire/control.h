@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "metrics/base/error.h"
 #include "metrics/log/mode.h"
@@ -78,6 +79,9 @@ int answer_parse(const char *line, size_t n, struct answer *out, struct error *e
 // running RUN" or why not.
 enum { CONTROL_PATIENCE_MS = 5000 }; // more than a trainer needs to see that its socket is gone
 int control_connect(const char *run_dir, int patience_ms, struct error *e);
+// The trainer at the other end if a signal has stopped it (kill -STOP, Ctrl-Z), so that it cannot
+// answer; 0: it is not stopped, or nobody knows.
+pid_t control_stopped(int fd);
 // Send one call and wait up to timeout_ms for its answer (records in between are skipped).
 int control_call(int fd, const struct command_call *c, int timeout_ms, struct answer *out,
                  struct error *e);

@@ -77,6 +77,13 @@ static int run_ctl(int argc, char **argv)
     int fd = control_connect(path, CONTROL_PATIENCE_MS, &e);
     if (fd < 0)
         return cmd_complain(CMD_FAILED, &e);
+    pid_t stopped = control_stopped(fd);
+    if (stopped)
+        fprintf(
+            stderr,
+            "ssltop: the trainer (process %d) is stopped by a signal; kill -CONT %d lets it go on. "
+            "Waiting for its answer\n",
+            (int)stopped, (int)stopped);
     rc = control_call(fd, &call, ANSWER_MS, &answer, &e);
     close(fd);
     if (rc < 0)
