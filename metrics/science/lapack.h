@@ -17,6 +17,12 @@ extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a,
 // coordinate stays what it was: (n, n) is element d[n - 1].
 extern void dsytrd_(const char *uplo, const int *n, double *a, const int *lda, double *d, double *e,
                     double *tau, double *work, const int *lwork, int *info, size_t uplo_len);
+// Of that the last nb columns with "U", and w (ldw x nb) for the rest: a -= v w^T + w v^T, v being
+// the columns; and the whole at once, without blocks.
+extern void dlatrd_(const char *uplo, const int *n, const int *nb, double *a, const int *lda,
+                    double *e, double *tau, double *w, const int *ldw, size_t uplo_len);
+extern void dsytd2_(const char *uplo, const int *n, double *a, const int *lda, double *d, double *e,
+                    double *tau, int *info, size_t uplo_len);
 extern void dsterf_(const int *n, double *d, double *e, int *info);
 
 // Cholesky's factor of a positive definite matrix, in its place; then solutions of A X = B, in B's.

@@ -1,0 +1,184 @@
+// LAPACK's dsytrd, panel by panel: dlatrd reduces the last columns of what is left, a product of
+// rank 2 x PACED_COLUMNS brings the rest up to date. The last panel ends in a tridiagonal matrix,
+// whose eigenvalues (dsterf) cost little.
+#include "metrics/science/paced.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "metrics/science/lapack.h"
+
+int paced_init(struct paced *p, int d, struct error *e)
+{
+    *p = (struct paced){0};
+    if (d < 1)
+        return error_set(e, "rows of %d numbers cannot be", d);
+    if (d > PACED_D)
+        return 0;
+    size_t n = (size_t)d;
+    p->a = calloc(n * n, sizeof *p->a);
+    p->diagonal = calloc(n, sizeof *p->diagonal);
+    p->beside = calloc(n, sizeof *p->beside);
+    p->work = calloc((PACED_COLUMNS + 1) * n, sizeof *p->work);
+    if (!p->a || !p->diagonal || !p->beside || !p->work || moments_init(&p->live, d, e) < 0) {
+        paced_free(p);
+        return error_set(e, "out of memory for the spectrum of %d projections", d);
+    }
+    p->d = d;
+    paced_reset(p);
+    return 0;
+}
+
+void paced_free(struct paced *p)
+{
+    moments_free(&p->live);
+    free(p->a);
+    free(p->diagonal);
+    free(p->beside);
+    free(p->work);
+    *p = (struct paced){0};
+}
+
+void paced_reset(struct paced *p)
+{
+    p->step = 0;
+    p->left = 0;
+    for (int i = 0; i < PACED_TOLD; i++)
+        p->told[i] = -1;
+    if (p->d)
+        moments_reset(&p->live);
+}
+
+int paced_wants(const struct paced *p)
+{
+    return p->d && p->step % ((p->d + PACED_SPARE - 1) / PACED_SPARE) == 0;
+}
+
+void paced_age(struct paced *p, int64_t rows)
+{
+    moments_decay(&p->live, exp2(-(double)rows / ((double)PACED_HALF_LIFE * p->d)));
+}
+
+int paced_add(struct paced *p, const float *x, int64_t n, struct error *e)
+{
+    return moments_add(&p->live, x, n, (size_t)p->d, e);
+}
+
+// What is known now is what is worked from here on, if it is enough.
+static void begin(struct paced *p)
+{
+    const struct moments *m = &p->live;
+    size_t d = (size_t)p->d;
+    double n_eff = m->weight2 > 0 ? m->weight * m->weight / m->weight2 : 0, odd = 0;
+    for (size_t i = 0; i < d; i++)
+        odd += 0 * m->mean[i] + 0 * m->scatter[i * d + i];
+    if (odd != 0 || isnan(n_eff)) {
+        paced_reset(p);
+        return;
+    }
+    if (n_eff < (double)PACED_LEAST * p->d)
+        return;
+    for (size_t i = 0; i < d; i++)
+        memcpy(p->a + i * d, m->scatter + i * d, (i + 1) * sizeof *p->a);
+    p->left = p->d;
+    p->n_eff = n_eff;
+    p->scale = m->weight / m->weight2;
+}
+
+// Row-major lower is column-major upper. The columns [first, left) end as d and e.
+static int reduce(struct paced *p, struct error *e)
+{
+    int columns = PACED_COLUMNS, info = 0;
+    double *tau = p->work + (size_t)PACED_COLUMNS * (size_t)p->d;
+    if (p->left <= PACED_COLUMNS) {
+        dsytd2_("U", &p->left, p->a, &p->d, p->diagonal, p->beside, tau, &info, 1);
+        p->left = 0;
+        return info ? error_set(e, "LAPACK's dsytd2 refused (info %d)", info) : 0;
+    }
+    int first = p->left - columns;
+    double *panel = p->a + (size_t)first * (size_t)p->d;
+    dlatrd_("U", &p->left, &columns, p->a, &p->d, p->beside, tau, p->work, &p->d, 1);
+    cblas_dsyr2k(CblasColMajor, CblasUpper, CblasNoTrans, first, columns, -1, panel, p->d, p->work,
+                 p->d, 1, p->a, p->d);
+    for (int j = 0; j < columns; j++)
+        p->diagonal[first + j] = panel[(size_t)j * (size_t)p->d + (size_t)(first + j)];
+    p->left = first;
+    return 0;
+}
+
+int paced_step(struct paced *p, double *sigma, double *n, struct error *e)
+{
+    int info = 0;
+    if (!p->d)
+        return 0;
+    p->step++;
+    if (!p->left)
+        begin(p);
+    if (!p->left)
+        return 0;
+    if (reduce(p, e) < 0)
+        return -1;
+    if (p->left)
+        return 0;
+    dsterf_(&p->d, p->diagonal, p->beside, &info);
+    for (int i = 0; i < p->d && !info; i++)
+        info = !isfinite(p->diagonal[i]);
+    if (info)
+        return error_set(e, "LAPACK found no eigenvalues of the projections (info %d)", info);
+    for (int i = 0; i < p->d; i++)
+        sigma[i] = sqrt(fmax(0, p->diagonal[p->d - 1 - i]) * p->scale);
+    *n = p->n_eff;
+    return 1;
+}
+
+// Row i of the matrix: the lower triangle's of the scatter, then one of what is under way, from the
+// last; below them the mean, the diagonal and what is beside it.
+void paced_export(const struct paced *p, double *matrix, double state[PACED_STATE])
+{
+    size_t d = (size_t)p->d, left = (size_t)p->left;
+    memset(matrix, 0, (d + 3) * (d + 1) * sizeof *matrix);
+    for (size_t i = 0; i < d; i++) {
+        size_t of = d - 1 - i;
+        double *row = matrix + i * (d + 1);
+        memcpy(row, p->live.scatter + i * d, (i + 1) * sizeof *row);
+        if (of < left)
+            memcpy(row + i + 1, p->a + of * d, (of + 1) * sizeof *row);
+    }
+    double *more = matrix + d * (d + 1);
+    memcpy(more, p->live.mean, d * sizeof *more);
+    if (left) {
+        memcpy(more + d + 1 + left, p->diagonal + left, (d - left) * sizeof *more);
+        memcpy(more + 2 * (d + 1) + left - 1, p->beside + left - 1, (d - left) * sizeof *more);
+    }
+    const double values[] = {p->live.weight,  p->live.weight2, (double)p->step,
+                             (double)p->left, p->scale,        p->n_eff};
+    memcpy(state, values, sizeof values);
+    memcpy(state + 6, p->told, sizeof p->told);
+}
+
+int paced_import(struct paced *p, const double *matrix, const double state[PACED_STATE])
+{
+    size_t d = (size_t)p->d;
+    if (!(state[0] >= 0 && state[1] >= 0 && state[2] >= 0 && state[2] < 1e15 && state[3] >= 0 &&
+          state[3] <= p->d && state[4] >= 0))
+        return -1;
+    p->live.weight = state[0];
+    p->live.weight2 = state[1];
+    p->step = (int64_t)state[2];
+    p->left = (int)state[3];
+    p->scale = state[4];
+    p->n_eff = state[5];
+    memcpy(p->told, state + 6, sizeof p->told);
+    for (size_t i = 0; i < d; i++) {
+        const double *row = matrix + i * (d + 1);
+        memcpy(p->live.scatter + i * d, row, (i + 1) * sizeof *row);
+        memcpy(p->a + (d - 1 - i) * d, row + i + 1, (d - i) * sizeof *row);
+    }
+    const double *more = matrix + d * (d + 1);
+    memcpy(p->live.mean, more, d * sizeof *more);
+    memcpy(p->diagonal, more + d + 1, d * sizeof *more);
+    memcpy(p->beside, more + 2 * (d + 1), d * sizeof *more);
+    return 0;
+}
