@@ -50,6 +50,9 @@ static const struct {
      "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
     {"step", "*raw", "From the same moments; absent where the step has no spectrum."},
     {"step", "*rows", "Absent: measured at evaluations only."},
+    {"step", "z.auc", "AUC of the projections, as of the spectrum of z that this step ends (see spectrum); absent in the steps "
+     "between."},
+    {"step", "z.rankme", "RankMe of the same."},
     {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
@@ -75,7 +78,10 @@ static const struct {
 
     {"spectrum", "", "Singular values of the centred features."},
     {"spectrum", "source", "Either live: training features of the last steps, weighted down with age; or exact: "
-                           "un-augmented training images, network in evaluation mode."},
+                           "un-augmented training images, network in evaluation mode; or z: projections (the first 128 of each view) of "
+     "one in dim/128 training steps, weighted down with age to half in 4 dim of them. Its values are worked beside the "
+     "steps, 8 columns of the covariance in each: it is as of dim/8 steps before the one that bears it. There is none "
+     "of more than 4,096 numbers."},
     {"spectrum", "n", "Samples behind it; for a live one the effective number."},
     {"spectrum", "sigma", "The singular values, from the largest down, with 5 significant digits."},
 

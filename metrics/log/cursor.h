@@ -16,7 +16,7 @@ struct cursor;
 int cursor_open(const char *path, struct cursor **out, struct error *e);
 void cursor_free(struct cursor *c); // NULL allowed
 
-#define CURSOR_CURVES (1u << RUNLOG_SCALARS | 1u << RUNLOG_EXACT) // all but live spectra
+#define CURSOR_CURVES (1u << RUNLOG_SCALARS | 1u << RUNLOG_EXACT | 1u << RUNLOG_Z) // all but live
 struct cursor_range {
     int64_t from, to; // steps, both included
 };

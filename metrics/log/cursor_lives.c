@@ -31,7 +31,7 @@ static int is_repeated(const struct record_head *head)
 static int64_t key_of(const struct record_head *head)
 {
     int of_step = head->type == RECORD_STEP ||
-                  (head->type == RECORD_SPECTRUM && head->source == SPECTRUM_LIVE);
+                  (head->type == RECORD_SPECTRUM && head->source != SPECTRUM_EXACT);
     return 2 * head->step + of_step;
 }
 

@@ -94,7 +94,9 @@ struct record_step {
     struct record_own own;
 };
 
-enum spectrum_source { SPECTRUM_LIVE, SPECTRUM_EXACT };
+// Of the features of training steps, of those of plain images, and of projections of training
+// steps.
+enum spectrum_source { SPECTRUM_LIVE, SPECTRUM_EXACT, SPECTRUM_Z, SPECTRUM_SOURCES };
 struct record_spectrum {
     enum spectrum_source source;
     double n;

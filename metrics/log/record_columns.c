@@ -11,7 +11,7 @@
 
 int record_field_columns(const struct record_field *f)
 {
-    return f->kind == FIELD_METRICS ? METRIC_COUNT : f->kind == FIELD_PHASES ? PHASE_COUNT : 1;
+    return f->kind == FIELD_METRICS ? METRIC_OF_H : f->kind == FIELD_PHASES ? PHASE_COUNT : 1;
 }
 
 enum record_type record_type_of(const char *name)
@@ -148,7 +148,7 @@ int record_cell(const struct record *r, int column, char **text)
     case FIELD_OBJECT:
         return words(text, *(char *const *)at);
     case FIELD_SOURCE:
-        return words(text, record_source_key[*(const enum spectrum_source *)at == SPECTRUM_EXACT]);
+        return words(text, record_source_key[*(const enum spectrum_source *)at]);
     case FIELD_SIGMA:
         return sigmas(text, at);
     case FIELD_SHAPE:

@@ -9,7 +9,8 @@ const char *const record_phase_key[PHASE_COUNT] = {
     [PHASE_DATA] = "data",     [PHASE_FORWARD] = "forward",   [PHASE_BACKWARD] = "backward",
     [PHASE_UPDATE] = "update", [PHASE_SPECTRUM] = "spectrum", [PHASE_REDUCE] = "reduce",
 };
-const char *const record_source_key[2] = {[SPECTRUM_LIVE] = "live", [SPECTRUM_EXACT] = "exact"};
+const char *const record_source_key[SPECTRUM_SOURCES] = {
+    [SPECTRUM_LIVE] = "live", [SPECTRUM_EXACT] = "exact", [SPECTRUM_Z] = "z"};
 
 static const struct record_field run_field[] = {
     {NULL, "version", FIELD_INT, AT(run.version), 0, 0},
@@ -46,6 +47,8 @@ static const struct record_field step_field[] = {
     {NULL, "lr", FIELD_DOUBLE, AT(step.lr), 0, 0},
     {NULL, "lr_pred", FIELD_DOUBLE, AT(step.lr_pred), 0, 0},
     {NULL, NULL, FIELD_METRICS, AT(step.metric), 0, 0},
+    {"z", "auc", FIELD_DOUBLE, AT(step.metric[METRIC_Z_AUC]), 0, 1},
+    {"z", "rankme", FIELD_DOUBLE, AT(step.metric[METRIC_Z_RANKME]), 0, 1},
     {NULL, "forecast", FIELD_DOUBLE, AT(step.forecast), 0, 1},
     {NULL, "forecast_lo", FIELD_DOUBLE, AT(step.forecast_lo), 0, 1},
     {NULL, "forecast_hi", FIELD_DOUBLE, AT(step.forecast_hi), 0, 1},

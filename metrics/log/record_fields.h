@@ -15,7 +15,7 @@ enum field_kind {
     FIELD_TEXT,    // char[size]; missing: ""
     FIELD_OWNED,   // char *, malloc'd text; missing: NULL
     FIELD_OBJECT,  // char *, malloc'd text of a JSON object; missing: NULL
-    FIELD_METRICS, // double[METRIC_COUNT], each under its key in metric_table
+    FIELD_METRICS, // double[METRIC_OF_H], each under its key in metric_table
     FIELD_PHASES,  // double[PHASE_COUNT], each under its key in record_phase_key
     FIELD_MODE,    // enum mode by name; missing or unknown: MODE_NONE, ""
     FIELD_SHAPE,   // int[3] as an array: channels, height, width
@@ -41,7 +41,7 @@ struct record_kind {
     size_t n;
 };
 extern const struct record_kind record_kind_table[RECORD_END + 1]; // [RECORD_UNKNOWN] has no name
-extern const char *const record_source_key[2];
+extern const char *const record_source_key[SPECTRUM_SOURCES];
 
 // Values under names of their own in a field: a column each.
 int record_field_columns(const struct record_field *f);

@@ -319,7 +319,7 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         put_object(l, *(char *const *)at);
         break;
     case FIELD_METRICS:
-        put_doubles(l, at, METRIC_COUNT, metric_is_optional, metric_key, wanted);
+        put_doubles(l, at, METRIC_OF_H, metric_is_optional, metric_key, wanted);
         break;
     case FIELD_PHASES:
         put_doubles(l, at, PHASE_COUNT, phase_is_optional, phase_key, wanted);
@@ -331,8 +331,7 @@ static void put_value(struct line *l, const struct record_field *f, const void *
         put_own(l, at);
         break;
     case FIELD_SOURCE:
-        put_string(l, record_source_key[*(const enum spectrum_source *)at == SPECTRUM_EXACT],
-                   SIZE_MAX);
+        put_string(l, record_source_key[*(const enum spectrum_source *)at], SIZE_MAX);
         break;
     case FIELD_SIGMA:
         put_sigma(l, at);

@@ -40,7 +40,7 @@ static int look(struct reading *r, struct json_slice key, struct json_slice v)
         r->head.step = json_scan_integer(v, 0, INT64_MAX, -1);
     } else if (json_scan_is(key, "source")) {
         r->has_source = 0;
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; i < SPECTRUM_SOURCES; i++)
             if (json_scan_is(v, record_source_key[i])) {
                 r->head.source = (enum spectrum_source)i;
                 r->has_source = 1;

@@ -23,6 +23,7 @@ enum runlog_kind {
     RUNLOG_SCALARS, // all lines but spectra
     RUNLOG_LIVE,    // live spectra
     RUNLOG_EXACT,   // exact spectra
+    RUNLOG_Z,       // spectra of projections
     RUNLOG_KINDS
 };
 extern const char *const runlog_kind_name[RUNLOG_KINDS];

@@ -23,17 +23,16 @@
 #define PATIENCE(size) ((int64_t)4 * RUNLOG_CONTENT_MAX + 64 * (size))
 
 const char *const runlog_kind_name[RUNLOG_KINDS] = {
-    [RUNLOG_OTHER] = "other",
-    [RUNLOG_SCALARS] = "scalars",
-    [RUNLOG_LIVE] = "live spectra",
-    [RUNLOG_EXACT] = "exact spectra",
+    [RUNLOG_OTHER] = "other",         [RUNLOG_SCALARS] = "scalars", [RUNLOG_LIVE] = "live spectra",
+    [RUNLOG_EXACT] = "exact spectra", [RUNLOG_Z] = "spectra of z",
 };
 
 enum runlog_kind runlog_kind_of(const struct record_head *head)
 {
-    if (head->type != RECORD_SPECTRUM)
-        return RUNLOG_SCALARS;
-    return head->source == SPECTRUM_LIVE ? RUNLOG_LIVE : RUNLOG_EXACT;
+    return head->type != RECORD_SPECTRUM    ? RUNLOG_SCALARS
+           : head->source == SPECTRUM_LIVE  ? RUNLOG_LIVE
+           : head->source == SPECTRUM_EXACT ? RUNLOG_EXACT
+                                            : RUNLOG_Z;
 }
 
 int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)

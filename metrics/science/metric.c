@@ -228,6 +228,16 @@ static double pseudo100(const struct metric_input *in)
     return in->pseudo[2];
 }
 
+static double z_auc(const struct metric_input *in)
+{
+    return auc(&(struct metric_input){.sigma = in->z, .d = in->z_d});
+}
+
+static double z_rankme(const struct metric_input *in)
+{
+    return rankme(&(struct metric_input){.sigma = in->z, .d = in->z_d});
+}
+
 static const char *const need_text[METRIC_NEEDS_COUNT] = {
     "a spectrum",
     "the mean of the features",
@@ -236,7 +246,8 @@ static const char *const need_text[METRIC_NEEDS_COUNT] = {
     "images",
     "an evaluation",
     "a spectrum of features that are not centred",
-    "the features themselves"};
+    "the features themselves",
+    "a spectrum of the projections"};
 
 #define SPECTRUM METRIC_NEEDS_SPECTRUM
 #define FEATURES METRIC_NEEDS_FEATURES
@@ -245,6 +256,7 @@ static const char *const need_text[METRIC_NEEDS_COUNT] = {
 #define IMAGES   METRIC_NEEDS_IMAGES
 #define RAW      METRIC_NEEDS_RAW
 #define ROWS     METRIC_NEEDS_ROWS
+#define PROJ     METRIC_NEEDS_Z
 #define ASKED    (METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION)
 
 const struct metric metric_table[METRIC_COUNT] = {
@@ -325,6 +337,14 @@ const struct metric metric_table[METRIC_COUNT] = {
                           "ssltop; leaving runs out its error of the probe is 3.7 points",
                           "accuracy of a probe for which of 100 clusters of pixels an image is in",
                           pseudo100},
+    [METRIC_Z_AUC] = {"z.auc", "AUC of z", "", 0.5, 1, PROJ, -1,
+                      "Li, Efros, Pathak, ECCV 2022, eq. 2",
+                      "AUC of the projector's z; behind hidden layers of dim/4 it is at least "
+                      "about 0.875",
+                      z_auc},
+    [METRIC_Z_RANKME] = {"z.rankme", "RankMe of z", "", 1, INFINITY, PROJ, +1,
+                         "Garrido et al., ICML 2023, eq. 1",
+                         "RankMe of the projector's z, centred; hidden layers bound it", z_rankme},
 };
 
 struct metric_input metric_unknown(void)
@@ -344,8 +364,8 @@ struct metric_input metric_unknown(void)
 
 int metric_is_optional(int m)
 {
-    const unsigned newer =
-        METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION | METRIC_NEEDS_RAW | METRIC_NEEDS_ROWS;
+    const unsigned newer = METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION | METRIC_NEEDS_RAW |
+                           METRIC_NEEDS_ROWS | METRIC_NEEDS_Z;
     return (metric_table[m].needs & newer) != 0;
 }
 

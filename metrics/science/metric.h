@@ -33,6 +33,9 @@ enum metric_id {
     METRIC_PSEUDO10, // SURROGATE_KINDS of them
     METRIC_PSEUDO30,
     METRIC_PSEUDO100,
+    METRIC_OF_H, // those before are of the features, these of the projections
+    METRIC_Z_AUC = METRIC_OF_H,
+    METRIC_Z_RANKME,
     METRIC_COUNT
 };
 
@@ -52,6 +55,8 @@ struct metric_input {
     double twonn, self_cluster, self_cluster_c; // metrics/science/manifold.h
     double pixel_r2;                            // metrics/science/questions.h, or live: cross.h
     double pseudo[SURROGATE_KINDS];             // questions.h
+    const double *z; // singular values of the projections, centred; NULL if unknown
+    int z_d;
 };
 
 // Of which nothing is known.
@@ -66,12 +71,13 @@ enum metric_need {
     METRIC_NEEDS_IMAGES = 16,     // pixel_r2, pseudo: what was looked at
     METRIC_NEEDS_EVALUATION = 32, // what no single step gives
     METRIC_NEEDS_RAW = 64,        // raw, d
-    METRIC_NEEDS_ROWS = 128       // twonn, self_cluster: the features themselves
+    METRIC_NEEDS_ROWS = 128,      // twonn, self_cluster: the features themselves
+    METRIC_NEEDS_Z = 256          // z: once in a number of steps (metrics/science/paced.h)
 };
-enum { METRIC_NEEDS_COUNT = 8 };
+enum { METRIC_NEEDS_COUNT = 9 };
 
 struct metric {
-    const char *key;    // log field and CSV column: [a-z_0-9]+
+    const char *key;    // log field and CSV column: [a-z_0-9]+, behind "z." from METRIC_OF_H on
     const char *title;  // on the screen
     const char *unit;   // "" for none
     double lo, hi;      // the range it can have; INFINITY where unbounded. Ranks: hi = NAN means d

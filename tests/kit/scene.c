@@ -113,12 +113,13 @@ static void add_spectrum(struct test_scene *t, int64_t step, enum spectrum_sourc
     struct record r;
     record_init(&r, RECORD_SPECTRUM, step);
     r.u.spectrum.source = source;
-    r.u.spectrum.n = source == SPECTRUM_LIVE ? 1024 : 2048;
-    r.u.spectrum.d = D;
-    r.u.spectrum.sigma = malloc(D * sizeof(double));
+    int d = source == SPECTRUM_Z ? 4 * D : D;
+    r.u.spectrum.n = source == SPECTRUM_LIVE ? 1024 : source == SPECTRUM_EXACT ? 2048 : 5909;
+    r.u.spectrum.d = d;
+    r.u.spectrum.sigma = malloc((size_t)d * sizeof(double));
     cr_assert_not_null(r.u.spectrum.sigma);
     double bend = 3 + 30 * (1 - early(step)) + (source == SPECTRUM_EXACT ? 4 : 0);
-    for (int i = 0; i < D; i++) { // (bend / (bend + i))^3
+    for (int i = 0; i < d; i++) { // (bend / (bend + i))^3
         double q = bend / (bend + i);
         r.u.spectrum.sigma[i] = 40 * q * q * q;
     }
@@ -183,8 +184,15 @@ static void add_step(struct test_scene *t, int64_t step)
     if (!t->probes || step < 40) // in the log, not on the screen
         snprintf(u->forecast_state, sizeof u->forecast_state, "%s",
                  t->probes ? "extrapolating" : "uncalibrated");
+    int has_z = t->projects && step % 64 == 63;
+    if (has_z) {
+        u->metric[METRIC_Z_AUC] = 0.9 + 0.05 * early(step);
+        u->metric[METRIC_Z_RANKME] = 60 - 30 * early(step);
+    }
     scene_add(t, &r);
     add_spectrum(t, step, SPECTRUM_LIVE);
+    if (has_z)
+        add_spectrum(t, step, SPECTRUM_Z);
 }
 
 void scene_train(struct test_scene *t, int steps)

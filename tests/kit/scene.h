@@ -12,6 +12,7 @@ struct test_scene {
     struct view_state v;
     struct scene s;
     int probes;                // records carry forecast and measured probe accuracy
+    int projects;              // they have the spectrum of z, once in 64 steps
     double auc;                // added to the AUC of every step
     struct runlog_writer *log; // gets every record too, a frame every ten steps; NULL: none
 };

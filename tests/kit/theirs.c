@@ -99,7 +99,12 @@ double theirs_field(json_t *log, const char *key, int64_t step, const char *name
     snprintf(at, sizeof at, "%s/%" PRId64, key, step);
     json_t *o = json_object_get(log, at);
     cr_assert(o != NULL, "no %s", at);
-    json_t *v = json_object_get(o, name);
+    const char *dot = strchr(name, '.');
+    if (dot) {
+        snprintf(at, sizeof at, "%.*s", (int)(dot - name), name);
+        o = json_object_get(o, at);
+    }
+    json_t *v = json_object_get(o, dot ? dot + 1 : name);
     return json_is_number(v) ? json_number_value(v) : NAN;
 }
 

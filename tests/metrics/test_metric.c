@@ -205,6 +205,8 @@ Test(metric, needs)
             in.twonn = have & METRIC_NEEDS_ROWS ? 5 : NAN;
             in.self_cluster = in.self_cluster_c = have & METRIC_NEEDS_ROWS ? 0.1 : NAN;
             in.pixel_r2 = images ? 0.5 : NAN;
+            in.z = have & METRIC_NEEDS_Z ? good : NULL;
+            in.z_d = 3;
             for (int k = 0; k < SURROGATE_KINDS; k++)
                 in.pseudo[k] = asked ? 0.5 : NAN;
             cr_expect(isfinite(metric_table[m].fn(&in)) == metric_is_given(m, have), "%s of %u",
@@ -247,6 +249,22 @@ Test(metric, ranges_and_scale)
     }
 }
 
+// The same formulas as the features'.
+Test(metric, of_projections)
+{
+    static double s[64];
+    for (int i = 0; i < 64; i++)
+        s[i] = exp(-0.1 * i);
+    struct metric_input in = metric_unknown();
+    double out[METRIC_COUNT];
+    in.z = s;
+    in.z_d = 64;
+    metric_all(&in, out);
+    cr_assert(isnan(out[METRIC_AUC]) && isnan(out[METRIC_RANKME]));
+    cr_assert_eq(out[METRIC_Z_AUC], value(METRIC_AUC, s, 64));
+    cr_assert_eq(out[METRIC_Z_RANKME], value(METRIC_RANKME, s, 64));
+}
+
 Test(metric, table)
 {
     for (int i = 0; i < METRIC_COUNT; i++) {
@@ -254,7 +272,8 @@ Test(metric, table)
         cr_assert(m->key && m->title && m->unit && m->source && m->doc && m->fn);
         cr_assert(strlen(m->key) > 0 && strlen(m->doc) > 0 && strlen(m->source) > 0);
         cr_assert(m->needs > 0 && m->needs < 1u << METRIC_NEEDS_COUNT);
-        for (const char *c = m->key; *c; c++)
+        cr_assert_eq(strncmp(m->key, "z.", 2) == 0, i >= METRIC_OF_H);
+        for (const char *c = m->key + (i >= METRIC_OF_H ? 2 : 0); *c; c++)
             cr_assert(islower((unsigned char)*c) || isdigit((unsigned char)*c) || *c == '_');
         cr_assert_eq(metric_find(m->key), i);
         cr_assert(m->better >= -1 && m->better <= 1);

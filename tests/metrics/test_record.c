@@ -161,13 +161,17 @@ Test(record, step_has_the_fixed_names)
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
         cr_assert(json_is_null(json_object_get(ms, phases[i])), "%s", phases[i]);
     cr_assert_null(json_object_get(root, "forecast"));
+    cr_assert_null(json_object_get(root, "z"));
     json_decref(root);
     r.u.step.forecast = 0.5;
+    r.u.step.metric[METRIC_Z_RANKME] = 33.5;
     r.u.step.chunk = 0;
     r.u.step.metric[METRIC_AUC] = 0.75;
     r.u.step.ms[PHASE_BACKWARD] = 12.5;
     root = load(&r);
     cr_assert(json_real_value(json_object_get(root, "forecast")) == 0.5);
+    json_t *z = json_object_get(root, "z");
+    cr_assert(json_real_value(json_object_get(z, "rankme")) == 33.5 && json_object_size(z) == 1);
     cr_assert(json_is_integer(json_object_get(root, "chunk")));
     cr_assert(json_real_value(json_object_get(root, "auc")) == 0.75);
     cr_assert(json_real_value(json_object_get(json_object_get(root, "ms"), "backward")) == 12.5);

@@ -173,6 +173,50 @@ Test(checkpoint, brings_back_every_bit)
     lab_close(&lab);
 }
 
+// What is under way with the projections, too; a checkpoint that knows nothing of them, or is of
+// others, leaves them as they begin.
+Test(checkpoint, brings_back_projections)
+{
+    enum { DIM = 40, ROWS = 100 };
+    static float x[ROWS * DIM];
+    double sigma[DIM], n;
+    struct lab lab;
+    struct side a;
+    struct paced p, q, other;
+    struct error e;
+    struct checkpoint c = describe(41);
+    char path[160];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    cr_assert(paced_init(&p, DIM, &e) == 0 && paced_init(&q, DIM, &e) == 0);
+    cr_assert(paced_init(&other, DIM + 1, &e) == 0);
+    for (int i = 0; i < ROWS * DIM; i++)
+        x[i] = (float)(i * i % 1009) / 1009;
+    cr_assert(paced_add(&p, x, ROWS, &e) == 0);
+    for (int t = 0; t < 3; t++)
+        cr_assert_eq(paced_step(&p, sigma, &n, &e), 0);
+    p.told[0] = 0.75;
+    snprintf(path, sizeof path, "%s/ckpt-41.safetensors", lab.dir);
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &e) == 0);
+    cr_assert(checkpoint_load_paced(path, &q, &e) == 0 && q.live.weight == 0);
+    c.paced = &p;
+    cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &e) == 0);
+    cr_assert(checkpoint_load_paced(path, &other, &e) == 0 && other.live.weight == 0);
+    cr_assert(checkpoint_load_paced(path, &q, &e) == 0, "%s", e.text);
+    cr_assert(q.told[0] == 0.75 && q.told[1] == -1 && q.step == 3 && q.left == p.left && q.left);
+    double again[DIM], m;
+    int rc;
+    while ((rc = paced_step(&p, sigma, &n, &e)) == 0)
+        cr_assert_eq(paced_step(&q, again, &m, &e), 0);
+    cr_assert(rc == 1 && paced_step(&q, again, &m, &e) == 1);
+    cr_assert(n == m && memcmp(sigma, again, sizeof sigma) == 0);
+    paced_free(&p);
+    paced_free(&q);
+    paced_free(&other);
+    side_close(&a);
+    lab_close(&lab);
+}
+
 Test(checkpoint, names)
 {
     cr_assert(checkpoint_step("ckpt-0.safetensors") == 0);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/science/metric.h"
+#include "metrics/science/paced.h"
 #include "metrics/science/spectrum.h"
 #include "tests/kit/script.h"
 #include "tests/kit/theirs.h"
@@ -34,12 +35,13 @@ Test(client, numbers_are_those_of_the_trainer)
 {
     static float h[2][ROWS * D], z[2][ROWS * DIM];
     struct error e = {""};
-    struct moments m;
-    struct spectrum_solver *solver;
-    double sigma[D], auc[STEPS], n;
+    struct moments m, m_z;
+    struct spectrum_solver *solver, *solver_z;
+    double sigma[D], auc[STEPS], auc_z[STEPS], n;
     theirs_whole = 1;
     ssltop_client *c = theirs_open(&lab, "numbers", 0);
     cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &solver, &e) == 0);
+    cr_assert(moments_init(&m_z, DIM, &e) == 0 && spectrum_solver_new(DIM, &solver_z, &e) == 0);
     for (int64_t t = 0; t < STEPS; t++) {
         theirs_step(c, t, h, z);
         moments_age(&m, 2 * ROWS);
@@ -49,19 +51,28 @@ Test(client, numbers_are_those_of_the_trainer)
         double metric[METRIC_COUNT];
         metric_all(&(struct metric_input){.sigma = sigma, .d = D, .n = n}, metric);
         auc[t] = metric[METRIC_AUC];
+        moments_decay(&m_z, exp2(-2.0 * ROWS / (PACED_HALF_LIFE * DIM)));
+        for (int v = 0; v < 2; v++)
+            cr_assert(moments_add(&m_z, z[v], ROWS, DIM, &e) == 0);
+        cr_assert(spectrum_from_moments(solver_z, &m_z, sigma, &n, &e) == 0, "%s", e.text);
+        metric_all(&(struct metric_input){.z = sigma, .z_d = DIM}, metric);
+        auc_z[t] = metric[METRIC_Z_AUC];
     }
     cr_expect_eq(ssltop_dropped(c), 0);
     ssltop_close(c, SSLTOP_FINISHED, "");
     json_t *log = lab_log(&lab, "numbers");
     for (int64_t t = 0; t < STEPS; t++) {
         cr_expect_float_eq(theirs_field(log, "step", t, "auc"), auc[t], 1e-9);
+        cr_expect_float_eq(theirs_field(log, "step", t, "z.auc"), auc_z[t], 1e-9);
         cr_expect_float_eq(theirs_field(log, "step", t, "loss"), -0.25, 0);
         cr_expect(theirs_field(log, "step", t, "zstd") > 0.5 &&
                   theirs_field(log, "step", t, "uniformity") < 0);
     }
     json_decref(log);
     moments_free(&m);
+    moments_free(&m_z);
     spectrum_solver_free(solver);
+    spectrum_solver_free(solver_z);
     cr_expect(lab_exists(&lab, "numbers/trainer.log") && !lab_exists(&lab, "numbers/control"));
 }
 

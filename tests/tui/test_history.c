@@ -131,6 +131,28 @@ Test(history, spectra_worth_keeping)
     cr_assert_eq(t.h.first_live.step, 0);
     cr_assert_eq(t.h.live.step, 999);
     cr_assert(t.h.exact.sigma[100] > t.h.first_exact.sigma[100]);
+    cr_assert(t.h.first_z.step < 0 && t.h.z.step < 0);
+    scene_free(&t);
+}
+
+// Of projections, which only some steps have; a resumed run may have them at others.
+Test(history, spectra_of_projections)
+{
+    struct test_scene t;
+    struct record r;
+    struct history past;
+    scene_init(&t);
+    t.projects = 1;
+    scene_train(&t, 1000);
+    cr_assert(t.h.first_z.step == 63 && t.h.z.step == 959 && t.h.z.d == 4 * t.h.live.d);
+    cr_assert_eq(t.h.z_rows.n, 15);
+    cr_assert_float_eq(series_range(&t.h.series[METRIC_Z_AUC], 0, 1000).last, 0.9, 0.02);
+    history_at(&t.h, 500, &past);
+    cr_assert(past.first_z.step == 63 && past.z.step == -1);
+    record_init(&r, RECORD_STEP, 700);
+    scene_add(&t, &r);
+    cr_assert_eq(t.h.z.step, -1);
+    cr_assert_eq(spectra_at(&t.h.z_rows, 1000)->step, 639);
     scene_free(&t);
 }
 

@@ -167,7 +167,7 @@ Test(man, every_field_is_explained)
 
 Test(man, every_metric_is_in_one_group)
 {
-    for (int m = 0; m < METRIC_COUNT; m++) {
+    for (int m = 0; m < METRIC_OF_H; m++) { // those of z have fields of their own
         int found = 0;
         for (const struct man_metrics *g = man_metrics; g->doc; g++)
             found += metric_is_given(m, g->needs);

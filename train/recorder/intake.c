@@ -14,6 +14,8 @@ void intake_free(struct intake *k)
     spectrum_solver_free(k->solver);
     free(k->sigma);
     alignment_free(&k->alignment);
+    paced_free(&k->paced);
+    free(k->z_sigma);
     free(k->z[0]);
     free(k->z[1]);
     free(k->rows);
@@ -137,6 +139,40 @@ static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
     return 0;
 }
 
+// The same projections into their spectrum, of as many rows a view as alignment looks at. Those of
+// another width than the first have none.
+static int z_spectrum(struct intake *k, const struct intake_rows z[LINK_VIEWS],
+                      struct step_result *r, struct error *e)
+{
+    int64_t rows[LINK_VIEWS] = {0}, all = 0;
+    for (int v = 0; v < LINK_VIEWS; v++) {
+        if (z[v].at && !k->z_d) {
+            k->z_sigma = malloc((size_t)z[v].d * sizeof *k->z_sigma);
+            if (!k->z_sigma)
+                return error_set(e, "out of memory for a spectrum of %d", z[v].d);
+            if (paced_init(&k->paced, z[v].d, e) < 0)
+                return -1;
+            k->z_d = z[v].d;
+        }
+        if (z[v].at && z[v].d == k->z_d)
+            all += rows[v] = z[v].n < ALIGNMENT_ROWS ? z[v].n : ALIGNMENT_ROWS;
+    }
+    if (!all)
+        return 0;
+    if (paced_wants(&k->paced)) {
+        paced_age(&k->paced, all);
+        for (int v = 0; v < LINK_VIEWS; v++)
+            if (paced_add(&k->paced, k->z[v], rows[v], e) < 0)
+                return -1;
+    }
+    int rc = paced_step(&k->paced, k->z_sigma, &r->z_n, e);
+    if (rc > 0) {
+        r->z = k->z_sigma;
+        r->z_d = k->z_d;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
                 struct step_result *r, struct error *e)
 {
@@ -170,8 +206,10 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
         in.n = r->n;
         in.mean_norm = moments_mean_norm(&k->live);
     }
-    if (directions(k, rows[INTAKE_Z], &in, e) < 0)
+    if (directions(k, rows[INTAKE_Z], &in, e) < 0 || z_spectrum(k, rows[INTAKE_Z], r, e) < 0)
         return -1;
+    in.z = r->z;
+    in.z_d = r->z_d;
     metric_all(&in, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;

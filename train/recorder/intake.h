@@ -7,6 +7,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/alignment.h"
+#include "metrics/science/paced.h"
 #include "metrics/science/spectrum.h"
 #include "train/client/link.h"
 #include "train/run/report.h"
@@ -28,7 +29,10 @@ struct intake {
     struct spectrum_solver *solver;
     double *sigma; // centred, then not
     struct alignment alignment;
-    float *z[2]; // its rows
+    float *z[2];        // its rows
+    struct paced paced; // of the projections
+    double *z_sigma;
+    int z_d;     // numbers of a projection; 0 before the first
     float *rows; // of one view, converted
     size_t room; // numbers
 };

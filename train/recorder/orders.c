@@ -169,7 +169,7 @@ void orders_guard(struct recorder *r, const struct step_result *s)
 {
     int fired[GUARD_MAX];
     for (int i = 0; i < METRIC_COUNT; i++)
-        if (s->has_spectrum || metric_is_given(i, METRIC_NEEDS_SCORES))
+        if (step_result_says(s, i))
             r->last_value[i] = s->metric[i];
     const struct best *best = &r->report.best;
     r->last_value[GUARD_FORECAST] = r->report.foretold;

@@ -72,6 +72,26 @@ void report_speed(struct report *p, int64_t step, double now)
     p->speed_step[0] = p->speed_step[1] = step;
 }
 
+int step_result_says(const struct step_result *r, int m)
+{
+    unsigned needs = metric_table[m].needs;
+    return needs & METRIC_NEEDS_EVALUATION ? 0
+           : needs & METRIC_NEEDS_Z        ? r->z != NULL
+                                    : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
+}
+
+static void put_spectrum(struct report *p, int64_t step, enum spectrum_source source, double n,
+                         int d, const double *sigma)
+{
+    struct record record;
+    record_init(&record, RECORD_SPECTRUM, step);
+    record.u.spectrum.source = source;
+    record.u.spectrum.n = n;
+    record.u.spectrum.d = d;
+    record.u.spectrum.sigma = (double *)sigma; // borrowed
+    publisher_put(p->publisher, &record);
+}
+
 void report_step(struct report *p, int64_t step, const struct step_result *r)
 {
     struct record record;
@@ -95,14 +115,10 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
         s->own = *r->own;
     publisher_put(p->publisher, &record);
     print_step(p, step, s, now);
-    if (!r->has_spectrum)
-        return;
-    record_init(&record, RECORD_SPECTRUM, step);
-    record.u.spectrum.source = SPECTRUM_LIVE;
-    record.u.spectrum.n = r->n;
-    record.u.spectrum.d = r->d;
-    record.u.spectrum.sigma = r->sigma; // borrowed
-    publisher_put(p->publisher, &record);
+    if (r->has_spectrum)
+        put_spectrum(p, step, SPECTRUM_LIVE, r->n, r->d, r->sigma);
+    if (r->z)
+        put_spectrum(p, step, SPECTRUM_Z, r->z_n, r->z_d, r->z);
 }
 
 // For who trains without a screen.

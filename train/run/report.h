@@ -35,7 +35,10 @@ struct step_result {
     int has_spectrum;
     double *sigma; // d of them; lent
     int d;
-    double n; // n_eff
+    double n;        // n_eff
+    const double *z; // singular values of the projections, z_d of them; lent. NULL: none
+    int z_d;
+    double z_n;
     enum mode mode;
     int chunk; // -1: none
     double lr, lr_pred;
@@ -43,6 +46,8 @@ struct step_result {
     int64_t dropped;              // steps before it that were not recorded; -1: does not apply
     const struct record_own *own; // NULL: none
 };
+// Whether it is this step that says what metric m is now.
+int step_result_says(const struct step_result *r, int m);
 void report_step(struct report *p, int64_t step, const struct step_result *r);
 // An evaluation, whose metrics and probe are known: what follows from them is filled in. `counts`:
 // it can be the best so far, else it only says which is. 1: it is.

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/science/alignment.h"
+#include "metrics/science/paced.h"
 #include "train/ranks/team.h"
 #include "train/run/evaluate.h"
 #include "train/run/live_images.h"
@@ -36,7 +37,9 @@ struct trainer {
     struct live_images live_images;
     double *sigma, *raw; // of the live spectrum; raw: not centred
     struct alignment alignment;
-    float *z[2]; // projections of the two views, pairs.rows x dim
+    float *z[2];        // projections of the two views, alignment.rows x dim
+    struct paced paced; // their spectrum
+    double *z_sigma;
     struct signals *signals;
 
     // Where it is.

@@ -141,13 +141,18 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     for (int v = 0; v < 2; v++)
         if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
             return error_set(e, "out of memory for projections"), FAILED;
+    if (paced_init(&tr->paced, dim, e) < 0)
+        return FAILED;
+    if (!(tr->z_sigma = malloc((size_t)dim * sizeof *tr->z_sigma)))
+        return error_set(e, "out of memory for a spectrum"), FAILED;
     p->say(p->context, "looking at the images");
     if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0)
         return FAILED;
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
         start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0 ||
-        (*tr->start.file && live_images_restore(&tr->live_images, tr->start.file, e) < 0))
+        (*tr->start.file && (live_images_restore(&tr->live_images, tr->start.file, e) < 0 ||
+                             checkpoint_load_paced(tr->start.file, &tr->paced, e) < 0)))
         return FAILED;
     if (team_open(&tr->team, tr->ranks, s, s->d, tr->alignment.rows, dim, e) < 0 ||
         leader_state(tr->ranks, s, e) < 0)
@@ -362,6 +367,8 @@ static void release(struct trainer *tr)
     loader_free(&tr->loader);
     moments_free(&tr->live);
     live_images_free(&tr->live_images);
+    paced_free(&tr->paced);
+    free(tr->z_sigma);
     free(tr->sigma);
     free(tr->raw);
     alignment_free(&tr->alignment);

@@ -41,12 +41,13 @@ static void skip_blanks(struct cursor *c)
     c->at += strspn(c->at, " \t");
 }
 
-// A word of letters, digits, '_' and '-'; "" when there is none. Cut to `size`.
+// A word of letters, digits, '_', '-' and '.'; "" when there is none. Cut to `size`.
 static void read_word(struct cursor *c, char *word, size_t size)
 {
     skip_blanks(c);
     size_t n = 0;
-    while (isalnum((unsigned char)c->at[n]) || c->at[n] == '_' || c->at[n] == '-')
+    while (isalnum((unsigned char)c->at[n]) || c->at[n] == '_' || c->at[n] == '-' ||
+           c->at[n] == '.')
         n++;
     snprintf(word, size, "%.*s", (int)(n < size ? n : size - 1), c->at);
     c->at += n;

@@ -24,7 +24,9 @@
 #define CROSS_TARGET  "optim.live.cross.target"
 #define CROSS_PRODUCT "optim.live.cross.product"
 #define CROSS_STATE   "optim.live.cross.state"
-enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 8, STATE = 4, NOT_FINITE = -2 };
+#define PACED_MATRIX  "optim.live.z.matrix"
+#define PACED_NUMBERS "optim.live.z.state"
+enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 10, STATE = 4, NOT_FINITE = -2 };
 
 void checkpoint_free(struct checkpoint *c)
 {
@@ -64,7 +66,8 @@ struct contents {
     struct tensor_source *source;
     size_t n;
     int64_t tracked;
-    double weight[2], state[STATE];
+    double weight[2], state[STATE], paced[PACED_STATE];
+    double *matrix;
     double *scatter; // whole square, upper triangle zero
     float *zeros;
 };
@@ -73,6 +76,7 @@ static void contents_free(struct contents *c)
 {
     free(c->source);
     free(c->scatter);
+    free(c->matrix);
     free(c->zeros);
 }
 
@@ -142,8 +146,20 @@ static void add_cross(struct contents *c, const struct cross *x)
     add_doubles(c, CROSS_STATE, c->state, STATE, 0);
 }
 
-static int contents_make(struct contents *c, int64_t step, const struct net *net,
-                         const struct moments *live, const struct cross *cross, struct error *e)
+static int add_paced(struct contents *c, const struct paced *p, struct error *e)
+{
+    size_t d = (size_t)p->d;
+    c->matrix = malloc((d + 3) * (d + 1) * sizeof *c->matrix);
+    if (!c->matrix)
+        return error_set(e, "out of memory for a checkpoint");
+    paced_export(p, c->matrix, c->paced);
+    add_doubles(c, PACED_MATRIX, c->matrix, p->d + 3, p->d + 1);
+    add_doubles(c, PACED_NUMBERS, c->paced, PACED_STATE, 0);
+    return 0;
+}
+
+static int contents_make(struct contents *c, const struct checkpoint *of, const struct net *net,
+                         const struct moments *live, struct error *e)
 {
     size_t room = (size_t)net->n_param * TENSORS_PER_PARAM + MORE_TENSORS;
     char name[128];
@@ -156,7 +172,7 @@ static int contents_make(struct contents *c, int64_t step, const struct net *net
     if (!c->source || !c->scatter || !c->zeros)
         return error_set(e, "out of memory for a checkpoint");
     // Both views go through every batch norm, one after the other.
-    c->tracked = 2 * step;
+    c->tracked = 2 * of->step;
     for (int i = 0; i < net->n_param; i++)
         add_param(c, &net->param[i]);
     if (frozen) {
@@ -166,9 +182,9 @@ static int contents_make(struct contents *c, int64_t step, const struct net *net
         s->dim[0] = frozen;
     }
     add_live(c, live);
-    if (cross && cross->d)
-        add_cross(c, cross);
-    return 0;
+    if (of->cross && of->cross->d)
+        add_cross(c, of->cross);
+    return of->paced && of->paced->d ? add_paced(c, of->paced, e) : 0;
 }
 
 static int fetch(void *context, const struct tensor_source *s, void *out, size_t bytes,
@@ -222,7 +238,7 @@ int checkpoint_write_as(const char *dir, const char *name, const struct checkpoi
 {
     struct contents t;
     struct file out;
-    int rc = contents_make(&t, c->step, net, live, c->cross, e);
+    int rc = contents_make(&t, c, net, live, e);
     if (rc == 0)
         rc = file_create(&out, path_of("%s/%s", dir, name).s, FILE_PRIVATE | FILE_DURABLE, e);
     if (rc == 0) {
@@ -412,6 +428,32 @@ int checkpoint_load_cross(const char *path, struct cross *out, struct error *e)
         out->total = state[2];
         out->lambda = state[3];
     }
+    safetensors_close(f);
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
+}
+
+int checkpoint_load_paced(const char *path, struct paced *out, struct error *e)
+{
+    struct safetensors *f;
+    double state[PACED_STATE];
+    size_t d = (size_t)out->d, n = (d + 3) * (d + 1);
+    if (!out->d)
+        return 0;
+    paced_reset(out);
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    double *matrix = NULL;
+    int rc = 0;
+    if (has(f, PACED_MATRIX, out->d + 3, out->d + 1) && has(f, PACED_NUMBERS, PACED_STATE, 0)) {
+        matrix = malloc(n * sizeof *matrix);
+        rc = matrix ? 0 : error_set(e, "out of memory for projections");
+        if (rc == 0 && (load_doubles(f, PACED_MATRIX, matrix, n, e) < 0 ||
+                        load_doubles(f, PACED_NUMBERS, state, PACED_STATE, e) < 0))
+            rc = -1;
+        if (rc == 0 && paced_import(out, matrix, state) < 0)
+            rc = error_set(e, "tensor " PACED_NUMBERS " can't be");
+    }
+    free(matrix);
     safetensors_close(f);
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }

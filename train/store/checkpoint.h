@@ -8,6 +8,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/cross.h"
+#include "metrics/science/paced.h"
 #include "metrics/science/spectrum.h"
 
 struct net;
@@ -26,6 +27,7 @@ struct checkpoint {
     int threads;
     uint32_t data_crc;         // of the training images
     const struct cross *cross; // to be written, borrowed; NULL: none. Not read here
+    const struct paced *paced; // the same
 };
 void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
 
@@ -56,5 +58,7 @@ int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
 // The moments of features and images; a checkpoint without any, or with those of others, leaves
 // them empty.
 int checkpoint_load_cross(const char *path, struct cross *out, struct error *e);
+// The same of projections, and what was under way with them.
+int checkpoint_load_paced(const char *path, struct paced *out, struct error *e);
 
 #endif

@@ -286,7 +286,9 @@ int64_t time_switch(const struct scene *s)
 
 static double value_at(const struct scene *s, int series, int64_t step)
 {
-    return step < 0 ? NAN : series_range(&s->h->series[series], step, step + 1).last;
+    // What only some steps have stands until the next.
+    int is_rare = series < METRIC_COUNT && metric_table[series].needs & METRIC_NEEDS_Z;
+    return step < 0 ? NAN : series_range(&s->h->series[series], is_rare ? 0 : step, step + 1).last;
 }
 
 double time_value(const struct scene *s, int series)

@@ -24,6 +24,7 @@ int history_init(struct history *h, struct error *e)
                           .rate = NAN,
                           .waiting = NAN};
     h->first_live.step = h->live.step = h->first_exact.step = h->exact.step = -1;
+    h->first_z.step = h->z.step = -1;
     h->eval = calloc(HISTORY_EVALS, sizeof *h->eval);
     h->mode = calloc(HISTORY_SWITCHES, sizeof *h->mode);
     if (h->eval && h->mode)
@@ -38,8 +39,11 @@ void history_free(struct history *h)
     free(h->live.sigma);
     free(h->first_exact.sigma);
     free(h->exact.sigma);
+    free(h->first_z.sigma);
+    free(h->z.sigma);
     spectra_free(&h->live_rows);
     spectra_free(&h->exact_rows);
+    spectra_free(&h->z_rows);
     for (int i = 0; i < SERIES_COUNT; i++)
         series_free(&h->series[i]);
     free(h->run.config);
@@ -94,6 +98,9 @@ static void rewind_to(struct history *h, int64_t step)
         series_cut(&h->series[i], step);
     spectra_cut(&h->live_rows, step);
     spectra_cut(&h->exact_rows, step + 1);
+    spectra_cut(&h->z_rows, step);
+    if (h->z.step >= step)
+        h->z.step = -1;
     while (h->n_eval && h->eval[h->n_eval - 1].step > step)
         h->n_eval--;
     while (h->n_mode && h->mode[h->n_mode - 1].step >= step)
@@ -204,15 +211,20 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
 {
     if (r->d < 1 || !r->sigma)
         return 0;
-    struct history_spectrum *first = r->source == SPECTRUM_EXACT ? &h->first_exact : &h->first_live;
-    struct history_spectrum *now = r->source == SPECTRUM_EXACT ? &h->exact : &h->live;
+    const struct {
+        struct history_spectrum *first, *now;
+        struct spectra *rows;
+    } kept[SPECTRUM_SOURCES] = {[SPECTRUM_LIVE] = {&h->first_live, &h->live, &h->live_rows},
+                                [SPECTRUM_EXACT] = {&h->first_exact, &h->exact, &h->exact_rows},
+                                [SPECTRUM_Z] = {&h->first_z, &h->z, &h->z_rows}};
+    struct history_spectrum *first = kept[r->source].first;
     if ((first->step < 0 || step <= first->step) && keep_spectrum(first, step, r, e))
         return -1;
-    struct spectra *rows = r->source == SPECTRUM_EXACT ? &h->exact_rows : &h->live_rows;
+    struct spectra *rows = kept[r->source].rows;
     spectra_cut(rows, step);
     if (spectra_add(rows, step, r->n, r->d, r->sigma))
         return error_set(e, "out of memory for the spectra of a run");
-    return keep_spectrum(now, step, r, e);
+    return keep_spectrum(kept[r->source].now, step, r, e);
 }
 
 static int add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,

@@ -76,8 +76,8 @@ struct history {
     struct series series[SERIES_COUNT];
     char own[RECORD_OWN][RECORD_OWN_NAME]; // clean
     int n_own;
-    struct history_spectrum first_live, live, first_exact, exact;
-    struct spectra live_rows, exact_rows; // over steps, as many as are given and fit
+    struct history_spectrum first_live, live, first_exact, exact, first_z, z;
+    struct spectra live_rows, exact_rows, z_rows; // over steps, as many as are given and fit
 
     struct history_eval *eval; // in order of step
     int n_eval;

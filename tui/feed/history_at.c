@@ -76,6 +76,8 @@ void history_at(const struct history *h, int64_t step, struct history *out)
     forget_later(&out->live, step);
     forget_later(&out->first_exact, step);
     forget_later(&out->exact, step);
+    forget_later(&out->first_z, step);
+    forget_later(&out->z, step);
     out->last_step = step < 0 ? -1 : step;
     out->steps = out->last_step + 1;
     out->paused = out->ended = 0;
