@@ -337,11 +337,9 @@ const struct metric metric_table[METRIC_COUNT] = {
                           "ssltop; leaving runs out its error of the probe is 3.7 points",
                           "accuracy of a probe for which of 100 clusters of pixels an image is in",
                           pseudo100},
-    [METRIC_Z_AUC] = {"z.auc", "AUC of z", "", 0.5, 1, PROJ, -1,
-                      "Li, Efros, Pathak, ECCV 2022, eq. 2",
-                      "AUC of the projector's z; behind hidden layers of dim/4 it is at least "
-                      "about 0.875",
-                      z_auc},
+    [METRIC_Z_AUC] =
+        {"z.auc", "AUC of z", "", 0.5, 1, PROJ, -1, "Li, Efros, Pathak, ECCV 2022, eq. 2",
+         "AUC of the projector's z; hidden layers narrower than z keep it above that of h", z_auc},
     [METRIC_Z_RANKME] = {"z.rankme", "RankMe of z", "", 1, INFINITY, PROJ, +1,
                          "Garrido et al., ICML 2023, eq. 1",
                          "RankMe of the projector's z, centred; hidden layers bound it", z_rankme},

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/kit/scene.h"
+#include "tui/draw/panel_lists.h"
 #include "tui/hands/actions.h"
 #include "tui/model/machine.h"
 #include "tui/model/verdict.h"
@@ -54,6 +55,42 @@ Test(screen, cursor)
     t.v.view = VIEW_COLLAPSE;
     t.v.list.metric = METRIC_RANKME;
     expect_screen(&t, "rankme-120x36", 36, 120);
+    scene_free(&t);
+}
+
+// The key for spectra of the projections, where there are some and where there are none.
+Test(screen, projections)
+{
+    struct test_scene t;
+    struct ui u = {.v = &t.v, .h = &t.h};
+    scene_init(&t);
+    scene_train(&t, 70);
+    action_key(&u, 'z');
+    cr_assert_eq(t.v.of_z, 0);
+    cr_assert_str_eq(t.v.message.text, "there is no spectrum of z, or not yet");
+    scene_free(&t);
+
+    scene_init(&t);
+    t.projects = 1;
+    scene_train(&t, 1284);
+    t.v.time.mark = 300;
+    action_key(&u, 'z');
+    cr_assert_eq(t.v.of_z, 1);
+    expect_screen(&t, "z-overview-80x24", 24, 80);
+    t.v.view = VIEW_SPECTRUM;
+    for (int i = 0; i < 3; i++)
+        for (t.v.ascii = 0; t.v.ascii < 2; t.v.ascii++)
+            scene_expect(&t.s, scene_name("z-", &t.v, scene_size[i]), scene_size[i][0],
+                         scene_size[i][1]);
+    t.v.ascii = 0;
+    t.v.time.cursor = 700; // between two of them
+    expect_screen(&t, "z-cursor-80x24", 24, 80);
+    t.v.view = VIEW_COLLAPSE;
+    while (panel_list_series(&t.h, t.v.list.metric) != METRIC_Z_AUC)
+        t.v.list.metric++;
+    expect_screen(&t, "z-collapse-80x24", 24, 80);
+    action_key(&u, 'z');
+    cr_assert_eq(t.v.of_z, 0);
     scene_free(&t);
 }
 

@@ -37,6 +37,19 @@ static struct sigma newer(const struct history_spectrum *p, const struct spectra
                                                                                  : of_row(row);
 }
 
+// The spectra that are looked at, over steps.
+static const struct spectra *rows_of(const struct scene *s, const struct history *h)
+{
+    return s->v->of_z ? &h->z_rows : &h->live_rows;
+}
+
+static const char *none_yet(const struct scene *s)
+{
+    return !s->v->of_z                       ? "no spectrum yet"
+           : s->v->link.state == LINK_REPLAY ? "this log has no spectrum of z"
+                                             : "no spectrum of z yet";
+}
+
 static double at(const struct sigma *p, int i)
 {
     return p->wide ? p->wide[i] : p->narrow ? (double)p->narrow[i] : NAN;
@@ -67,6 +80,20 @@ static struct sigma better(struct sigma kept, const struct history_spectrum *fou
     return found && found->step >= kept.step && found->step >= 0 ? of_history(found) : kept;
 }
 
+// Of the projections, which have none but live ones, and few enough that a history keeps them.
+static void collect_z(const struct scene *s, struct sigma curve[CURVES])
+{
+    const struct history *h = s->h;
+    int64_t step = time_step(s);
+    curve[NOW] = newer(&h->z, spectra_at(&h->z_rows, step), step);
+    curve[START] = of_history(&h->first_z);
+    curve[SWITCH].step = curve[MARKED].step = curve[EXACT].step = -1;
+    if (time_switch(s) >= 0)
+        curve[SWITCH] = of_row(spectra_at(&h->z_rows, time_switch(s)));
+    if (s->v->time.mark >= 0)
+        curve[MARKED] = of_row(spectra_at(&time_whole(s)->z_rows, s->v->time.mark));
+}
+
 // What there is to compare, as of the step that the screen speaks of.
 static void collect(const struct scene *s, struct sigma curve[CURVES])
 {
@@ -74,6 +101,10 @@ static void collect(const struct scene *s, struct sigma curve[CURVES])
     const struct spectra *live = &h->live_rows, *exact = &h->exact_rows;
     int64_t step = time_step(s);
     int past = step < h->last_step || s->all;
+    if (s->v->of_z) {
+        collect_z(s, curve);
+        return;
+    }
     curve[NOW] = past ? better(newer(&h->live, spectra_at(live, step), step), s->read)
                       : of_history(&h->live);
     curve[EXACT] = past ? newer(&h->exact, spectra_at(exact, step), step) : of_history(&h->exact);
@@ -168,8 +199,8 @@ static const int drawing_order[CURVES] = {START, SWITCH, NOW, MARKED, EXACT};
 static void spectrum_title(const struct scene *s, const struct sigma *now, char *title, char *right,
                            size_t size)
 {
-    snprintf(title, size, "spectrum \u03c3%s%s", s->v->look.absolute ? "" : "/\u03c3\u2081",
-             s->v->look.linear ? "" : " log");
+    snprintf(title, size, "spectrum %s\u03c3%s%s", s->v->of_z ? "of z " : "",
+             s->v->look.absolute ? "" : "/\u03c3\u2081", s->v->look.linear ? "" : " log");
     right[0] = 0;
     if (now->step >= 0 && (s->v->time.cursor >= 0 || s->all))
         snprintf(right, size, "of step %s", format_count(now->step).s);
@@ -222,7 +253,7 @@ void panel_spectrum(struct canvas *c, struct rect r, const struct scene *s)
         }
     struct span *col = calloc(2 * (size_t)area.w, sizeof *col);
     if (!d || !col) {
-        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no spectrum yet");
+        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, none_yet(s));
         free(col);
         return;
     }
@@ -273,7 +304,7 @@ void panel_cumulative(struct canvas *c, struct rect r, const struct scene *s)
     char title[96] = "cumulative", right[96] = "";
     collect(s, curve);
     if (curve[NOW].step >= 0) {
-        snprintf(title, sizeof title, "cumulative  area = AUC %s",
+        snprintf(title, sizeof title, "cumulative  area = AUC %s%s", s->v->of_z ? "of z " : "",
                  format_fixed(auc_of(&curve[NOW]), 3).s);
         snprintf(right, sizeof right, "none collapsed %s",
                  format_fixed((curve[NOW].d + 1) / (2.0 * curve[NOW].d), 3).s);
@@ -285,7 +316,7 @@ void panel_cumulative(struct canvas *c, struct rect r, const struct scene *s)
         return;
     struct span *col = calloc(2 * (size_t)area.w, sizeof *col);
     if (!col || curve[NOW].step < 0) {
-        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no spectrum yet");
+        canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, none_yet(s));
         free(col);
         return;
     }
@@ -336,7 +367,9 @@ static int level_of(const struct spectra_row *p, int part, int parts, int decade
 static const struct spectra_row *row_of(const struct spectra *s, int64_t from, int64_t to)
 {
     const struct spectra_row *p = spectra_at(s, to - 1);
-    return p && (p->step >= from || p->step / s->stride >= from / s->stride) ? p : NULL;
+    // Where only some steps have one, it stands for as many as there were to it.
+    int64_t stands = p && p > s->row ? p->step - p[-1].step : 1;
+    return p && (p->step + stands > from || p->step / s->stride >= from / s->stride) ? p : NULL;
 }
 
 static void draw_scale(struct canvas *c, struct rect r, int decades)
@@ -356,12 +389,13 @@ static void draw_scale(struct canvas *c, struct rect r, int decades)
 void panel_waterfall(struct canvas *c, struct rect r, const struct scene *s)
 {
     view_zone(s->v, r, ZONE_PANEL, VIEW_SPECTRUM, 0);
-    struct rect in = canvas_box(c, r, "waterfall  index over steps", "");
+    struct rect in = canvas_box(
+        c, r, s->v->of_z ? "waterfall of z  index over steps" : "waterfall  index over steps", "");
     struct time_plot t;
     if (time_open(&t, c, in, s, 0))
         return;
     time_marks(&t);
-    const struct spectra *rows = &t.h->live_rows;
+    const struct spectra *rows = rows_of(s, t.h);
     int decades = decades_of(rows, &t.win);
     if (r.w >= 58)
         draw_scale(c, r, decades);

@@ -76,6 +76,22 @@ static unsigned do_absolute(struct ui *u, int argument)
     return 0;
 }
 
+static const char *missing_z(const struct history *h)
+{
+    return h->z.step < 0 && !h->z_rows.n ? "there is no spectrum of z, or not yet" : NULL;
+}
+
+// Spectra of the projections instead of the features'.
+static unsigned do_projections(struct ui *u, int argument)
+{
+    const char *why = u->v->of_z ? NULL : missing_z(u->h);
+    if (why)
+        view_say(u->v, ROLE_WARN, "%s", why);
+    else
+        u->v->of_z = !u->v->of_z;
+    return 0;
+}
+
 // Shows the view of the spectrum with it, or takes it away there.
 static unsigned do_waterfall(struct ui *u, int argument)
 {
@@ -294,6 +310,7 @@ const struct action action_table[] = {
     {CONTEXT_MAIN, {'c'}, "c", "Ckpt", 3, "write a checkpoint now", do_command, COMMAND_CHECKPOINT},
     {CONTEXT_MAIN, {'l'}, "l", "Log/Lin", 4, "spectrum on a logarithmic or a linear axis", do_linear, 0},
     {CONTEXT_MAIN, {'a'}, "a", NULL, 0, "spectrum relative to its largest value, or absolute", do_absolute, 0},
+    {CONTEXT_MAIN, {'z'}, "z", "h/z", 6, "spectra of the features h or, some steps old, of the projector's z", do_projections, 0},
     {CONTEXT_MAIN, {'w'}, "w", "Waterfall", 5, "spectra over time, large", do_waterfall, 0},
     {CONTEXT_MAIN, {KEYS_TAB}, "Tab", "View", 2, "next view", navigate_turn, 1},
     {CONTEXT_MAIN, {KEYS_BACK_TAB}, "Shift-Tab", NULL, 0, "view before", navigate_turn, -1},
@@ -461,9 +478,10 @@ void action_answer(struct ui *u, const struct answer *a)
 
 const char *action_missing(const struct action *a, const struct history *h)
 {
-    return a->run == do_command ? missing(h, (enum command)a->argument)
-           : a->run == do_menu  ? missing(h, COMMAND_MODE)
-                                : NULL;
+    return a->run == do_command       ? missing(h, (enum command)a->argument)
+           : a->run == do_menu        ? missing(h, COMMAND_MODE)
+           : a->run == do_projections ? missing_z(h)
+                                      : NULL;
 }
 
 const char *action_label(const struct action *a, const struct scene *s)

@@ -41,7 +41,8 @@ unsigned action_due(struct ui *u, double now);
 // The answer to a command that was sent; its id says which one (tui/feed/source.h).
 void action_answer(struct ui *u, const struct answer *a);
 
-// Why the training does not take what this action would order; NULL: it does, or it orders nothing.
+// Why the training does not take what this action would order, or the log has not what it would
+// show; NULL: nothing speaks against it.
 const char *action_missing(const struct action *a, const struct history *h);
 
 // The label of an action now ("Pause" or "Resume", "Play").

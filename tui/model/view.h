@@ -117,6 +117,7 @@ struct view_state {
     int index;     // singular value that is read off, from 1; 0: none
     int menu_row;
     int reference; // laid under the curves, as far as there is one
+    int of_z;      // spectra are those of the projections
     enum context context;
     struct look look;
     struct link_state link;
