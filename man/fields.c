@@ -50,6 +50,8 @@ static const struct {
      "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
     {"step", "*raw", "From the same moments; absent where the step has no spectrum."},
     {"step", "*rows", "Absent: measured at evaluations only."},
+    {"step", "*views", "From the features of the first 128 images of one in d/128 steps, both views, weighted down with age to "
+     "half in 4 d of them; worked beside the steps, as of d/8 before; absent in those between."},
     {"step", "z.auc", "AUC of the projections, as of the spectrum of z that this step ends (see spectrum); absent in the steps "
      "between."},
     {"step", "z.rankme", "RankMe of the same."},
@@ -93,6 +95,7 @@ static const struct {
     {"eval", "*asked", "What the features tell of images on which nothing was fitted: half of those of the evaluation; absent "
      "with --surrogates off and where there are too few images."},
     {"eval", "*raw", "Of the same features."},
+    {"eval", "*views", "Absent: an evaluation looks at images, not at two views of them."},
     {"eval", "*rows", "Of the same features, TwoNN of at most 2,048 of them."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
                          "values. Absent before the first step."},
@@ -184,6 +187,7 @@ const struct man_metrics man_metrics[] = {
     {METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION, "*asked"},
     {METRIC_NEEDS_RAW, "*raw"},
     {METRIC_NEEDS_ROWS, "*rows"},
+    {METRIC_NEEDS_VIEWS, "*views"},
     {0, NULL},
 };
 

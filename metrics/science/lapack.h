@@ -31,6 +31,11 @@ extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, i
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
                     const int *lda, double *b, const int *ldb, int *info, size_t uplo_len);
 
+// With such a factor U (itype 1, "U"): A becomes U^-T A U^-1, whose eigenvalues are those of A x =
+// lambda U^T U x.
+extern void dsygst_(const int *itype, const char *uplo, const int *n, double *a, const int *lda,
+                    const double *b, const int *ldb, int *info, size_t uplo_len);
+
 // The inverse of a triangular matrix, in its place.
 extern void dtrtri_(const char *uplo, const char *diag, const int *n, double *a, const int *lda,
                     int *info, size_t uplo_len, size_t diag_len);

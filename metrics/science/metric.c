@@ -228,6 +228,11 @@ static double pseudo100(const struct metric_input *in)
     return in->pseudo[2];
 }
 
+static double lidar(const struct metric_input *in)
+{
+    return in->lidar;
+}
+
 static double z_auc(const struct metric_input *in)
 {
     return auc(&(struct metric_input){.sigma = in->z, .d = in->z_d});
@@ -247,7 +252,8 @@ static const char *const need_text[METRIC_NEEDS_COUNT] = {
     "an evaluation",
     "a spectrum of features that are not centred",
     "the features themselves",
-    "a spectrum of the projections"};
+    "a spectrum of the projections",
+    "features of two views"};
 
 #define SPECTRUM METRIC_NEEDS_SPECTRUM
 #define FEATURES METRIC_NEEDS_FEATURES
@@ -257,6 +263,7 @@ static const char *const need_text[METRIC_NEEDS_COUNT] = {
 #define RAW      METRIC_NEEDS_RAW
 #define ROWS     METRIC_NEEDS_ROWS
 #define PROJ     METRIC_NEEDS_Z
+#define VIEWS    METRIC_NEEDS_VIEWS
 #define ASKED    (METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION)
 
 const struct metric metric_table[METRIC_COUNT] = {
@@ -337,6 +344,8 @@ const struct metric metric_table[METRIC_COUNT] = {
                           "ssltop; leaving runs out its error of the probe is 3.7 points",
                           "accuracy of a probe for which of 100 clusters of pixels an image is in",
                           pseudo100},
+    [METRIC_LIDAR] = {"lidar", "LiDAR", "", 1, NAN, VIEWS, +1, "Thilak et al., ICLR 2024, sec. 4",
+                      "directions that tell images apart where two views of one are alike", lidar},
     [METRIC_Z_AUC] =
         {"z.auc", "AUC of z", "", 0.5, 1, PROJ, -1, "Li, Efros, Pathak, ECCV 2022, eq. 2",
          "AUC of the projector's z; hidden layers narrower than z keep it above that of h", z_auc},
@@ -357,13 +366,14 @@ struct metric_input metric_unknown(void)
                                  .self_cluster = NAN,
                                  .self_cluster_c = NAN,
                                  .pixel_r2 = NAN,
+                                 .lidar = NAN,
                                  .pseudo = {NAN, NAN, NAN}};
 }
 
 int metric_is_optional(int m)
 {
     const unsigned newer = METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION | METRIC_NEEDS_RAW |
-                           METRIC_NEEDS_ROWS | METRIC_NEEDS_Z;
+                           METRIC_NEEDS_ROWS | METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS;
     return (metric_table[m].needs & newer) != 0;
 }
 

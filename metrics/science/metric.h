@@ -33,6 +33,7 @@ enum metric_id {
     METRIC_PSEUDO10, // SURROGATE_KINDS of them
     METRIC_PSEUDO30,
     METRIC_PSEUDO100,
+    METRIC_LIDAR,
     METRIC_OF_H, // those before are of the features, these of the projections
     METRIC_Z_AUC = METRIC_OF_H,
     METRIC_Z_RANKME,
@@ -55,6 +56,7 @@ struct metric_input {
     double twonn, self_cluster, self_cluster_c; // metrics/science/manifold.h
     double pixel_r2;                            // metrics/science/questions.h, or live: cross.h
     double pseudo[SURROGATE_KINDS];             // questions.h
+    double lidar;                               // metrics/science/lidar.h
     const double *z; // singular values of the projections, centred; NULL if unknown
     int z_d;
 };
@@ -72,9 +74,10 @@ enum metric_need {
     METRIC_NEEDS_EVALUATION = 32, // what no single step gives
     METRIC_NEEDS_RAW = 64,        // raw, d
     METRIC_NEEDS_ROWS = 128,      // twonn, self_cluster: the features themselves
-    METRIC_NEEDS_Z = 256          // z: once in a number of steps (metrics/science/paced.h)
+    METRIC_NEEDS_Z = 256,         // z: once in a number of steps (metrics/science/paced.h)
+    METRIC_NEEDS_VIEWS = 512      // lidar: features of both views of images; as rarely
 };
-enum { METRIC_NEEDS_COUNT = 9 };
+enum { METRIC_NEEDS_COUNT = 10 };
 
 struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+, behind "z." from METRIC_OF_H on

@@ -9,6 +9,10 @@
 #include <string.h>
 
 #include "metrics/science/lapack.h"
+#include "metrics/science/lidar.h"
+
+enum { PAIRS = 64 }; // at a time
+#define TINY 1e-240  // as in spectrum.c: what decays below it is zero
 
 int paced_init(struct paced *p, int d, struct error *e)
 {
@@ -31,8 +35,25 @@ int paced_init(struct paced *p, int d, struct error *e)
     return 0;
 }
 
+int paced_init_pairs(struct paced *p, int d, struct error *e)
+{
+    if (paced_init(p, d, e) < 0)
+        return -1;
+    if (!p->d)
+        return 0;
+    size_t n = (size_t)d, room = n > PAIRS ? n * n : PAIRS * n;
+    p->within = calloc(n * n, sizeof *p->within);
+    p->pair = calloc(room, sizeof *p->pair);
+    if (p->within && p->pair)
+        return 0;
+    paced_free(p);
+    return error_set(e, "out of memory for pairs of %d features", d);
+}
+
 void paced_free(struct paced *p)
 {
+    free(p->within);
+    free(p->pair);
     moments_free(&p->live);
     free(p->a);
     free(p->diagonal);
@@ -49,6 +70,8 @@ void paced_reset(struct paced *p)
         p->told[i] = -1;
     if (p->d)
         moments_reset(&p->live);
+    if (p->within)
+        memset(p->within, 0, (size_t)p->d * (size_t)p->d * sizeof *p->within);
 }
 
 int paced_wants(const struct paced *p)
@@ -58,12 +81,51 @@ int paced_wants(const struct paced *p)
 
 void paced_age(struct paced *p, int64_t rows)
 {
-    moments_decay(&p->live, exp2(-(double)rows / ((double)PACED_HALF_LIFE * p->d)));
+    double factor = exp2(-(double)rows / ((double)PACED_HALF_LIFE * p->d));
+    moments_decay(&p->live, factor);
+    for (int i = 0; p->within && i < p->d; i++) {
+        double *row = p->within + (size_t)i * (size_t)p->d;
+        for (int j = 0; j <= i; j++) {
+            double v = row[j] * factor;
+            row[j] = fabs(v) < TINY ? 0 : v;
+        }
+    }
 }
 
 int paced_add(struct paced *p, const float *x, int64_t n, struct error *e)
 {
     return moments_add(&p->live, x, n, (size_t)p->d, e);
+}
+
+// The scatter of a pair about its mean is half of that of its difference.
+int paced_add_pairs(struct paced *p, const float *const x[2], int64_t n, struct error *e)
+{
+    size_t d = (size_t)p->d;
+    for (int v = 0; v < 2; v++)
+        if (paced_add(p, x[v], n, e) < 0)
+            return -1;
+    for (int64_t at = 0; at < n; at += PAIRS) {
+        int some = n - at < PAIRS ? (int)(n - at) : PAIRS;
+        const float *a = x[0] + (size_t)at * d, *b = x[1] + (size_t)at * d;
+        for (size_t i = 0; i < (size_t)some * d; i++)
+            p->pair[i] = (double)a[i] - b[i];
+        cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, p->d, some, 0.5, p->pair, p->d, 1,
+                    p->within, p->d);
+    }
+    return 0;
+}
+
+// LiDAR's matrix instead of the scatter of all, which is that between images and that within. 1:
+// there is none.
+static int discriminate(struct paced *p)
+{
+    size_t d = (size_t)p->d;
+    for (size_t i = 0; i < d; i++)
+        for (size_t j = 0; j <= i; j++) {
+            p->a[i * d + j] -= p->within[i * d + j];
+            p->pair[i * d + j] = p->within[i * d + j];
+        }
+    return lidar_matrix(p->a, p->pair, p->d);
 }
 
 // What is known now is what is worked from here on, if it is enough.
@@ -82,9 +144,11 @@ static void begin(struct paced *p)
         return;
     for (size_t i = 0; i < d; i++)
         memcpy(p->a + i * d, m->scatter + i * d, (i + 1) * sizeof *p->a);
+    if (p->within && discriminate(p))
+        return;
     p->left = p->d;
     p->n_eff = n_eff;
-    p->scale = m->weight / m->weight2;
+    p->scale = p->within ? 1 : m->weight / m->weight2;
 }
 
 // Row-major lower is column-major upper. The columns [first, left) end as d and e.
@@ -133,12 +197,17 @@ int paced_step(struct paced *p, double *sigma, double *n, struct error *e)
     return 1;
 }
 
+int paced_lines(const struct paced *p)
+{
+    return (p->within ? 2 : 1) * p->d + 3;
+}
+
 // Row i of the matrix: the lower triangle's of the scatter, then one of what is under way, from the
-// last; below them the mean, the diagonal and what is beside it.
+// last; below them the mean, the diagonal and what is beside it; then the scatter within.
 void paced_export(const struct paced *p, double *matrix, double state[PACED_STATE])
 {
     size_t d = (size_t)p->d, left = (size_t)p->left;
-    memset(matrix, 0, (d + 3) * (d + 1) * sizeof *matrix);
+    memset(matrix, 0, (size_t)paced_lines(p) * (d + 1) * sizeof *matrix);
     for (size_t i = 0; i < d; i++) {
         size_t of = d - 1 - i;
         double *row = matrix + i * (d + 1);
@@ -152,6 +221,8 @@ void paced_export(const struct paced *p, double *matrix, double state[PACED_STAT
         memcpy(more + d + 1 + left, p->diagonal + left, (d - left) * sizeof *more);
         memcpy(more + 2 * (d + 1) + left - 1, p->beside + left - 1, (d - left) * sizeof *more);
     }
+    for (size_t i = 0; p->within && i < d; i++)
+        memcpy(more + (3 + i) * (d + 1), p->within + i * d, (i + 1) * sizeof *more);
     const double values[] = {p->live.weight,  p->live.weight2, (double)p->step,
                              (double)p->left, p->scale,        p->n_eff};
     memcpy(state, values, sizeof values);
@@ -180,5 +251,7 @@ int paced_import(struct paced *p, const double *matrix, const double state[PACED
     memcpy(p->live.mean, more, d * sizeof *more);
     memcpy(p->diagonal, more + d + 1, d * sizeof *more);
     memcpy(p->beside, more + 2 * (d + 1), d * sizeof *more);
+    for (size_t i = 0; p->within && i < d; i++)
+        memcpy(p->within + i * d, more + (3 + i) * (d + 1), (i + 1) * sizeof *more);
     return 0;
 }

@@ -27,11 +27,17 @@ struct paced {
     double scale, n_eff; // of what is under way: sigma = sqrt(eigenvalue scale)
     double *a;           // its lower triangle, row major, d x d; of it left x left still counts
     double *diagonal, *beside, *work; // d, d, (PACED_COLUMNS + 1) d
+    // Of pairs of rows, two views of one image: the scatter of each about the mean of the two,
+    // lower triangle; room for differences and for a factor. NULL: rows are alone.
+    double *within, *pair;
     double told[PACED_TOLD]; // what the caller made of the last spectrum, kept for it; -1: nothing
 };
 
 // For rows of d >= 1 numbers. More than PACED_D: d stays 0 and nothing is done.
 int paced_init(struct paced *p, int d, struct error *e);
+// For pairs of them: what comes out are the square roots of the eigenvalues of LiDAR's matrix
+// (metrics/science/lidar.h).
+int paced_init_pairs(struct paced *p, int d, struct error *e);
 void paced_free(struct paced *p);  // takes a zeroed struct too
 void paced_reset(struct paced *p); // as after paced_init
 
@@ -41,12 +47,15 @@ int paced_wants(const struct paced *p);
 void paced_age(struct paced *p, int64_t rows);
 // n x d floats, row major. Rows that are not finite reset everything at the next spectrum.
 int paced_add(struct paced *p, const float *x, int64_t n, struct error *e);
+// The same of n pairs: x[v] the rows of view v.
+int paced_add_pairs(struct paced *p, const float *const x[2], int64_t n, struct error *e);
 // The end of the step. 1: sigma[d] (descending, >= 0) and *n (n_eff, its rows) are those of the
 // rows taken until ceil(d / PACED_COLUMNS) steps ago. 0: there is none yet. -1: LAPACK finds none.
 int paced_step(struct paced *p, double *sigma, double *n, struct error *e);
 
-// All of it as numbers, and back: what was exported goes on to the same bits. matrix:
-// (d + 3) x (d + 1) of them, finite where all rows were. -1: that is none.
+// All of it as numbers, and back: what was exported goes on to the same bits. matrix: paced_lines x
+// (d + 1) of them, finite where all rows were. -1: that is none.
+int paced_lines(const struct paced *p);
 void paced_export(const struct paced *p, double *matrix, double state[PACED_STATE]);
 int paced_import(struct paced *p, const double *matrix, const double state[PACED_STATE]);
 

@@ -186,6 +186,7 @@ static void add_step(struct test_scene *t, int64_t step)
                  t->probes ? "extrapolating" : "uncalibrated");
     int has_z = t->projects && step % 64 == 63;
     if (has_z) {
+        u->metric[METRIC_LIDAR] = 40 - 10 * early(step);
         u->metric[METRIC_Z_AUC] = 0.9 + 0.05 * early(step);
         u->metric[METRIC_Z_RANKME] = 60 - 30 * early(step);
     }

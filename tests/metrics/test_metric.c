@@ -207,6 +207,7 @@ Test(metric, needs)
             in.pixel_r2 = images ? 0.5 : NAN;
             in.z = have & METRIC_NEEDS_Z ? good : NULL;
             in.z_d = 3;
+            in.lidar = have & METRIC_NEEDS_VIEWS ? 2 : NAN;
             for (int k = 0; k < SURROGATE_KINDS; k++)
                 in.pseudo[k] = asked ? 0.5 : NAN;
             cr_expect(isfinite(metric_table[m].fn(&in)) == metric_is_given(m, have), "%s of %u",

@@ -198,11 +198,12 @@ Test(checkpoint, brings_back_projections)
     p.told[0] = 0.75;
     snprintf(path, sizeof path, "%s/ckpt-41.safetensors", lab.dir);
     cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &e) == 0);
-    cr_assert(checkpoint_load_paced(path, &q, &e) == 0 && q.live.weight == 0);
-    c.paced = &p;
+    cr_assert(checkpoint_load_paced(path, CHECKPOINT_Z, &q, &e) == 0 && q.live.weight == 0);
+    c.paced[CHECKPOINT_Z] = &p;
     cr_assert(checkpoint_write(lab.dir, &c, &a.net, a.plan, &a.live, NULL, NULL, &e) == 0);
-    cr_assert(checkpoint_load_paced(path, &other, &e) == 0 && other.live.weight == 0);
-    cr_assert(checkpoint_load_paced(path, &q, &e) == 0, "%s", e.text);
+    cr_assert(checkpoint_load_paced(path, CHECKPOINT_Z, &other, &e) == 0 && other.live.weight == 0);
+    cr_assert(checkpoint_load_paced(path, CHECKPOINT_VIEWS, &q, &e) == 0 && q.live.weight == 0);
+    cr_assert(checkpoint_load_paced(path, CHECKPOINT_Z, &q, &e) == 0, "%s", e.text);
     cr_assert(q.told[0] == 0.75 && q.told[1] == -1 && q.step == 3 && q.left == p.left && q.left);
     double again[DIM], m;
     int rc;

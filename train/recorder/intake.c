@@ -14,8 +14,9 @@ void intake_free(struct intake *k)
     spectrum_solver_free(k->solver);
     free(k->sigma);
     alignment_free(&k->alignment);
-    paced_free(&k->paced);
-    free(k->z_sigma);
+    views_free(&k->views);
+    free(k->h[0]);
+    free(k->h[1]);
     free(k->z[0]);
     free(k->z[1]);
     free(k->rows);
@@ -139,38 +140,44 @@ static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
     return 0;
 }
 
-// The same projections into their spectrum, of as many rows a view as alignment looks at. Those of
-// another width than the first have none.
-static int z_spectrum(struct intake *k, const struct intake_rows z[LINK_VIEWS],
-                      struct step_result *r, struct error *e)
+// Rows of a place that both views are made of: those as wide as the first that came.
+static void rows_of(const struct intake_rows x[LINK_VIEWS], int d, float *const at[LINK_VIEWS],
+                    struct view_rows *out)
 {
-    int64_t rows[LINK_VIEWS] = {0}, all = 0;
     for (int v = 0; v < LINK_VIEWS; v++) {
-        if (z[v].at && !k->z_d) {
-            k->z_sigma = malloc((size_t)z[v].d * sizeof *k->z_sigma);
-            if (!k->z_sigma)
-                return error_set(e, "out of memory for a spectrum of %d", z[v].d);
-            if (paced_init(&k->paced, z[v].d, e) < 0)
-                return -1;
-            k->z_d = z[v].d;
-        }
-        if (z[v].at && z[v].d == k->z_d)
-            all += rows[v] = z[v].n < ALIGNMENT_ROWS ? z[v].n : ALIGNMENT_ROWS;
+        out->at[v] = at[v];
+        out->n[v] = x[v].at && x[v].d == d ? x[v].n : 0;
     }
-    if (!all)
-        return 0;
-    if (paced_wants(&k->paced)) {
-        paced_age(&k->paced, all);
-        for (int v = 0; v < LINK_VIEWS; v++)
-            if (paced_add(&k->paced, k->z[v], rows[v], e) < 0)
-                return -1;
+}
+
+// What the two views tell: of the projections that were converted already, and of as many features.
+static int look_at_views(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
+                         struct step_result *r, struct metric_input *in, struct error *e)
+{
+    const struct intake_rows *z = rows[INTAKE_Z], *h = rows[INTAKE_H];
+    struct view_rows of_z, of_h;
+    for (int v = 0; v < LINK_VIEWS; v++) {
+        if (z[v].at && !k->views.sigma && views_open_z(&k->views, z[v].d, e) < 0)
+            return -1;
+        k->z_d = z[v].at && !k->z_d ? z[v].d : k->z_d;
     }
-    int rc = paced_step(&k->paced, k->z_sigma, &r->z_n, e);
-    if (rc > 0) {
-        r->z = k->z_sigma;
-        r->z_d = k->z_d;
+    int pairs = h[0].at && h[1].at && h[0].d == k->d && h[1].d == k->d;
+    if (pairs && !k->views.lda && views_open_h(&k->views, k->d, e) < 0)
+        return -1;
+    for (int v = 0; v < LINK_VIEWS && pairs && paced_wants(&k->views.h); v++) {
+        size_t n = (size_t)(h[v].n < VIEWS_ROWS ? h[v].n : VIEWS_ROWS);
+        if (!k->h[v] && !(k->h[v] = malloc(VIEWS_ROWS * (size_t)k->d * sizeof *k->h[v])))
+            return error_set(e, "out of memory for features");
+        intake_convert(&h[v], 0, n * (size_t)k->d, k->h[v]);
     }
-    return rc < 0 ? -1 : 0;
+    rows_of(z, k->z_d, k->z, &of_z);
+    rows_of(h, pairs ? k->d : 0, k->h, &of_h);
+    int said = views_step(&k->views, &of_z, &of_h, in, e);
+    r->said = said < 0 ? 0 : said;
+    r->z = k->views.sigma;
+    r->z_d = k->z_d;
+    r->z_n = k->views.n;
+    return said < 0 ? -1 : 0;
 }
 
 int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LINK_VIEWS],
@@ -206,10 +213,8 @@ int intake_step(struct intake *k, const struct intake_rows rows[LINK_PLACES][LIN
         in.n = r->n;
         in.mean_norm = moments_mean_norm(&k->live);
     }
-    if (directions(k, rows[INTAKE_Z], &in, e) < 0 || z_spectrum(k, rows[INTAKE_Z], r, e) < 0)
+    if (directions(k, rows[INTAKE_Z], &in, e) < 0 || look_at_views(k, rows, r, &in, e) < 0)
         return -1;
-    in.z = r->z;
-    in.z_d = r->z_d;
     metric_all(&in, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;

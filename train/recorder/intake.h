@@ -7,9 +7,9 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/alignment.h"
-#include "metrics/science/paced.h"
 #include "metrics/science/spectrum.h"
 #include "train/client/link.h"
+#include "metrics/science/views.h"
 #include "train/run/report.h"
 
 // Rows that were looked at: n x d of a known type, whole and aligned.
@@ -29,12 +29,12 @@ struct intake {
     struct spectrum_solver *solver;
     double *sigma; // centred, then not
     struct alignment alignment;
-    float *z[2];        // its rows
-    struct paced paced; // of the projections
-    double *z_sigma;
-    int z_d;     // numbers of a projection; 0 before the first
-    float *rows; // of one view, converted
-    size_t room; // numbers
+    float *z[2]; // its rows
+    struct views views;
+    int z_d;              // numbers of a projection; 0 before the first
+    float *h[LINK_VIEWS]; // features that are looked at for them
+    float *rows;          // of one view, converted
+    size_t room;          // numbers
 };
 
 // Takes a zeroed struct, which is also the start.

@@ -45,7 +45,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .threads = device_info(s->device)->threads,
         .data_crc = s->data_crc,
         .cross = &tr->live_images.cross,
-        .paced = &tr->paced,
+        .paced = {&tr->views.z, &tr->views.h},
     };
     int rc = 0;
     if (!c.schedule || !c.rates || !c.guard || !c.best || !c.algorithms || !c.device ||

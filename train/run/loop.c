@@ -55,24 +55,25 @@ static int moments_finite(const struct moments *m)
     return 1;
 }
 
-// What a step has to do for the spectrum of the projections in tr->z, which are taken into it or
-// not.
-static int z_spectrum(struct trainer *tr, int takes, struct step_result *r, struct error *e)
+// What the two views tell, of the projections in tr->z and of features that are fetched if wanted.
+static int look_at_views(struct trainer *tr, struct step_result *r, struct metric_input *in,
+                         struct error *e)
 {
-    struct paced *p = &tr->paced;
-    int rows = tr->alignment.rows;
-    if (takes) {
-        paced_age(p, 2 * (int64_t)rows);
-        for (int v = 0; v < 2; v++)
-            if (paced_add(p, tr->z[v], rows, e) < 0)
-                return -1;
+    int64_t rows = tr->alignment.rows;
+    size_t n = (size_t)tr->setup.o.batch * (size_t)tr->setup.d;
+    struct view_rows z = {{tr->z[0], tr->z[1]}, {rows, rows}}, h = {{NULL}, {0}};
+    for (int v = 0; v < 2 && paced_wants(&tr->views.h); v++) {
+        if (tr->h[v] && plan_features(tr->setup.plan, v, tr->h[v], e) < 0)
+            return -1;
+        h.at[v] = tr->h[v] ? tr->h[v] : tr->live_images.h + (size_t)v * n;
+        h.n[v] = rows;
     }
-    int rc = paced_step(p, tr->z_sigma, &r->z_n, e);
-    if (rc > 0) {
-        r->z = tr->z_sigma;
-        r->z_d = p->d;
-    }
-    return rc < 0 ? -1 : 0;
+    int said = views_step(&tr->views, &z, &h, in, e);
+    r->said = said < 0 ? 0 : said;
+    r->z = tr->views.sigma;
+    r->z_d = tr->views.z.d;
+    r->z_n = tr->views.n;
+    return said < 0 ? -1 : 0;
 }
 
 // Live spectrum and metrics of the forward pass that was just made. 1: not finite.
@@ -86,19 +87,20 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
         live_images_step(&tr->live_images, s, &tr->team, tr->t, e) < 0 ||
         (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;
-    int has_z = tr->ranks != NULL, takes_z = paced_wants(&tr->paced);
+    int has_z = tr->ranks != NULL;
     int rc = device_spectrum(s->device, &tr->live, tr->sigma, tr->raw, &r->n, e);
     if (rc < 0) // the features' fault, or the device's
         return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
     double alignment = NAN, uniformity = NAN;
-    if (!has_z && (r->has_spectrum || takes_z) && team_projections(&tr->team, s, tr->z, e) < 0)
-        return -1;
-    if (z_spectrum(tr, takes_z, r, e) < 0)
+    if (!has_z && (r->has_spectrum || paced_wants(&tr->views.z)) &&
+        team_projections(&tr->team, s, tr->z, e) < 0)
         return -1;
     if (r->has_spectrum)
         alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = metric_unknown();
+    if (look_at_views(tr, r, &in, e) < 0)
+        return -1;
     in.sigma = r->has_spectrum ? tr->sigma : NULL;
     in.raw = r->has_spectrum ? tr->raw : NULL;
     in.d = s->d;
@@ -108,13 +110,10 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     in.alignment = alignment;
     in.uniformity = uniformity;
     in.loss = scores->loss;
-    in.z = r->z;
-    in.z_d = r->z_d;
     if (r->has_spectrum)
         in.pixel_r2 = live_images_r2(&tr->live_images, &tr->live, tr->evaluation.n_all);
     metric_all(&in, r->metric);
-    for (int i = 0; r->z && i < PACED_TOLD; i++)
-        tr->paced.told[i] = r->metric[METRIC_OF_H + i];
+    views_tell(&tr->views, r->said, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;
 }
@@ -125,8 +124,7 @@ static void newest_values(struct trainer *tr, const struct step_result *r)
     for (int i = 0; i < METRIC_COUNT; i++)
         if (step_result_says(r, i))
             tr->last_value[i] = r->metric[i];
-    for (int i = 0; i < PACED_TOLD; i++)
-        tr->last_value[METRIC_OF_H + i] = tr->paced.told[i] < 0 ? NAN : tr->paced.told[i];
+    views_last(&tr->views, tr->last_value);
     const struct best *best = &tr->report.best;
     tr->last_value[GUARD_FORECAST] = tr->report.foretold;
     tr->last_value[GUARD_BEST_AGE] = best->step < 0 ? NAN : (double)best->age;

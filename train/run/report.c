@@ -9,6 +9,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/text.h"
+#include "metrics/science/views.h"
 #include "train/store/trainer_log.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
@@ -76,8 +77,10 @@ int step_result_says(const struct step_result *r, int m)
 {
     unsigned needs = metric_table[m].needs;
     return needs & METRIC_NEEDS_EVALUATION ? 0
-           : needs & METRIC_NEEDS_Z        ? r->z != NULL
-                                    : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
+           : needs & METRIC_NEEDS_Z        ? r->said & VIEWS_Z
+           : needs & METRIC_NEEDS_VIEWS
+               ? r->said & VIEWS_LIDAR
+               : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
 }
 
 static void put_spectrum(struct report *p, int64_t step, enum spectrum_source source, double n,
@@ -117,7 +120,7 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
     print_step(p, step, s, now);
     if (r->has_spectrum)
         put_spectrum(p, step, SPECTRUM_LIVE, r->n, r->d, r->sigma);
-    if (r->z)
+    if (r->said & VIEWS_Z)
         put_spectrum(p, step, SPECTRUM_Z, r->z_n, r->z_d, r->z);
 }
 

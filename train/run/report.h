@@ -36,7 +36,8 @@ struct step_result {
     double *sigma; // d of them; lent
     int d;
     double n;        // n_eff
-    const double *z; // singular values of the projections, z_d of them; lent. NULL: none
+    int said;        // of what views_step can say (metrics/science/views.h)
+    const double *z; // singular values of the projections, z_d of them; lent, where it is said
     int z_d;
     double z_n;
     enum mode mode;

@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 #include "metrics/science/alignment.h"
-#include "metrics/science/paced.h"
 #include "train/ranks/team.h"
 #include "train/run/evaluate.h"
 #include "train/run/live_images.h"
+#include "metrics/science/views.h"
 #include "train/run/loader.h"
 #include "train/run/start.h"
 #include "train/run/report.h"
@@ -37,9 +37,9 @@ struct trainer {
     struct live_images live_images;
     double *sigma, *raw; // of the live spectrum; raw: not centred
     struct alignment alignment;
-    float *z[2];        // projections of the two views, alignment.rows x dim
-    struct paced paced; // their spectrum
-    double *z_sigma;
+    float *z[2]; // projections of the two views, alignment.rows x dim
+    struct views views;
+    float *h[2]; // features of the two views, B x d, where no surrogate has them; NULL: it has
     struct signals *signals;
 
     // Where it is.

@@ -118,6 +118,19 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     return 0;
 }
 
+// What is looked at of both views. Of several ranks only those that are asked for surrogates gather
+// features.
+static int state_views(struct trainer *tr, int dim, struct error *e)
+{
+    const struct setup *s = &tr->setup;
+    int fetches = !tr->live_images.h && !tr->ranks;
+    for (int v = 0; v < 2 && fetches; v++)
+        if (!(tr->h[v] = malloc((size_t)s->o.batch * (size_t)s->d * sizeof *tr->h[v])))
+            return error_set(e, "out of memory for features");
+    int d = fetches || tr->live_images.h ? s->d : 0;
+    return views_init(&tr->views, dim, d, e);
+}
+
 // Network and state where the run begins. Writes nothing.
 static int prepare(struct trainer *tr, const struct progress *p, struct error *e)
 {
@@ -141,18 +154,17 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     for (int v = 0; v < 2; v++)
         if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
             return error_set(e, "out of memory for projections"), FAILED;
-    if (paced_init(&tr->paced, dim, e) < 0)
-        return FAILED;
-    if (!(tr->z_sigma = malloc((size_t)dim * sizeof *tr->z_sigma)))
-        return error_set(e, "out of memory for a spectrum"), FAILED;
     p->say(p->context, "looking at the images");
-    if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0)
+    if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0 ||
+        state_views(tr, dim, e) < 0)
         return FAILED;
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
         start_restore(&tr->start, s, &tr->rates, &tr->live, e) < 0 ||
-        (*tr->start.file && (live_images_restore(&tr->live_images, tr->start.file, e) < 0 ||
-                             checkpoint_load_paced(tr->start.file, &tr->paced, e) < 0)))
+        (*tr->start.file &&
+         (live_images_restore(&tr->live_images, tr->start.file, e) < 0 ||
+          checkpoint_load_paced(tr->start.file, CHECKPOINT_Z, &tr->views.z, e) < 0 ||
+          checkpoint_load_paced(tr->start.file, CHECKPOINT_VIEWS, &tr->views.h, e) < 0)))
         return FAILED;
     if (team_open(&tr->team, tr->ranks, s, s->d, tr->alignment.rows, dim, e) < 0 ||
         leader_state(tr->ranks, s, e) < 0)
@@ -367,8 +379,9 @@ static void release(struct trainer *tr)
     loader_free(&tr->loader);
     moments_free(&tr->live);
     live_images_free(&tr->live_images);
-    paced_free(&tr->paced);
-    free(tr->z_sigma);
+    views_free(&tr->views);
+    free(tr->h[0]);
+    free(tr->h[1]);
     free(tr->sigma);
     free(tr->raw);
     alignment_free(&tr->alignment);

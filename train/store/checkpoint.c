@@ -24,9 +24,12 @@
 #define CROSS_TARGET  "optim.live.cross.target"
 #define CROSS_PRODUCT "optim.live.cross.product"
 #define CROSS_STATE   "optim.live.cross.state"
-#define PACED_MATRIX  "optim.live.z.matrix"
-#define PACED_NUMBERS "optim.live.z.state"
-enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 10, STATE = 4, NOT_FINITE = -2 };
+enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 12, STATE = 4, NOT_FINITE = -2 };
+
+static const char *const paced_matrix[CHECKPOINT_PACED] = {
+    [CHECKPOINT_Z] = "optim.live.z.matrix", [CHECKPOINT_VIEWS] = "optim.live.views.matrix"};
+static const char *const paced_state[CHECKPOINT_PACED] = {
+    [CHECKPOINT_Z] = "optim.live.z.state", [CHECKPOINT_VIEWS] = "optim.live.views.state"};
 
 void checkpoint_free(struct checkpoint *c)
 {
@@ -66,8 +69,8 @@ struct contents {
     struct tensor_source *source;
     size_t n;
     int64_t tracked;
-    double weight[2], state[STATE], paced[PACED_STATE];
-    double *matrix;
+    double weight[2], state[STATE], paced[CHECKPOINT_PACED][PACED_STATE];
+    double *matrix[CHECKPOINT_PACED];
     double *scatter; // whole square, upper triangle zero
     float *zeros;
 };
@@ -76,7 +79,8 @@ static void contents_free(struct contents *c)
 {
     free(c->source);
     free(c->scatter);
-    free(c->matrix);
+    for (int i = 0; i < CHECKPOINT_PACED; i++)
+        free(c->matrix[i]);
     free(c->zeros);
 }
 
@@ -146,15 +150,16 @@ static void add_cross(struct contents *c, const struct cross *x)
     add_doubles(c, CROSS_STATE, c->state, STATE, 0);
 }
 
-static int add_paced(struct contents *c, const struct paced *p, struct error *e)
+static int add_paced(struct contents *c, int which, const struct paced *p, struct error *e)
 {
-    size_t d = (size_t)p->d;
-    c->matrix = malloc((d + 3) * (d + 1) * sizeof *c->matrix);
-    if (!c->matrix)
+    int lines = paced_lines(p);
+    double *matrix = malloc((size_t)lines * (size_t)(p->d + 1) * sizeof *matrix);
+    if (!matrix)
         return error_set(e, "out of memory for a checkpoint");
-    paced_export(p, c->matrix, c->paced);
-    add_doubles(c, PACED_MATRIX, c->matrix, p->d + 3, p->d + 1);
-    add_doubles(c, PACED_NUMBERS, c->paced, PACED_STATE, 0);
+    c->matrix[which] = matrix;
+    paced_export(p, matrix, c->paced[which]);
+    add_doubles(c, paced_matrix[which], matrix, lines, p->d + 1);
+    add_doubles(c, paced_state[which], c->paced[which], PACED_STATE, 0);
     return 0;
 }
 
@@ -184,7 +189,11 @@ static int contents_make(struct contents *c, const struct checkpoint *of, const 
     add_live(c, live);
     if (of->cross && of->cross->d)
         add_cross(c, of->cross);
-    return of->paced && of->paced->d ? add_paced(c, of->paced, e) : 0;
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < CHECKPOINT_PACED; i++)
+        if (of->paced[i] && of->paced[i]->d)
+            rc = add_paced(c, i, of->paced[i], e);
+    return rc;
 }
 
 static int fetch(void *context, const struct tensor_source *s, void *out, size_t bytes,
@@ -432,11 +441,13 @@ int checkpoint_load_cross(const char *path, struct cross *out, struct error *e)
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }
 
-int checkpoint_load_paced(const char *path, struct paced *out, struct error *e)
+int checkpoint_load_paced(const char *path, int which, struct paced *out, struct error *e)
 {
     struct safetensors *f;
     double state[PACED_STATE];
-    size_t d = (size_t)out->d, n = (d + 3) * (d + 1);
+    const char *name = paced_matrix[which], *numbers = paced_state[which];
+    int lines = paced_lines(out);
+    size_t n = (size_t)lines * (size_t)(out->d + 1);
     if (!out->d)
         return 0;
     paced_reset(out);
@@ -444,14 +455,14 @@ int checkpoint_load_paced(const char *path, struct paced *out, struct error *e)
         return -1;
     double *matrix = NULL;
     int rc = 0;
-    if (has(f, PACED_MATRIX, out->d + 3, out->d + 1) && has(f, PACED_NUMBERS, PACED_STATE, 0)) {
+    if (has(f, name, lines, out->d + 1) && has(f, numbers, PACED_STATE, 0)) {
         matrix = malloc(n * sizeof *matrix);
         rc = matrix ? 0 : error_set(e, "out of memory for projections");
-        if (rc == 0 && (load_doubles(f, PACED_MATRIX, matrix, n, e) < 0 ||
-                        load_doubles(f, PACED_NUMBERS, state, PACED_STATE, e) < 0))
+        if (rc == 0 && (load_doubles(f, name, matrix, n, e) < 0 ||
+                        load_doubles(f, numbers, state, PACED_STATE, e) < 0))
             rc = -1;
         if (rc == 0 && paced_import(out, matrix, state) < 0)
-            rc = error_set(e, "tensor " PACED_NUMBERS " can't be");
+            rc = error_set(e, "tensor %s can't be", numbers);
     }
     free(matrix);
     safetensors_close(f);

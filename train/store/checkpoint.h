@@ -14,6 +14,8 @@
 struct net;
 struct plan;
 
+enum { CHECKPOINT_Z, CHECKPOINT_VIEWS, CHECKPOINT_PACED }; // projections, features of two views
+
 // What lies beside the tensors. Texts are owned, UTF-8, "" where there is nothing.
 struct checkpoint {
     int64_t step;   // steps done
@@ -27,7 +29,7 @@ struct checkpoint {
     int threads;
     uint32_t data_crc;         // of the training images
     const struct cross *cross; // to be written, borrowed; NULL: none. Not read here
-    const struct paced *paced; // the same
+    const struct paced *paced[CHECKPOINT_PACED]; // the same
 };
 void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
 
@@ -58,7 +60,7 @@ int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
 // The moments of features and images; a checkpoint without any, or with those of others, leaves
 // them empty.
 int checkpoint_load_cross(const char *path, struct cross *out, struct error *e);
-// The same of projections, and what was under way with them.
-int checkpoint_load_paced(const char *path, struct paced *out, struct error *e);
+// The same of what is worked on over several steps.
+int checkpoint_load_paced(const char *path, int which, struct paced *out, struct error *e);
 
 #endif

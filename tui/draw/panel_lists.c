@@ -9,13 +9,15 @@
 #include "tui/draw/timeplot.h"
 
 // What says most first.
-static const int panel_list[] = {
-    METRIC_AUC,          METRIC_RANKME,         METRIC_RANKME_RAW,  METRIC_PIXEL_R2,
-    METRIC_PSEUDO100,    METRIC_ALPHA,          METRIC_PR,          METRIC_TWONN,
-    METRIC_SELF_CLUSTER, METRIC_SPREAD,         METRIC_ALIGNMENT,   METRIC_UNIFORMITY,
-    METRIC_ZSTD,         METRIC_LOSS,           SERIES_LR,          SERIES_IMAGES_S,
-    METRIC_Z_AUC,        METRIC_Z_RANKME,       METRIC_STABLE_RANK, METRIC_PSEUDO10,
-    METRIC_PSEUDO30,     METRIC_SELF_CLUSTER_C, METRIC_NUM_RANK,    METRIC_COND};
+static const int panel_list[] = {METRIC_AUC,      METRIC_RANKME,         METRIC_RANKME_RAW,
+                                 METRIC_PIXEL_R2, METRIC_PSEUDO100,      METRIC_ALPHA,
+                                 METRIC_PR,       METRIC_TWONN,          METRIC_SELF_CLUSTER,
+                                 METRIC_SPREAD,   METRIC_ALIGNMENT,      METRIC_UNIFORMITY,
+                                 METRIC_ZSTD,     METRIC_LOSS,           SERIES_LR,
+                                 SERIES_IMAGES_S, METRIC_LIDAR,          METRIC_Z_AUC,
+                                 METRIC_Z_RANKME, METRIC_STABLE_RANK,    METRIC_PSEUDO10,
+                                 METRIC_PSEUDO30, METRIC_SELF_CLUSTER_C, METRIC_NUM_RANK,
+                                 METRIC_COND};
 enum { LISTED = sizeof panel_list / sizeof *panel_list };
 _Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
                "every metric can be chosen");

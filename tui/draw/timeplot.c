@@ -287,7 +287,8 @@ int64_t time_switch(const struct scene *s)
 static double value_at(const struct scene *s, int series, int64_t step)
 {
     // What only some steps have stands until the next.
-    int is_rare = series < METRIC_COUNT && metric_table[series].needs & METRIC_NEEDS_Z;
+    int is_rare =
+        series < METRIC_COUNT && metric_table[series].needs & (METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS);
     return step < 0 ? NAN : series_range(&s->h->series[series], is_rare ? 0 : step, step + 1).last;
 }
 
