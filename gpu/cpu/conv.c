@@ -16,6 +16,7 @@ struct conv {
     dnnl_primitive_t primitive[PASS_COUNT];
     // Ours instead of a primitive, or NULL: for the gradient of the filter, for the other passes.
     const struct filter_kernel *filter;
+    int32_t *places; // that it needs by tiles
     struct tiles *tiles[PASS_COUNT];
     struct weights weights;
     // Where forward wants another layout than the network's: copies, kept for the backward pass.
@@ -157,6 +158,32 @@ static const struct algorithm *next_algorithm(const struct plan *p, enum pass pa
     return NULL;
 }
 
+static struct filter_args filter_args(const struct plan *p, const struct stage *s)
+{
+    return (struct filter_args){.n = p->batch,
+                                .ic = padded(p, s->in->c),
+                                .oc = padded(p, s->node->c),
+                                .ih = s->in->h,
+                                .iw = s->in->w,
+                                .oh = s->node->h,
+                                .ow = s->node->w,
+                                .k = s->node->k,
+                                .stride = s->node->stride,
+                                .pad = s->node->pad,
+                                .threads = p->own->threads};
+}
+
+static int find_places(struct plan *p, struct conv *c, struct error *e)
+{
+    const struct kernels *k = p->own->k;
+    struct filter_args a = filter_args(p, &c->base);
+    c->places = cpu_take(p, k->filter_tiles_places(&a) * sizeof *c->places, e);
+    if (!c->places)
+        return -1;
+    k->filter_tiles_find(&a, c->places);
+    return 0;
+}
+
 // A pass that a kernel of ours computes. The others want to know what oneDNN would do forward.
 static int select_ours(struct plan *p, struct conv *c, const struct onednn_conv *s, enum pass pass,
                        const struct algorithm *a, struct error *e)
@@ -170,7 +197,7 @@ static int select_ours(struct plan *p, struct conv *c, const struct onednn_conv 
         return -1;
     if (pass == PASS_WEIGHTS) {
         c->filter = a->ours;
-        return 0;
+        return a->ours == &by_tiles ? find_places(p, c, e) : 0;
     }
     if (!(c->tiles[pass] = tiles_new(p, stage, pass, e)))
         return -1;
@@ -267,21 +294,6 @@ static int as(struct plan *p, struct op_list *list, dnnl_memory_t have, onednn_l
     return onednn_reorder(p, list, have, have_md, *m, want_md, e);
 }
 
-static struct filter_args filter_args(const struct plan *p, const struct stage *s)
-{
-    return (struct filter_args){.n = p->batch,
-                                .ic = padded(p, s->in->c),
-                                .oc = padded(p, s->node->c),
-                                .ih = s->in->h,
-                                .iw = s->in->w,
-                                .oh = s->node->h,
-                                .ow = s->node->w,
-                                .k = s->node->k,
-                                .stride = s->node->stride,
-                                .pad = s->node->pad,
-                                .threads = p->own->threads};
-}
-
 static int run_filter(struct plan *p, const struct op *op, struct error *e)
 {
     const struct conv *c = (const struct conv *)op->stage;
@@ -290,6 +302,7 @@ static int run_filter(struct plan *p, const struct op *op, struct error *e)
     a.dy = op->b;
     a.dw = op->out;
     a.work = p->own->scratch_data;
+    a.place = c->places;
     c->filter->run(p->own->k, &a);
     return 0;
 }

@@ -298,6 +298,8 @@ const struct kernels PASTE(kernels_, ISA) = {
     .filter_work = filter_work,
     .filter_gradient = filter_gradient,
 #endif
+    .filter_tiles_places = filter_tiles_places,
+    .filter_tiles_find = filter_tiles_find,
     .filter_tiles_work = filter_tiles_work,
     .filter_tiles_gradient = filter_tiles_gradient,
     .conv_tiles_places = conv_tiles_places,

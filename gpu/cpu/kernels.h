@@ -51,7 +51,8 @@ struct filter_args {
     int threads;
     const void *x, *dy;
     float *dw;
-    void *work; // filter_work() bytes
+    void *work;           // filter_work() bytes
+    const int32_t *place; // by tiles: filter_tiles_places() of them, by filter_tiles_find()
 };
 
 // A convolution of one view, or the gradient of its input (`back`): n x ih x iw x ic to n x oh x ow
@@ -144,6 +145,8 @@ struct kernels {
     void (*filter_gradient)(const struct filter_args *);
     // The same of channels last, by tiles, or slowly by their twin. dw: oc/16 x ic/16 x k x k x 16
     // (out) x 16 (in).
+    size_t (*filter_tiles_places)(const struct filter_args *);
+    void (*filter_tiles_find)(const struct filter_args *, int32_t *place);
     size_t (*filter_tiles_work)(const struct filter_args *);
     void (*filter_tiles_gradient)(const struct filter_args *);
     size_t (*conv_tiles_places)(const struct conv_args *);

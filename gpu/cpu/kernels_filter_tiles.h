@@ -63,26 +63,28 @@ static struct filter_tiles filter_tiles_of(const struct filter_args *a)
 
 // Where a pixel of the run lies, in elements from the first image of a chunk; -1: it is a zero.
 // x through each plane, p.rows pairs of them, then dy.
-static size_t filter_places(const struct filter_tiles *p)
+static size_t filter_tiles_places(const struct filter_args *a)
 {
-    return 2 * p->rows * (size_t)p->planes + TILE_DEPTH * p->tiles;
+    struct filter_tiles p = filter_tiles_of(a);
+    return 2 * p.rows * (size_t)p.planes + TILE_DEPTH * p.tiles;
 }
 
-static void filter_find(const struct filter_args *a, const struct filter_tiles *p, int32_t *place)
+static void filter_tiles_find(const struct filter_args *a, int32_t *place)
 {
-    int width = p->dense ? a->ow : 2 * p->row;
-    for (int plane = 0; plane <= p->planes; plane++) {
-        int is_x = plane < p->planes;
-        int kh = !is_x ? 0 : p->dense ? plane / a->k : 0, kw = p->dense ? plane % a->k : plane;
-        size_t n = is_x ? 2 * p->rows : TILE_DEPTH * p->tiles;
+    struct filter_tiles p = filter_tiles_of(a);
+    int width = p.dense ? a->ow : 2 * p.row;
+    for (int plane = 0; plane <= p.planes; plane++) {
+        int is_x = plane < p.planes;
+        int kh = !is_x ? 0 : p.dense ? plane / a->k : 0, kw = p.dense ? plane % a->k : plane;
+        size_t n = is_x ? 2 * p.rows : TILE_DEPTH * p.tiles;
         for (size_t q = 0; q < n; q++) {
-            int image = (int)(q / (size_t)p->image), at = (int)(q % (size_t)p->image);
+            int image = (int)(q / (size_t)p.image), at = (int)(q % (size_t)p.image);
             int r = at / width, c = at % width, h = is_x ? a->ih : a->oh, w = is_x ? a->iw : a->ow;
             if (is_x) {
                 r = r * a->stride + kh - a->pad;
                 c = c * a->stride + kw - a->pad;
             }
-            *place++ = r < 0 || r >= h || c < 0 || c >= w || image >= p->chunk
+            *place++ = r < 0 || r >= h || c < 0 || c >= w || image >= p.chunk
                            ? -1
                            : ((image * h + r) * w + c) * (is_x ? a->ic : a->oc);
         }
@@ -97,15 +99,15 @@ static inline const uint16_t *filter_pixel(const uint16_t *first, int32_t place,
 }
 
 // Blocks [from, to) of x, of n images from the first on: plane, block, row of pairs.
-static void filter_lay_x(const struct filter_args *a, const struct filter_tiles *p,
-                         const int32_t *place, int first, int n, int from, int to, uint16_t *out)
+static void filter_lay_x(const struct filter_args *a, const struct filter_tiles *p, int first,
+                         int n, int from, int to, uint16_t *out)
 {
     const uint16_t *x =
         (const uint16_t *)a->x + (size_t)first * (size_t)(a->ih * a->iw) * (size_t)a->ic;
     size_t rows = filter_depth(p, n) * TILE_SIDE + (size_t)p->shift;
     size_t end = (size_t)n * (size_t)p->image, apart = TILE_DEPTH * rows;
     for (int plane = 0; plane < p->planes; plane++) {
-        const int32_t *at = place + 2 * p->rows * (size_t)plane;
+        const int32_t *at = a->place + 2 * p->rows * (size_t)plane;
         uint16_t *row = out + (size_t)plane * (size_t)(to - from) * apart;
         for (size_t r = 0; r < rows; r++, row += TILE_DEPTH) {
             int32_t left = 2 * r < end ? at[2 * r] : -1;
@@ -118,14 +120,13 @@ static void filter_lay_x(const struct filter_args *a, const struct filter_tiles 
 }
 
 // Depths [from, to) in tiles of dy, of n images: block, depth.
-static void filter_lay_dy(const struct filter_args *a, const struct filter_tiles *p,
-                          const int32_t *place, int first, int n, size_t from, size_t to,
-                          uint16_t *out)
+static void filter_lay_dy(const struct filter_args *a, const struct filter_tiles *p, int first,
+                          int n, size_t from, size_t to, uint16_t *out)
 {
     const uint16_t *dy =
         (const uint16_t *)a->dy + (size_t)first * (size_t)(a->oh * a->ow) * (size_t)a->oc;
     size_t depth = filter_depth(p, n), end = (size_t)n * (size_t)p->image;
-    place += 2 * p->rows * (size_t)p->planes;
+    const int32_t *place = a->place + 2 * p->rows * (size_t)p->planes;
     for (size_t t = from; t < to; t++)
         for (size_t b = 0; b < (size_t)p->out; b++) {
             const uint16_t *pixel[TILE_DEPTH];
@@ -228,22 +229,17 @@ static void filter_taps(const struct filter_args *a, const struct filter_tiles *
             }
 }
 
-static size_t filter_line(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t filter_tiles_work(const struct filter_args *a)
 {
     struct filter_tiles p = filter_tiles_of(a);
-    size_t threads = (size_t)a->threads, place = filter_line(filter_places(&p) * sizeof(int32_t));
+    size_t threads = (size_t)a->threads;
     size_t halves = p.by_images ? threads * (p.x + p.dy) : threads * p.x + p.dy;
     size_t sums = p.by_images ? (threads - 1) * p.sums : 0;
-    return 64 + place + halves * sizeof(uint16_t) + sums * sizeof(float);
+    return 64 + halves * sizeof(uint16_t) + sums * sizeof(float);
 }
 
 static void filter_tiles_by_images(const struct filter_args *a, const struct filter_tiles *p,
-                                   const int32_t *place, uint16_t *work)
+                                   uint16_t *work)
 {
     float *others = (float *)(work + (size_t)a->threads * (p->x + p->dy));
 #pragma omp parallel num_threads(a->threads)
@@ -257,8 +253,8 @@ static void filter_tiles_by_images(const struct filter_args *a, const struct fil
         tiles_begin();
         for (int first = from; first < to; first += p->chunk) {
             int n = to - first < p->chunk ? to - first : p->chunk;
-            filter_lay_x(a, p, place, first, n, 0, p->in, x);
-            filter_lay_dy(a, p, place, first, n, 0, filter_depth(p, n), dy);
+            filter_lay_x(a, p, first, n, 0, p->in, x);
+            filter_lay_dy(a, p, first, n, 0, filter_depth(p, n), dy);
             filter_taps(a, p, n, x, 0, p->in, dy, 0, p->out, dw, first == from);
         }
         tiles_end();
@@ -270,7 +266,7 @@ static void filter_tiles_by_images(const struct filter_args *a, const struct fil
 }
 
 static void filter_tiles_by_blocks(const struct filter_args *a, const struct filter_tiles *p,
-                                   const int32_t *place, uint16_t *work)
+                                   uint16_t *work)
 {
     int chunks = (a->n + p->chunk - 1) / p->chunk, columns = (p->in + 1) / 2;
     size_t chunk_dy = TILE_HALVES * p->tiles * (size_t)p->out;
@@ -284,8 +280,7 @@ static void filter_tiles_by_blocks(const struct filter_args *a, const struct fil
             int n = a->n - first < p->chunk ? a->n - first : p->chunk;
             size_t t = (size_t)q % p->tiles;
             if (t < filter_depth(p, n))
-                filter_lay_dy(a, p, place, first, n, t, t + 1,
-                              dy + chunk_dy * (size_t)(first / p->chunk));
+                filter_lay_dy(a, p, first, n, t, t + 1, dy + chunk_dy * (size_t)(first / p->chunk));
         }
         tiles_begin();
 #pragma omp for schedule(static)
@@ -297,7 +292,7 @@ static void filter_tiles_by_blocks(const struct filter_args *a, const struct fil
             o_end = o_end < p->out ? o_end : p->out;
             for (int first = 0; first < a->n && o < o_end; first += p->chunk) {
                 int n = a->n - first < p->chunk ? a->n - first : p->chunk;
-                filter_lay_x(a, p, place, first, n, i, i_end, x);
+                filter_lay_x(a, p, first, n, i, i_end, x);
                 filter_taps(a, p, n, x, i, i_end,
                             dy + chunk_dy * (size_t)(first / p->chunk) +
                                 TILE_HALVES * filter_depth(p, n) * (size_t)o,
@@ -311,8 +306,6 @@ static void filter_tiles_by_blocks(const struct filter_args *a, const struct fil
 static void filter_tiles_gradient(const struct filter_args *a)
 {
     struct filter_tiles p = filter_tiles_of(a);
-    int32_t *place = (int32_t *)(((uintptr_t)a->work + 63) / 64 * 64);
-    uint16_t *work = (uint16_t *)((char *)place + filter_line(filter_places(&p) * sizeof *place));
-    filter_find(a, &p, place);
-    (p.by_images ? filter_tiles_by_images : filter_tiles_by_blocks)(a, &p, place, work);
+    uint16_t *work = (uint16_t *)(((uintptr_t)a->work + 63) / 64 * 64);
+    (p.by_images ? filter_tiles_by_images : filter_tiles_by_blocks)(a, &p, work);
 }

@@ -77,6 +77,11 @@ static void check(const struct kernels *kernels, int tiles, const struct geometr
     memset(a.work, 0xff, work); // no numbers: nothing unwritten may count
     for (size_t i = 0; i < taps; i++)
         dw[i] = NAN;
+    int32_t *place = tiles ? malloc(kernels->filter_tiles_places(&a) * sizeof *place) : NULL;
+    cr_assert(!tiles || place, "out of memory");
+    if (tiles)
+        kernels->filter_tiles_find(&a, place);
+    a.place = place;
     (tiles ? kernels->filter_tiles_gradient : kernels->filter_gradient)(&a);
     // Every 61st tap of a large filter is enough.
     size_t every = taps > 20000 ? 61 : 1;
@@ -109,6 +114,7 @@ static void check(const struct kernels *kernels, int tiles, const struct geometr
     free(dy);
     free(dw);
     free(a.work);
+    free(place);
 }
 
 // --- what is checked: pairs, tiles, or the twin of tiles that runs without them ---
