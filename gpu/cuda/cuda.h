@@ -27,6 +27,7 @@ struct cuda_device {
     struct dnn dnn;
     struct cache *cache; // of what was chosen for convolutions
     struct eigen *eigen; // the spectrum's thread
+    struct plan *joined; // that is connected with other ranks (reduce.h), or NULL
 };
 
 // What a convolution runs, on x, w, y.
@@ -168,6 +169,8 @@ int cuda_bring(struct plan *p, const struct tensor *t, void *data, const float *
 int cuda_fetch(struct plan *p, const struct tensor *t, const void *data, int n, int late, float *y,
                struct error *e);
 int cuda_settle(struct plan *p, struct error *e);
+// One that still runs is freed when it is over.
+void cuda_forget_graphs(struct plan *p);
 // Queue the update or the moving average with the rates that were set last.
 int cuda_run_sgd(struct plan *p, struct error *e);
 int cuda_run_lars(struct plan *p, struct error *e);

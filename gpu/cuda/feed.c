@@ -88,6 +88,7 @@ void cuda_images_free(struct images *images)
     struct cuda_images *s = (struct cuda_images *)images;
     s->base.device->held -= s->held;
     if (s->resident) { // batches of it may still be worked
+        reduce_give_up((struct cuda_device *)s->base.device);
         cudaStreamSynchronize(feed_of(s));
         cudaFree(s->resident);
         (void)cudaGetLastError();

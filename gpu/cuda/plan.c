@@ -74,22 +74,14 @@ int cuda_end(struct plan *p, struct error *e)
     return 0;
 }
 
-// Graphs end before what connects ranks, whose sums they hold; one that still runs is freed when it
-// is over. Where ranks have failed it is over only once they are parted.
 void cuda_free(struct plan *p)
 {
     struct cuda_device *d = card(p);
-    struct own *o = p->own;
     const cudaStream_t streams[] = {d->main, d->feed, d->side};
     const size_t n = d->base.planned ? 0 : sizeof streams / sizeof *streams;
     for (size_t i = 0; i < n && (!p->ranks || !p->ranks->over); i++)
         reduce_wait_stream(p, streams[i], "end", NULL);
-    struct recorded *graphs[] = {&o->forward_graph, &o->backward_graph,
-                                 &o->update_graph[UPDATE_SGD], &o->update_graph[UPDATE_LARS],
-                                 &o->ema_graph};
-    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++)
-        if (graphs[i]->exec)
-            cudaGraphExecDestroy(graphs[i]->exec);
+    cuda_forget_graphs(p);
     reduce_part(p);
     for (size_t i = 0; i < n; i++)
         cudaStreamSynchronize(streams[i]);

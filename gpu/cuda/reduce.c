@@ -131,6 +131,8 @@ int reduce_join(struct plan *p, struct error *e)
     struct ranks *ranks = p->ranks;
     if (!ranks || r->nccl)
         return 0;
+    if (r->broken || card(p)->joined)
+        return error_set(e, "the card is not connected with those of the other ranks");
     struct facts mine, *all = calloc((size_t)ranks->size, sizeof *all);
     struct error why = {""};
     if (!all)
@@ -144,6 +146,8 @@ int reduce_join(struct plan *p, struct error *e)
         rc = check(ranks, all, e);
     if (rc == 0)
         rc = nccl_join(&all[0].id, ranks->rank, ranks->size, &r->nccl, e);
+    if (rc == 0)
+        card(p)->joined = p;
     free(all);
     return rc;
 }
@@ -157,6 +161,18 @@ void reduce_part(struct plan *p)
         nccl_abort(r->nccl);
     else
         nccl_leave(r->nccl);
+    r->nccl = NULL;
+    card(p)->joined = NULL;
+}
+
+void reduce_give_up(struct cuda_device *d)
+{
+    struct plan *p = d->joined;
+    if (!p || !p->ranks->over)
+        return;
+    p->own->reduce->broken = 1;
+    cuda_forget_graphs(p);
+    reduce_part(p);
 }
 
 // --- sums ---
@@ -170,6 +186,8 @@ static int hand_over(cudaEvent_t event, cudaStream_t from, cudaStream_t to, stru
 static int add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e)
 {
     struct reduce *r = p->own->reduce;
+    if (!r->nccl)
+        return error_set(e, "the card is not connected with those of the other ranks");
     int rc = nccl_add(r->nccl, card, n, number, r->stream, e);
     r->broken |= rc < 0;
     return rc;

@@ -12,8 +12,11 @@
 int reduce_init(struct plan *p, struct error *e);
 // Before the first sum, by all ranks: they are connected.
 int reduce_join(struct plan *p, struct error *e);
-// When all that uses it has gone: graphs, and work of the streams where all went well.
+// When nothing uses it any more: no graph, and where all went well no work of the streams.
 void reduce_part(struct plan *p);
+// Before anything of the card is freed, which waits for all that is queued: where ranks have
+// failed, what waits for them there comes to an end.
+void reduce_give_up(struct cuda_device *d);
 
 // The numbers of everybody, added before what `main` does next.
 int reduce_add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e);

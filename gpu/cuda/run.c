@@ -106,6 +106,19 @@ static int launch(struct plan *p, struct recorded *r, int (*run)(struct plan *, 
     return run(p, e);
 }
 
+void cuda_forget_graphs(struct plan *p)
+{
+    struct own *o = p->own;
+    struct recorded *graphs[] = {&o->forward_graph, &o->backward_graph,
+                                 &o->update_graph[UPDATE_SGD], &o->update_graph[UPDATE_LARS],
+                                 &o->ema_graph};
+    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+        if (graphs[i]->exec)
+            cudaGraphExecDestroy(graphs[i]->exec);
+        graphs[i]->exec = NULL;
+    }
+}
+
 // --- the step ---
 int cuda_forward(struct plan *p, int direct, struct error *e)
 {

@@ -32,6 +32,7 @@ struct member {
     int rc, calls, live;
     char failed[80];
     struct played r;
+    uint8_t *pixels;
     double loss[TURNS], zstd[TURNS];
     float *state; // parameters and running statistics, one after the other
     size_t n;
@@ -70,7 +71,9 @@ static int start(struct member *m, struct ranks *ranks)
     m->build(&r->net, 3);
     snprintf(device, sizeof device, "cuda:%d", m->rank);
     return device_open(device, 1, &r->device, &r->e) < 0 ||
-                   device_compile(r->device, &r->net, &o, &r->plan, &r->e) < 0
+                   device_compile(r->device, &r->net, &o, &r->plan, &r->e) < 0 ||
+                   images_new(r->device, m->pixels, IMAGES, 3, SIDE, SIDE, played_mean,
+                              played_deviation, &r->images, &r->e) < 0
                ? -1
                : put_all(r);
 }
@@ -121,6 +124,7 @@ static void *work(void *context)
     struct error e;
     if (m->crew)
         cr_assert(crew_join(m->crew, m->rank, &ranks, &e) == 0, "%s", e.text);
+    m->pixels = played_pixels(3);
     m->rc = start(m, ranks);
     if (m->rank == 1)
         m->control->fail(m->fail, 0);
@@ -142,7 +146,11 @@ static void *work(void *context)
         ranks_give_up(ranks);
         crew_lose(m->crew, m->rank);
     }
+    if (m->r.images) // before the plan, as the trainer frees those that it evaluates
+        images_free(m->r.images);
+    m->r.images = NULL;
     played_finish(&m->r);
+    free(m->pixels);
     ranks_close(ranks, m->rc < 0);
     if (m->over && m->rank == 0)
         sem_post(m->over);
@@ -217,7 +225,7 @@ static void as_one(const struct emu_control *c, struct member how, double bound)
     forget(again);
 }
 
-Test(cuda, ranks_are_as_one)
+Test(cuda, ranks_are_as_one, .timeout = 300)
 {
     const struct emu_control *c = open_cards("plain");
     as_one(c, (struct member){.build = played_small_net}, 1e-5);
@@ -232,7 +240,7 @@ Test(cuda, ranks_in_bf16_are_as_one)
 }
 
 // Nothing runs before something waits for it: a missing event between main and the sums shows.
-Test(cuda, ranks_as_late_as_can_be)
+Test(cuda, ranks_as_late_as_can_be, .timeout = 300)
 {
     const struct emu_control *c = open_cards("check");
     c->seed(7);
@@ -240,7 +248,7 @@ Test(cuda, ranks_as_late_as_can_be)
     as_one(c, (struct member){.build = played_small_net}, 1e-5);
 }
 
-Test(cuda, ranks_with_a_target_as_late_as_can_be)
+Test(cuda, ranks_with_a_target_as_late_as_can_be, .timeout = 300)
 {
     const struct emu_control *c = open_cards("check");
     c->seed(3);
@@ -287,19 +295,19 @@ static void every_call(int apart, played_net *build)
     cr_expect(calls > 100 && told > calls / 2 && sums > 1, "%d of %d, %d", told, calls, sums);
 }
 
-Test(cuda, every_call_of_a_rank_fails_once)
+Test(cuda, every_call_of_a_rank_fails_once, .timeout = 300)
 {
     every_call(0, played_small_net);
 }
 
-Test(cuda, every_call_of_a_rank_with_a_target_fails_once)
+Test(cuda, every_call_of_a_rank_with_a_target_fails_once, .timeout = 300)
 {
     every_call(1, played_target_net);
 }
 
 // A rank that is gone keeps nobody waiting on the card: before the first sum, when pieces are
 // queued, and when graphs are launched.
-Test(cuda, ranks_notice_who_is_gone)
+Test(cuda, ranks_notice_who_is_gone, .timeout = 300)
 {
     const struct emu_control *c = open_cards("plain");
     for (int lazy = 0; lazy < 2; lazy++)
@@ -320,7 +328,7 @@ Test(cuda, ranks_notice_who_is_gone)
 }
 
 // What NCCL notices by itself is told in its words.
-Test(cuda, ranks_notice_what_nccl_does)
+Test(cuda, ranks_notice_what_nccl_does, .timeout = 300)
 {
     static const struct {
         int code;
@@ -346,7 +354,7 @@ Test(cuda, ranks_notice_what_nccl_does)
 }
 
 // One card needs none of it; several say what is missing before the first step.
-Test(cuda, ranks_without_nccl)
+Test(cuda, ranks_without_nccl, .timeout = 300)
 {
     const struct emu_control *c = open_cards("plain");
     struct member m[2], one = {.control = c, .build = played_small_net, .size = 1};
