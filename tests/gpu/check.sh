@@ -19,7 +19,7 @@ why=$("$ssltop" devices | sed -n "s/^$device  *not usable: //p")
 cache=$(mktemp -d) || exit 1
 trap 'rm -rf "$cache"' EXIT
 trap 'exit 130' INT TERM
-tests=${GPU_CHECK_TESTS:-"nodes loss contract parity/*_@(f32|bf16) training"}
+tests=${GPU_CHECK_TESTS:-"nodes loss contract parity/*_@(f32|bf16) shared training"}
 set -f # the patterns are for the checker
 # shellcheck disable=SC2086
 SSLTOP=$ssltop SSLTOP_TEST_DEVICE=$device XDG_CACHE_HOME=$cache GOMP_SPINCOUNT=1000 LC_ALL=C.UTF-8 \
