@@ -389,7 +389,7 @@ int features_measure(const char *path, int l2, int threads, struct features_repo
 
 int features_few(const struct features_report *r)
 {
-    return r->n && r->n < (int64_t)FEATURES_ROWS * r->d;
+    return r->n && r->n < (int64_t)METRIC_ROWS * r->d;
 }
 
 void features_report_free(struct features_report *r)

@@ -30,8 +30,7 @@ struct features_report {
     double metric[METRIC_COUNT];
 };
 
-// Rows a feature below which a spectrum reads as more collapsed than it is.
-enum { FEATURES_ROWS = 10 };
+// Whether there are fewer than METRIC_ROWS rows a feature.
 int features_few(const struct features_report *r);
 
 // Open and measure an array: npy_open says what `path` may be. One dimension is taken as singular

@@ -121,6 +121,10 @@ static double alpha(const struct metric_input *in)
     return -xy / xx;
 }
 
+// Over the rows' number: few make it smaller. E tr S^2 = (1 + 1/m) tr C^2 + (tr C)^2 / m and E (tr
+// S)^2 = (tr C)^2 + 2 tr C^2 / m for the covariance S of m + 1 normal rows of covariance C (Bai,
+// Saranadasa, Statistica Sinica 1996): solved for tr C^2 and (tr C)^2. What it was made for (Chun
+// et al., arXiv 2509.26560) needs the rows themselves.
 static double participation(const struct metric_input *in)
 {
     if (!known(in))
@@ -132,8 +136,12 @@ static double participation(const struct metric_input *in)
         double s = in->sigma[i] / top;
         fourth += s * s * s * s;
     }
-    double sum = energy(in, top);
-    return sum * sum / fourth;
+    double sum = energy(in, top), share = fourth / (sum * sum), m = in->n - 1;
+    if (!(m > 1) || !isfinite(m))
+        return 1 / share;
+    // Both sums of squares without what the rows' own number adds to them.
+    double square = m * m / ((m - 1) * (m + 2)) * (share - 1 / m);
+    return square > 0 ? fmin(in->d, fmax(1, (1 - 2 * square / m) / square)) : in->d;
 }
 
 static double stable_rank(const struct metric_input *in)
@@ -277,8 +285,10 @@ const struct metric metric_table[METRIC_COUNT] = {
         {"alpha", "alpha-ReQ", "", -INFINITY, INFINITY, SPECTRUM, 0,
          "Agrawal et al., NeurIPS 2022, sec. 3",
          "minus the slope of ln(lambda_i) on ln(i), i from d/50 to d/4; near 1 is best", alpha},
-    [METRIC_PR] = {"pr", "particip.", "", 1, NAN, SPECTRUM, +1, "Gao et al., 2017",
-                   "participation ratio of the covariance: (sum lambda)^2 / sum lambda^2",
+    [METRIC_PR] = {"pr", "particip.", "", 1, NAN, SPECTRUM, +1,
+                   "Gao et al., 2017; Bai, Saranadasa, Statistica Sinica 1996",
+                   "participation ratio of the covariance: (sum lambda)^2 / sum lambda^2, without "
+                   "the bias of few rows",
                    participation},
     [METRIC_STABLE_RANK] = {"stable_rank", "stable rank", "", 1, NAN, SPECTRUM, +1,
                             "Rudelson, Vershynin, J. ACM 2007",
@@ -375,6 +385,14 @@ int metric_is_optional(int m)
     const unsigned newer = METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION | METRIC_NEEDS_RAW |
                            METRIC_NEEDS_ROWS | METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS;
     return (metric_table[m].needs & newer) != 0;
+}
+
+int metric_is_biased(int m, double n, int d)
+{
+    const unsigned made_of =
+        METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_RAW | METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS;
+    return metric_table[m].needs & made_of && m != METRIC_PR && m != METRIC_SPREAD &&
+           n < (double)METRIC_ROWS * d;
 }
 
 int metric_is_given(int m, unsigned have)

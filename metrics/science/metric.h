@@ -104,6 +104,11 @@ int metric_is_given(int m, unsigned have);
 // Whether it is left out of a line where it does not exist, instead of being null there.
 int metric_is_optional(int m);
 
+// Rows a feature below which a spectrum reads as more collapsed than it is, and whether metric m of
+// so few (of n rows, d features) does: what is not corrected for it.
+enum { METRIC_ROWS = 10 };
+int metric_is_biased(int m, double n, int d);
+
 // What it needs in words, "a and b", into text[size]; returns text.
 const char *metric_needs(int m, char *text, size_t size);
 

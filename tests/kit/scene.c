@@ -114,7 +114,7 @@ static void add_spectrum(struct test_scene *t, int64_t step, enum spectrum_sourc
     record_init(&r, RECORD_SPECTRUM, step);
     r.u.spectrum.source = source;
     int d = source == SPECTRUM_Z ? 4 * D : D;
-    r.u.spectrum.n = source == SPECTRUM_LIVE ? 1024 : source == SPECTRUM_EXACT ? 2048 : 5909;
+    r.u.spectrum.n = source == SPECTRUM_LIVE ? 2954 : source == SPECTRUM_EXACT ? 2048 : 5909;
     r.u.spectrum.d = d;
     r.u.spectrum.sigma = malloc((size_t)d * sizeof(double));
     cr_assert_not_null(r.u.spectrum.sigma);

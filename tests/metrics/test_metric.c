@@ -6,6 +6,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "metrics/base/rng.h"
+#include "metrics/science/spectrum.h"
+
 #define NEAR(a, b, tol)                                                                            \
     do {                                                                                           \
         double a_ = (a), b_ = (b);                                                                 \
@@ -18,6 +21,8 @@ static double value(enum metric_id id, const double *sigma, int d)
 {
     struct metric_input in = {
         .sigma = sigma, .d = d, .n = 100, .mean_norm = 2, .zstd = 0.5, .loss = -0.25};
+    if (id == METRIC_PR) // of so many rows that it needs no correction
+        in.n = NAN;
     return metric_table[id].fn(&in);
 }
 
@@ -264,6 +269,53 @@ Test(metric, of_projections)
     cr_assert(isnan(out[METRIC_AUC]) && isnan(out[METRIC_RANKME]));
     cr_assert_eq(out[METRIC_Z_AUC], value(METRIC_AUC, s, 64));
     cr_assert_eq(out[METRIC_Z_RANKME], value(METRIC_RANKME, s, 64));
+}
+
+// Normal rows with eigenvalues that are known: half of the directions have the share `low` of the
+// others' variance. On average over draws no bias is left, however few rows.
+Test(metric, participation_of_few_rows)
+{
+    enum { D = 64, DRAWS = 60 };
+    static const double lows[] = {1, 0.2, 0};
+    static float x[4 * D * D];
+    static double sigma[D];
+    struct moments m;
+    struct spectrum_solver *s;
+    struct error e;
+    cr_assert(moments_init(&m, D, &e) == 0 && spectrum_solver_new(D, &s, &e) == 0);
+    for (size_t k = 0; k < sizeof lows / sizeof *lows; k++)
+        for (int n = D / 2; n <= 4 * D; n *= 2) {
+            double low = lows[k], sum = 0, plain = 0;
+            double want = D * (1 + low) * (1 + low) / (2 * (1 + low * low));
+            for (int draw = 0; draw < DRAWS; draw++) {
+                struct rng r;
+                rng_init(&r, 21, RNG_TEST, (uint64_t)draw, (uint32_t)n);
+                for (int i = 0; i < n * D; i++)
+                    x[i] = (float)(rng_normal(&r) * (i % 2 ? sqrt(low) : 1));
+                moments_reset(&m);
+                struct metric_input in = metric_unknown();
+                cr_assert(moments_add(&m, x, n, D, &e) == 0);
+                cr_assert(spectrum_from_moments(s, &m, sigma, &in.n, &e) == 0, "%s", e.text);
+                in.sigma = sigma;
+                in.d = D;
+                sum += metric_table[METRIC_PR].fn(&in) / DRAWS;
+                in.n = NAN;
+                plain += metric_table[METRIC_PR].fn(&in) / DRAWS;
+            }
+            cr_expect(fabs(sum / want - 1) < 0.05, "%d rows, low %g: %g, not %g", n, low, sum,
+                      want);
+            cr_expect(plain < 0.95 * want, "without the correction: %g of %g", plain, want);
+        }
+    moments_free(&m);
+    spectrum_solver_free(s);
+}
+
+Test(metric, bias)
+{
+    cr_expect(metric_is_biased(METRIC_AUC, 99, 10) && !metric_is_biased(METRIC_AUC, 100, 10));
+    cr_expect(metric_is_biased(METRIC_RANKME_RAW, 1, 10) && metric_is_biased(METRIC_Z_AUC, 9, 1));
+    cr_expect(!metric_is_biased(METRIC_PR, 1, 10) && !metric_is_biased(METRIC_LOSS, 1, 10));
+    cr_expect(!metric_is_biased(METRIC_AUC, NAN, 10), "of which nobody knows");
 }
 
 Test(metric, table)

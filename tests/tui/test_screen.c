@@ -58,6 +58,25 @@ Test(screen, cursor)
     scene_free(&t);
 }
 
+// What so few rows make read as more collapsed than it is, is marked, live and exact each for
+// itself.
+Test(screen, few_rows)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 70);
+    t.h.live.n = 9.9 * t.h.live.d;
+    expect_screen(&t, "few-80x24", 24, 80);
+    t.v.ascii = 1;
+    t.v.view = VIEW_COLLAPSE;
+    expect_screen(&t, "few-80x24-ascii", 24, 80);
+    t.h.live.n = 10 * t.h.live.d;
+    char *text = scene_text(&t, 24, 80);
+    cr_assert(!strstr(text, "few rows") && !strchr(text, '*'), "%s", text);
+    free(text);
+    scene_free(&t);
+}
+
 // The key for spectra of the projections, where there are some and where there are none.
 Test(screen, projections)
 {

@@ -155,7 +155,7 @@ Test(tools, metrics_on_a_narrow_terminal)
     session_wait(&s, "spread      -");
     const char *text = session_text(&s);
     cr_expect(strstr(text, NPY "f32-c.npy: 97* x 24"), "%s", text);
-    cr_expect(strstr(text, "\n  AUC         0.81138      RankMe      13.5         alpha-ReQ   "),
+    cr_expect(strstr(text, "\n  AUC         0.81138*     RankMe      13.5*        alpha-ReQ   "),
               "%s", text);
     session_end(&s);
 }

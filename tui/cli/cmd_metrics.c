@@ -136,15 +136,17 @@ static int print_json(const char *path, const struct features_report *r, const s
     return cmd_print_json(o);
 }
 
-// The number as a person reads it; "-" where there is none.
-static const char *number(int m, double value, char text[COLUMN + 1])
+// The number as a person reads it, marked where few rows bias it; "-" where there is none.
+static const char *number(int m, const struct features_report *r, char text[2 * COLUMN])
 {
+    double value = r->metric[m];
+    const char *mark = r->n && metric_is_biased(m, (double)r->n, r->d) ? "*" : "";
     if (m == METRIC_COND && value >= METRIC_COND_MAX)
-        snprintf(text, COLUMN + 1, ">1e7");
+        snprintf(text, 2 * COLUMN, ">1e7%s", mark);
     else if (isfinite(value))
-        snprintf(text, COLUMN + 1, "%.5g", value);
+        snprintf(text, 2 * COLUMN, "%.5g%s", value, mark);
     else
-        snprintf(text, COLUMN + 1, "-");
+        snprintf(text, 2 * COLUMN, "-");
     return text;
 }
 
@@ -170,7 +172,7 @@ static void print_row(const char *name, const struct features_report *r, const s
     printf("%*s %*d", ROWS, rows_of(r, text), DIMS, r->d);
     for (int m = 0; m < METRIC_COUNT; m++)
         if (is_given(w, m))
-            printf(" %*s", COLUMN, number(m, r->metric[m], text));
+            printf(" %*s", COLUMN, number(m, r, text));
     printf("  %s\n", name);
 }
 
@@ -188,7 +190,7 @@ static void print_block(const char *name, const struct features_report *r, const
         if (is_given(w, m)) {
             int last = ++k % across == 0;
             printf("  %-*s %-*s%s", COLUMN, metric_table[m].title, last ? 0 : COLUMN,
-                   number(m, r->metric[m], text), last ? "\n" : "");
+                   number(m, r, text), last ? "\n" : "");
         }
     printf("%s", k % across ? "\n" : "");
 }
@@ -213,9 +215,9 @@ static void warn(const char *path, const struct features_report *r)
     text_clean(name, sizeof name, npy_name(path));
     if (features_few(r))
         fprintf(stderr,
-                "ssltop: %s: * %lld rows of %d features: below %d times as many rows as features a "
-                "spectrum reads as more collapsed than it is\n",
-                name, (long long)r->n, r->d, FEATURES_ROWS);
+                "ssltop: %s: * %lld rows of %d features: below %d times as many rows as features "
+                "what is marked reads as more collapsed than it is\n",
+                name, (long long)r->n, r->d, METRIC_ROWS);
     if (r->untyped)
         fprintf(stderr, "ssltop: %s: numbers of two bytes without a type are read as bfloat16\n",
                 name);

@@ -52,6 +52,21 @@ static const struct history_eval *eval_at(const struct scene *s)
     return NULL;
 }
 
+// Rows and features behind what is shown of each column.
+struct behind {
+    double n; // NaN: nobody knows
+    int d;
+};
+
+static struct behind behind(const struct history_spectrum *now, const struct spectra *rows,
+                            int64_t step)
+{
+    const struct spectra_row *p = step < 0 ? NULL : spectra_at(rows, step);
+    if (now->step >= 0 && now->step <= step && (!p || p->step <= now->step))
+        return (struct behind){now->n, now->d};
+    return p ? (struct behind){p->n, p->d} : (struct behind){NAN, 0};
+}
+
 static void row_text(const struct history *h, int series, const char **title, const char **unit)
 {
     *title = series == SERIES_LR    ? "lr"
@@ -72,7 +87,13 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
     const struct history_eval *exact = eval_at(s), *start = h->n_eval ? &h->eval[0] : NULL;
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = canvas_box(c, r, choose ? "metrics" : "numbers", "");
-    int x = in.x + in.w - 3 * COLUMN, y = in.y;
+    int x = in.x + in.w - 3 * COLUMN, y = in.y, marked = 0;
+    int64_t step = time_step(s);
+    const struct behind of_z = behind(&h->z, &h->z_rows, step),
+                        under[] = {
+                            behind(&h->live, &h->live_rows, step),
+                            behind(&h->exact, &h->exact_rows, exact ? exact->step : -1),
+                            behind(&h->first_exact, &h->exact_rows, start ? start->step : -1)};
     for (int i = 0; i < 3; i++)
         canvas_printf(c, r.y, x + i * COLUMN + COLUMN - (int)strlen(heads[i]) - 2, 7, ROLE_TITLE,
                       " %s ", heads[i]);
@@ -104,9 +125,17 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
                         : i      ? ROLE_TEXT
                                  : ROLE_VALUE,
                         t.s);
+            const struct behind *b = m >= METRIC_OF_H ? &of_z : &under[i];
+            int few = is_metric && isfinite(value[i]) && metric_is_biased(m, b->n, b->d);
+            if (few)
+                canvas_put(c, y, x + (i + 1) * COLUMN - 1, '*',
+                           selected ? ROLE_SELECTED : ROLE_WARN);
+            marked |= few;
         }
         y++;
     }
+    if (marked)
+        canvas_text(c, r.y, r.x + 1, 12, ROLE_WARN, " * few rows ");
     if (!choose || panel_list_series(h, s->v->list.metric) >= METRIC_COUNT)
         return;
     const struct metric *m = &metric_table[panel_list_series(h, s->v->list.metric)];
