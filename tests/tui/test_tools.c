@@ -160,6 +160,27 @@ Test(tools, metrics_on_a_narrow_terminal)
     session_end(&s);
 }
 
+// Rows that are views of images have LiDAR, as NumPy says (tests/fixtures/lidar.py).
+Test(tools, metrics_of_views)
+{
+    static const char *const file = "tests/fixtures/lidar/features.npy";
+    double want[2];
+    FILE *f = fopen("tests/fixtures/lidar/expected.txt", "r");
+    cr_assert(f && fscanf(f, "%lf %lf", &want[0], &want[1]) == 2);
+    fclose(f);
+    lab_open(&lab);
+    cr_assert_eq(ASK(cmd_metrics, "metrics", "--json", "--views", "10", file), 0, "%s", err);
+    json_t *o = answer(out);
+    cr_expect_float_eq(number(o, "lidar"), want[0], 1e-6);
+    json_decref(o);
+    cr_assert_eq(ASK(cmd_metrics, "metrics", "--json", file), 0);
+    cr_expect(!strstr(out, "\"lidar\""));
+    cr_expect_eq(ASK(cmd_metrics, "metrics", "--views", "7", file), 1);
+    cr_expect(strstr(err, "600 rows are not images of 7 views each") != NULL, "%s", err);
+    cr_expect_eq(ASK(cmd_metrics, "metrics", "--views", "2", NPY "f64-values.npy"), 1);
+    done();
+}
+
 // Rows that are few, one that is alone, and an array behind the one that is read.
 Test(tools, metrics_say_what_misleads)
 {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "metrics/features.h"
+#include "metrics/science/lidar.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
 #include "tui/cli/features_file.h"
@@ -18,6 +19,7 @@ enum { PLOT_HEIGHT = 18, PLOT_WIDTH = 76, GUTTER = 7, ROWS = 10, DIMS = 6, COLUM
 
 struct wanted {
     int json, spectrum, l2, plot, ascii, threads;
+    int views;          // rows one after the other that are views of one image; 0: nobody says so
     const char *images; // the data set that they are features of; NULL: not told
     struct features_images asked;
     int narrow; // columns of a terminal that a table does not fit into, or 0
@@ -30,12 +32,14 @@ static int is_given(const struct wanted *w, int m)
     unsigned have = METRIC_NEEDS_SPECTRUM | METRIC_NEEDS_FEATURES;
     if (w->images)
         have |= METRIC_NEEDS_IMAGES | METRIC_NEEDS_EVALUATION;
+    if (w->views)
+        have |= METRIC_NEEDS_VIEWS;
     return metric_is_given(m, have);
 }
 
 static void list_metrics(void)
 {
-    static const struct wanted all = {.images = "SET"}, *const w = &all;
+    static const struct wanted all = {.images = "SET", .views = 2}, *const w = &all;
     printf("\nColumns, and keys with --json:\n");
     for (int m = 0; m < METRIC_COUNT; m++) {
         const struct metric *row = &metric_table[m];
@@ -230,6 +234,28 @@ static void warn(const char *path, const struct features_report *r)
         fprintf(stderr, "ssltop: %s: %zu bytes behind the array are not read\n", name, r->behind);
 }
 
+// LiDAR of rows that are views of images; all of them in memory.
+static int add_lidar(const struct npy *a, int views, struct features_report *r, struct error *e)
+{
+    if (views < 2 || a->ndim != 2 || a->n % views != 0)
+        return error_set(e, "%lld rows are not images of %d views each (2 or more)",
+                         (long long)a->n, views);
+    size_t d = (size_t)a->d;
+    float *x = malloc((size_t)a->n * d * sizeof *x);
+    double *row = malloc(d * sizeof *row);
+    int rc = x && row ? 0 : error_set(e, "out of memory for the views");
+    for (int64_t i = 0; rc == 0 && i < a->n; i++) {
+        npy_rows(a, i, 1, row);
+        for (size_t j = 0; j < d; j++)
+            x[(size_t)i * d + j] = (float)row[j];
+    }
+    if (rc == 0)
+        rc = lidar_measure(x, a->n / views, views, (int)d, &r->metric[METRIC_LIDAR], e);
+    free(x);
+    free(row);
+    return rc;
+}
+
 static int one_file(const char *path, struct wanted *w)
 {
     struct features_report r;
@@ -238,7 +264,8 @@ static int one_file(const char *path, struct wanted *w)
     if (features_file_open(path, &a, &e) < 0)
         return cmd_complain(CMD_FAILED, &e);
     int rc = features_measure_array(&a, w->l2, w->threads, &r, &e);
-    if (rc == 0 && w->images && features_images_ask(&w->asked, &a, r.metric, &e) < 0) {
+    if (rc == 0 && ((w->views && add_lidar(&a, w->views, &r, &e) < 0) ||
+                    (w->images && features_images_ask(&w->asked, &a, r.metric, &e) < 0))) {
         features_report_free(&r);
         rc = -1;
     }
@@ -275,6 +302,13 @@ const struct option_row cmd_metrics_options[] = {
     {FLAG("l2", l2), .doc = "Divide each row by its length first."},
     {FLAG("plot", plot), .doc = "Draw the spectrum."},
     {FLAG("ascii", ascii), .doc = "Draw with ASCII characters only."},
+    {.name = "views",
+     .type = OPTION_INT,
+     OPTION_FIELD(struct wanted, views),
+     .argument = "Q",
+     .lo = 2,
+     .hi = 1000,
+     .doc = "So many rows, one after the other, are views of one image. Adds LiDAR."},
     {.name = "images",
      .type = OPTION_WORD,
      OPTION_FIELD(struct wanted, images),
