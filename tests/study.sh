@@ -206,7 +206,7 @@ done
 
 until_fewer 1
 
-first=${widths%% *} first=${first%:*}
+first=${widths%% *} first=${first%%:*}
 best=$(awk -F, -v w="$first" '$2 == "screening" && $3 == w && $15 > most { most = $15; best = $7 " " $8 }
     END { print best }' "$table")
 [ -n "$best" ] || {
