@@ -34,11 +34,11 @@ case $STUDY in
 full | long)
     widths="8:800:1,2,4 16:400:1,2,4 32:200:1" # width:steps:learning rates
     decays="1e-4 5e-4 2e-3"
-    sizes="500 5000 all" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=700
+    sizes="500 5000 20000" modes="multi-epoch continual cumulative hybrid" seeds="1 2" steps=700
     settings="1 2"   # times the best learning rate
     labelled=20000   # training images that the probes are fitted on
     capacities="4 16" capacity_sizes="500 all" # widths, images
-    byol_rates="0.6 2" byol_sizes="500 5000 all" byol_modes="multi-epoch hybrid"
+    byol_rates="0.6 2" byol_sizes="500 5000 20000" byol_modes="multi-epoch hybrid"
     long='' long_modes="multi-epoch hybrid" # images:steps:seed:times the best learning rate
     [ "$STUDY" = full ] || long="1000:4700:1:1 1000:4700:2:1 5000:23500:1:0.5"
     ;;
@@ -135,7 +135,7 @@ make() {
         # shellcheck disable=SC2086
         watched "$folder/$1.log" "$ssltop" train --headless --data "$DATA" --runs "$runs" --name "$1" --width "$3" $subset \
             --method "$method" --schedule "$5" --lr "$6" --wd "$7" --seed "$8" --steps "$total" --batch $batch \
-            --threads "$threads" --precision f32 --eval-every $((total / 6)) --eval-share 1 --checkpoint-every "$total" --keep 1 --calibration off || {
+            --threads "$threads" --eval-every $((total / 6)) --eval-share 1 --checkpoint-every "$total" --keep 1 --calibration off || {
             tail -n 3 "$folder/$1.log" >&2
             echo "study.sh: $1 failed; the study goes on without it" >&2
             return 0
