@@ -7,7 +7,7 @@
 #
 #   STUDY=full|small   about 100 minutes on two cores (default), or ten: runs too short to collapse,
 #                      probes of 10,000 images, a forecast of what is not collapsing
-#         long         the full one, and 40 minutes more for hundreds of passes over more images
+#         long         the full one, and an hour more for hundreds of passes over more images
 #   MINUTES=           begin no run after so many; what is there is reported, the rest made next time
 #   JOBS=              runs at a time, by default one a core: they do not wait for one another as threads do
 #   SHARE=100          percent of the steps of each run: for a quick look whether all works
