@@ -3,6 +3,7 @@
 #include "train/run/surrogates.h"
 
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,8 @@ Test(surrogates, live_r2_is_the_exact_one_of_a_network_that_stands_still)
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
     cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
+    volatile float least = FLT_MIN, half = least / 2;
+    cr_expect(half == 0, "a collapsed network would train ten times as slowly");
     cr_assert(surrogates_open(&s.surrogates, &s.data, s.data_crc, "", 1, &e) == 0, "%s", e.text);
     cr_assert(loader_init(&l, &s, &e) == 0 && evaluation_init(&v, &s, &e) == 0, "%s", e.text);
     cr_assert(moments_init(&live, s.d, &e) == 0, "%s", e.text);
