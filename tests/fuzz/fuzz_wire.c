@@ -196,6 +196,7 @@ static int make_ring(struct input *in)
         fill_slot(ring, i, in);
     fill((char *)memory + LINK_DATA, LINK_SLOTS * (size_t)ROOM,
          input_take(in, input_byte(in) * 4u));
+    fill(ring->name, sizeof ring->name, input_take(in, input_byte(in)));
     munmap(memory, RING);
     return fd;
 }
@@ -240,6 +241,11 @@ static void take_ring(struct slots *slots, struct intake *intake)
         if (got < 0)
             continue;
         fuzz_require(head.parts <= LINK_PARTS && head.scalars <= LINK_SCALARS && head.step >= 0);
+        for (uint32_t k = 0; k < head.scalars; k++) {
+            char name[LINK_NAME];
+            slots_name(slots, head.scalar[k], name);
+            fuzz_require(memchr(name, '\0', sizeof name) && !strpbrk(name, "\x1b\n\t\x7f"));
+        }
         r.metric[METRIC_LOSS] = head.loss;
         int rc = intake_step(intake, (const struct intake_rows(*)[LINK_VIEWS])rows, &r, &e);
         fuzz_require(rc == 0 || *e.text);
@@ -340,8 +346,7 @@ static void speak(int fd, struct input *in)
     m.what = input_byte(in) % 4;
     m.ok = m.what & 1;
     m.step = input_byte(in);
-    if (m.kind == LINK_SCALAR || m.kind == LINK_ANSWER || m.kind == LINK_EVENT ||
-        m.kind == LINK_END)
+    if (m.kind == LINK_ANSWER || m.kind == LINK_EVENT || m.kind == LINK_END)
         input_line(in, text, sizeof text);
     say(fd, &m, text, strlen(text), memory);
     if (memory >= 0)

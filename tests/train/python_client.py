@@ -34,7 +34,7 @@ def steps(w, n):
 
 
 def numbers(name):
-    w = ssltop.init(name, steps=STEPS)
+    w = ssltop.init(name, steps=STEPS, whole=True)
     steps(w, STEPS)
     assert w.dropped == 0 and w.run.endswith(name), (w.dropped, w.run)
     w.finish()
@@ -156,7 +156,7 @@ def second(name):
 
 
 def forked(name):
-    w = ssltop.init(name)
+    w = ssltop.init(name, whole=True)
     steps(w, 2)
     pid = os.fork()
     if not pid:

@@ -204,6 +204,7 @@ Test(client, a_recorder_that_is_killed)
 Test(client, forked_children_do_nothing)
 {
     static float h[2][ROWS * D], z[2][ROWS * DIM];
+    theirs_whole = 1;
     ssltop_client *c = theirs_open(&lab, "forked", 0);
     theirs_step(c, 0, h, z);
     pid_t pid = fork();

@@ -140,7 +140,7 @@ Test(hostile, greetings)
     struct foe f;
     char said[4096], name[32];
     cr_expect(greet(&f, "new", "{}", LINK_VERSION + 1, said) == LINK_REFUSED &&
-                  strstr(said, "speaks version 2"),
+                  strstr(said, "speaks version 3"),
               "%s", said);
     leave(&f);
     static const char *const config[] = {"[", "{\"a\":", "7", "\"\x1b]0;x\x07\"", "{\"data\":{}}"};
@@ -307,6 +307,34 @@ Test(hostile, steps)
     cr_expect(theirs_log_has(&lab, name, "make no sense"));
 }
 
+// Names of scalars lie in the ring, so that each is there when its first step is: one without an
+// end and with what would steer a terminal too.
+Test(hostile, names)
+{
+    struct foe f;
+    char name[32];
+    open_run(&f, name);
+    give_ring(&f);
+    struct link_slot s = sound;
+    s.scalars = 3;
+    s.scalar[0] = 0;
+    s.scalar[1] = LINK_SCALARS - 1;
+    s.scalar[2] = 5; // has no name
+    s.value[0] = 0.5;
+    s.value[1] = 7;
+    memset(f.ring->name[0], 'x', LINK_NAME);
+    memset(f.ring->name[1], 'y', LINK_NAME);
+    memcpy(f.ring->name[LINK_SCALARS - 1], "a\x1b[2Jb\n", 8);
+    give_step(&f, &s);
+    leave(&f);
+    json_t *log = lab_log(&lab, name);
+    json_t *own = json_object_get(json_object_get(log, "step/0"), "own");
+    cr_expect_eq(json_object_size(own), 2);
+    cr_expect_eq(json_number_value(json_object_get(own, "a?[2Jb?")), 7);
+    cr_expect_eq(json_number_value(json_object_get(own, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")), 0.5);
+    json_decref(log);
+}
+
 // An evaluation of what makes no sense.
 Test(hostile, probes)
 {
@@ -424,7 +452,7 @@ Test(hostile, messages_at_random)
         uint64_t bits = rng_u64(&r);
         struct link_message m = message((enum link_kind)(bits % 16));
         if ((m.kind == LINK_RING || m.kind == LINK_END) && bits >> 55) // it ends with these
-            m.kind = LINK_SCALAR;
+            m.kind = LINK_EVENT;
         m.id = (uint64_t)odd[bits >> 8 & 7];
         m.step = odd[bits >> 11 & 7];
         m.what = (uint32_t)odd[bits >> 14 & 7];

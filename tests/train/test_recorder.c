@@ -75,6 +75,7 @@ Test(recorder, folder_gone)
 // One who watches and never reads, and is killed.
 Test(recorder, viewer_killed)
 {
+    theirs_whole = 1;
     ssltop_client *c = theirs_open(&lab, "watched", 0);
     char dir[128];
     struct error e = {""};
@@ -301,7 +302,7 @@ Test(recorder, of_another_version)
           "s = socket.socket(fileno=3)\n"
           "m = bytearray(s.recv(70000)[:128])\n"
           "m += bytes(200 - len(m))\n"
-          "m[8], m[12] = 2, 2  # version, READY\n"
+          "m[8], m[12] = 99, 2  # version, READY\n"
           "s.send(m)\n"
           "s.recv(1)\n",
           f);

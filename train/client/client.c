@@ -249,10 +249,6 @@ int ssltop_scalar(ssltop_client *c, const char *name, double value)
     if (i == LINK_SCALARS)
         return -1;
     if (i == c->named) {
-        struct link_message m = client_message(LINK_SCALAR);
-        m.id = i;
-        if (client_say(c, &m, name, strlen(name), -1) != 0)
-            return -1;
         snprintf(c->name[i], sizeof c->name[i], "%s", name);
         c->named++;
     }

@@ -31,7 +31,7 @@ struct ssltop_client {
     int places;
     char name[LINK_SCALARS][LINK_NAME]; // of scalars
     double value[LINK_SCALARS];
-    uint32_t named, given[LINK_SCALARS], n_given;
+    uint32_t named, ring_named, given[LINK_SCALARS], n_given; // ring_named: that the ring has
     int mode, chunk;
     int64_t step;             // that ended last
     int64_t written, dropped; // steps

@@ -74,6 +74,7 @@ static int make_ring(ssltop_client *c, uint64_t room)
     c->open = open;
     c->ring = ring;
     c->ring_bytes = bytes;
+    c->ring_named = 0;
     return 0;
 }
 
@@ -219,6 +220,8 @@ int client_hand_over(ssltop_client *c, int64_t step, double loss, double lr)
         for (int v = 0; v < LINK_VIEWS; v++)
             if (c->place[i].rows[v])
                 put(c, i, v);
+    for (; c->ring_named < c->named; c->ring_named++)
+        memcpy(c->ring->name[c->ring_named], c->name[c->ring_named], LINK_NAME);
     struct link_slot *s = c->open;
     c->open = NULL;
     s->step = step;

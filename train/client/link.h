@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 enum {
-    LINK_VERSION = 1,
+    LINK_VERSION = 2,
     LINK_FD = 3,     // the recorder's end
     LINK_SLOTS = 8,  // steps that the recorder may be behind
     LINK_PLACES = 4, // "h", "z", and two more
@@ -42,7 +42,6 @@ enum link_kind {
     LINK_READY,
     LINK_REFUSED,
     LINK_RING,
-    LINK_SCALAR, // the name (text) of the scalar `id`
     LINK_STEP,
     LINK_ORDER,
     LINK_ANSWER,
@@ -55,7 +54,7 @@ enum link_end { LINK_FINISHED, LINK_STOPPED, LINK_FAILED };
 struct link_message {
     uint64_t magic;
     uint32_t version, kind;
-    uint64_t id;   // of an order and its answer; of a scalar
+    uint64_t id;   // of an order and its answer
     int64_t step;  // of STEP; from which an answer holds, or a mode that is to come later; -1
     uint32_t what; // enum ssltop_what of an order; offered ones of HELLO, as bits
     uint32_t ok;   // of an answer; of HELLO: the training waits for every step
@@ -102,7 +101,7 @@ struct link_slot {
     double loss, lr, lr_pred;
     int32_t mode, chunk;
     struct link_part part[LINK_PARTS];
-    uint32_t scalar[LINK_SCALARS]; // names
+    uint32_t scalar[LINK_SCALARS]; // their names: rows of the ring's
     double value[LINK_SCALARS];
 };
 
@@ -110,6 +109,8 @@ struct link_ring {
     uint64_t magic;
     uint64_t room;  // bytes of a slot; slot i's begin at LINK_DATA + i * room
     uint64_t taken; // steps that the recorder is done with, atomic
+    // Of scalars: each is there before the first step that has it, and stays.
+    char name[LINK_SCALARS][LINK_NAME];
     struct link_slot slot[LINK_SLOTS];
 };
 #define LINK_DATA ((sizeof(struct link_ring) + 4095) / 4096 * 4096)

@@ -91,9 +91,7 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
         return evaluate(r, memory, e);
     if (m->kind == LINK_ANSWER || m->kind == LINK_EVENT)
         steps_settle(r, 0); // they are written down behind the steps before
-    if (m->kind == LINK_SCALAR && m->id < RECORD_OWN)
-        snprintf(r->own.item[m->id].name, sizeof r->own.item[0].name, "%s", text);
-    else if (m->kind == LINK_ANSWER)
+    if (m->kind == LINK_ANSWER)
         orders_answered(r, m, text);
     else if (m->kind == LINK_EVENT && r->begun)
         report_warning(&r->report, r->step + 1, "%s", text);

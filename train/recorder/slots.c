@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "metrics/base/text.h"
+
 static _Atomic uint32_t *state_of(const struct slots *f, int i)
 {
     return (_Atomic uint32_t *)&f->ring->slot[i].state;
@@ -46,6 +48,14 @@ void slots_release(struct slots *f, int slot)
 {
     atomic_fetch_add((_Atomic uint64_t *)&f->ring->taken, 1);
     atomic_store(state_of(f, slot), LINK_FREE);
+}
+
+void slots_name(const struct slots *f, uint32_t scalar, char name[LINK_NAME])
+{
+    char theirs[LINK_NAME] = "";
+    if (f->ring && scalar < LINK_SCALARS)
+        memcpy(theirs, f->ring->name[scalar], LINK_NAME - 1);
+    text_clean(name, LINK_NAME, theirs);
 }
 
 static int look_at(const struct slots *f, const struct link_slot *s, int slot,

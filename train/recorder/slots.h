@@ -25,6 +25,8 @@ void slots_close(struct slots *f); // takes a zeroed struct too
 // it makes no sense, and is released.
 int slots_take(struct slots *f, struct link_slot *head,
                struct intake_rows rows[LINK_PLACES][LINK_VIEWS], int *slot, struct error *e);
+// The name of a scalar of a step that was taken, without control characters; "": it has none.
+void slots_name(const struct slots *f, uint32_t scalar, char name[LINK_NAME]);
 void slots_release(struct slots *f, int slot);
 
 #endif

@@ -42,6 +42,16 @@ static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
     return 0;
 }
 
+// What the scalars of a step are called, where that is new.
+static void learn(struct recorder *r, const struct link_slot *head)
+{
+    _Static_assert((int)RECORD_OWN_NAME >= (int)LINK_NAME,
+                   "a record has room for a client's names");
+    for (uint32_t k = 0; k < head->scalars; k++)
+        if (head->scalar[k] < RECORD_OWN && !*r->own.item[head->scalar[k]].name)
+            slots_name(&r->slots, head->scalar[k], r->own.item[head->scalar[k]].name);
+}
+
 // The scalars that came with the step. Those that have a field of their own are not among them.
 static const struct record_own *own(struct recorder *r, const struct link_slot *head)
 {
@@ -127,6 +137,7 @@ static int take(struct recorder *r, int slot, const struct link_slot *head,
 {
     struct waiting *w = &r->waiting;
     const struct intake_rows *h = rows[INTAKE_H];
+    learn(r, head);
     if (!r->begun) {
         r->d = h[0].at ? h[0].d : h[1].at ? h[1].d : 0;
         int batch = h[0].at ? (int)h[0].n : h[1].at ? (int)h[1].n : 0;
