@@ -8,7 +8,7 @@
 
 // Raise it with every change of the structs here or in device.h, net.h, plan.h and ranks/ranks.h: a
 // backend that was built for other structs is refused when it is loaded.
-#define BACKEND_ABI 10u
+#define BACKEND_ABI 11u
 
 struct tensor;
 struct stage_kind;

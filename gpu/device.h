@@ -194,7 +194,9 @@ int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, in
                       float *h, struct error *e);
 
 // Milliseconds of the last step: waiting for pixels, forward, backward, update, and waiting for
-// other ranks, which is in none of these.
+// other ranks, which is in none of these. A device that works by itself says by its own clock how
+// long it had nothing to do but wait for sums of ranks, and all of it of the last step that is
+// over.
 struct plan_times {
     double data, forward, backward, update, reduce;
 };

@@ -265,6 +265,8 @@ void plan_times(const struct plan *p, struct plan_times *out)
 {
     *out = p->times;
     out->data += p->waited;
+    if (p->ranks && !p->backend->settle) // the host is what works the step
+        out->reduce = 1e3 * (p->ranks->waited - p->met);
 }
 
 // The parameter behind a name and which of its arrays the prefix asks for; -1: there is none.
@@ -321,6 +323,7 @@ int plan_forward(struct plan *p, struct error *e)
     if (usable(p, e) < 0)
         return -1;
     p->direct = 0;
+    p->met = p->ranks ? p->ranks->waited : 0;
     if (direct && direct != (1 << VIEWS) - 1)
         return error_set(e, "only one view's input was set");
     if (p->feeding && !direct && p->feeding->kind->deliver(p, p->feeding, e) < 0)

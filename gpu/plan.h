@@ -105,6 +105,7 @@ struct plan {
     struct plan_scores scores;
     struct plan_times times;
     double waited;          // ms for staged images
+    double met;             // seconds of the host's waiting for other ranks before it began
     struct images *feeding; // what has to be delivered before a forward pass, or NULL
     int direct;             // bit a view: plan_input has set it
 };

@@ -73,6 +73,7 @@ static const struct {
     {"step", "ms.update", "Milliseconds of the optimiser."},
     {"step", "ms.spectrum", "Milliseconds of covariance, spectrum and metrics."},
     {"step", "ms.reduce", "Milliseconds of waiting for other processes that train the same batch; in none of the others. "
+     "On a GPU those in which the card had nothing to do but wait for a sum, by its own clock. "
                           "Absent where there are none."},
     {"step", "dropped", "Steps so far that came faster than they could be recorded; only in a trainer of somebody else's."},
     {"step", "own", "The scalars that the training script added, each under its name (as CSV a column own.NAME each). "
@@ -139,7 +140,7 @@ static const struct {
                   "just made."},
     {"ranks", "hosts", "The machine of each, in the order of their ranks, with blanks between."},
     {"ranks", "ms.own", "Milliseconds that each took in that step for its own work, waiting for views included."},
-    {"ranks", "ms.reduce", "Milliseconds that each waited for the others in it."},
+    {"ranks", "ms.reduce", "Milliseconds that each (on GPUs: its card) waited for the others in it."},
 
     {"end", "", "The last line of a run that ended by itself. A run that was killed has none."},
     {"end", "reason", "Why it ended: finished, stopped or failed."},

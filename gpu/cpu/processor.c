@@ -209,19 +209,15 @@ static int fresh(struct plan *p, struct error *e)
     return 0;
 }
 
-// Milliseconds since a moment, less those that were spent in waiting for other ranks; these are
-// added to what the step says of them.
-static double spent(struct plan *p, double since, double waited)
-{
-    double ms = 1e3 * (clock_seconds() - since),
-           others = p->ranks ? 1e3 * (p->ranks->waited - waited) : 0;
-    p->times.reduce += others;
-    return ms - others;
-}
-
 static double waited(const struct plan *p)
 {
     return p->ranks ? p->ranks->waited : 0;
+}
+
+// Milliseconds since a moment, less those that were spent in waiting for other ranks.
+static double spent(const struct plan *p, double since, double before)
+{
+    return 1e3 * (clock_seconds() - since - (waited(p) - before));
 }
 
 static int cpu_forward(struct plan *p, int direct, struct error *e)
@@ -236,7 +232,6 @@ static int cpu_forward(struct plan *p, int direct, struct error *e)
         if (plan_run(p, &p->forward[v], e) < 0)
             return -1;
     p->times.data = 1e3 * (t1 - t0);
-    p->times.reduce = 0;
     p->times.forward = spent(p, t1, before);
     return 0;
 }

@@ -37,9 +37,10 @@ struct call {
     dnnPack pack;
 };
 
-// A list once run, then recorded as a graph.
+// A list once run, then recorded as a graph: one for every other step where it has marks of its
+// own, which are read while the next one is under way (reduce.h); else the first is all there is.
 struct recorded {
-    cudaGraphExec_t exec;
+    cudaGraphExec_t exec[2];
     int runs, refused; // refused: cannot be recorded, goes on being queued piece by piece
 };
 
@@ -93,6 +94,7 @@ struct own {
     cudaEvent_t mark[2][TIMES];            // by parity of the step
     int marked[2];
     int64_t step;
+    int recording; // what is queued becomes part of a graph
     int unsettled; // scores are on their way
 };
 
@@ -169,6 +171,9 @@ int cuda_bring(struct plan *p, const struct tensor *t, void *data, const float *
 int cuda_fetch(struct plan *p, const struct tensor *t, const void *data, int n, int late, float *y,
                struct error *e);
 int cuda_settle(struct plan *p, struct error *e);
+// Milliseconds between two marks that are over, 0 where the second was the earlier one; NaN: the
+// clock could not be read.
+double cuda_between(cudaEvent_t from, cudaEvent_t to);
 // One that still runs is freed when it is over.
 void cuda_forget_graphs(struct plan *p);
 // Queue the update or the moving average with the rates that were set last.

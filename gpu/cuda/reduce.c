@@ -7,6 +7,16 @@
 
 #include "gpu/buckets.h"
 #include "gpu/ranks/ranks.h"
+#include "metrics/base/grow.h"
+
+// Where `main` waits in a pass: marks about each sum, made in its first run. A graph records its
+// own at every launch, so that those of one step are read while the next one is under way.
+struct waits {
+    struct wait_marks {
+        cudaEvent_t from[2], to[2]; // by parity of the step
+    } * mark;
+    int n, cap, at;
+};
 
 struct reduce {
     struct nccl *nccl;        // from the first step on
@@ -18,6 +28,7 @@ struct reduce {
     float *sum[BUCKETS];
     struct cuda_piece *piece; // on the card
     int first[BUCKETS + 1];   // of the pieces of each bucket
+    struct waits forward, backward, *now;
 };
 
 // --- compiling ---
@@ -34,6 +45,13 @@ static int pieces(size_t n)
 static void release_stream(void *stream)
 {
     cudaStreamDestroy(stream);
+}
+
+static void release_waits(void *reduce)
+{
+    struct reduce *r = reduce;
+    free(r->forward.mark);
+    free(r->backward.mark);
 }
 
 static int streams(struct plan *p, struct reduce *r, struct error *e)
@@ -96,7 +114,8 @@ int reduce_init(struct plan *p, struct error *e)
     if (!p->ranks)
         return 0;
     struct reduce *r = plan_heap(p, sizeof *r, e);
-    if (!r || (!p->device->planned && nccl_version(&r->version, e) < 0) || streams(p, r, e) < 0 ||
+    if (!r || plan_own(p, release_waits, r, e) < 0 ||
+        (!p->device->planned && nccl_version(&r->version, e) < 0) || streams(p, r, e) < 0 ||
         buckets_init(p, &r->buckets, numbers, e) < 0 || place(p, r, e) < 0)
         return -1;
     p->own->reduce = r;
@@ -175,6 +194,56 @@ void reduce_give_up(struct cuda_device *d)
     reduce_part(p);
 }
 
+// --- how long `main` waits ---
+static int mark(struct plan *p, cudaEvent_t event, cudaStream_t s, struct error *e)
+{
+    unsigned flags = p->own->recording ? cudaEventRecordExternal : cudaEventRecordDefault;
+    return cuda_ok(cudaEventRecordWithFlags(event, s, flags), "clock", e);
+}
+
+static int make_marks(struct plan *p, struct waits *w, struct error *e)
+{
+    if (grow_array(w->mark, w->cap, w->n + 1) < 0)
+        return error_set(e, "out of memory for the clock of a sum");
+    struct wait_marks *m = &w->mark[w->n];
+    for (int i = 0; i < 2; i++)
+        if (cuda_event(p, cudaEventDefault, &m->from[i], e) < 0 ||
+            cuda_event(p, cudaEventDefault, &m->to[i], e) < 0)
+            return -1;
+    w->n++;
+    return 0;
+}
+
+// `main` has nothing to do from here on until the other mark.
+static int waits_from(struct plan *p, struct error *e)
+{
+    struct waits *w = p->own->reduce->now;
+    if (w->at == w->n && make_marks(p, w, e) < 0)
+        return -1;
+    return mark(p, w->mark[w->at].from[p->own->step & 1], card(p)->main, e);
+}
+
+static int waits_to(struct plan *p, cudaStream_t s, struct error *e)
+{
+    struct waits *w = p->own->reduce->now;
+    return mark(p, w->mark[w->at++].to[p->own->step & 1], s, e);
+}
+
+static double sum_of(const struct waits *w, int parity)
+{
+    double ms = 0;
+    for (int i = 0; i < w->n; i++)
+        ms += cuda_between(w->mark[i].from[parity], w->mark[i].to[parity]);
+    return ms;
+}
+
+void reduce_waited(const struct plan *p, int parity, double *forward, double *backward)
+{
+    const struct reduce *r = p->own->reduce;
+    *forward = r ? sum_of(&r->forward, parity) : 0;
+    *backward = r ? sum_of(&r->backward, parity) : 0;
+}
+
 // --- sums ---
 static int hand_over(cudaEvent_t event, cudaStream_t from, cudaStream_t to, struct error *e)
 {
@@ -193,13 +262,26 @@ static int add(struct plan *p, void *card, size_t n, enum nccl_number number, st
     return rc;
 }
 
+// The marks are beside the way from main to the sum and back, which they do not lengthen.
 int reduce_add(struct plan *p, void *at, size_t n, enum nccl_number number, struct error *e)
 {
     struct reduce *r = p->own->reduce;
     cudaStream_t main = card(p)->main;
-    return hand_over(r->ready, main, r->stream, e) < 0 || add(p, at, n, number, e) < 0
+    return hand_over(r->ready, main, r->stream, e) < 0 || waits_from(p, e) < 0 ||
+                   add(p, at, n, number, e) < 0 || hand_over(r->added, r->stream, main, e) < 0
                ? -1
-               : hand_over(r->added, r->stream, main, e);
+               : waits_to(p, r->stream, e);
+}
+
+int reduce_forward(struct plan *p, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    r->now = &r->forward;
+    r->now->at = 0;
+    if (plan_run(p, &p->forward[0], e) < 0)
+        return -1;
+    // What is recorded ends on main.
+    return r->now->at ? hand_over(r->added, r->stream, card(p)->main, e) : 0;
 }
 
 // In f32 whatever the gradients are, and less the factor of a mean.
@@ -218,12 +300,19 @@ static int send(struct plan *p, int i, struct error *e)
 static int finish(struct plan *p, struct error *e)
 {
     struct reduce *r = p->own->reduce;
-    return r->buckets.n_bucket ? hand_over(r->added, r->stream, card(p)->main, e) : 0;
+    cudaStream_t main = card(p)->main;
+    if (!r->buckets.n_bucket && !r->now->at)
+        return 0;
+    return waits_from(p, e) < 0 || hand_over(r->added, r->stream, main, e) < 0
+               ? -1
+               : waits_to(p, main, e);
 }
 
 int reduce_backward(struct plan *p, struct error *e)
 {
     static const struct buckets_way way = {send, NULL, finish};
+    p->own->reduce->now = &p->own->reduce->backward;
+    p->own->reduce->now->at = 0;
     return buckets_run(p, &p->backward[0], &p->own->reduce->buckets, &way, e);
 }
 

@@ -20,9 +20,14 @@ void reduce_give_up(struct cuda_device *d);
 
 // The numbers of everybody, added before what `main` does next.
 int reduce_add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e);
-// The backward list with its buckets on the way, and their end before what `main` does next: every
-// trained.sum is then the gradient of the whole batch, the same on all ranks.
+// The forward list; and the backward list with its buckets on the way, and their end before what
+// `main` does next: every trained.sum is then the gradient of the whole batch, the same on all
+// ranks.
+int reduce_forward(struct plan *p, struct error *e);
 int reduce_backward(struct plan *p, struct error *e);
+// Milliseconds in which `main` had nothing to do but wait for others in each pass of the last step
+// of this parity, which is over; NaN: the clock could not be read.
+void reduce_waited(const struct plan *p, int parity, double *forward, double *backward);
 // A graph is launched by all ranks or by none: whether one of them could not record it.
 int reduce_refused(struct plan *p, int refused, struct error *e);
 

@@ -18,6 +18,15 @@ enum {
     MARK_UPDATE_END
 };
 
+double cuda_between(cudaEvent_t from, cudaEvent_t to)
+{
+    float ms;
+    if (cudaEventElapsedTime(&ms, from, to) == cudaSuccess)
+        return fmax((double)ms, 0); // of two streams the second may have been the earlier one
+    (void)cudaGetLastError();
+    return NAN;
+}
+
 static int mark(struct plan *p, int which, struct error *e)
 {
     return cuda_ok(cudaEventRecord(p->own->mark[p->own->step & 1][which], card(p)->main), "clock",
@@ -27,7 +36,7 @@ static int mark(struct plan *p, int which, struct error *e)
 // --- lists and graphs ---
 static int run_forward(struct plan *p, struct error *e)
 {
-    return plan_run(p, &p->forward[0], e);
+    return p->ranks ? reduce_forward(p, e) : plan_run(p, &p->forward[0], e);
 }
 
 static int run_backward(struct plan *p, struct error *e)
@@ -55,7 +64,7 @@ int cuda_run_ema(struct plan *p, struct error *e)
 }
 
 // Record what `run` queues. -1: it cannot be recorded, and nothing was queued.
-static int record(struct plan *p, struct recorded *r, int (*run)(struct plan *, struct error *))
+static int record(struct plan *p, cudaGraphExec_t *exec, int (*run)(struct plan *, struct error *))
 {
     cudaStream_t s = card(p)->main;
     cudaGraph_t graph = NULL;
@@ -63,29 +72,31 @@ static int record(struct plan *p, struct recorded *r, int (*run)(struct plan *, 
         (void)cudaGetLastError();
         return -1;
     }
+    p->own->recording = 1;
     int rc = run(p, NULL);
+    p->own->recording = 0;
     if (cudaStreamEndCapture(s, &graph) != cudaSuccess || rc < 0 ||
-        cudaGraphInstantiate(&r->exec, graph, 0) != cudaSuccess)
+        cudaGraphInstantiate(exec, graph, 0) != cudaSuccess)
         rc = -1;
     if (graph)
         cudaGraphDestroy(graph);
     if (rc < 0) {
-        r->exec = NULL;
+        *exec = NULL;
         (void)cudaGetLastError();
     }
     return rc;
 }
 
 // What ranks do together all of them launch as a graph, or none.
-static int agree(struct plan *p, struct recorded *r, struct error *e)
+static int agree(struct plan *p, struct recorded *r, cudaGraphExec_t *exec, struct error *e)
 {
     int refused = reduce_refused(p, r->refused, e);
     if (refused < 0)
         return -1;
     r->refused = refused;
-    if (refused && r->exec) {
-        cudaGraphExecDestroy(r->exec);
-        r->exec = NULL;
+    if (refused && *exec) {
+        cudaGraphExecDestroy(*exec);
+        *exec = NULL;
     }
     return 0;
 }
@@ -95,14 +106,16 @@ static int agree(struct plan *p, struct recorded *r, struct error *e)
 static int launch(struct plan *p, struct recorded *r, int (*run)(struct plan *, struct error *),
                   int together, struct error *e)
 {
-    if (!r->exec && !r->refused && r->runs > 0) {
-        r->refused = record(p, r, run) < 0;
-        if (together && p->ranks && agree(p, r, e) < 0)
+    int shared = together && p->ranks;
+    cudaGraphExec_t *exec = &r->exec[shared ? p->own->step & 1 : 0];
+    if (!*exec && !r->refused && r->runs > 0) {
+        r->refused = record(p, exec, run) < 0;
+        if (shared && agree(p, r, exec, e) < 0)
             return -1;
     }
     r->runs++;
-    if (r->exec)
-        return cuda_ok(cudaGraphLaunch(r->exec, card(p)->main), "step", e);
+    if (*exec)
+        return cuda_ok(cudaGraphLaunch(*exec, card(p)->main), "step", e);
     return run(p, e);
 }
 
@@ -112,10 +125,11 @@ void cuda_forget_graphs(struct plan *p)
     struct recorded *graphs[] = {&o->forward_graph, &o->backward_graph,
                                  &o->update_graph[UPDATE_SGD], &o->update_graph[UPDATE_LARS],
                                  &o->ema_graph};
-    for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
-        if (graphs[i]->exec)
-            cudaGraphExecDestroy(graphs[i]->exec);
-        graphs[i]->exec = NULL;
+    for (size_t i = 0; i < 2 * sizeof graphs / sizeof *graphs; i++) {
+        cudaGraphExec_t *exec = &graphs[i / 2]->exec[i % 2];
+        if (*exec)
+            cudaGraphExecDestroy(*exec);
+        *exec = NULL;
     }
 }
 
@@ -137,20 +151,25 @@ int cuda_forward(struct plan *p, int direct, struct error *e)
 }
 
 // Milliseconds of the step before, all of whose marks lie before the loss that was just waited for.
+// Waiting for other ranks is in none but that of its own.
 static void read_times(struct plan *p)
 {
-    cudaEvent_t *m = p->own->mark[(p->own->step - 1) & 1];
+    int parity = (p->own->step - 1) & 1;
+    cudaEvent_t *m = p->own->mark[parity];
     static const int pair[4][2] = {{MARK_WANT, MARK_FORWARD},
                                    {MARK_FORWARD, MARK_FORWARD_END},
                                    {MARK_BACKWARD, MARK_BACKWARD_END},
                                    {MARK_UPDATE, MARK_UPDATE_END}};
     double *to[4] = {&p->times.data, &p->times.forward, &p->times.backward, &p->times.update};
-    for (int i = 0; i < 4 && p->own->marked[(p->own->step - 1) & 1]; i++) {
-        float ms;
-        if (cudaEventElapsedTime(&ms, m[pair[i][0]], m[pair[i][1]]) == cudaSuccess)
-            *to[i] = (double)ms;
-        else
-            (void)cudaGetLastError();
+    double waited[4] = {0};
+    if (!p->own->marked[parity])
+        return;
+    reduce_waited(p, parity, &waited[1], &waited[2]);
+    p->times.reduce = waited[1] + waited[2];
+    for (int i = 0; i < 4; i++) {
+        double ms = cuda_between(m[pair[i][0]], m[pair[i][1]]);
+        if (ms >= 0)
+            *to[i] = fmax(ms - waited[i], 0);
     }
 }
 

@@ -36,6 +36,9 @@ struct emu_control {
     // What NCCL says from now on when it is asked whether something has failed meanwhile; below 0:
     // it cannot say.
     void (*connection)(int error);
+    // Milliseconds by the cards' clocks that each piece of a card's work takes, and a sum over
+    // ranks from when the last of them has come to it. At first 1 and 1.
+    void (*pace)(int card, double work, double sum);
 };
 const struct emu_control *emu_control(void);
 

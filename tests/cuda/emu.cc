@@ -166,6 +166,13 @@ static void connection(int error)
     emu_connection = error;
 }
 
+static void pace(int card, double work, double sum)
+{
+    emu_entry entry;
+    emu_work_takes[card] = work;
+    emu_sum_takes = sum;
+}
+
 static long cudnn(void)
 {
     return CUDNN_VERSION;
@@ -173,9 +180,9 @@ static long cudnn(void)
 
 extern "C" __attribute__((visibility("default"))) const struct emu_control *emu_control(void)
 {
-    static const struct emu_control control = {set_seed,    set_lazy, fail,   fail_hit,  calls,
-                                               failed_call, live,     driver, cards,     memory,
-                                               graphs,      kernels,  cudnn,  connection};
+    static const struct emu_control control = {set_seed,    set_lazy, fail,   fail_hit,   calls,
+                                               failed_call, live,     driver, cards,      memory,
+                                               graphs,      kernels,  cudnn,  connection, pace};
     return &control;
 }
 
@@ -202,7 +209,7 @@ cudaError_t cudaRuntimeGetVersion(int *v)
 cudaError_t cudaSetDevice(int n)
 {
     ENTRY;
-    if (n < 0 || n >= cards_here())
+    if (n < 0 || n >= cards_here() || n >= EMU_CARDS)
         return emu_error(cudaErrorInvalidDevice);
     emu_device = n;
     return cudaSuccess;

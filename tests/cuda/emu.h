@@ -31,8 +31,9 @@ cudaError_t emu_error(cudaError_t e); // remembers it as the last one
 // Queue work of a library on a stream.
 void emu_queue(cudaStream_t s, const char *what, emu_work work);
 // Work that is done when the same of other cards has come: asked whenever its turn has, with a
-// number that is its own (0 at first), whether it is. A graph that it is recorded in holds `holds`.
-typedef std::function<bool(uint64_t *)> emu_meeting;
+// number that is its own (0 at first) and its stream's clock (ms, moved on when it is over),
+// whether it is. A graph that it is recorded in holds `holds`.
+typedef std::function<bool(uint64_t *, double *)> emu_meeting;
 void emu_queue_meeting(cudaStream_t s, const char *what, emu_meeting meeting,
                        std::shared_ptr<void> holds);
 bool emu_recording(cudaStream_t s);
@@ -52,6 +53,8 @@ extern int emu_lazy;
 extern size_t emu_memory_limit;
 extern long emu_graphs_launched, emu_kernels_run;
 extern int emu_connection;
+enum { EMU_CARDS = 8 };
+extern double emu_work_takes[EMU_CARDS], emu_sum_takes; // ms
 
 // The arena can be touched while something of the card runs (memory.cc).
 void emu_open_arena(void);

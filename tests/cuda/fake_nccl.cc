@@ -44,6 +44,7 @@ const char *ncclGetLastError(ncclComm_t);
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 int emu_connection;
@@ -53,6 +54,7 @@ struct seat {
     std::atomic<uint64_t> said, heard; // sums that it has given its part to, and that it has had
     size_t n;
     bool wide;
+    double came; // ms by the cards' clock
 };
 struct place { // where all ranks of one id meet, and behind it the numbers of each
     std::atomic<int> here, gone; // ranks that have come, and those that have left
@@ -119,7 +121,7 @@ static bool have_all(const end *e, uint64_t sum, bool heard)
 }
 
 // One rank's stream has come to a sum, and asks whether it is over.
-static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket)
+static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket, double *now)
 {
     seat *mine = &e->at->of[e->rank];
     size_t bytes = n * (wide ? 8 : 4);
@@ -135,6 +137,7 @@ static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket)
         emu_close_arena();
         mine->n = n;
         mine->wide = wide;
+        mine->came = *now;
         mine->said = *ticket;
     }
     if (!have_all(e, *ticket, false))
@@ -146,6 +149,9 @@ static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket)
     emu_touch(at, bytes, true, "a sum over ranks");
     wide ? add<double>(e, at, n) : add<float>(e, at, n);
     emu_close_arena();
+    for (int k = 0; k < e->size; k++)
+        *now = std::max(*now, e->at->of[k].came);
+    *now += emu_sum_takes;
     mine->heard = *ticket;
     return true;
 }
@@ -237,7 +243,9 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t 
         emu_fault("a sum of %zu numbers is too large to be played", n);
     emu_queue_meeting(
         s, "sum over ranks",
-        [own, to, n, wide](uint64_t *ticket) { return meet(own.get(), to, n, wide, ticket); },
+        [own, to, n, wide](uint64_t *ticket, double *now) {
+            return meet(own.get(), to, n, wide, ticket, now);
+        },
         c->graphs);
     return ncclSuccess;
 }

@@ -6,14 +6,16 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
 #include <vector>
 
-// How often an event was recorded: in the queues, and what of it is over.
+// How often an event was recorded: in the queues, and what of it is over, and when.
 struct marks {
     uint64_t issued, done;
+    std::vector<double> at;
 };
 struct CUevent_st {
     std::shared_ptr<marks> own{new marks()};
@@ -54,13 +56,15 @@ struct CUstream_st {
     std::deque<op> queue;
     recording *in;
     int device;
-    bool left; // by the graph whose branch it is: it goes when it is empty
+    double now; // ms by the clock of its card, of which each piece of work takes some
+    bool left;  // by the graph whose branch it is: it goes when it is empty
 };
 static CUstream_st standard;
 static std::vector<CUstream_st *> streams{&standard};
 static std::vector<recording *> recordings;
 static uint64_t recorded;
 int emu_lazy;
+double emu_work_takes[EMU_CARDS] = {1, 1, 1, 1, 1, 1, 1, 1}, emu_sum_takes = 1;
 long emu_graphs_launched, emu_kernels_run;
 
 static CUstream_st *stream_of(cudaStream_t s)
@@ -82,13 +86,19 @@ static bool advance(CUstream_st *s)
     op &front = s->queue.front();
     if (front.wait && front.wait->done < front.ticket)
         return false;
-    if (front.meeting && !front.meeting(&front.ticket))
+    if (front.meeting && !front.meeting(&front.ticket, &s->now))
         return false;
     op o = std::move(front);
     s->queue.pop_front();
-    if (o.record)
+    if (o.wait && o.ticket)
+        s->now = std::max(s->now, o.wait->at[o.ticket - 1]);
+    if (o.record) {
         o.record->done = o.ticket;
+        o.record->at.resize(o.ticket);
+        o.record->at[o.ticket - 1] = s->now;
+    }
     if (o.work) {
+        s->now += emu_work_takes[s->device];
         emu_open_arena();
         o.work();
         emu_close_arena();
@@ -344,13 +354,20 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
     emu_count(-1);
     return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
+// An external one is recorded whenever the graph comes to it; it ties no streams together.
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned flags)
 {
     ENTRY;
     CUstream_st *on = stream_of(s);
     op o = {};
     o.what = "record";
     o.record = e->own;
+    if (flags == cudaEventRecordExternal && on->in) {
+        push(on, std::move(o));
+        return cudaSuccess;
+    }
+    if (flags != cudaEventRecordDefault)
+        return emu_error(cudaErrorInvalidValue);
     o.event = e;
     if (on->in) {
         e->recorded_in = on->in->number;
@@ -361,6 +378,10 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
     }
     push(on, std::move(o));
     return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
+{
+    return cudaEventRecordWithFlags(e, s, cudaEventRecordDefault);
 }
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
@@ -398,7 +419,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t a, cudaEvent_t b)
         return emu_error(cudaErrorInvalidResourceHandle);
     if (a->own->done < a->own->issued || b->own->done < b->own->issued)
         return emu_error(cudaErrorNotReady);
-    *ms = 1;
+    *ms = (float)(b->own->at.back() - a->own->at.back());
     return cudaSuccess;
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode)
@@ -460,8 +481,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t x, cudaStream_t s)
         CUstream_st *on = o.on == x->graph.origin ? stream_of(s) : x->branch[o.on];
         std::shared_ptr<marks> m = o.event ? x->event[o.event] : nullptr;
         if (o.record) {
-            o.record = m;
-            o.ticket = ++m->issued;
+            o.record = m ? m : o.record;
+            o.ticket = ++o.record->issued;
         }
         if (o.wait) {
             o.wait = m;

@@ -143,7 +143,7 @@ static void tell(struct trainer *tr, struct step_result *r)
     r->ms[PHASE_BACKWARD] = times.backward;
     r->ms[PHASE_UPDATE] = times.update;
     if (tr->ranks)
-        r->ms[PHASE_REDUCE] = 1e3 * (tr->ranks->waited - tr->waited);
+        r->ms[PHASE_REDUCE] = times.reduce;
     report_step(&tr->report, tr->t, r);
     duties_sense(tr);
 }
@@ -202,7 +202,6 @@ static int make_step(struct trainer *tr, struct error *e)
 
     for (int i = 0; i < METRIC_COUNT; i++)
         r.metric[i] = NAN;
-    tr->waited = tr->ranks ? tr->ranks->waited : 0;
     // A device that works by itself goes through the backward pass while the host looks at what the
     // forward pass gave; parameters stay as they are until the update.
     if (load(tr, e) < 0 || plan_forward(s->plan, e) < 0 || plan_backward(s->plan, e) < 0)

@@ -62,7 +62,6 @@ struct trainer {
     int64_t best_kept;               // the step that best.safetensors holds, -1: there is none
 
     // Time.
-    double waited;         // of ranks, when the step began
     double update_ms;      // of the last update
     double begun_training; // clock after the first evaluation
     double eval_seconds;   // spent in periodic evaluations so far
