@@ -11,7 +11,7 @@
 #include <cpuid.h>
 #endif
 
-#include "gpu/cpu/kernels.h"
+#include "gpu/cpu/onednn.h"
 
 enum { KERNEL_SETS = 5 };
 
@@ -20,10 +20,17 @@ extern const struct kernels kernels_v2, kernels_v3, kernels_v4, kernels_v4b, ker
 
 static const char nameless[] = "CPU";
 
+static int allowed(dnnl_cpu_isa_t isa)
+{
+    unsigned takes = onednn_takes();
+    return !takes || (takes & (unsigned)isa) == (unsigned)isa;
+}
+
 static int has_avx512_bf16(void)
 {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16");
+    return allowed(dnnl_cpu_isa_avx512_core_bf16) && __builtin_cpu_supports("x86-64-v4") &&
+           __builtin_cpu_supports("avx512bf16");
 }
 
 // The kernel gives a process the registers of the tiles when it asks for them (Linux 5.16; its
@@ -34,6 +41,7 @@ static int has_amx_bf16(void)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     unsigned a, b, c, d;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & BF16) && (d & TILE) &&
+           allowed(dnnl_cpu_isa_avx512_core_amx) &&
            syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
@@ -42,9 +50,9 @@ static int kernel_sets(const struct kernels **k)
     int n = 0;
     __builtin_cpu_init();
     k[n++] = &kernels_v2;
-    if (__builtin_cpu_supports("x86-64-v3"))
+    if (allowed(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("x86-64-v3"))
         k[n++] = &kernels_v3;
-    if (__builtin_cpu_supports("x86-64-v4"))
+    if (allowed(dnnl_cpu_isa_avx512_core) && __builtin_cpu_supports("x86-64-v4"))
         k[n++] = &kernels_v4;
     if (has_avx512_bf16()) {
         k[n++] = &kernels_v4b;

@@ -1,5 +1,6 @@
 // Which processor this is, and what it has of what the kernels are compiled for (kernels.h says how
-// they are chosen).
+// they are chosen). What oneDNN is told to leave alone (ONEDNN_MAX_CPU_ISA) counts as not there:
+// both work on the same blocks of channels.
 #ifndef SSLTOP_GPU_CPU_ISA_H
 #define SSLTOP_GPU_CPU_ISA_H
 

@@ -66,10 +66,15 @@ void onednn_version(char *text, size_t size)
     snprintf(text, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
 }
 
+unsigned onednn_takes(void)
+{
+    return (unsigned)dnnl_get_effective_cpu_isa();
+}
+
 void onednn_prefix(char *text, size_t size)
 {
     const dnnl_version_t *v = dnnl_version();
-    int n = snprintf(text, size, "%x", (unsigned)dnnl_get_effective_cpu_isa());
+    int n = snprintf(text, size, "%x", onednn_takes());
     if (v->major != 2 || v->minor != 6)
         snprintf(text + n, size - (size_t)n, "-onednn%d.%d.%d", v->major, v->minor, v->patch);
 }

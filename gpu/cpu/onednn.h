@@ -13,6 +13,9 @@ void onednn_version(char *text, size_t size); // "oneDNN 2.6.3"
 // Whether it has the convolutions of a training in `type` for this processor: on Arm it depends on
 // its version.
 int onednn_offers(const struct onednn *o, dnnl_data_type_t type);
+// The instructions that it uses: bits of dnnl_cpu_isa_t, fewer than the processor has where the
+// environment says so (ONEDNN_MAX_CPU_ISA). 0: it does not say.
+unsigned onednn_takes(void);
 // What of the library could change a bit of a result: "7", what it takes of the processor, and from
 // its version 3 on "7-onednn3.7.3". A run that was recorded without a version was one of 2.6.
 void onednn_prefix(char *text, size_t size);

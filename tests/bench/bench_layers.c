@@ -73,7 +73,7 @@ static int peaks(struct peak *p)
     int n = 0;
 #ifdef __x86_64__
     const char *bf16 = isa_bf16();
-    if (__builtin_cpu_supports("avx512f"))
+    if (kernels_pick()->block == 16)
         p[n++] = (struct peak){"FMA f32", fma_512};
     else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         p[n++] = (struct peak){"FMA f32", fma_256};
@@ -223,7 +223,7 @@ static int layer(struct device *d, const struct kind *k, int width, int batch, i
 
 static int run(int threads, int batch, int n, char **widths, struct error *e)
 {
-    static char *all[] = {"64", "32", "16"};
+    static char *all[] = {"64", "32", "16", "8"};
     struct device *d;
     struct peak p[4];
     double ceiling[2] = {0, 0};
@@ -246,7 +246,7 @@ static int run(int threads, int batch, int n, char **widths, struct error *e)
         printf(", bf16 by the kernel of convolutions %.0f", product[1] / 1e9);
     printf("\nshares are of %s in f32, of %s in bf16\n", count ? p[0].name : "nothing known",
            count > 1 ? p[count - 1].name : "nothing known");
-    for (int w = 0; w < (n ? n : 3) && rc == 0; w++)
+    for (int w = 0; w < (n ? n : 4) && rc == 0; w++)
         for (size_t i = 0; i < sizeof kinds / sizeof *kinds && rc == 0; i++)
             for (int bf16 = 0; bf16 <= (device_info(d)->bf16 != BF16_NONE) && rc == 0; bf16++)
                 rc =

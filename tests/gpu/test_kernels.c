@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/cpu/isa.h"
 #include "gpu/cpu/kernels.h"
 #include "gpu/cpu/onednn.h"
 
@@ -396,4 +397,16 @@ Test(kernels, carry_the_version_of_the_library)
         cr_expect_null(strchr(prefix, '-'), "%s", prefix);
     else
         cr_expect(strstr(prefix, version + strlen("oneDNN ")), "%s of %s", prefix, version);
+}
+
+// Blocks of 16 channels would be foreign to a library that may not use AVX-512.
+Test(kernels, use_no_more_of_the_processor_than_the_library_may)
+{
+    cr_assert_eq(setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1), 0); // read once a process
+    if (!kernels_usable(1) || strncmp(kernels_usable(1)->name, "x86-64-v3", 9))
+        cr_skip_test("no AVX2");
+    cr_expect_eq(kernels_pick(), kernels_usable(1));
+    cr_expect_eq(kernels_pick()->block, 8);
+    cr_expect_null(kernels_usable(2));
+    cr_expect_null(isa_bf16());
 }
