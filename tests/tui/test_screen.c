@@ -404,6 +404,11 @@ Test(screen, of_another)
             scene_add(&t, &r);
     }
     expect_screen(&t, "another-80x24", 24, 80);
+    t.h.last.mode = MODE_CONTINUAL; // what has no room beside the mode is left out whole
+    t.h.last.chunk = 41;
+    expect_screen(&t, "another-chunk-80x24", 24, 80);
+    t.h.last.mode = MODE_NONE;
+    t.h.last.chunk = -1;
     t.v.view = VIEW_DEVICE;
     expect_screen(&t, "another-120x36", 36, 120);
     struct ui u = {.v = &t.v, .h = &t.h};

@@ -120,33 +120,50 @@ static int draw_state(struct canvas *c, const struct scene *s)
     return x + canvas_text(c, 1, x, 40, theme_mode(h->last.mode), text) + 2;
 }
 
+enum { FACTS = 5, FACT = 80 };
+
 // What the recorder of another's training could not keep up with.
-static void behind(const struct history *h, char *text, size_t size)
+static int behind(const struct history *h, char fact[][FACT])
 {
-    *text = '\0';
+    int n = 0;
     if (!*h->run.can || h->last_step < 0)
-        return;
+        return n;
     int64_t gap = h->last_step - h->spectrum_step; // none for longer than before
     gap = h->spectrum_step >= 0 && gap < h->spectrum_gap ? h->spectrum_gap : gap;
-    size_t n = 0;
     if (h->last.dropped > 0)
-        n = (size_t)snprintf(text, size, "dropped %s   ", format_count(h->last.dropped).s);
+        snprintf(fact[n++], FACT, "dropped %s", format_count(h->last.dropped).s);
     if (h->spectrum_step >= 0 && gap > 1)
-        snprintf(text + n, size - n, "spectrum every %s steps   ", format_count(gap).s);
+        snprintf(fact[n++], FACT, "spectrum every %s steps", format_count(gap).s);
+    return n;
+}
+
+// As many of the facts as `room` cells take, the first ones first.
+static void facts(const struct scene *s, int room, char *text, size_t size)
+{
+    char fact[FACTS][FACT];
+    int n = behind(s->h, fact);
+    if (s->h->waiting >= WAITING_SHOWN)
+        snprintf(fact[n++], FACT, "waiting for data %.0f %%", 100 * s->h->waiting);
+    snprintf(fact[n++], FACT, "%s img/s", format_rate(s->h->rate).s);
+    snprintf(fact[n++], FACT, "RSS %s", format_bytes(s->v->link.rss).s);
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        room -= text_columns(fact[i]) + (i ? 3 : 0);
+        if (i && room < 0)
+            break;
+        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? "   " : "", fact[i]);
+    }
 }
 
 static void draw_facts(struct canvas *c, const struct scene *s)
 {
-    char right[320] = "", waiting[64] = "", late[96];
-    behind(s->h, late, sizeof late);
-    if (s->h->waiting >= WAITING_SHOWN)
-        snprintf(waiting, sizeof waiting, "waiting for data %.0f %%   ", 100 * s->h->waiting);
+    char right[FACTS * (FACT + 3)] = "";
+    int x = draw_state(c, s);
     if (s->v->link.state <= LINK_LIVE)
-        snprintf(right, sizeof right, "%s%s%s img/s   RSS %s", late, waiting,
-                 format_rate(s->h->rate).s, format_bytes(s->v->link.rss).s);
+        facts(s, c->w - x - 1, right, sizeof right);
     if (s->v->link.state == LINK_REPLAY && s->all)
         replay_place(s, right, sizeof right);
-    int n = text_columns(right), x = draw_state(c, s);
+    int n = text_columns(right);
     int64_t step;
     enum mode mode;
     if ((s->v->link.state <= LINK_LIVE || s->v->link.state == LINK_REPLAY) &&
