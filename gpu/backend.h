@@ -65,7 +65,7 @@ struct backend {
     int (*update)(struct plan *p, const struct update *u, struct error *e);
     int (*ema)(struct plan *p, double tau, struct error *e);
     int (*features)(struct plan *p, int view, float *h, struct error *e);
-    int (*moments)(struct plan *p, struct moments *m, struct error *e);
+    int (*moments)(struct plan *p, struct moments *m, struct error *e); // m NULL: not rank 0
     int (*profile)(struct plan *p, struct plan_work *kind, int max, struct error *e); // or NULL
     // Make plan.scores those of the last forward, and times those of the last step that is over.
     // NULL: they always are.

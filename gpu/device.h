@@ -183,6 +183,8 @@ int plan_features(struct plan *p, int view, float *h, struct error *e);
 int plan_output(struct plan *p, int node, int view, int n, float *y, struct error *e);
 
 // Add both views' features of the last training forward to `m` (after moments_decay by the caller).
+// With ranks all of them make the call, and those of the whole batch are added to rank 0's `m`; the
+// others may have none (NULL).
 int plan_moments(struct plan *p, struct moments *m, struct error *e);
 
 // Evaluation mode (running statistics, no augmentation): features of n <= B images, n x d floats.

@@ -387,7 +387,9 @@ int plan_moments(struct plan *p, struct moments *m, struct error *e)
 {
     if (has_features(p, e) < 0)
         return -1;
-    if (m->d != p->feature_d)
+    if (p->ranks && p->ranks->rank > 0)
+        m = NULL;
+    if (m && m->d != p->feature_d)
         return error_set(e, "moments of %d dimensions for features of %d", m->d, p->feature_d);
     return p->backend->moments(p, m, e);
 }

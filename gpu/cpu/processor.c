@@ -279,8 +279,11 @@ static int cpu_features(struct plan *p, int view, float *h, struct error *e)
 
 static int cpu_moments(struct plan *p, struct moments *m, struct error *e)
 {
+    const float *const h[VIEWS] = {features(p, 0), features(p, 1)};
+    if (p->ranks)
+        return reduce_moments(p, h, m, e);
     for (int v = 0; v < VIEWS; v++)
-        if (moments_add(m, features(p, v), p->batch, (size_t)p->feature_d, e) < 0)
+        if (moments_add(m, h[v], p->batch, (size_t)p->feature_d, e) < 0)
             return -1;
     return 0;
 }

@@ -78,11 +78,12 @@ struct own {
     double *norms; // work of LARS
     struct cuda_rates *rates, rates_now;
 
-    struct reduce *reduce;     // with ranks: what they add (reduce.h); NULL without
-    struct cuda_loss *loss_is; // loss.c's
-    double *scores;            // pinned: loss, zstd
-    double *mean, *centred, *scatter, *moments; // of features: on the card; pinned d + d * d
-    void *bounce;                               // pinned: tensors on their way in and out
+    struct reduce *reduce;                     // with ranks: what they add (reduce.h); NULL without
+    struct cuda_loss *loss_is;                 // loss.c's
+    double *scores;                            // pinned: loss, zstd
+    double *mean, *centred, *scatter, *packed; // of features, on the card (moments.c)
+    double *moments;                           // pinned: mean and packed
+    void *bounce;                              // pinned: tensors on their way in and out
     size_t bounce_size;
 
     struct slot slot[DEPTH], evaluation;
@@ -164,13 +165,14 @@ int cuda_backward(struct plan *p, struct error *e);
 int cuda_update(struct plan *p, const struct update *u, struct error *e);
 int cuda_ema(struct plan *p, double tau, struct error *e);
 int cuda_features(struct plan *p, int view, float *h, struct error *e);
-int cuda_moments(struct plan *p, struct moments *m, struct error *e);
 int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e);
 int cuda_bring(struct plan *p, const struct tensor *t, void *data, const float *x, struct error *e);
 int cuda_fetch(struct plan *p, const struct tensor *t, const void *data, int n, int late, float *y,
                struct error *e);
 int cuda_settle(struct plan *p, struct error *e);
+// The features themselves, [batch][feature_d].
+const float *cuda_rows(const struct plan *p, int view);
 // Milliseconds between two marks that are over, 0 where the second was the earlier one; NaN: the
 // clock could not be read.
 double cuda_between(cudaEvent_t from, cudaEvent_t to);
@@ -180,6 +182,12 @@ void cuda_forget_graphs(struct plan *p);
 int cuda_run_sgd(struct plan *p, struct error *e);
 int cuda_run_lars(struct plan *p, struct error *e);
 int cuda_run_ema(struct plan *p, struct error *e);
+
+// --- moments of the features (moments.c) ---
+int cuda_moments_init(struct plan *p, struct error *e);
+// With ranks: queue them and their sums, behind the forward pass and before the backward pass.
+int cuda_moments_add(struct plan *p, struct error *e);
+int cuda_moments(struct plan *p, struct moments *m, struct error *e); // as struct backend has it
 
 int cuda_profile(struct plan *p, struct plan_work *kind, int max, struct error *e); // profile.c
 

@@ -16,9 +16,8 @@ void host_join(struct moments *m, int n, const double *mean, const double *scatt
         delta[i] = mean[i] - m->mean[i];
     for (size_t i = 0; i < d; i++) {
         double *row = m->scatter + i * d;
-        const double *add = scatter + i * d;
         for (size_t j = 0; j <= i; j++)
-            row[j] += add[j] + pull * delta[i] * delta[j];
+            row[j] += *scatter++ + pull * delta[i] * delta[j];
     }
     for (size_t i = 0; i < d; i++) {
         double v = m->mean[i] + share * delta[i];

@@ -4,8 +4,8 @@
 
 #include "metrics/science/spectrum.h"
 
-// Add n samples of weight one, known by their mean (d) and scatter about it (d x d, lower
-// triangle).
+// Add n samples of weight one, known by their mean (d) and the lower triangle of their scatter
+// about it, row after row.
 void host_join(struct moments *m, int n, const double *mean, const double *scatter);
 
 // n images of hw x c (floats, or bf16) to c x hw floats, and back.

@@ -7,18 +7,6 @@
 
 enum { BOUNCE = 16 << 20 };
 
-static int init_features(struct plan *p, struct error *e)
-{
-    size_t d = (size_t)p->feature_d, n = VIEWS * (size_t)p->batch;
-    if (!d)
-        return 0;
-    p->own->mean = cuda_take(p, d * sizeof(double), e);
-    p->own->centred = cuda_take(p, n * d * sizeof(double), e);
-    p->own->scatter = cuda_take_zero(p, d * d * sizeof(double), e);
-    p->own->moments = cuda_pinned(p, (d + d * d) * sizeof(double), e);
-    return p->own->mean && p->own->centred && p->own->scatter && p->own->moments ? 0 : -1;
-}
-
 // "sm90-cudnn91900": the card and the library whose letters they are.
 int cuda_begin(struct plan *p, char *prefix, size_t size, struct error *e)
 {
@@ -31,7 +19,8 @@ int cuda_begin(struct plan *p, char *prefix, size_t size, struct error *e)
     own->bounce_size = BOUNCE;
     own->bounce = cuda_pinned(p, own->bounce_size, e);
     own->scores = cuda_pinned(p, 2 * sizeof(double), e);
-    if (!own->trained || !own->running || !own->bounce || !own->scores || init_features(p, e) < 0)
+    if (!own->trained || !own->running || !own->bounce || !own->scores ||
+        cuda_moments_init(p, e) < 0)
         return -1;
     cudaEvent_t *plain[] = {&own->scored, &own->forwarded, &own->handed};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)

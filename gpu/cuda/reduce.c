@@ -28,7 +28,7 @@ struct reduce {
     float *sum[BUCKETS];
     struct cuda_piece *piece; // on the card
     int first[BUCKETS + 1];   // of the pieces of each bucket
-    struct waits forward, backward, *now;
+    struct waits waits[WAITS], *now;
 };
 
 // --- compiling ---
@@ -50,8 +50,8 @@ static void release_stream(void *stream)
 static void release_waits(void *reduce)
 {
     struct reduce *r = reduce;
-    free(r->forward.mark);
-    free(r->backward.mark);
+    for (int i = 0; i < WAITS; i++)
+        free(r->waits[i].mark);
 }
 
 static int streams(struct plan *p, struct reduce *r, struct error *e)
@@ -201,6 +201,12 @@ static int mark(struct plan *p, cudaEvent_t event, cudaStream_t s, struct error 
     return cuda_ok(cudaEventRecordWithFlags(event, s, flags), "clock", e);
 }
 
+static void begin_waits(struct plan *p, int pass)
+{
+    p->own->reduce->now = &p->own->reduce->waits[pass];
+    p->own->reduce->now->at = 0;
+}
+
 static int make_marks(struct plan *p, struct waits *w, struct error *e)
 {
     if (grow_array(w->mark, w->cap, w->n + 1) < 0)
@@ -237,11 +243,11 @@ static double sum_of(const struct waits *w, int parity)
     return ms;
 }
 
-void reduce_waited(const struct plan *p, int parity, double *forward, double *backward)
+void reduce_waited(const struct plan *p, int parity, double ms[WAITS])
 {
     const struct reduce *r = p->own->reduce;
-    *forward = r ? sum_of(&r->forward, parity) : 0;
-    *backward = r ? sum_of(&r->backward, parity) : 0;
+    for (int i = 0; i < WAITS; i++)
+        ms[i] = r ? sum_of(&r->waits[i], parity) : 0;
 }
 
 // --- sums ---
@@ -252,14 +258,21 @@ static int hand_over(cudaEvent_t event, cudaStream_t from, cudaStream_t to, stru
                : cuda_ok(cudaStreamWaitEvent(to, event, 0), "sum over the cards", e);
 }
 
-static int add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e)
+static int add_for(struct plan *p, void *card, size_t n, enum nccl_number number,
+                   enum reduce_for whom, struct error *e)
 {
     struct reduce *r = p->own->reduce;
     if (!r->nccl)
         return error_set(e, "the card is not connected with those of the other ranks");
-    int rc = nccl_add(r->nccl, card, n, number, r->stream, e);
+    int rc =
+        (whom == FOR_FIRST ? nccl_add_first : nccl_add)(r->nccl, card, n, number, r->stream, e);
     r->broken |= rc < 0;
     return rc;
+}
+
+static int add(struct plan *p, void *card, size_t n, enum nccl_number number, struct error *e)
+{
+    return add_for(p, card, n, number, FOR_ALL, e);
 }
 
 // The marks are beside the way from main to the sum and back, which they do not lengthen.
@@ -276,8 +289,7 @@ int reduce_add(struct plan *p, void *at, size_t n, enum nccl_number number, stru
 int reduce_forward(struct plan *p, struct error *e)
 {
     struct reduce *r = p->own->reduce;
-    r->now = &r->forward;
-    r->now->at = 0;
+    begin_waits(p, WAITS_FORWARD);
     if (plan_run(p, &p->forward[0], e) < 0)
         return -1;
     // What is recorded ends on main.
@@ -297,22 +309,41 @@ static int send(struct plan *p, int i, struct error *e)
     return add(p, r->sum[i], r->buckets.bucket[i].length, NCCL_F32, e);
 }
 
-static int finish(struct plan *p, struct error *e)
+// main waits for all sums.
+static int rejoin(struct plan *p, struct error *e)
 {
     struct reduce *r = p->own->reduce;
     cudaStream_t main = card(p)->main;
-    if (!r->buckets.n_bucket && !r->now->at)
-        return 0;
     return waits_from(p, e) < 0 || hand_over(r->added, r->stream, main, e) < 0
                ? -1
                : waits_to(p, main, e);
 }
 
+static int finish(struct plan *p, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    return r->buckets.n_bucket || r->now->at ? rejoin(p, e) : 0;
+}
+
+int reduce_beside(struct plan *p, double *at, size_t n, enum reduce_for whom, struct error *e)
+{
+    struct reduce *r = p->own->reduce;
+    cudaStream_t side = card(p)->side;
+    return hand_over(r->ready, side, r->stream, e) < 0 || add_for(p, at, n, NCCL_F64, whom, e) < 0
+               ? -1
+               : hand_over(r->added, r->stream, side, e);
+}
+
+int reduce_between(struct plan *p, struct error *e)
+{
+    begin_waits(p, WAITS_BETWEEN);
+    return rejoin(p, e);
+}
+
 int reduce_backward(struct plan *p, struct error *e)
 {
     static const struct buckets_way way = {send, NULL, finish};
-    p->own->reduce->now = &p->own->reduce->backward;
-    p->own->reduce->now->at = 0;
+    begin_waits(p, WAITS_BACKWARD);
     return buckets_run(p, &p->backward[0], &p->own->reduce->buckets, &way, e);
 }
 

@@ -1,7 +1,7 @@
 // What ranks add, each on a card of its own: sums that the next operation needs (of batch norms, of
-// the loss), and gradients in buckets (gpu/buckets.h) beside the backward pass. NCCL does it on the
-// card, on one stream, as part of the recorded step; whoever waits for the card waits here, so that
-// a rank that is gone is noticed. A plan without ranks has none of it.
+// the loss), moments of features, and gradients in buckets (gpu/buckets.h) beside the backward
+// pass. NCCL does it on the card, on one stream, as part of the recorded step; whoever waits for
+// the card waits here, so that a rank that is gone is noticed. A plan without ranks has none of it.
 #ifndef SSLTOP_GPU_CUDA_REDUCE_H
 #define SSLTOP_GPU_CUDA_REDUCE_H
 
@@ -25,9 +25,18 @@ int reduce_add(struct plan *p, void *card, size_t n, enum nccl_number number, st
 // ranks.
 int reduce_forward(struct plan *p, struct error *e);
 int reduce_backward(struct plan *p, struct error *e);
-// Milliseconds in which `main` had nothing to do but wait for others in each pass of the last step
-// of this parity, which is over; NaN: the clock could not be read.
-void reduce_waited(const struct plan *p, int parity, double *forward, double *backward);
+
+// Numbers of everybody that `side` has made, added before what `side` does next: on all, or on rank
+// 0 alone. Then, after the last of them: nothing of the backward pass comes before their end.
+enum reduce_for { FOR_ALL, FOR_FIRST };
+int reduce_beside(struct plan *p, double *card, size_t n, enum reduce_for whom, struct error *e);
+int reduce_between(struct plan *p, struct error *e);
+
+// Milliseconds in which `main` had nothing to do but wait for others, in the last step of this
+// parity, which is over: in the forward pass, before the backward pass, in it. NaN: the clock could
+// not be read.
+enum { WAITS_FORWARD, WAITS_BETWEEN, WAITS_BACKWARD, WAITS };
+void reduce_waited(const struct plan *p, int parity, double ms[WAITS]);
 // A graph is launched by all ranks or by none: whether one of them could not record it.
 int reduce_refused(struct plan *p, int refused, struct error *e);
 

@@ -144,7 +144,8 @@ int cuda_forward(struct plan *p, int direct, struct error *e)
         launch(p, &p->own->forward_graph, run_forward, 1, e) < 0 ||
         mark(p, MARK_FORWARD_END, e) < 0 ||
         cuda_ok(cudaEventRecord(p->own->scored, s), "loss", e) < 0 ||
-        cuda_ok(cudaEventRecord(p->own->forwarded, s), "features", e) < 0)
+        cuda_ok(cudaEventRecord(p->own->forwarded, s), "features", e) < 0 ||
+        (p->ranks && cuda_moments_add(p, e) < 0))
         return -1;
     p->own->unsettled = 1;
     return 0;
@@ -161,15 +162,17 @@ static void read_times(struct plan *p)
                                    {MARK_BACKWARD, MARK_BACKWARD_END},
                                    {MARK_UPDATE, MARK_UPDATE_END}};
     double *to[4] = {&p->times.data, &p->times.forward, &p->times.backward, &p->times.update};
-    double waited[4] = {0};
+    double waited[4] = {0}, ms[WAITS];
     if (!p->own->marked[parity])
         return;
-    reduce_waited(p, parity, &waited[1], &waited[2]);
-    p->times.reduce = waited[1] + waited[2];
+    reduce_waited(p, parity, ms);
+    waited[1] = ms[WAITS_FORWARD];
+    waited[2] = ms[WAITS_BACKWARD];
+    p->times.reduce = waited[1] + waited[2] + ms[WAITS_BETWEEN];
     for (int i = 0; i < 4; i++) {
-        double ms = cuda_between(m[pair[i][0]], m[pair[i][1]]);
-        if (ms >= 0)
-            *to[i] = fmax(ms - waited[i], 0);
+        double passed = cuda_between(m[pair[i][0]], m[pair[i][1]]);
+        if (passed >= 0)
+            *to[i] = fmax(passed - waited[i], 0);
     }
 }
 
@@ -228,8 +231,7 @@ int cuda_ema(struct plan *p, double tau, struct error *e)
 }
 
 // --- features ---
-// The pooled rows themselves, [batch][feature_d].
-static const float *features(const struct plan *p, int view)
+const float *cuda_rows(const struct plan *p, int view)
 {
     return p->tensor[p->net.features]->data[view];
 }
@@ -237,37 +239,7 @@ static const float *features(const struct plan *p, int view)
 int cuda_features(struct plan *p, int view, float *h, struct error *e)
 {
     size_t n = (size_t)p->batch * (size_t)p->feature_d;
-    return cuda_download(p, h, features(p, view), n * sizeof *h, e);
-}
-
-// Mean and scatter of both views' features are made on the card, in double, beside the backward
-// pass; the host joins them to what it has.
-int cuda_moments(struct plan *p, struct moments *m, struct error *e)
-{
-    struct cuda_device *d = card(p);
-    int n = VIEWS * p->batch, c = p->feature_d;
-    size_t wide = (size_t)c;
-    const double one = 1, zero = 0;
-    double *mean = p->own->moments, *scatter = p->own->moments + wide;
-    if (cuda_ok(cudaStreamWaitEvent(d->side, p->own->forwarded, 0), "features", e) < 0)
-        return -1;
-    if (cuda_ok(cuda_means(p->own->mean, features(p, 0), n, c, n, d->side), "features", e) < 0 ||
-        cuda_ok(cuda_centre(p->own->centred, p->own->mean, features(p, 0), n, c, d->side),
-                "features", e) < 0 ||
-        // Rows are columns to cuBLAS: its upper triangle is our lower one.
-        cuda_blas_ok(cublasDsyrk(d->side_blas, CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_N, c, n, &one,
-                                 p->own->centred, c, &zero, p->own->scatter, c),
-                     "covariance", e) < 0 ||
-        cuda_ok(cudaMemcpyAsync(mean, p->own->mean, wide * sizeof *mean, cudaMemcpyDeviceToHost,
-                                d->side),
-                "covariance", e) < 0 ||
-        cuda_ok(cudaMemcpyAsync(scatter, p->own->scatter, wide * wide * sizeof *scatter,
-                                cudaMemcpyDeviceToHost, d->side),
-                "covariance", e) < 0 ||
-        reduce_wait_stream(p, d->side, "covariance", e) < 0)
-        return -1;
-    host_join(m, n, mean, scatter);
-    return 0;
+    return cuda_download(p, h, cuda_rows(p, view), n * sizeof *h, e);
 }
 
 int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
@@ -275,7 +247,7 @@ int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
 {
     if (cuda_feed_evaluate(p, s, index, n, e) < 0 || plan_run(p, &p->evaluate, e) < 0)
         return -1;
-    return cuda_download(p, h, features(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h, e);
+    return cuda_download(p, h, cuda_rows(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h, e);
 }
 
 // --- whole tensors: n x c x h x w floats against n x h x w x c of the plan's type ---

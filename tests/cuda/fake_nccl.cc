@@ -29,6 +29,8 @@ ncclResult_t ncclCommAbort(ncclComm_t);
 ncclResult_t ncclCommGetAsyncError(ncclComm_t, ncclResult_t *);
 ncclResult_t ncclAllReduce(const void *, void *, size_t, ncclDataType_t, ncclRedOp_t, ncclComm_t,
                            cudaStream_t);
+ncclResult_t ncclReduce(const void *, void *, size_t, ncclDataType_t, ncclRedOp_t, int, ncclComm_t,
+                        cudaStream_t);
 const char *ncclGetErrorString(ncclResult_t);
 const char *ncclGetLastError(ncclComm_t);
 }
@@ -54,6 +56,7 @@ struct seat {
     std::atomic<uint64_t> said, heard; // sums that it has given its part to, and that it has had
     size_t n;
     bool wide;
+    int root;    // -1: all have the sum
     double came; // ms by the cards' clock
 };
 struct place { // where all ranks of one id meet, and behind it the numbers of each
@@ -121,7 +124,7 @@ static bool have_all(const end *e, uint64_t sum, bool heard)
 }
 
 // One rank's stream has come to a sum, and asks whether it is over.
-static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket, double *now)
+static bool meet(end *e, void *at, size_t n, bool wide, int root, uint64_t *ticket, double *now)
 {
     seat *mine = &e->at->of[e->rank];
     size_t bytes = n * (wide ? 8 : 4);
@@ -137,23 +140,47 @@ static bool meet(end *e, void *at, size_t n, bool wide, uint64_t *ticket, double
         emu_close_arena();
         mine->n = n;
         mine->wide = wide;
+        mine->root = root;
         mine->came = *now;
         mine->said = *ticket;
     }
     if (!have_all(e, *ticket, false))
         return false;
     for (int k = 0; k < e->size; k++)
-        if (e->at->of[k].n != n || e->at->of[k].wide != wide)
+        if (e->at->of[k].n != n || e->at->of[k].wide != wide || e->at->of[k].root != root)
             emu_fault("ranks add different numbers: %zu and %zu", n, e->at->of[k].n);
-    emu_open_arena();
-    emu_touch(at, bytes, true, "a sum over ranks");
-    wide ? add<double>(e, at, n) : add<float>(e, at, n);
-    emu_close_arena();
+    if (root < 0 || root == e->rank) {
+        emu_open_arena();
+        emu_touch(at, bytes, true, "a sum over ranks");
+        wide ? add<double>(e, at, n) : add<float>(e, at, n);
+        emu_close_arena();
+    }
     for (int k = 0; k < e->size; k++)
         *now = std::max(*now, e->at->of[k].came);
     *now += emu_sum_takes;
     mine->heard = *ticket;
     return true;
+}
+
+static ncclResult_t queue(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
+                          int root, ncclComm_t c, cudaStream_t s)
+{
+    if (from != to || op != ncclSum || (type != ncclFloat32 && type != ncclFloat64) || !n)
+        return ncclInvalidArgument;
+    if (c->stream && c->stream != s)
+        emu_fault("the sums of a rank are on two streams: nothing says which comes first");
+    c->stream = s;
+    std::shared_ptr<end> own = c->own;
+    bool wide = type == ncclFloat64;
+    if (n * (wide ? 8 : 4) > ROOM)
+        emu_fault("a sum of %zu numbers is too large to be played", n);
+    emu_queue_meeting(
+        s, "sum over ranks",
+        [own, to, n, wide, root](uint64_t *ticket, double *now) {
+            return meet(own.get(), to, n, wide, root, ticket, now);
+        },
+        c->graphs);
+    return ncclSuccess;
 }
 
 static void part(ncclComm_t c)
@@ -232,22 +259,15 @@ ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t 
                            ncclRedOp_t op, ncclComm_t c, cudaStream_t s)
 {
     NCCL_ENTRY;
-    if (from != to || op != ncclSum || (type != ncclFloat32 && type != ncclFloat64) || !n)
+    return queue(from, to, n, type, op, -1, c, s);
+}
+ncclResult_t ncclReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
+                        int root, ncclComm_t c, cudaStream_t s)
+{
+    NCCL_ENTRY;
+    if (root < 0 || root >= c->own->size)
         return ncclInvalidArgument;
-    if (c->stream && c->stream != s)
-        emu_fault("the sums of a rank are on two streams: nothing says which comes first");
-    c->stream = s;
-    std::shared_ptr<end> own = c->own;
-    bool wide = type == ncclFloat64;
-    if (n * (wide ? 8 : 4) > ROOM)
-        emu_fault("a sum of %zu numbers is too large to be played", n);
-    emu_queue_meeting(
-        s, "sum over ranks",
-        [own, to, n, wide](uint64_t *ticket, double *now) {
-            return meet(own.get(), to, n, wide, ticket, now);
-        },
-        c->graphs);
-    return ncclSuccess;
+    return queue(from, to, n, type, op, root, c, s);
 }
 const char *ncclGetErrorString(ncclResult_t)
 {

@@ -236,6 +236,8 @@ static const struct bug {
     {"piece-left-out", "cuda/steps_of_a_target_network"},
     {"sum-before-its-numbers", "cuda/ranks_as_late_as_can_be"},
     {"bucket-not-waited-for", "cuda/ranks_as_late_as_can_be"},
+    {"moments-before-their-sum", "cuda/ranks_as_late_as_can_be"},
+    {"pass-before-a-sum", "cuda/ranks_as_late_as_can_be"},
 };
 
 Test(cuda, planted_bugs_are_seen)

@@ -15,7 +15,7 @@
 #include "tests/kit/net_fixture.h"
 #include "tests/kit/played.h"
 
-enum { WHOLE = 2 * BATCH, TURNS = 4, FEW = 3 }; // images; steps
+enum { WHOLE = 2 * BATCH, TURNS = 4, FEW = 3, WIDE = 8 }; // images; steps; features
 
 struct member {
     const struct emu_control *control;
@@ -24,6 +24,7 @@ struct member {
     played_net *build;
     enum precision precision;
     int apart;   // each normalises by itself
+    int looks;   // at features too
     int turns;   // steps; 0: TURNS
     int fail;    // so many-th call of rank 1, from the first step on; 0: none
     int absent;  // after so many steps it ends without a word; 0: it stays
@@ -36,6 +37,8 @@ struct member {
     uint8_t *pixels;
     double loss[TURNS], zstd[TURNS];
     struct plan_times times; // of the last step but one
+    struct moments moments;  // rank 0's; kept by half in each step
+    float *h;                // features of each step, of both views
     float *state;            // parameters and running statistics, one after the other
     size_t n;
 };
@@ -99,6 +102,14 @@ static int make_step(struct member *m, int t)
     // The update of a target network is LARS's, of the other SGD's.
     if (played_update(r, t) < 0 || plan_scores(r->plan, &s, &r->e) < 0)
         return -1;
+    struct moments *moments = m->rank == 0 ? &m->moments : NULL;
+    if (moments)
+        moments_decay(moments, 0.5);
+    if (plan_moments(r->plan, moments, &r->e) < 0)
+        return -1;
+    for (int v = 0; v < 2 && m->h; v++)
+        if (plan_features(r->plan, v, m->h + (size_t)(2 * t + v) * (size_t)batch * WIDE, &r->e) < 0)
+            return -1;
     m->loss[t] = s.loss;
     m->zstd[t] = s.zstd;
     plan_times(r->plan, &m->times);
@@ -128,6 +139,8 @@ static void *work(void *context)
     if (m->crew)
         cr_assert(crew_join(m->crew, m->rank, &ranks, &e) == 0, "%s", e.text);
     m->pixels = played_pixels(3);
+    m->h = m->looks ? played_need(TURNS * 2 * WHOLE * WIDE, sizeof *m->h) : NULL;
+    cr_assert(moments_init(&m->moments, WIDE, &e) == 0);
     m->rc = start(m, ranks);
     if (m->rank == 1)
         m->control->fail(m->fail, 0);
@@ -177,10 +190,17 @@ static void run(struct member *m)
     crew_free(crew);
 }
 
+static void forget_one(struct member *m)
+{
+    free(m->state);
+    free(m->h);
+    moments_free(&m->moments);
+}
+
 static void forget(struct member *m)
 {
     for (int k = 0; k < 2; k++)
-        free(m[k].state);
+        forget_one(&m[k]);
 }
 
 static const struct emu_control *open_cards(const char *mode)
@@ -192,10 +212,38 @@ static const struct emu_control *open_cards(const char *mode)
 }
 
 // --- as one ---
+// Rank 0's moments are those of all features.
+static void moments_of_all(const struct member *m, int ranks)
+{
+    struct moments want;
+    struct error e;
+    int batch = WHOLE / ranks;
+    double off = 0;
+    cr_assert(moments_init(&want, WIDE, &e) == 0);
+    for (int t = 0; t < TURNS; t++) {
+        moments_decay(&want, 0.5);
+        for (int k = 0; k < ranks; k++)
+            cr_assert(moments_add(&want, m[k].h + (size_t)(2 * t) * (size_t)batch * WIDE, 2 * batch,
+                                  WIDE, &e) == 0);
+    }
+    const struct moments *got = &m[0].moments;
+    cr_expect(got->weight == want.weight && got->weight2 == want.weight2, "%g, not %g", got->weight,
+              want.weight);
+    for (int i = 0; i < WIDE; i++) {
+        off = fmax(off, fabs(got->mean[i] - want.mean[i]));
+        for (int j = 0; j <= i; j++)
+            off = fmax(off, fabs(got->scatter[i * WIDE + j] - want.scatter[i * WIDE + j]));
+    }
+    cr_expect(off < 1e-13 * want.weight && want.scatter[0] > 1e-3, "%g apart, of %g", off,
+              want.scatter[0]);
+    moments_free(&want);
+}
+
 static void as_one(const struct emu_control *c, struct member how, double bound)
 {
+    how.control = c;
+    how.looks = 1;
     struct member one = how, two[2], again[2];
-    one.control = how.control = c;
     one.size = 1;
     work(&one);
     cr_assert(one.rc == 0, "%s", one.r.e.text);
@@ -206,6 +254,8 @@ static void as_one(const struct emu_control *c, struct member how, double bound)
     cr_expect(c->graphs() - before >= 2 * 3 * (TURNS - 1), "%ld graphs were launched",
               c->graphs() - before);
     run(again);
+    moments_of_all(&one, 1);
+    moments_of_all(two, 2);
     for (int k = 0; k < 2; k++) {
         struct member *m = &two[k];
         cr_assert(m->rc == 0 && again[k].rc == 0, "rank %d: %s%s", k, m->r.e.text,
@@ -223,8 +273,10 @@ static void as_one(const struct emu_control *c, struct member how, double bound)
         cr_expect(memcmp(m->state, again[k].state, m->n * sizeof *m->state) == 0);
         cr_expect(memcmp(m->loss, again[k].loss, sizeof m->loss) == 0);
     }
+    cr_expect(memcmp(two[0].moments.scatter, again[0].moments.scatter,
+                     WIDE * WIDE * sizeof *two[0].moments.scatter) == 0);
     cr_expect(c->live() == 0, "%ld objects are left", c->live());
-    free(one.state);
+    forget_one(&one);
     forget(two);
     forget(again);
 }
@@ -279,12 +331,17 @@ static double period(const struct plan_times *t, int pace)
     return t->forward + t->backward + t->update + t->reduce + 2 * pace;
 }
 
-// By the cards' clocks: where sums take no time and all come at once only gradients are waited for
-// that are gathered; each sum that takes some is where main needs it; and the faster one of two
-// waits as long as it is faster. What is waited is in no other time.
+// By the cards' clocks: where sums take no time and all come at once only what is made for them is
+// waited for; each sum that takes some is where main needs it; and the faster one of two waits as
+// long as it is faster. What is waited is in no other time.
 Test(cuda, ranks_say_how_long_they_wait, .timeout = 120)
 {
-    enum { SUMS = 10, TAKES = 100, SLOWER = 3 }; // four batch norms, forth and back; scores; bucket
+    enum {
+        SUMS = 12, // four batch norms, forth and back; scores; mean and scatter; a bucket
+        TAKES = 100,
+        SLOWER = 3,
+        BESIDE = 5, // what only sums are made of: mean, rows less it, product, packing; gathering
+    };
     for (int lazy = 0; lazy < 2; lazy++) {
         const struct emu_control *c = open_cards(lazy ? "check" : "plain");
         struct member none[2], some[2], late[2];
@@ -295,8 +352,8 @@ Test(cuda, ranks_say_how_long_they_wait, .timeout = 120)
         for (int k = 0; k < 2; k++) {
             const struct plan_times *t = &none[k].times, *u = &some[k].times, *l = &late[k].times;
             int pace = k ? SLOWER : 1;
-            cr_expect(t->reduce == 1 && t->forward > 1 && t->backward > 1, "%g, %g, %g", t->reduce,
-                      t->forward, t->backward);
+            cr_expect(t->reduce == BESIDE && t->forward > 1 && t->backward > 1, "%g, %g, %g",
+                      t->reduce, t->forward, t->backward);
             cr_expect(u->reduce == t->reduce + SUMS * TAKES, "%g", u->reduce);
             cr_expect(u->forward == t->forward && u->backward == t->backward,
                       "%g and %g, not %g and %g", u->forward, u->backward, t->forward, t->backward);
@@ -304,7 +361,7 @@ Test(cuda, ranks_say_how_long_they_wait, .timeout = 120)
                       "%g and %g", l->forward, l->backward);
         }
         double ahead = period(&late[0].times, 1), behind = period(&late[1].times, SLOWER);
-        cr_expect(late[1].times.reduce == SLOWER, "%g", late[1].times.reduce);
+        cr_expect(late[1].times.reduce == SLOWER * BESIDE, "%g", late[1].times.reduce);
         cr_expect(ahead == behind, "%g, %g", ahead, behind);
     }
 }
@@ -423,6 +480,6 @@ Test(cuda, ranks_without_nccl, .timeout = 300)
                                                        "cannot be loaded: /nonexistent"),
                   "says: %s", m[k].r.e.text);
     cr_expect(c->live() == 0, "%ld objects are left", c->live());
-    free(one.state);
+    forget_one(&one);
     forget(m);
 }

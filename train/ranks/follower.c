@@ -83,7 +83,7 @@ static int step(struct follower *f, const struct order *order, struct error *e)
         return -1;
     if (!isfinite(scores.loss)) // it is the same on all
         return 0;
-    if (team_moments(&f->team, s, NULL, e) < 0)
+    if (plan_moments(s->plan, NULL, e) < 0)
         return -1;
     for (int v = 0; v < 2 && setup_asks(s); v++)
         if (team_features(&f->team, s, v, NULL, e) < 0)

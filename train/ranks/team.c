@@ -11,31 +11,19 @@ int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int
     *t = (struct team){.ranks = r, .rows = rows, .dim = dim};
     if (!r)
         return 0;
-    size_t size = (size_t)r->size, triangle = (size_t)d * (size_t)(d + 1) / 2;
+    size_t size = (size_t)r->size;
     int batch = s->o.batch / r->size;
     t->each = rows < batch ? rows : batch;
-    size_t length = ranks_sum_length(r, triangle);
-    t->means = malloc((size + 1) * (size_t)d * sizeof *t->means);
-    t->packed = calloc(2 * length, sizeof *t->packed);
     t->z = malloc((size + 1) * (size_t)t->each * (size_t)dim * sizeof *t->z);
     t->times = calloc(size, sizeof *t->times);
     t->h = malloc((size + 1) * (size_t)batch * (size_t)d * sizeof *t->h);
-    if (!t->h || !t->means || !t->packed || !t->z || !t->times)
-        return error_set(e, "out of memory for what %d ranks say of a step", r->size);
-    t->sum = (struct ranks_sum){.number = RANKS_DOUBLE,
-                                .channel = RANKS_BESIDE,
-                                .data = t->packed,
-                                .work = t->packed + length,
-                                .part = length / size,
-                                .factor = 1};
-    return moments_init(&t->batch, d, e);
+    return t->h && t->z && t->times
+               ? 0
+               : error_set(e, "out of memory for what %d ranks say of a step", r->size);
 }
 
 void team_close(struct team *t)
 {
-    moments_free(&t->batch);
-    free(t->means);
-    free(t->packed);
     free(t->z);
     free(t->h);
     free(t->times);
@@ -43,55 +31,6 @@ void team_close(struct team *t)
 }
 
 // --- features ---
-// The mean over ranks, of as many samples each, and the scatter about it; apart: d numbers of work.
-static void move_to_mean(struct moments *m, const double *all, int ranks, double *apart)
-{
-    size_t d = (size_t)m->d;
-    double share = 1.0 / ranks;
-    for (size_t i = 0; i < d; i++) {
-        double mean = 0;
-        for (size_t k = 0; k < (size_t)ranks; k++)
-            mean += share * all[k * d + i];
-        apart[i] = m->mean[i] - mean;
-        m->mean[i] = mean;
-    }
-    for (size_t i = 0; i < d; i++)
-        for (size_t j = 0; j <= i; j++)
-            m->scatter[i * d + j] += m->weight * apart[i] * apart[j];
-}
-
-// Between the lower triangle and numbers one after the other.
-static void pack(struct moments *m, double *packed, int out)
-{
-    size_t d = (size_t)m->d;
-    for (size_t i = 0; i < d; i++, packed += i)
-        memcpy(out ? m->scatter + i * d : packed, out ? packed : m->scatter + i * d,
-               (i + 1) * sizeof *packed);
-}
-
-int team_moments(struct team *t, struct setup *s, struct moments *live, struct error *e)
-{
-    struct ranks *r = t->ranks;
-    struct moments *m = &t->batch;
-    if (!r)
-        return plan_moments(s->plan, live, e);
-    moments_reset(m);
-    if (plan_moments(s->plan, m, e) < 0 ||
-        ranks_gather(r, m->mean, t->means, (size_t)m->d * sizeof *m->mean, e) < 0)
-        return -1;
-    move_to_mean(m, t->means, r->size, t->means + (size_t)r->size * (size_t)m->d);
-    pack(m, t->packed, 0);
-    if (ranks_sum_start(r, &t->sum, e) < 0 || ranks_sum_finish(r, &t->sum, e) < 0)
-        return -1;
-    if (!live)
-        return 0;
-    pack(m, t->packed, 1);
-    m->weight *= r->size;
-    m->weight2 *= r->size;
-    moments_merge(live, m);
-    return 0;
-}
-
 int team_features(struct team *t, struct setup *s, int view, float *h, struct error *e)
 {
     struct ranks *r = t->ranks;

@@ -7,7 +7,6 @@
 
 #include "gpu/ranks/ranks.h"
 #include "metrics/base/error.h"
-#include "metrics/science/spectrum.h"
 #include "train/run/setup.h"
 
 // --- before the first step ---
@@ -27,9 +26,6 @@ int team_statistics(struct setup *s, struct error *e);
 // --- a step ---
 struct team {
     struct ranks *ranks;
-    struct moments batch;   // of the last forward pass
-    double *means, *packed; // of all ranks; the scatter's lower triangle
-    struct ranks_sum sum;
     float *z; // rows of all ranks
     float *h; // features of all ranks, where images are asked for; one view
     int rows, dim, each;
@@ -45,8 +41,6 @@ struct team_times {
 int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int rows, int dim,
               struct error *e);
 void team_close(struct team *t); // takes a zeroed struct too
-// Both views' features of all ranks, added to rank 0's `live`; NULL on the others.
-int team_moments(struct team *t, struct setup *s, struct moments *live, struct error *e);
 // The features of one view of the whole batch, into rank 0's h (B x d); NULL on the others.
 int team_features(struct team *t, struct setup *s, int view, float *h, struct error *e);
 // The first rows of the whole batch's projections, of both views, into rank 0's z.

@@ -83,7 +83,7 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     struct setup *s = &tr->setup;
     double since = clock_seconds();
     moments_age(&tr->live, 2 * (int64_t)s->o.batch);
-    if (team_moments(&tr->team, s, &tr->live, e) < 0 ||
+    if (plan_moments(s->plan, &tr->live, e) < 0 ||
         live_images_step(&tr->live_images, s, &tr->team, tr->t, e) < 0 ||
         (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;

@@ -117,6 +117,8 @@ cudaError_t cuda_centre(double *centred, const double *mean, const float *h, int
                         cudaStream_t s);
 cudaError_t cuda_centre_rows(float *centred, const double *mean, const float *h, int n, int d,
                              cudaStream_t s);
+// The lower triangle of a matrix of d x d, row after row.
+cudaError_t cuda_pack(double *packed, const double *matrix, int d, cudaStream_t s);
 
 // --- update: tensors in pieces of at most UPDATE_CHUNK elements ---
 enum { UPDATE_CHUNK = 16384, UPDATE_RATES = 4 };

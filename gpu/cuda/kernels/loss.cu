@@ -303,6 +303,20 @@ cudaError_t cuda_centre(double *centred, const double *mean, const float *h, int
     return centre(centred, mean, h, n, d, s);
 }
 
+// A block a row.
+KERNEL(THREADS) pack_rows(double *packed, const double *matrix, int d)
+{
+    size_t i = blockIdx.x, at = i * (i + 1) / 2;
+    for (size_t j = threadIdx.x; j <= i; j += THREADS)
+        packed[at + j] = matrix[i * (size_t)d + j];
+}
+
+cudaError_t cuda_pack(double *packed, const double *matrix, int d, cudaStream_t s)
+{
+    LAUNCH(pack_rows, (unsigned)d, THREADS, s, packed, matrix, d);
+    return cudaGetLastError();
+}
+
 cudaError_t cuda_centre_rows(float *centred, const double *mean, const float *h, int n, int d,
                              cudaStream_t s)
 {

@@ -1,4 +1,4 @@
-// NCCL by dlopen; see nccl.h. Its eight functions have been the same since 2.4, so that no header
+// NCCL by dlopen; see nccl.h. Its functions have been the same since 2.4, so that no header
 // of a certain version is needed: a toolkit need not have one.
 #include "gpu/ranks/nccl/nccl.h"
 
@@ -27,6 +27,8 @@ static struct library {
     int (*CommGetAsyncError)(struct nccl *c, int *error);
     int (*AllReduce)(const void *from, void *to, size_t n, int type, int op, struct nccl *c,
                      cudaStream_t s);
+    int (*Reduce)(const void *from, void *to, size_t n, int type, int op, int root, struct nccl *c,
+                  cudaStream_t s);
     const char *(*GetErrorString)(int error);
     const char *(*GetLastError)(struct nccl *c); // since 2.13; or NULL
 } nccl;                                          // as the library itself it is the process's
@@ -40,15 +42,11 @@ static const struct symbol {
     {                                                                                              \
         "nccl" #s, offsetof(struct library, s), 0                                                  \
     }
-    SYMBOL(GetVersion),
-    SYMBOL(GetUniqueId),
-    SYMBOL(CommInitRank),
-    SYMBOL(CommDestroy),
-    SYMBOL(CommAbort),
-    SYMBOL(CommGetAsyncError),
-    SYMBOL(AllReduce),
-    SYMBOL(GetErrorString),
-    {"ncclGetLastError", offsetof(struct library, GetLastError), 1},
+    SYMBOL(GetVersion),     SYMBOL(GetUniqueId),
+    SYMBOL(CommInitRank),   SYMBOL(CommDestroy),
+    SYMBOL(CommAbort),      SYMBOL(CommGetAsyncError),
+    SYMBOL(AllReduce),      SYMBOL(Reduce),
+    SYMBOL(GetErrorString), {"ncclGetLastError", offsetof(struct library, GetLastError), 1},
 };
 
 // Loaded once, and never unloaded: it has threads of its own.
@@ -118,11 +116,23 @@ void nccl_abort(struct nccl *c)
         nccl.CommAbort(c);
 }
 
+static int type_of(enum nccl_number number)
+{
+    return number == NCCL_F64 ? FLOAT64 : FLOAT32;
+}
+
 int nccl_add(struct nccl *c, void *card, size_t n, enum nccl_number number, cudaStream_t s,
              struct error *e)
 {
-    int type = number == NCCL_F64 ? FLOAT64 : FLOAT32;
-    return ok(nccl.AllReduce(card, card, n, type, SUM, c, s), "add over the cards", c, e);
+    return ok(nccl.AllReduce(card, card, n, type_of(number), SUM, c, s), "add over the cards", c,
+              e);
+}
+
+int nccl_add_first(struct nccl *c, void *card, size_t n, enum nccl_number number, cudaStream_t s,
+                   struct error *e)
+{
+    return ok(nccl.Reduce(card, card, n, type_of(number), SUM, 0, c, s), "add over the cards", c,
+              e);
 }
 
 int nccl_alive(struct nccl *c, struct error *e)

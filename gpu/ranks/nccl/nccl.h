@@ -33,6 +33,9 @@ void nccl_abort(struct nccl *c);
 enum nccl_number { NCCL_F32, NCCL_F64 };
 int nccl_add(struct nccl *c, void *card, size_t n, enum nccl_number number, cudaStream_t s,
              struct error *e);
+// The same on rank 0 alone; on the others they stay as they are.
+int nccl_add_first(struct nccl *c, void *card, size_t n, enum nccl_number number, cudaStream_t s,
+                   struct error *e);
 // -1 where it has noticed an error meanwhile.
 int nccl_alive(struct nccl *c, struct error *e);
 
