@@ -346,9 +346,9 @@ $(B)/bench_screen: $(PARTS) $(B)/tests/bench/bench_screen.o
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(CFLAGS) $(OMP) $(LDFLAGS) -o $@ $^ $(LIBS) -lutil
 
-bench: deps-bench ## time steps beside PyTorch's, views beside torchvision's, a viewer, a storm on the socket, a long log, the screen, metrics of a large file, several processes, somebody else's training
+bench: deps-bench ## time steps beside PyTorch's, what is told of each, views beside torchvision's, a viewer, a storm on the socket, a long log, the screen, metrics of a large file, several processes, somebody else's training
 	@$(MAKE) --no-print-directory ssltop mpi $(CLIENT_SO) $(B)/bench $(B)/bench_layers $(B)/bench_images $(B)/bench_log $(B)/bench_screen $(B)/bench_metrics
-	@rc=0; tests/bench/bench.sh $(B)/bench || rc=1; $(B)/bench_layers || rc=1; tests/bench/bench_viewer.sh ./ssltop || rc=1; /usr/bin/python3 tests/bench/bench_socket.py ./ssltop || rc=1; \
+	@rc=0; tests/bench/bench.sh $(B)/bench || rc=1; $(B)/bench_layers || rc=1; tests/bench/bench_live.sh ./ssltop || rc=1; tests/bench/bench_viewer.sh ./ssltop || rc=1; /usr/bin/python3 tests/bench/bench_socket.py ./ssltop || rc=1; \
 	  tests/bench/bench_images.sh ./ssltop $(B)/bench_images || rc=1; $(B)/bench_log || rc=1; \
 	  tests/bench/bench_screen.sh $(B)/bench_screen ./ssltop || rc=1; \
 	  tests/bench/bench_metrics.sh $(B)/bench_metrics || rc=1; \

@@ -44,13 +44,13 @@ static const struct {
     {"step", "lr", "Learning rate of encoder and projector in this step."},
     {"step", "lr_pred", "Learning rate of the predictor in this step."},
     {"step", "*", "The metrics by key, from the live spectrum."},
-    {"step", "*pairs", "From the projections of the batch; null where the step has no spectrum."},
+    {"step", "*pairs", "From the projections of the batch, in one step of 16 (of a trainer of somebody else's in each that is measured); null in the others."},
     {"step", "*scores", "The step's own, there in every step."},
-    {"step", "*asked", "What the features tell of the batch's images; absent in early steps, in those without a spectrum "
+    {"step", "*asked", "What the features tell of the batch's images, in one step of 16; absent in the others, in early ones "
      "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
-    {"step", "*raw", "From the same moments; absent where the step has no spectrum."},
+    {"step", "*raw", "From the same moments, in the same steps as pixel_r2; absent in the others."},
     {"step", "*rows", "Absent: measured at evaluations only."},
-    {"step", "*views", "From the features of the first 128 images of one in d/128 steps, both views, weighted down with age to "
+    {"step", "*views", "From the features of the first 128 images of one in d/64 steps, both views, weighted down with age to "
      "half in 4 d of them; worked beside the steps, as of d/8 before; absent in those between."},
     {"step", "z.auc", "AUC of the projections, as of the spectrum of z that this step ends (see spectrum); absent in the steps "
      "between."},

@@ -13,7 +13,7 @@
 enum {
     PACED_D = 4096,      // numbers of a row, at most
     PACED_COLUMNS = 8,   // reduced at a step: a spectrum takes ceil(d / 8) steps
-    PACED_SPARE = 128,   // rows are taken at one of ceil(d / 128) steps
+    PACED_SPARE = 64,    // rows are taken at one of ceil(d / 64) steps
     PACED_HALF_LIFE = 4, // of what is known, in rows for each of the d numbers
     PACED_LEAST = 2      // rows for each number before there is a first spectrum
 };

@@ -3,10 +3,14 @@
 #include "metrics/science/views.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "metrics/science/lidar.h"
+
+static const enum metric_id rare[VIEWS_RARE] = {METRIC_ALIGNMENT, METRIC_UNIFORMITY,
+                                                METRIC_RANKME_RAW, METRIC_PIXEL_R2};
 
 int views_open_z(struct views *o, int dim, struct error *e)
 {
@@ -25,6 +29,8 @@ int views_open_h(struct views *o, int d, struct error *e)
 int views_init(struct views *o, int dim, int d, struct error *e)
 {
     *o = (struct views){0};
+    for (int i = 0; i < VIEWS_RARE; i++)
+        o->told[i] = NAN;
     return (dim && views_open_z(o, dim, e) < 0) || (d && views_open_h(o, d, e) < 0) ? -1 : 0;
 }
 
@@ -87,8 +93,28 @@ static double kept(double v)
     return isfinite(v) ? v : -1; // in a checkpoint all is finite
 }
 
-void views_tell(struct views *o, int said, const double *metric)
+int views_due(const struct views *o, int64_t step)
 {
+    return step >= o->due;
+}
+
+int views_say(int said, int m)
+{
+    unsigned needs = metric_table[m].needs;
+    for (int i = 0; i < VIEWS_RARE; i++)
+        if ((int)rare[i] == m)
+            return (said & VIEWS_NOW) != 0;
+    return needs & METRIC_NEEDS_Z       ? (said & VIEWS_Z) != 0
+           : needs & METRIC_NEEDS_VIEWS ? (said & VIEWS_LIDAR) != 0
+                                        : -1;
+}
+
+void views_tell(struct views *o, int64_t step, int said, const double *metric)
+{
+    if (said & VIEWS_NOW)
+        o->due = (step / VIEWS_EVERY + 1) * VIEWS_EVERY;
+    for (int i = 0; said & VIEWS_NOW && i < VIEWS_RARE; i++)
+        o->told[i] = metric[rare[i]];
     for (int i = 0; said & VIEWS_Z && i < PACED_TOLD; i++)
         o->z.told[i] = kept(metric[METRIC_OF_H + i]);
     if (said & VIEWS_LIDAR)
@@ -97,7 +123,32 @@ void views_tell(struct views *o, int said, const double *metric)
 
 void views_last(const struct views *o, double *value)
 {
+    for (int i = 0; i < VIEWS_RARE; i++)
+        value[rare[i]] = o->told[i];
     for (int i = 0; i < PACED_TOLD; i++)
         value[METRIC_OF_H + i] = o->z.d && o->z.told[i] >= 0 ? o->z.told[i] : NAN;
     value[METRIC_LIDAR] = o->h.d && o->h.told[0] >= 0 ? o->h.told[0] : NAN;
+}
+
+void views_export(const struct views *o, char text[VIEWS_STATE])
+{
+    size_t at = 0;
+    for (int i = 0; i < VIEWS_RARE; i++)
+        at += (size_t)snprintf(text + at, VIEWS_STATE - at, isfinite(o->told[i]) ? "%s%a" : "%s-",
+                               i ? ":" : "", o->told[i]);
+}
+
+int views_import(struct views *o, int64_t step, const char *text, struct error *e)
+{
+    const char *at = text;
+    o->due = (step + VIEWS_EVERY - 1) / VIEWS_EVERY * VIEWS_EVERY;
+    for (int i = 0; *text && i < VIEWS_RARE; i++) {
+        char *end = (char *)at + 1;
+        double v = *at == '-' && (at[1] == ':' || !at[1]) ? NAN : strtod(at, &end);
+        if (end == at || *end != (i + 1 < VIEWS_RARE ? ':' : '\0'))
+            return error_set(e, "what the last steps said makes no sense");
+        o->told[i] = isfinite(v) ? v : NAN;
+        at = end + 1;
+    }
+    return 0;
 }

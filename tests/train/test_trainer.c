@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "metrics/science/views.h"
 #include "tests/kit/runs.h"
 #include "train/run/runs.h"
 #include "train/run/trainer.h"
@@ -285,13 +286,15 @@ Test(trainer, starts_from_a_file)
 
 Test(trainer, guard_switches_and_is_resumed)
 {
-    static const char rule[] = "loss < 2 for 5 steps: cumulative; auc > 0.1 for 9 steps: lr 0.5x";
+    // Uniformity is of one step in 16: what it said last counts in the others, resumed or not.
+    static const char rule[] = "loss < 2 for 5 steps: cumulative; auc > 0.1 for 9 steps: lr 0.5x; "
+                               "uniformity < 0 for 12 steps: multi-epoch";
     struct lab lab;
     lab_open(&lab);
     // What steps say of images depends on the last evaluation, nothing else on any.
     cr_assert(RUN(&lab, TINY, "--steps", "60", "--chunks", "4", "--guard", rule, "--surrogates",
                   "off", "--name", "a") == 0);
-    cr_assert(lab_event(&lab, "a", "mode", "guard") == 6);
+    cr_assert(lab_event(&lab, "a", "mode", "guard") == 13);
     cr_assert(lab_event(&lab, "a", "lr", "guard") == 9);
     cr_assert(RUN(&lab, TINY, "--steps", "60", "--chunks", "4", "--guard", rule, "--stop-at", "7",
                   "--surrogates", "off", "--eval-every", "60", "--name", "b") == 0);
@@ -300,6 +303,11 @@ Test(trainer, guard_switches_and_is_resumed)
     for (int t = 0; t < 60; t++) {
         char key[32];
         snprintf(key, sizeof key, "step/%d", t);
+        const json_t *of = json_object_get(a, key);
+        cr_assert_eq(json_is_number(json_object_get(of, "uniformity")), t % VIEWS_EVERY == 0);
+        cr_assert_eq(json_is_number(json_object_get(of, "rankme_raw")), t % VIEWS_EVERY == 0);
+        cr_assert_str_eq(json_string_value(json_object_get(of, "mode")),
+                         t > 5 && t < 13 ? "cumulative" : "multi-epoch", "%s", key);
         cr_assert(json_equal(json_object_get(a, key), json_object_get(b, key)), "%s", key);
     }
     json_decref(a);

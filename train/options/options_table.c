@@ -176,7 +176,7 @@ const struct option_row options_table[] = {
      .doc = "Training images that the probe is fitted on, as many of each class; two fifths as many test images are "
             "scored."},
     {TEXT("surrogates", OPTION_CONFIG, surrogates, "evaluation"), .argument = "WORD", .fallback = "on", .choices = "on|off",
-     .doc = "Ask the features, at every step and more at every evaluation, what their images look like: pixel_r2 and "
+     .doc = "Ask the features, while they train and more at every evaluation, what their images look like: pixel_r2 and "
             "pseudo10 to pseudo100. Needs no labels. Photographs are decoded once more for it, the first time each is "
             "in a batch."},
     {TEXT("calibration", OPTION_CONFIG, calibration, "evaluation"), .argument = "FILE", .fallback = "auto",

@@ -173,7 +173,7 @@ static int look_at_views(struct intake *k, const struct intake_rows rows[LINK_PL
     rows_of(z, k->z_d, k->z, &of_z);
     rows_of(h, pairs ? k->d : 0, k->h, &of_h);
     int said = views_step(&k->views, &of_z, &of_h, in, e);
-    r->said = said < 0 ? 0 : said;
+    r->said = said < 0 ? 0 : said | VIEWS_NOW; // a step that is measured is measured in all
     r->z = k->views.sigma;
     r->z_d = k->z_d;
     r->z_n = k->views.n;

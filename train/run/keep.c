@@ -25,10 +25,11 @@ static void sync_log(void *context)
 int keep_write(struct trainer *tr, const char *name, struct error *e)
 {
     struct setup *s = &tr->setup;
-    char guard[GUARD_STATE], best[BEST_STATE], own[64];
+    char guard[GUARD_STATE], best[BEST_STATE], views[VIEWS_STATE], own[64];
     char device[sizeof device_info(s->device)->name];
     guard_export(&s->guard, guard);
     best_export(&tr->report.best, best);
+    views_export(&tr->views, views);
     text_clean(device, sizeof device, device_info(s->device)->name);
     checkpoint_name(tr->t, own, sizeof own);
     struct checkpoint c = {
@@ -38,6 +39,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .rates = rates_text(&tr->rates),
         .guard = strdup(guard),
         .best = strdup(best),
+        .views = strdup(views),
         .algorithms = strdup(plan_algorithms(s->plan)),
         .device = strdup(device),
         .precision = strdup(s->o.precision),
@@ -48,7 +50,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .paced = {&tr->views.z, &tr->views.h},
     };
     int rc = 0;
-    if (!c.schedule || !c.rates || !c.guard || !c.best || !c.algorithms || !c.device ||
+    if (!c.schedule || !c.rates || !c.guard || !c.best || !c.views || !c.algorithms || !c.device ||
         !c.precision || !c.config)
         rc = error_set(e, "out of memory for a checkpoint");
     if (rc == 0)
@@ -98,6 +100,9 @@ int keep_resume(struct trainer *tr, struct error *e)
     struct best *best = &tr->report.best;
     best_init(best);
     tr->best_kept = -1;
+    const char *told = *tr->start.file ? tr->start.checkpoint.views : "";
+    if (views_import(&tr->views, tr->t, told, e) < 0)
+        return error_prefix(e, "%s", tr->start.file);
     if (tr->start.kind != START_RESUME)
         return 0;
     tr->best_kept = rundir_best(tr->dir.path);

@@ -69,7 +69,7 @@ static int look_at_views(struct trainer *tr, struct step_result *r, struct metri
         h.n[v] = rows;
     }
     int said = views_step(&tr->views, &z, &h, in, e);
-    r->said = said < 0 ? 0 : said;
+    r->said |= said < 0 ? 0 : said;
     r->z = tr->views.sigma;
     r->z_d = tr->views.z.d;
     r->z_n = tr->views.n;
@@ -87,22 +87,23 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
         live_images_step(&tr->live_images, s, &tr->team, tr->t, e) < 0 ||
         (tr->ranks && team_projections(&tr->team, s, tr->z, e) < 0))
         return -1;
-    int has_z = tr->ranks != NULL;
-    int rc = device_spectrum(s->device, &tr->live, tr->sigma, tr->raw, &r->n, e);
+    int has_z = tr->ranks != NULL, due = views_due(&tr->views, tr->t);
+    int rc = device_spectrum(s->device, &tr->live, tr->sigma, due ? tr->raw : NULL, &r->n, e);
     if (rc < 0) // the features' fault, or the device's
         return moments_finite(&tr->live) ? -1 : 1;
     r->has_spectrum = rc == 0;
+    r->said = r->has_spectrum && due ? VIEWS_NOW : 0;
     double alignment = NAN, uniformity = NAN;
-    if (!has_z && (r->has_spectrum || paced_wants(&tr->views.z)) &&
+    if (!has_z && (r->said || paced_wants(&tr->views.z)) &&
         team_projections(&tr->team, s, tr->z, e) < 0)
         return -1;
-    if (r->has_spectrum)
+    if (r->said)
         alignment_measure(&tr->alignment, (const float *const *)tr->z, &alignment, &uniformity);
     struct metric_input in = metric_unknown();
     if (look_at_views(tr, r, &in, e) < 0)
         return -1;
     in.sigma = r->has_spectrum ? tr->sigma : NULL;
-    in.raw = r->has_spectrum ? tr->raw : NULL;
+    in.raw = r->said & VIEWS_NOW ? tr->raw : NULL;
     in.d = s->d;
     in.n = r->has_spectrum ? r->n : NAN;
     in.mean_norm = moments_mean_norm(&tr->live);
@@ -110,10 +111,10 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     in.alignment = alignment;
     in.uniformity = uniformity;
     in.loss = scores->loss;
-    if (r->has_spectrum)
+    if (r->said & VIEWS_NOW)
         in.pixel_r2 = live_images_r2(&tr->live_images, &tr->live, tr->evaluation.n_all);
     metric_all(&in, r->metric);
-    views_tell(&tr->views, r->said, r->metric);
+    views_tell(&tr->views, tr->t, r->said, r->metric);
     r->ms[PHASE_SPECTRUM] = 1e3 * (clock_seconds() - since);
     return 0;
 }

@@ -76,11 +76,10 @@ void report_speed(struct report *p, int64_t step, double now)
 int step_result_says(const struct step_result *r, int m)
 {
     unsigned needs = metric_table[m].needs;
+    int said = views_say(r->said, m);
     return needs & METRIC_NEEDS_EVALUATION ? 0
-           : needs & METRIC_NEEDS_Z        ? r->said & VIEWS_Z
-           : needs & METRIC_NEEDS_VIEWS
-               ? r->said & VIEWS_LIDAR
-               : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
+           : said >= 0                     ? said
+                       : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
 }
 
 static void put_spectrum(struct report *p, int64_t step, enum spectrum_source source, double n,

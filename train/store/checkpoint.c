@@ -37,6 +37,7 @@ void checkpoint_free(struct checkpoint *c)
     free(c->rates);
     free(c->guard);
     free(c->best);
+    free(c->views);
     free(c->algorithms);
     free(c->device);
     free(c->precision);
@@ -221,13 +222,21 @@ static int write_file(FILE *f, const struct checkpoint *c, const struct contents
     snprintf(threads, sizeof threads, "%d", c->threads);
     snprintf(crc, sizeof crc, "%08" PRIx32, c->data_crc);
     const struct metadata meta[] = {
-        {"format", "pt"},      {"ssltop", "1"},
-        {"step", step},        {"steps", steps},
-        {"plan", c->schedule}, {"rates", c->rates},
-        {"guard", c->guard},   {"algorithms", c->algorithms},
-        {"threads", threads},  {"precision", c->precision},
-        {"config", c->config}, {"data_crc", crc},
-        {"device", c->device}, {"best", c->best ? c->best : ""},
+        {"format", "pt"},
+        {"ssltop", "1"},
+        {"step", step},
+        {"steps", steps},
+        {"plan", c->schedule},
+        {"rates", c->rates},
+        {"guard", c->guard},
+        {"algorithms", c->algorithms},
+        {"threads", threads},
+        {"precision", c->precision},
+        {"config", c->config},
+        {"data_crc", crc},
+        {"device", c->device},
+        {"best", c->best ? c->best : ""},
+        {"views", c->views ? c->views : ""},
     };
     return safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
 }
@@ -299,14 +308,15 @@ int checkpoint_read(const char *path, struct checkpoint *out, struct error *e)
     out->rates = meta_text(f, "rates");
     out->guard = meta_text(f, "guard");
     out->best = meta_text(f, "best");
+    out->views = meta_text(f, "views");
     out->algorithms = meta_text(f, "algorithms");
     out->device = meta_text(f, "device");
     out->precision = meta_text(f, "precision");
     out->config = meta_text(f, "config");
     safetensors_close(f);
     int rc = 0;
-    if (!out->schedule || !out->rates || !out->guard || !out->best || !out->algorithms ||
-        !out->device || !out->precision || !out->config)
+    if (!out->schedule || !out->rates || !out->guard || !out->best || !out->views ||
+        !out->algorithms || !out->device || !out->precision || !out->config)
         rc = error_set(e, "out of memory");
     else if (out->step < 0 || out->steps < 1 || threads < 0 || crc < 0 || !*out->schedule ||
              !*out->config)

@@ -24,6 +24,7 @@ struct checkpoint {
     char *rates;    // rates_text()
     char *guard;    // guard_export()
     char *best;     // best_export(); "" in files of versions before it
+    char *views;    // views_export(); the same
     char *algorithms, *device, *precision;
     char *config; // options_to_json()
     int threads;
