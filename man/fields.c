@@ -96,7 +96,7 @@ static const struct {
     {"eval", "*asked", "What the features tell of images on which nothing was fitted: half of those of the evaluation; absent "
      "with --surrogates off and where there are too few images."},
     {"eval", "*raw", "Of the same features."},
-    {"eval", "*views", "Absent: an evaluation looks at images, not at two views of them."},
+    {"eval", "*views", "Of ten views of up to 2 d of the images (512 at most, and 128 MB of pixels), the same at every evaluation; absent with --augment none."},
     {"eval", "*rows", "Of the same features, TwoNN of at most 2,048 of them."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
                          "values. Absent before the first step."},

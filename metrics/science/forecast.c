@@ -20,6 +20,7 @@ const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
     [FORECAST_PSEUDO10] = {"pseudo10", "pseudo10", 0, 0},
     [FORECAST_PSEUDO30] = {"pseudo30", "pseudo30", 0, 0},
     [FORECAST_PSEUDO100] = {"pseudo100", "pseudo100", 0, 0},
+    [FORECAST_LIDAR] = {"ln_lidar", "lidar", 1, 1},
     [FORECAST_LOSS] = {"loss", NULL, 0, 0},
     [FORECAST_WIDTH] = {"ln_width", NULL, 1, 0},
     [FORECAST_SHARE] = {"share", NULL, 0, 0},

@@ -23,6 +23,7 @@ enum forecast_in {
     FORECAST_PSEUDO10,
     FORECAST_PSEUDO30,
     FORECAST_PSEUDO100,
+    FORECAST_LIDAR, // ln
     FORECAST_LOSS,  // mean of the steps before
     FORECAST_WIDTH, // ln, of the network
     FORECAST_SHARE, // of the run that is done, 0 .. 1

@@ -12,6 +12,7 @@
 
 #include "data/sets/dataset_table.h"
 #include "metrics/base/path.h"
+#include "metrics/science/lidar.h"
 #include "tests/kit/pictures.h"
 #include "train/run/evaluate.h"
 #include "train/run/live_images.h"
@@ -148,6 +149,7 @@ Test(surrogates, live_r2_is_the_exact_one_of_a_network_that_stands_still)
             sum += live_images_r2(&images, &live, v.n_all) / LAST;
     }
     const double *exact = eval.u.eval.metric;
+    cr_expect(isnan(exact[METRIC_LIDAR]) && v.views.n == 0, "views that are all the image");
     cr_expect(exact[METRIC_PIXEL_R2] > 0.1 && exact[METRIC_PIXEL_R2] < 0.98);
     cr_expect(fabs(sum - exact[METRIC_PIXEL_R2]) < 0.01, "live %g, exact %g", sum,
               exact[METRIC_PIXEL_R2]);
@@ -155,6 +157,46 @@ Test(surrogates, live_r2_is_the_exact_one_of_a_network_that_stands_still)
               exact[METRIC_PSEUDO30] > exact[METRIC_PSEUDO100]);
     live_images_free(&images);
     moments_free(&live);
+    evaluation_free(&v);
+    loader_free(&l);
+    setup_close(&s);
+}
+
+// Ten views of each of 2 d images, the same at every evaluation: what LiDAR says changes with the
+// network alone.
+Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
+{
+    static const char *const fixed[][2] = {
+        {"data", "synthetic:512"}, {"width", "4"},         {"batch", "64"},
+        {"precision", "f32"},      {"threads", "1"},       {"device", "cpu"},
+        {"steps", "10"},           {"probe-images", "64"}, {"surrogates", "off"}};
+    struct progress p = {quiet, NULL};
+    struct options o;
+    struct setup s;
+    struct loader l;
+    struct evaluation v;
+    struct record eval, spectrum;
+    struct error e = {""};
+    double lidar[3], of_h;
+    options_default(&o);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
+    cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
+    cr_assert(loader_init(&l, &s, &e) == 0 && evaluation_init(&v, &s, &e) == 0, "%s", e.text);
+    cr_assert(v.views.n == 2 * s.d && v.views.each == 10);
+    for (int k = 0; k < 3; k++) {
+        if (k == 2) // running statistics move, and nothing else
+            cr_assert(loader_queue(&l, &s, 0, &e) == 0 && plan_forward(s.plan, &e) == 0);
+        cr_assert(evaluation_run(&v, &s, 0, &eval, &spectrum, &e) == 0, "%s", e.text);
+        lidar[k] = eval.u.eval.metric[METRIC_LIDAR];
+    }
+    cr_expect(lidar[0] > 1 && lidar[0] <= s.d, "%g", lidar[0]);
+    cr_expect(lidar[1] == lidar[0] && lidar[2] != lidar[0]);
+    // What is an image and what a view of it is part of the number.
+    cr_assert(lidar_measure(v.view_x, v.views.n * 5, 2, s.d, &of_h, &e) == 0);
+    cr_expect(of_h != lidar[2] && of_h > 1, "pairs of views are other classes");
+    cr_assert(lidar_measure(v.view_x, v.views.n, 10, s.d, &of_h, &e) == 0);
+    cr_expect(of_h == lidar[2]);
     evaluation_free(&v);
     loader_free(&l);
     setup_close(&s);

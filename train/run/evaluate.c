@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/sets/dataset.h"
+#include "metrics/science/lidar.h"
 #include "metrics/science/manifold.h"
 #include "metrics/science/probe.h"
 #include "train/ranks/team.h"
@@ -122,6 +123,31 @@ static int more_to_ask(struct evaluation *v, const struct setup *s, struct error
     return 0;
 }
 
+// Views of images that are spread over those of the spectrum as these are over all.
+static int views_init_of(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    int64_t n = EVALUATION_PICTURES * (int64_t)s->d;
+    n = n < EVALUATION_MOST ? n : EVALUATION_MOST;
+    n = n < v->n ? n : v->n;
+    int64_t *some = malloc((size_t)n * sizeof *some);
+    for (int64_t i = 0; some && i < n; i++)
+        some[i] = v->index[i * v->n / n];
+    int rc = some ? kept_views_new(s->device, &s->data, s->recipe, s->o.seed, some, n,
+                                   EVALUATION_VIEWS, s->o.threads, &v->views, e)
+                  : error_set(e, "out of memory for views of %lld images", (long long)n);
+    free(some);
+    if (rc < 0 || !v->views.n)
+        return rc;
+    int64_t all = v->views.n * v->views.each;
+    v->view_index = malloc((size_t)all * sizeof *v->view_index);
+    v->view_x = malloc((size_t)all * (size_t)s->d * sizeof *v->view_x);
+    if (!v->view_index || !v->view_x)
+        return error_set(e, "out of memory for features of %lld views", (long long)all);
+    for (int64_t i = 0; i < all; i++)
+        v->view_index[i] = i;
+    return 0;
+}
+
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)
 {
     memset(v, 0, sizeof *v);
@@ -141,6 +167,8 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
     if (rc == 0 && s->surrogates.s.targets)
         rc =
             surrogates_questions(&s->surrogates, SPLIT_TRAIN, v->index, v->n_all, &v->questions, e);
+    if (rc == 0)
+        rc = views_init_of(v, s, e);
     if (rc == 0)
         rc = moments_init(&v->moments, s->d, e);
     if (rc == 0) {
@@ -167,6 +195,9 @@ void evaluation_free(struct evaluation *v)
     free(v->test_label);
     moments_free(&v->moments);
     questions_free(&v->questions);
+    kept_views_free(&v->views);
+    free(v->view_index);
+    free(v->view_x);
     memset(v, 0, sizeof *v);
 }
 
@@ -178,6 +209,9 @@ static int pass(struct evaluation *v, struct setup *s, struct error *e)
     int wanted = !s->ranks || s->ranks->rank == 0;
     if (team_statistics(s, e) < 0 ||
         team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, e) < 0)
+        return -1;
+    if (v->views.n && team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
+                                    wanted ? v->view_x : NULL, e) < 0)
         return -1;
     return v->n_train && v->n_test
                ? team_evaluate(s, v->test, v->test_index, v->n_test, wanted ? v->test_x : NULL, e)
@@ -203,7 +237,8 @@ static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *
     int threads = device_info(s->device)->threads;
     if (manifold_twonn(v->features, v->n, s->d, threads, &in.twonn, e) < 0 ||
         manifold_self_cluster(v->features, v->n, s->d, 0, &in.self_cluster, e) < 0 ||
-        manifold_self_cluster(v->features, v->n, s->d, 1, &in.self_cluster_c, e) < 0)
+        manifold_self_cluster(v->features, v->n, s->d, 1, &in.self_cluster_c, e) < 0 ||
+        (v->views.n && lidar_measure(v->view_x, v->views.n, v->views.each, s->d, &in.lidar, e) < 0))
         return -1;
     in.sigma = v->sigma;
     in.raw = v->raw;

@@ -6,11 +6,18 @@
 
 #include <stdint.h>
 
+#include "gpu/views/kept.h"
 #include "metrics/base/error.h"
 #include "metrics/log/record.h"
 #include "metrics/science/questions.h"
 #include "metrics/science/spectrum.h"
 #include "train/run/setup.h"
+
+enum {
+    EVALUATION_VIEWS = 10,   // q (metrics/science/lidar.h)
+    EVALUATION_PICTURES = 2, // images of LiDAR, for each of the d numbers,
+    EVALUATION_MOST = 512    // and at most
+};
 
 struct evaluation {
     int64_t n;      // images of the exact spectrum, the same at every evaluation
@@ -21,6 +28,10 @@ struct evaluation {
     double *sigma, *raw;        // raw: not centred
     struct questions questions; // of all n_all images
     double lambda;              // penalty of the newest pixel R2; NaN: none
+    // LiDAR's: EVALUATION_VIEWS views of some of the n images, and their features.
+    struct kept_views views;
+    int64_t *view_index;
+    float *view_x;
     // The probe; n_train 0: none.
     struct images *test; // of the test split
     int64_t n_train, n_test;
