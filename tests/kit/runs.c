@@ -161,6 +161,9 @@ char *lab_text(const char *path)
     cr_assert(text != NULL);
     if (fd >= 0) {
         ssize_t n = read(fd, text, (1 << 16) - 1);
+        for (ssize_t i = 0; i < n; i++) // the launcher of Open MPI 5 has some in what it says
+            if (!text[i])
+                text[i] = '\n';
         if (n < 0)
             text[0] = '\0';
         close(fd);
