@@ -182,7 +182,7 @@ static const struct backend cuda_backend = {
     .spectrum = cuda_spectrum,
     .images = cuda_images,
     .together = 1,
-    .what = "card, cuDNN",
+    .what = "card, cuDNN, NCCL",
     .node = {[NODE_CONV] = &cuda_conv_kind,
              [NODE_BN] = &cuda_norm_kind,
              [NODE_RELU] = &cuda_relu_kind,

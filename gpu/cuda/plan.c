@@ -7,7 +7,8 @@
 
 enum { BOUNCE = 16 << 20 };
 
-// "sm90-cudnn91900": the card and the library whose letters they are.
+// "sm90-cudnn91900": the card and the library whose letters they are; with ranks also the one that
+// adds: "-nccl22809".
 int cuda_begin(struct plan *p, char *prefix, size_t size, struct error *e)
 {
     size_t n = (size_t)p->net.n_param + 1;
@@ -29,8 +30,8 @@ int cuda_begin(struct plan *p, char *prefix, size_t size, struct error *e)
     for (int i = 0; i < 2 * TIMES; i++)
         if (cuda_event(p, cudaEventDefault, &own->mark[i / TIMES][i % TIMES], e) < 0)
             return -1;
-    snprintf(prefix, size, "sm%d-cudnn%zu", card(p)->sm, cudnnGetVersion());
-    return 0;
+    int at = snprintf(prefix, size, "sm%d-cudnn%zu", card(p)->sm, cudnnGetVersion());
+    return p->ranks ? reduce_prefix(p, prefix + at, size - (size_t)at, e) : 0;
 }
 
 int cuda_tensor(struct plan *p, struct tensor *t, const struct node *d, int lend, struct error *e)

@@ -109,17 +109,24 @@ static int place(struct plan *p, struct reduce *r, struct error *e)
     return rc;
 }
 
+int reduce_prefix(struct plan *p, char *prefix, size_t size, struct error *e)
+{
+    struct reduce *r = p->own->reduce = plan_heap(p, sizeof *r, e);
+    if (!r || (!p->device->planned && nccl_version(&r->version, e) < 0))
+        return -1;
+    snprintf(prefix, size, "-nccl%d", r->version);
+    return 0;
+}
+
 int reduce_init(struct plan *p, struct error *e)
 {
-    if (!p->ranks)
+    struct reduce *r = p->own->reduce;
+    if (!r)
         return 0;
-    struct reduce *r = plan_heap(p, sizeof *r, e);
-    if (!r || plan_own(p, release_waits, r, e) < 0 ||
-        (!p->device->planned && nccl_version(&r->version, e) < 0) || streams(p, r, e) < 0 ||
-        buckets_init(p, &r->buckets, numbers, e) < 0 || place(p, r, e) < 0)
-        return -1;
-    p->own->reduce = r;
-    return 0;
+    return plan_own(p, release_waits, r, e) < 0 || streams(p, r, e) < 0 ||
+                   buckets_init(p, &r->buckets, numbers, e) < 0 || place(p, r, e) < 0
+               ? -1
+               : 0;
 }
 
 // --- together ---

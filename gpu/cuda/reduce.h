@@ -8,7 +8,9 @@
 #include "gpu/cuda/cuda.h"
 #include "gpu/ranks/nccl/nccl.h"
 
-// After all lists are built: loads NCCL, places the buckets.
+// With ranks, first: loads NCCL, and says which it is, of which a sum's last bit may depend.
+int reduce_prefix(struct plan *p, char *prefix, size_t size, struct error *e);
+// After all lists are built: places the buckets.
 int reduce_init(struct plan *p, struct error *e);
 // Before the first sum, by all ranks: they are connected.
 int reduce_join(struct plan *p, struct error *e);
