@@ -127,8 +127,7 @@ static int is_for_tiles(enum pass pass, const struct node *d)
 // Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
 // where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
 // the bf16 code for weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
-static char rule(const struct plan *p, enum pass pass, const struct node *d,
-                 const struct tensor *in)
+static int rule(const struct plan *p, enum pass pass, const struct node *d, const struct tensor *in)
 {
     const struct filter_kernel *ours = pass == PASS_WEIGHTS ? filter_kernel(p, in) : NULL;
     if (ours)

@@ -92,7 +92,7 @@ const struct kernels *kernels_usable(int i)
 
 const struct kernels *kernels_pick(void)
 {
-    const struct kernels *k[KERNEL_SETS];
+    const struct kernels *k[KERNEL_SETS] = {NULL};
     return k[kernel_sets(k) - 1];
 }
 

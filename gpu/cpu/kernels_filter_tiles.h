@@ -241,7 +241,7 @@ static size_t filter_tiles_work(const struct filter_args *a)
 static void filter_tiles_by_images(const struct filter_args *a, const struct filter_tiles *p,
                                    uint16_t *work)
 {
-    float *others = (float *)(work + (size_t)a->threads * (p->x + p->dy));
+    float *others = (void *)(work + (size_t)a->threads * (p->x + p->dy));
 #pragma omp parallel num_threads(a->threads)
     {
         int t = omp_get_thread_num();

@@ -17,7 +17,7 @@ NAME(norm_sums_strip)(const struct norm_args *a, const struct strip *strip, doub
 {
     const T *first = (const T *)a->x + strip->first, *p = (const T *)a->x + strip->at;
     size_t hw = (size_t)a->hw, i = 0;
-    vf ref[4], s[4] = {{0}}, q[4] = {{0}};
+    vf ref[4] = {{0}}, s[4] = {{0}}, q[4] = {{0}};
     for (int v = 0; v < W; v++)
         ref[v] = LOAD(first + v * LANES);
     for (; i + 4 / W <= hw; i += 4 / W)
@@ -176,7 +176,7 @@ NAME(norm_back_sums_kind)(const struct norm_args *a, const struct strip *strip, 
     const T *x = (const T *)a->x + at, *dy2 = two ? (const T *)a->dy2 + at : NULL;
     const T *y = a->add ? (const T *)a->y + at : NULL;
     T *dy = (T *)a->dy + at;
-    vf scale[4], shift[4], mean[4], s[4] = {{0}}, q[4] = {{0}};
+    vf scale[4], shift[4], mean[4] = {{0}}, s[4] = {{0}}, q[4] = {{0}};
     for (int v = 0; v < W; v++) {
         scale[v] = load_f32(a->scale + (strip->b + v) * LANES);
         shift[v] = load_f32(a->shift + (strip->b + v) * LANES);

@@ -21,7 +21,7 @@ int grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counte
     more = more > want ? more : want;
     void *p;
     memcpy(&p, array, sizeof p);
-    p = realloc(p, more * size);
+    p = realloc(p, more * size); // cppcheck-suppress memleakOnRealloc ; the caller's is as it was
     if (!p)
         return -1;
     memcpy(array, &p, sizeof p);

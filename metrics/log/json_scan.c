@@ -29,12 +29,13 @@ static int is_next(struct json_scan *s, char c)
 // The value of four hexadecimal digits; -1: there are none.
 static int hex(const char *p, size_t n)
 {
+    static const char digits[] = "0123456789abcdefABCDEF";
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        const char *digit = n > (size_t)i ? memchr("0123456789abcdefABCDEF", p[i], 22) : NULL;
+        const char *digit = n > (size_t)i && p[i] ? strchr(digits, p[i]) : NULL;
         if (!digit)
             return -1;
-        int d = (int)(digit - "0123456789abcdefABCDEF");
+        int d = (int)(digit - digits);
         v = 16 * v + (d < 16 ? d : d - 6);
     }
     return v;

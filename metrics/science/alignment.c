@@ -74,11 +74,12 @@ void alignment_measure(struct alignment *p, const float *const z[2], double *ali
 
 double alignment_zstd(const float *z, int64_t n, int dim)
 {
-    double *s = calloc(2 * (size_t)dim, sizeof *s), *q = s + dim, total = 0;
+    double *s = calloc(2 * (size_t)dim, sizeof *s), total = 0;
     if (!s || n < 2) {
         free(s);
         return NAN;
     }
+    double *q = s + dim;
     for (int64_t i = 0; i < n; i++, z += dim) {
         double square = 0;
         for (int j = 0; j < dim; j++)

@@ -88,7 +88,7 @@ static int fit(const struct design *d, const struct design_set *set, int without
     const struct design_sums *one = without == DESIGN_NOBODY ? NULL : &d->sum[without],
                              *two = nor == DESIGN_NOBODY ? NULL : &d->sum[nor];
     double weight = d->all.weight - (one ? one->weight : 0) - (two ? two->weight : 0);
-    if (!(weight > 0.5))
+    if (!(weight > 0.5) || n < 1 || n > SIDE)
         return -1;
     for (int t = 0; t < set->n; t++)
         at[1 + t] = column(&set->term[t]);

@@ -254,7 +254,7 @@ static int score(const struct ridge *r, const struct ridge_target *t, int at, in
 // The penalty of each target.
 static int choose(struct ridge *r, struct error *e)
 {
-    double *best = malloc((size_t)r->targets * sizeof *best);
+    double *best = calloc((size_t)r->targets, sizeof *best);
     int rc = best ? 0 : error_set(e, "out of memory for %d targets", r->targets);
     probe_scale_take(&r->scale, &r->part[0].m);
     for (int i = 0; i < PENALTIES && rc == 0; i++) {
@@ -265,8 +265,10 @@ static int choose(struct ridge *r, struct error *e)
             rc = solve(r, t, at, e);
             if (rc == 0)
                 rc = score(r, t, at, RIDGE_FITTED, 1, &s, e);
+            if (rc != 0)
+                break;
             double value = t->label[RIDGE_FITTED] ? (double)s.classes.correct : -s.residual;
-            if (rc == 0 && (i == 0 || value > best[k])) {
+            if (i == 0 || value > best[k]) {
                 best[k] = value;
                 t->lambda = penalty[i];
             }
@@ -312,7 +314,7 @@ static int finish(struct ridge *r, struct error *e)
             rc = solve(r, t, at, e);
             if (rc == 0)
                 rc = score(r, t, at, RIDGE_SCORED, 0, &s, e);
-            if (rc < 0)
+            if (rc != 0)
                 break;
             t->score = s.classes;
             t->r2 = NAN;

@@ -176,7 +176,7 @@ enum { AT_ONCE = 64 };
 static void assign(const struct surrogate *s, int kind, const double *rows, int64_t n,
                    int32_t *cluster, double *distance)
 {
-    double squares[SURROGATE_CLUSTERS], product[AT_ONCE * SURROGATE_CLUSTERS];
+    double squares[SURROGATE_CLUSTERS] = {0}, product[AT_ONCE * SURROGATE_CLUSTERS] = {0};
     for (int64_t at = 0; at < n; at += AT_ONCE)
         nearest(s, kind, rows + at * s->components, n - at < AT_ONCE ? (int)(n - at) : AT_ONCE,
                 squares, product, cluster + at, distance ? distance + at : NULL);

@@ -135,8 +135,7 @@ static int set_text(const struct option_row *row, void *into, const char *value,
         memcpy(text, &value, sizeof value);
         return 0;
     }
-    memset(text, 0, row->size); // so that equal options are equal bytes
-    memcpy(text, value, n);
+    strncpy(text, value, row->size); // zeros behind it, so that equal options are equal bytes
     return 0;
 }
 

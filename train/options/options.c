@@ -24,8 +24,8 @@ int options_set(struct options *o, const char *name, const char *value, struct e
 
 void options_default(struct options *o)
 {
-    const struct option_set set[] = {{options_table, o, NULL}, {0}};
     memset(o, 0, sizeof *o);
+    const struct option_set set[] = {{options_table, o, NULL}, {0}};
     option_defaults(set, NULL); // options_parse says it where a variable can't be taken
 }
 

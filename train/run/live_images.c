@@ -91,6 +91,6 @@ void live_images_penalty(struct live_images *o, double lambda)
 
 double live_images_r2(struct live_images *o, const struct moments *live, int64_t images)
 {
-    double fitted = (double)(images - images / 2);
-    return o->cross.d ? cross_r2(&o->cross, live, VIEWS, fitted) : NAN;
+    int64_t fitted = images - images / 2;
+    return o->cross.d ? cross_r2(&o->cross, live, VIEWS, (double)fitted) : NAN;
 }

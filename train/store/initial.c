@@ -234,7 +234,7 @@ static void say(const struct reading *r, char *notice, size_t size)
         text_clean(shown, sizeof shown, r->first);
         n += (size_t)snprintf(notice + n, size - n, "left out: %s", shown);
         if (r->left_out > 1 && n < size)
-            n += (size_t)snprintf(notice + n, size - n, " and %zu more", r->left_out - 1);
+            snprintf(notice + n, size - n, " and %zu more", r->left_out - 1);
     } else if (n > 2 && n < size) {
         notice[n - 2] = '\0';
     }

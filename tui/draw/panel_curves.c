@@ -304,6 +304,7 @@ static const char *series_title(const struct history *h, int series, const char 
            : series == SERIES_IMAGES_S ? "throughput"
            : series == SERIES_LR       ? "learning rate"
            : series >= SERIES_OWN      ? h->own[series - SERIES_OWN]
+           : series >= SERIES_FORECAST ? "forecast"
                                        : record_phase_key[series - SERIES_PHASE];
 }
 

@@ -168,7 +168,7 @@ int export_csv(struct cursor *c, enum record_type type, const unsigned char *wan
                const struct record_own *own, FILE *f, struct error *e)
 {
     struct record r;
-    int rc, width = -1, bad = 0;
+    int rc = 0, width = -1, bad = 0;
     for (; !bad && !ferror(f) && (rc = cursor_record(c, &r, e)) == 1; record_free(&r)) {
         if (width < 0) {
             width = type == RECORD_SPECTRUM ? r.u.spectrum.d : 0;
@@ -196,7 +196,7 @@ static int all(enum record_type type, const unsigned char *wanted)
 int export_json(struct cursor *c, const unsigned char *wanted, FILE *f, struct error *e)
 {
     struct record r;
-    int rc, bad = 0;
+    int rc = 0, bad = 0;
     for (; !bad && !ferror(f) && (rc = cursor_record(c, &r, e)) == 1; record_free(&r)) {
         char *own = NULL;
         size_t n;
