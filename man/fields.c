@@ -58,10 +58,12 @@ static const struct {
     {"step", "forecast", "Accuracy that the fast probe of an evaluation is expected to measure, 0 to 1."},
     {"step", "forecast_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_hi", "Upper end of its 95 % interval."},
-    {"step", "forecast_end", "Accuracy that the fast probe is expected to measure where the run ends as it goes, 0 to 1; from a "
+    {"step", "forecast_end", "Accuracy that a probe (see forecast_end_of) is expected to measure where the run ends as it goes, 0 to 1; from a "
                              "tenth of the run on, absent where nothing is foretold."},
     {"step", "forecast_end_lo", "Lower end of its 95 % interval."},
     {"step", "forecast_end_hi", "Upper end of its 95 % interval."},
+    {"step", "forecast_end_of", "linear where it is the linear probe (ssltop probe) that is foretold, as the calibration's runs had "
+                                "it kept; absent where it is the fast one."},
     {"step", "forecast_state", "Why no forecast is shown: uncalibrated (no calibration for this data set, network and "
                                "method), waiting (no evaluation yet), or extrapolating (z-std or what it is made of are "
                                "far from all that it was fitted on: the numbers are there, but nothing stands "

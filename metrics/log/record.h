@@ -87,6 +87,7 @@ struct record_step {
     double metric[METRIC_COUNT]; // from the live spectrum; loss and zstd among them
     double forecast, forecast_lo, forecast_hi;
     double forecast_end, forecast_end_lo, forecast_end_hi; // where the run ends; NaN: not told
+    char forecast_end_of[8]; // which probe's: "linear"; "": the fast one's, or not told
     char forecast_state[16]; // why there is none to show: uncalibrated waiting extrapolating; or ""
     double images_s;         // images (not views) a second, over the last second or so
     double ms[PHASE_COUNT];

@@ -55,6 +55,7 @@ static const struct record_field step_field[] = {
     {NULL, "forecast_end", FIELD_DOUBLE, AT(step.forecast_end), 0, 1},
     {NULL, "forecast_end_lo", FIELD_DOUBLE, AT(step.forecast_end_lo), 0, 1},
     {NULL, "forecast_end_hi", FIELD_DOUBLE, AT(step.forecast_end_hi), 0, 1},
+    {NULL, "forecast_end_of", FIELD_TEXT, AT(step.forecast_end_of), 0, 1},
     {NULL, "forecast_state", FIELD_TEXT, AT(step.forecast_state), 0, 1},
     {NULL, "images_s", FIELD_DOUBLE, AT(step.images_s), 0, 0},
     {"ms", NULL, FIELD_PHASES, AT(step.ms), 0, 0},

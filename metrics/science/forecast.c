@@ -65,6 +65,7 @@ void forecast_free(struct forecast *f)
     free(f->run);
     free(f->now.left_out);
     free(f->end.left_out);
+    free(f->linear.left_out);
     memset(f, 0, sizeof *f);
 }
 

@@ -1,7 +1,8 @@
 // Probe accuracy from what needs no labels: the spectrum, what the features still know of the
 // image, the loss, the network and how far the run is, by a regression over evaluations of runs
 // whose probe was measured (the paper's idea, Li, Efros, Pathak, ECCV 2022, sec. 5, with more to go
-// by). Two laws: what the probe measures now, and what it will measure where the run ends.
+// by). Three laws: what the fast probe measures now, what it will measure where the run ends, and
+// what the linear probe will measure there.
 #ifndef SSLTOP_METRICS_SCIENCE_FORECAST_H
 #define SSLTOP_METRICS_SCIENCE_FORECAST_H
 
@@ -63,6 +64,8 @@ struct forecast_point {
     double live[FORECAST_INPUTS], offset[FORECAST_INPUTS];
     int64_t correct, n; // of the probe
     double end;         // accuracy of the probe at the end of its run; NaN: not known
+    double linear;      // of the linear probe there, on linear_n images; NaN: not known
+    int64_t linear_n;
 };
 
 struct forecast_range {
@@ -106,7 +109,8 @@ struct forecast_law {
 // A calibration: belongs to a data set, a family of networks and a method.
 struct forecast {
     char data[256], arch[64], method[96];
-    struct forecast_law now, end;   // end.terms 0: there is none
+    struct forecast_law now, end;   // end.knots 0: there is none
+    struct forecast_law linear;     // at the end; the same
     double offset[FORECAST_INPUTS]; // usual exact - live value (median); 0: not known
     struct forecast_range zstd;     // that it was fitted on
     int64_t points;                 // evaluations
@@ -141,7 +145,7 @@ struct forecast_value {
     enum forecast_state state;
     double value, lo, hi; // accuracy 0 .. 1 and its 95 % interval
 };
-// `law`: f->now or f->end.
+// `law`: f->now, f->end or f->linear.
 struct forecast_value forecast_at(const struct forecast *f, const struct forecast_law *law,
                                   const struct forecast_input *in);
 

@@ -43,7 +43,9 @@ static const struct {
 static const struct {
     const char *key;
     size_t offset;
-} law_part[] = {{"now", offsetof(struct forecast, now)}, {"end", offsetof(struct forecast, end)}};
+} law_part[] = {{"now", offsetof(struct forecast, now)},
+                {"end", offsetof(struct forecast, end)},
+                {"linear", offsetof(struct forecast, linear)}};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static void *at(void *of, size_t offset)

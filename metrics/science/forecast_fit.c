@@ -73,6 +73,22 @@ static double measured_at_end(const struct forecast_point *p)
     return logit((p->end * n + 0.5) / (n + 1));
 }
 
+static double measured_by_linear(const struct forecast_point *p)
+{
+    double n = (double)p->linear_n;
+    return logit((p->linear * n + 0.5) / (n + 1));
+}
+
+static double end_of(const struct forecast_point *p)
+{
+    return p->end;
+}
+
+static double linear_of(const struct forecast_point *p)
+{
+    return p->linear_n >= 1 ? p->linear : NAN;
+}
+
 // ---------------------------------------------------------------- the interval
 
 struct sized {
@@ -301,9 +317,11 @@ static int take_names(struct forecast *f, char *const *name, int runs, struct er
     return 0;
 }
 
-// The law of ends, from the runs whose end was measured. Without one where these are few, or say
-// nothing of ends.
-static int fit_ends(const struct forecast_point *p, int64_t n, int runs, struct forecast *f,
+// A law of ends, from the runs whose end was measured (`accuracy`). Without one where these are
+// few, or say nothing of ends.
+static int fit_ends(const struct forecast_point *p, int64_t n, int runs, const double *offset,
+                    double (*accuracy)(const struct forecast_point *),
+                    double (*target)(const struct forecast_point *), struct forecast_law *law,
                     struct error *e)
 {
     struct forecast_point *some = malloc((size_t)n * sizeof *some + 1);
@@ -312,7 +330,8 @@ static int fit_ends(const struct forecast_point *p, int64_t n, int runs, struct 
     if (!some || !number)
         rc = error_set(e, "out of memory for %lld evaluations", (long long)n);
     for (int64_t i = 0; i < n && rc == 0; i++) {
-        if (!(p[i].end >= 0 && p[i].end <= 1))
+        double end = accuracy(&p[i]);
+        if (!(end >= 0 && end <= 1))
             continue;
         if (!number[p[i].run])
             number[p[i].run] = ++kept;
@@ -320,10 +339,10 @@ static int fit_ends(const struct forecast_point *p, int64_t n, int runs, struct 
         some[m++].run = number[p[i].run] - 1;
     }
     if (rc == 0 && kept >= FORECAST_RUNS_LEAST)
-        rc = fit_law(some, m, kept, f->offset, measured_at_end, &f->end, e);
-    if (!(f->end.r2_left_out >= FORECAST_R2_LEAST)) {
-        free(f->end.left_out);
-        f->end = (struct forecast_law){0};
+        rc = fit_law(some, m, kept, offset, target, law, e);
+    if (!(law->r2_left_out >= FORECAST_R2_LEAST)) {
+        free(law->left_out);
+        *law = (struct forecast_law){0};
     }
     free(some);
     free(number);
@@ -352,5 +371,7 @@ int forecast_fit(const struct forecast_point *p, int64_t n, char *const *name, i
                          out->now.r2_left_out < 0 ? "worse" : "hardly better", out->now.r2_left_out,
                          out->now.error_points);
     }
-    return fit_ends(p, n, runs, out, e);
+    if (fit_ends(p, n, runs, out->offset, end_of, measured_at_end, &out->end, e) < 0)
+        return -1;
+    return fit_ends(p, n, runs, out->offset, linear_of, measured_by_linear, &out->linear, e);
 }

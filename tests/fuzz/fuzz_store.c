@@ -17,6 +17,7 @@
 #include "train/schedule/guard.h"
 #include "train/schedule/rates.h"
 #include "train/schedule/schedule_text.h"
+#include "train/store/probe_file.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
 #include "train/store/remembered.h"
@@ -438,5 +439,24 @@ int fuzz_remembered(const uint8_t *data, size_t size)
     fuzz_require(isfinite(value) && (there || value == 2));
     if (remembered_add("fuzz", key, &again, NULL) == 0 && !there)
         fuzz_require(remembered_find("fuzz", key, &value) && value == again);
+    return 0;
+}
+
+// --- what a linear probe measured of a run: what is taken is written and read again ---
+
+int fuzz_probe(const uint8_t *data, size_t size)
+{
+    struct probe_kept k, again;
+    struct error e = {""};
+    foreign_put(PROBE_FILE, data, size);
+    int rc = probe_file_read(foreign_folder(), &k, &e);
+    fuzz_require(rc != 1 && (rc == 0 || *e.text));
+    if (rc != 0)
+        return 0;
+    fuzz_require(k.step >= 0 && k.n_train >= 1 && k.n_test >= 1 && k.correct >= 0 &&
+                 k.correct <= k.n_test);
+    fuzz_require(probe_file_write(foreign_folder(), &k, NULL) == 0 &&
+                 probe_file_read(foreign_folder(), &again, NULL) == 0 && k.step == again.step &&
+                 k.correct == again.correct && k.n_train == again.n_train);
     return 0;
 }

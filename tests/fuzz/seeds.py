@@ -296,6 +296,9 @@ def surrogate(*entries, numbers=b"\0\0\0\0\0\0\xf0\x3f"):
 put("surrogates", "all", surrogate(("mean", 4, 0), ("component", 3, 4), ("variance", 3, 0), ("centre.10", 10, 3), ("centre.30", 30, 3)))
 put("surrogates", "mean", surrogate(("mean", 4, 0), numbers=b"\1\2\3\4\5\6\7\x40"))
 put("surrogates", "wrong", surrogate(("mean", 4, 0), ("component", 60, 4), ("centre.100", 2, 3)))
+put("probe", "kept", '{"step": 700, "n_train": 60000, "n_test": 10000, "linear_correct": 8065}\n')
+put("probe", "more", '{"step": 0, "n_train": 1, "n_test": 1, "linear_correct": 2}')
+put("probe", "part", '{"step": 700, "n_train": 60000')
 put("remembered", "there", "a key of words\n0.25 a key of words\n1e3 another\n")
 put("remembered", "odd", "k\n1 k\nnan k\n 2 k\n0x1p3 k\n")
 

@@ -38,7 +38,8 @@ static struct forecast_point point(int run, struct forecast_input in, double log
                                .in = in,
                                .n = TESTED,
                                .correct = llround(TESTED / (1 + exp(-logit))),
-                               .end = NAN};
+                               .end = NAN,
+                               .linear = NAN};
     for (int i = 0; i < FORECAST_INPUTS; i++)
         p.live[i] = p.offset[i] = NAN;
     return p;
@@ -297,6 +298,13 @@ Test(forecast, no_number_outside_its_range)
     forecast_free(&f);
 }
 
+static const char *path(void)
+{
+    static char name[64];
+    snprintf(name, sizeof name, "/tmp/ssltop-forecast-%d.json", (int)getpid());
+    return name;
+}
+
 // The less a run can still go wrong, the nearer its end is foretold; and where the residuals are
 // small the interval is narrow.
 Test(forecast, ends_and_an_interval_that_depends_on_where_it_is)
@@ -319,6 +327,8 @@ Test(forecast, ends_and_an_interval_that_depends_on_where_it_is)
             in.v[FORECAST_SHARE] = share;
             p[EACH * r + k] = point(r, in, now);
             p[EACH * r + k].end = 1 / (1 + exp(-end));
+            p[EACH * r + k].linear = 1 / (1 + exp(-end - 0.5)); // a better probe, half of the runs
+            p[EACH * r + k].linear_n = r % 2 ? 10000 : 0;
         }
     }
     p[0].end = p[1].end = p[2].end = p[3].end = p[4].end = NAN; // the first was stopped
@@ -331,14 +341,23 @@ Test(forecast, ends_and_an_interval_that_depends_on_where_it_is)
     cr_expect(uses(&f.end, FORECAST_SHARE) && uses(&f.end, FORECAST_PIXEL_R2));
     cr_expect(f.end.r2_left_out > 0.8, "%g", f.end.r2_left_out);
     cr_expect(f.end.error_points_quarter > 0 && f.end.error_points_good > 0);
+    cr_expect(f.linear.r2_left_out > 0.8 && f.linear.n_left_out == MANY / 2 * EACH, "%g, %lld",
+              f.linear.r2_left_out, (long long)f.linear.n_left_out);
+    struct forecast_input good = input(0.85, -0.8, 1, 16);
+    good.v[FORECAST_PIXEL_R2] = 0.5; // of a run that is over and came to a logit of 1
+    good.v[FORECAST_SHARE] = 1;
+    struct forecast_value fast = forecast_at(&f, &f.end, &good),
+                          linear = forecast_at(&f, &f.linear, &good);
+    cr_expect(fabs(fast.value - 1 / (1 + exp(-1))) < 0.03, "%g", fast.value);
+    cr_expect(fabs(linear.value - 1 / (1 + exp(-1.5))) < 0.03, "%g", linear.value);
+    FILE *out = fopen(path(), "w");
+    cr_assert(out && forecast_write(&f, out, &e) == 0 && fclose(out) == 0, "%s", e.text);
+    struct forecast again;
+    cr_assert(forecast_read(path(), &again, &e) == 0, "%s", e.text);
+    cr_expect(again.linear.constant == f.linear.constant && again.linear.knots == f.linear.knots);
+    forecast_free(&again);
+    unlink(path());
     forecast_free(&f);
-}
-
-static const char *path(void)
-{
-    static char name[64];
-    snprintf(name, sizeof name, "/tmp/ssltop-forecast-%d.json", (int)getpid());
-    return name;
 }
 
 Test(forecast, file)

@@ -13,6 +13,8 @@
 #include "metrics/log/runlog.h"
 #include "tests/kit/runs.h"
 #include "tests/kit/say.h"
+#include "metrics/base/path.h"
+#include "train/store/probe_file.h"
 
 enum { RUNS = 8, STEPS = 400, TEST = 2000 };
 
@@ -145,6 +147,46 @@ Test(fit, leaves_out_the_first_tenth)
     cr_expect_float_eq(f.forecast.offset[FORECAST_AUC], OFFSET, 1e-12);
     cr_expect(f.forecast.now.error_points_live < 0.1, "%g points",
               f.forecast.now.error_points_live);
+    forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+// What probe --keep left is where the run ended, if it is of its last step.
+Test(fit, takes_the_linear_probe_of_the_end)
+{
+    struct fit f;
+    struct error e = {""};
+    char dir[RUNS][128];
+    lab_open(&lab);
+    for (int i = 0; i < RUNS; i++) {
+        char name[16];
+        double auc = 0.7 + 0.03 * i;
+        snprintf(name, sizeof name, "run-%d", i);
+        struct runlog_writer *w = start(name, dir[i], sizeof dir[i]);
+        put_run(w, name, "fashion-mnist", SIMSIAM);
+        for (int k = 0; k < 4; k++) {
+            put_steps(w, STEPS / 4 * k, STEPS / 4 * (k + 1), -0.8);
+            put_eval(w, STEPS / 4 * (k + 1), auc + 0.001 * k, probe_of(auc + 0.001 * k));
+        }
+        cr_assert(runlog_close(w, NULL) == 0);
+        struct probe_kept k = {STEPS, 60000, 10000, llround(10000 * probe_of(auc - 0.05))};
+        cr_assert(probe_file_write(dir[i], &k, &e) == 0, "%s", e.text);
+    }
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect(f.forecast.linear.knots == 1 && f.forecast.linear.error_points < 1 &&
+                  f.forecast.linear.n_left_out == 4 * RUNS,
+              "%g points", f.forecast.linear.error_points);
+    cr_expect_float_eq(f.forecast.linear.accuracy.hi, probe_of(0.65), 1e-3);
+    cr_expect_float_eq(f.forecast.end.accuracy.hi, probe_of(0.703), 1e-3);
+    forecast_free(&f.forecast);
+    struct probe_kept early = {STEPS - 1, 60000, 10000, 9000};
+    cr_assert(probe_file_write(dir[4], &early, &e) == 0);
+    cr_assert(fit(dir, RUNS, &f, &e) == 0, "%s", e.text);
+    cr_expect(f.forecast.linear.knots == 0 && f.forecast.end.knots == 1, "seven are too few");
+    forecast_free(&f.forecast);
+    FILE *out = fopen(path_of("%s/" PROBE_FILE, dir[4]).s, "w");
+    cr_assert(out && fputs("{\"step\": -1}", out) > 0 && fclose(out) == 0);
+    cr_expect(fit(dir, RUNS, &f, &e) == -1 && strstr(e.text, PROBE_FILE), "%s", e.text);
     forecast_free(&f.forecast);
     lab_close(&lab);
 }

@@ -132,6 +132,42 @@ Test(live_forecast, mean_of_the_last_hundred_losses)
     live_forecast_free(&o);
 }
 
+static struct forecast_law always(double accuracy)
+{
+    struct forecast_law law = {.constant = log(accuracy / (1 - accuracy)), .knots = 1};
+    for (int i = 0; i < FORECAST_INPUTS; i++)
+        law.range[i] = (struct forecast_range){INFINITY, -INFINITY};
+    law.accuracy = (struct forecast_range){0, 1};
+    return law;
+}
+
+// Where a run ends is told of the linear probe where the calibration's runs had it, and says so.
+Test(live_forecast, an_end_by_the_linear_probe)
+{
+    struct live_forecast o;
+    struct live_forecast_facts long_run = facts;
+    struct record_step r;
+    long_run.steps = 10;
+    live_forecast_init(&o, &long_run);
+    o.calibrated = 1;
+    o.calibration.zstd = (struct forecast_range){0, 2};
+    o.calibration.now = always(0.7);
+    o.calibration.end = always(0.75);
+    evaluated(&o, 0, 0.6);
+    step(&o, 0, 0.6, -0.5);
+    live_forecast_fill(&o, &r, 0);
+    cr_expect_float_eq(r.forecast_end, 0.75, 1e-12);
+    cr_expect_str_eq(r.forecast_end_of, "");
+    o.calibration.linear = always(0.8);
+    live_forecast_fill(&o, &r, 0);
+    cr_expect_float_eq(r.forecast_end, 0.8, 1e-12);
+    cr_expect_str_eq(r.forecast_end_of, "linear");
+    o.calibration.zstd.hi = 0.5; // nothing stands behind it
+    live_forecast_fill(&o, &r, 0);
+    cr_expect(isnan(r.forecast_end) && !*r.forecast_end_of);
+    live_forecast_free(&o);
+}
+
 // A folder of calibrations: the one for this data set, network and method.
 Test(live_forecast, finds_its_calibration)
 {

@@ -258,6 +258,12 @@ Test(screen, what_the_run_comes_to)
         cr_expect(strstr(text, "ends at 81.1 %"), "%d columns\n%s", w, text);
         free(text);
     }
+    strcpy(r.u.step.forecast_end_of, "linear");
+    r.step++;
+    scene_add(&t, &r);
+    char *wide = scene_text(&t, 36, 200);
+    cr_expect(strstr(wide, "ends at 81.1 % (78.0\u201384.3) by the linear probe"), "%s", wide);
+    free(wide);
     // Nothing stands behind it where nothing stands behind the forecast.
     r.step++;
     strcpy(r.u.step.forecast_state, "extrapolating");

@@ -15,6 +15,7 @@
 #include "data/sets/dataset_table.h"
 #include "metrics/science/metric.h"
 #include "metrics/npy.h"
+#include "train/store/probe_file.h"
 #include "tests/kit/imageset.h"
 #include "tests/kit/pictures.h"
 #include "tests/kit/runs.h"
@@ -415,6 +416,23 @@ Test(tools, probe_of_a_run)
                   strstr(err, "--images '0': expected all or"),
               "%s", err);
     snprintf(checkpoint, sizeof checkpoint, "%s/a/ckpt-8.safetensors", lab.dir);
+    // What is kept is the run's own, of its end.
+    struct probe_kept kept;
+    struct error e = {""};
+    char dir[128];
+    snprintf(dir, sizeof dir, "%s/a", lab.dir);
+    cr_assert(
+        ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--keep", "--data", "synthetic:640") == 2 &&
+            ASK(cmd_probe, "probe", checkpoint, "--keep") == 2,
+        "%s", err);
+    cr_assert_eq(probe_file_read(dir, &kept, &e), 1);
+    rc = ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--keep", "--json");
+    cr_assert(rc == 0 && probe_file_read(dir, &kept, &e) == 0, "%s%s", err, e.text);
+    o = answer(out);
+    cr_expect(kept.step == 8 && kept.n_train == 128 && kept.n_test == 16);
+    cr_expect_float_eq((double)kept.correct / 16, number(json_object_get(o, "linear"), "top1"),
+                       1e-9);
+    json_decref(o);
     rc = ASK(cmd_probe, "probe", checkpoint);
     cr_assert(rc == 0 && strstr(out, "linear probe") && strstr(out, "top-5") &&
                   strstr(out, "95 % interval"),

@@ -18,6 +18,7 @@
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/run/live_forecast.h"
+#include "train/store/probe_file.h"
 
 enum { LEFT_OUT = 10 };          // the first tenth of a run
 enum { TEST_MOST = 1000000000 }; // more test images than that are a broken record
@@ -94,7 +95,7 @@ static int on_eval(struct points *p, struct reading *g, const struct record *r, 
 {
     const struct record_eval *v = &r->u.eval;
     struct live_forecast *o = &g->forecast;
-    struct forecast_point point = {.run = p->runs, .n = v->n_test, .end = NAN};
+    struct forecast_point point = {.run = p->runs, .n = v->n_test, .end = NAN, .linear = NAN};
     for (int i = 0; i < FORECAST_INPUTS; i++) {
         int is_seen = forecast_inputs[i].is_live ? r->step > o->warm : o->metric[i] >= 0;
         point.live[i] = !is_seen ? NAN : forecast_inputs[i].is_live ? o->live[i] : o->exact[i];
@@ -144,10 +145,17 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
 static int read_run(const char *dir, struct points *p, struct error *e)
 {
     struct reading g = {.end = NAN};
+    struct probe_kept kept;
     int64_t first = p->n;
-    int rc = read_log(dir, p, &g, e);
-    for (int64_t i = first; i < p->n; i++)
+    int rc = read_log(dir, p, &g, e), has_linear = rc < 0 ? -1 : probe_file_read(dir, &kept, e);
+    rc = has_linear < 0 ? -1 : rc;
+    for (int64_t i = first; rc == 0 && i < p->n; i++) {
         p->point[i].end = g.end;
+        if (has_linear == 0 && kept.step == g.steps) {
+            p->point[i].linear = (double)kept.correct / (double)kept.n_test;
+            p->point[i].linear_n = kept.n_test;
+        }
+    }
     if (rc == 0 && p->n > first) {
         p->name[p->runs] = strdup(g.name);
         rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");

@@ -178,11 +178,12 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
     const struct forecast *f = &o->calibration;
     struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN}, end = v;
     struct forecast_input in = live_forecast_input(o, step + 1, 1);
+    int by_linear = f->linear.knots > 0; // the better measure, where the calibration's runs had it
     if (o->calibrated) {
         v = forecast_at(f, &f->now, &in);
         // What a run has come to is told from its first tenth on.
         if (in.v[FORECAST_SHARE] >= FORECAST_ENDS_FROM)
-            end = forecast_at(f, &f->end, &in);
+            end = forecast_at(f, by_linear ? &f->linear : &f->end, &in);
     }
     out->forecast = v.value;
     out->forecast_lo = v.lo;
@@ -193,6 +194,8 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
     out->forecast_end = is_shown ? end.value : NAN;
     out->forecast_end_lo = is_shown ? end.lo : NAN;
     out->forecast_end_hi = is_shown ? end.hi : NAN;
+    snprintf(out->forecast_end_of, sizeof out->forecast_end_of, "%s",
+             is_shown && by_linear ? "linear" : "");
 }
 
 // ---------------------------------------------------------------- the log

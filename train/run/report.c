@@ -56,8 +56,8 @@ static void print_step(struct report *p, int64_t step, const struct record_step 
     if (!r->forecast_state[0])
         printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
     if (isfinite(r->forecast_end))
-        printf("  ends at %.3f (%.3f to %.3f)", r->forecast_end, r->forecast_end_lo,
-               r->forecast_end_hi);
+        printf("  ends at %.3f (%.3f to %.3f)%s%s", r->forecast_end, r->forecast_end_lo,
+               r->forecast_end_hi, *r->forecast_end_of ? " by probe " : "", r->forecast_end_of);
     double sum = 0;
     for (int i = 0; i < PHASE_COUNT; i++)
         sum += isfinite(r->ms[i]) ? r->ms[i] : 0;

@@ -68,7 +68,9 @@ static void report(const struct fit *fit, FILE *to)
     print_law(to, "now", &f->now);
     if (f->end.knots)
         print_law(to, "where the run ends", &f->end);
-    else if (!fit->unsupported)
+    if (f->linear.knots)
+        print_law(to, "where the run ends, by its linear probe", &f->linear);
+    if (!f->end.knots && !f->linear.knots && !fit->unsupported)
         fprintf(to, "\nnothing can be foretold of where a run ends\n");
 }
 

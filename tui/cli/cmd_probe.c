@@ -2,11 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/base/text.h"
 #include "train/options/options.h"
 #include "train/run/embed.h"
+#include "train/store/probe_file.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
 
@@ -75,8 +77,31 @@ static void print_table(const char *path, const struct embed *m, const struct em
     print_score("nearest 20", &s->plain, "");
 }
 
+// Where the checkpoint lies, which is that run's last.
+static int keep(const char *path, const struct embed *m, const struct embed_scores *s,
+                struct error *e)
+{
+    char dir[4300];
+    const char *end = strrchr(path, '/');
+    struct probe_kept k = {embed_step(m), s->n_train, s->linear.n, s->linear.correct};
+    snprintf(dir, sizeof dir, "%.*s", end ? (int)(end - path) : 1, end ? path : ".");
+    return probe_file_write(dir, &k, e);
+}
+
+// Of a run's last checkpoint and its own data alone: anything else is no end of that run.
+static int may_keep(const char *word, const char *checkpoint, const char *data, struct error *e)
+{
+    struct stat st;
+    if (stat(word, &st) == 0 && S_ISREG(st.st_mode))
+        return error_set(e, "--keep is for a run, not for a checkpoint");
+    if (strcmp(checkpoint, "last") != 0 || data)
+        return error_set(e, "--keep is for a run's last checkpoint and the data that it was "
+                            "trained on");
+    return 0;
+}
+
 struct wanted {
-    int json, threads;
+    int json, threads, keep;
     int64_t images; // 0: all
     const char *runs, *data, *device, *checkpoint;
 };
@@ -87,6 +112,12 @@ const struct option_row cmd_probe_options[] = {
      .type = OPTION_FLAG,
      OPTION_FIELD(struct wanted, json),
      .doc = "One JSON object; accuracies are 0 to 1."},
+    {.name = "keep",
+     .type = OPTION_FLAG,
+     OPTION_FIELD(struct wanted, keep),
+     .doc =
+         "Keep what the linear probe measures in the run's folder, as probe.json: fit takes it for "
+         "where the run ended."},
     {WORD("data", data), .argument = "SET", .values = options_dataset,
      .doc = "The data set. The default is the one that was trained on."},
     {.name = "images",
@@ -120,10 +151,13 @@ int cmd_probe(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
+    if (w.keep && may_keep(argv[1], w.checkpoint, w.data, &e) < 0)
+        return cmd_complain(CMD_USAGE, &e);
     struct embed_options o = {.data = w.data, .device = w.device, .threads = w.threads};
     rc = CMD_OK;
     if (embed_find(w.runs, argv[1], w.checkpoint, path, sizeof path, &e) < 0 ||
-        embed_open(path, &o, &m, &e) < 0 || embed_probe(m, w.images, say, &s, &e) < 0)
+        embed_open(path, &o, &m, &e) < 0 || embed_probe(m, w.images, say, &s, &e) < 0 ||
+        (w.keep && keep(path, m, &s, &e) < 0))
         rc = CMD_FAILED;
     else if (w.json)
         rc = print_json(path, m, &s);

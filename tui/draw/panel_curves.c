@@ -195,16 +195,17 @@ static int is_free(const struct canvas *c, struct rect r)
 // many words as there is room for.
 static void forecast_end(struct canvas *c, struct rect in, const struct history *h)
 {
-    char number[48], between[112], text[192];
+    char number[48], between[112], text[256];
     if (h->last_step < 0 || !isfinite(h->last.forecast_end))
         return;
     snprintf(number, sizeof number, "%.40s", format_fixed(100 * h->last.forecast_end, 1).s);
     snprintf(between, sizeof between, " (%.40s\u2013%.40s)",
              format_fixed(100 * h->last.forecast_end_lo, 1).s,
              format_fixed(100 * h->last.forecast_end_hi, 1).s);
-    for (int less = 0; less < 3; less++) {
-        snprintf(text, sizeof text, "%sends at %s %%%s", less ? "" : "as it goes it ", number,
-                 less < 2 ? between : "");
+    const char *probe = *h->last.forecast_end_of ? " by the linear probe" : "";
+    for (int less = *probe ? 0 : 1; less < 4; less++) {
+        snprintf(text, sizeof text, "%sends at %s %%%s%s", less < 2 ? "as it goes it " : "", number,
+                 less < 3 ? between : "", less < 1 ? probe : "");
         struct rect r = {in.y + in.h - 2, 0, 1, text_columns(text)};
         r.x = in.x + in.w - r.w - 1;
         for (; r.x > in.x + GUTTER && r.y > in.y; r.y--)
