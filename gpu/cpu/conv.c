@@ -1,23 +1,20 @@
 // Convolution by oneDNN. The network's tensors keep one blocked layout throughout; a convolution is
 // asked for an implementation that takes it, and only where there is no fast one do reorders stand
-// around it. In bf16 the gradient of the filter is a kernel of ours where the processor has the
-// instructions (kernels_filter.h, kernels_filter_tiles.h), and where it has tiles so are the other
-// passes of layers that oneDNN is slow at (kernels_conv_tiles.h).
+// around it. Kernels of ours (ours.h) stand where they are faster: in f32 Winograd's algorithm
+// (kernels_winograd.h); in bf16 the gradient of the filter where the processor has the instructions
+// (kernels_filter.h, kernels_filter_tiles.h), and where it has tiles the other passes of layers
+// that oneDNN is slow at (kernels_conv_tiles.h).
 #include <stdio.h>
 #include <string.h>
 
-#include "gpu/cpu/onednn.h"
+#include "gpu/cpu/ours.h"
 #include "gpu/cpu/params.h"
-#include "gpu/cpu/tiles.h"
 
 struct conv {
     struct stage base;
     dnnl_primitive_desc_t pd[PASS_COUNT];
     dnnl_primitive_t primitive[PASS_COUNT];
-    // Ours instead of a primitive, or NULL: for the gradient of the filter, for the other passes.
-    const struct filter_kernel *filter;
-    int32_t *places; // that it needs by tiles
-    struct tiles *tiles[PASS_COUNT];
+    struct ours *ours[PASS_COUNT]; // instead of a primitive, or NULL
     struct weights weights;
     // Where forward wants another layout than the network's: copies, kept for the backward pass.
     // Else the tensors' own.
@@ -53,65 +50,22 @@ static int choose(struct plan *p, const struct onednn_conv *s, enum pass pass, o
     return onednn_keep(p, *pd, e);
 }
 
-// Our kernels for the gradient of a filter.
-static size_t pairs_work(const struct kernels *k, const struct filter_args *a)
-{
-    return k->filter_work(a);
-}
-
-static void pairs(const struct kernels *k, const struct filter_args *a)
-{
-    k->filter_gradient(a);
-}
-
-static size_t tiles_work(const struct kernels *k, const struct filter_args *a)
-{
-    return k->filter_tiles_work(a);
-}
-
-static void tiles(const struct kernels *k, const struct filter_args *a)
-{
-    k->filter_tiles_gradient(a);
-}
-
-static const struct filter_kernel {
-    dnnl_format_tag_t tag; // how the gradient lies
-    size_t (*work)(const struct kernels *k, const struct filter_args *a);
-    void (*run)(const struct kernels *k, const struct filter_args *a);
-} by_pairs = {dnnl_ABcd16b16a, pairs_work, pairs}, by_tiles = {dnnl_ABcd16a16b, tiles_work, tiles};
-
-// Which of them there is for a layer.
-static const struct filter_kernel *filter_kernel(const struct plan *p, const struct tensor *in)
-{
-    const struct kernels *k = p->own->k;
-    if (in->layout->order == ORDER_LAST)
-        return k->channels_last ? &by_tiles : NULL;
-    return p->type == TYPE_BF16 && k->filter_gradient && in->layout->order == ORDER_BLOCKED
-               ? &by_pairs
-               : NULL;
-}
-
 // How a pass may be computed; the letters make the plan's algorithm word. Which one is a rule and
 // not a race of timings: the same run must be the same on every start.
 static const struct algorithm {
     char letter;
     dnnl_alg_kind_t kind;
     int f32; // in f32 although the plan is bf16: copies of what goes in
-    const struct filter_kernel *ours;
+    enum our_kernel ours;
     const char *name;
 } algorithms[] = {
-    {'d', dnnl_convolution_direct, 0, NULL, "direct"},
-    {'w', dnnl_convolution_winograd, 0, NULL, "Winograd"},
-    {'f', dnnl_convolution_direct, 1, NULL, "direct in f32"},
-    {'p', dnnl_convolution_direct, 0, &by_pairs, "pairs of bf16"},
-    {'t', dnnl_convolution_direct, 0, &by_tiles, "tiles of bf16"},
+    {'d', dnnl_convolution_direct, 0, OURS_NONE, "direct"},
+    {'w', dnnl_convolution_winograd, 0, OURS_NONE, "Winograd by oneDNN"},
+    {'f', dnnl_convolution_direct, 1, OURS_NONE, "direct in f32"},
+    {'p', dnnl_convolution_direct, 0, OURS_PAIRS, "pairs of bf16"},
+    {'t', dnnl_convolution_direct, 0, OURS_TILES, "tiles of bf16"},
+    {'v', dnnl_convolution_direct, 0, OURS_WINOGRAD, "Winograd"},
 };
-
-// Whether our kernel for tiles can compute a pass that is not the gradient of the filter.
-static int has_tiles(const struct plan *p, const struct node *d, const struct tensor *in)
-{
-    return p->own->k->channels_last && in->layout->order == ORDER_LAST && d->k * d->k <= CONV_TAPS;
-}
 
 // oneDNN 2.6 is fast on tiles where images are large (1,300 to 1,750 GFLOP/s of a core, 128 images
 // of a ResNet at width 64), slow where they are small or gradients are spread over strides (220 to
@@ -124,63 +78,51 @@ static int is_for_tiles(enum pass pass, const struct node *d)
     return pixels <= 16 || (pass == PASS_DATA && pixels <= 49 && d->c >= 128);
 }
 
-// Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications: it wins from 32 channels up
-// where the image is not tiny; below, its transforms cost more than they save. Without our kernel,
-// the bf16 code for weight gradients crawls through strides (60 to 95 GFLOP/s where f32 makes 200).
-static int rule(const struct plan *p, enum pass pass, const struct node *d, const struct tensor *in)
+// Winograd's F(4x4, 3x3) does 2.25 to 4 times fewer multiplications, and its transforms cost more
+// the fewer channels they are for. One thread of a Xeon, times as fast as the best of oneDNN 2.6,
+// which has such code for AVX-512 alone, and none any more in its version 3: AVX2 1.3 to 2.1 from
+// 16 channels up, with 8 of them 1.8 forward, 1.1 back, 0.8 for the filter; AVX-512 1.0 to 1.6 from
+// 32 up, with 16 and less 1.1 to 1.4 in 28 x 28 pixels but for the filter, 0.8 in 14 x 14.
+static int is_for_winograd(const struct plan *p, enum pass pass, const struct node *d,
+                           const struct tensor *in)
 {
-    const struct filter_kernel *ours = pass == PASS_WEIGHTS ? filter_kernel(p, in) : NULL;
-    if (ours)
-        return ours == &by_tiles ? 't' : 'p';
-    if (pass != PASS_WEIGHTS && has_tiles(p, d, in) && is_for_tiles(pass, d))
+    int c = in->c < d->c ? in->c : d->c, pixels = d->h * d->w, block = p->own->k->block;
+    if (c >= 2 * block)
+        return pixels >= 16;
+    return c >= 8 && pass != PASS_WEIGHTS && pixels >= (block == 8 ? 16 : 400);
+}
+
+// Without our kernel, oneDNN's bf16 code for weight gradients crawls through strides (60 to 95
+// GFLOP/s where f32 makes 200).
+static int rule(const struct plan *p, enum pass pass, const struct stage *s)
+{
+    const struct node *d = s->node;
+    if (ours_can(p, s, pass, OURS_WINOGRAD) && is_for_winograd(p, pass, d, s->in))
+        return 'v';
+    if (ours_can(p, s, pass, OURS_PAIRS))
+        return 'p';
+    if (ours_can(p, s, pass, OURS_TILES) && (pass == PASS_WEIGHTS || is_for_tiles(pass, d)))
         return 't';
-    if (p->type == TYPE_BF16)
-        return pass == PASS_WEIGHTS && d->stride > 1 && !p->own->k->channels_last ? 'f' : 'd';
-    return d->k == 3 && d->stride == 1 && in->c >= 32 && d->c >= 32 && d->h * d->w >= 16 ? 'w'
-                                                                                         : 'd';
+    return p->type == TYPE_BF16 && pass == PASS_WEIGHTS && d->stride > 1 &&
+                   !p->own->k->channels_last
+               ? 'f'
+               : 'd';
 }
 
 // The algorithm of the next pass: what was recorded, else the rule. NULL: there is none.
 static const struct algorithm *next_algorithm(const struct plan *p, enum pass pass,
-                                              const struct node *d, const struct tensor *in,
-                                              struct error *e)
+                                              const struct stage *s, struct error *e)
 {
     int letter = plan_recorded(p, e);
     if (letter < 0)
         return NULL;
     if (!letter)
-        letter = rule(p, pass, d, in);
+        letter = rule(p, pass, s);
     for (size_t i = 0; i < sizeof algorithms / sizeof *algorithms; i++)
         if (algorithms[i].letter == letter)
             return &algorithms[i];
-    error_set(e, "%s: the recorded algorithms are for another network", d->name);
+    error_set(e, "%s: the recorded algorithms are for another network", s->node->name);
     return NULL;
-}
-
-static struct filter_args filter_args(const struct plan *p, const struct stage *s)
-{
-    return (struct filter_args){.n = p->batch,
-                                .ic = padded(p, s->in->c),
-                                .oc = padded(p, s->node->c),
-                                .ih = s->in->h,
-                                .iw = s->in->w,
-                                .oh = s->node->h,
-                                .ow = s->node->w,
-                                .k = s->node->k,
-                                .stride = s->node->stride,
-                                .pad = s->node->pad,
-                                .threads = p->own->threads};
-}
-
-static int find_places(struct plan *p, struct conv *c, struct error *e)
-{
-    const struct kernels *k = p->own->k;
-    struct filter_args a = filter_args(p, &c->base);
-    c->places = cpu_take(p, k->filter_tiles_places(&a) * sizeof *c->places, e);
-    if (!c->places)
-        return -1;
-    k->filter_tiles_find(&a, c->places);
-    return 0;
 }
 
 // A pass that a kernel of ours computes. The others want to know what oneDNN would do forward.
@@ -188,21 +130,14 @@ static int select_ours(struct plan *p, struct conv *c, const struct onednn_conv 
                        const struct algorithm *a, struct error *e)
 {
     const struct stage *stage = &c->base;
-    if (pass == PASS_WEIGHTS ? filter_kernel(p, stage->in) != a->ours
-                             : a->ours != &by_tiles || !has_tiles(p, stage->node, stage->in))
+    if (!ours_can(p, stage, pass, a->ours))
         return error_set(e, "%s: the recorded algorithm (%s) does not exist on this processor",
                          stage->node->name, a->name);
-    if (plan_choose(p, a->letter, e) < 0)
+    if (plan_choose(p, a->letter, e) < 0 || !(c->ours[pass] = ours_new(p, stage, pass, a->ours, e)))
         return -1;
-    if (pass == PASS_WEIGHTS) {
-        c->filter = a->ours;
-        return a->ours == &by_tiles ? find_places(p, c, e) : 0;
-    }
-    if (!(c->tiles[pass] = tiles_new(p, stage, pass, e)))
-        return -1;
-    return pass == PASS_DATA ? 0
-                             : choose(p, s, pass, stage->in->layout->md, stage->out->layout->md,
-                                      NULL, &c->pd[pass], e);
+    return pass != PASS_FORWARD ? 0
+                                : choose(p, s, pass, stage->in->layout->md, stage->out->layout->md,
+                                         NULL, &c->pd[pass], e);
 }
 
 static int select_pass(struct plan *p, struct conv *c, const struct onednn_conv *s, enum pass pass,
@@ -211,7 +146,7 @@ static int select_pass(struct plan *p, struct conv *c, const struct onednn_conv 
     const struct tensor *in = c->base.in, *out = c->base.out;
     const struct node *d = c->base.node;
     dnnl_primitive_desc_t hint = c->pd[PASS_FORWARD], *pd = &c->pd[pass];
-    const struct algorithm *a = next_algorithm(p, pass, d, in, e);
+    const struct algorithm *a = next_algorithm(p, pass, &c->base, e);
     if (!a)
         return -1;
     if (a->ours)
@@ -261,8 +196,8 @@ static int conv_forward(struct plan *p, struct stage *s, int view, struct op_lis
                         struct error *e)
 {
     struct conv *c = (struct conv *)s;
-    if (c->tiles[PASS_FORWARD])
-        return tiles_op(s, c->tiles[PASS_FORWARD], s->in->data[view], s->out->data[view], list, e);
+    if (c->ours[PASS_FORWARD])
+        return ours_conv(s, c->ours[PASS_FORWARD], s->in->data[view], s->out->data[view], list, e);
     if (c->in[view] != s->in->layout->memory[view] &&
         onednn_reorder(p, list, s->in->layout->memory[view], s->in->layout->md, c->in[view],
                        c->in_md, e) < 0)
@@ -291,33 +226,6 @@ static int as(struct plan *p, struct op_list *list, dnnl_memory_t have, onednn_l
         onednn_memory(p, want_md, (*g)->data, m, e) < 0)
         return -1;
     return onednn_reorder(p, list, have, have_md, *m, want_md, e);
-}
-
-static int run_filter(struct plan *p, const struct op *op, struct error *e)
-{
-    const struct conv *c = (const struct conv *)op->stage;
-    struct filter_args a = filter_args(p, op->stage);
-    a.x = op->a;
-    a.dy = op->b;
-    a.dw = op->out;
-    a.work = p->own->scratch_data;
-    a.place = c->places;
-    c->filter->run(p->own->k, &a);
-    return 0;
-}
-
-static int our_weights(struct plan *p, struct conv *c, int view, void *dy, struct op_list *list,
-                       struct error *e)
-{
-    struct op *op = plan_op(list, &c->base, view, run_filter, e);
-    if (!op)
-        return -1;
-    struct filter_args a = filter_args(p, &c->base);
-    onednn_scratch_want(p, c->filter->work(p->own->k, &a));
-    op->a = c->base.in->data[view];
-    op->b = dy;
-    op->out = c->weights.trained->g[view];
-    return 0;
 }
 
 static int backward_weights(struct plan *p, struct conv *c, int view, dnnl_memory_t dy,
@@ -379,11 +287,12 @@ static int conv_backward(struct plan *p, struct stage *s, int view, struct grad 
     struct conv *c = (struct conv *)s;
     dnnl_memory_t dy;
     if (onednn_memory(p, s->out->layout->md, g->data, &dy, e) < 0 ||
-        (c->filter ? our_weights(p, c, view, g->data, list, e)
-                   : backward_weights(p, c, view, dy, list, e)) < 0)
+        (c->ours[PASS_WEIGHTS] ? ours_filter(p, s, c->ours[PASS_WEIGHTS], s->in->data[view],
+                                             g->data, c->weights.trained->g[view], list, e)
+                               : backward_weights(p, c, view, dy, list, e)) < 0)
         return -1;
-    if (dx && c->tiles[PASS_DATA])
-        return tiles_op(s, c->tiles[PASS_DATA], g->data, dx->data, list, e);
+    if (dx && c->ours[PASS_DATA])
+        return ours_conv(s, c->ours[PASS_DATA], g->data, dx->data, list, e);
     return dx ? backward_data(p, c, dy, dx, list, e) : 0;
 }
 
@@ -391,28 +300,28 @@ static int conv_backward(struct plan *p, struct stage *s, int view, struct grad 
 static int place(struct plan *p, struct conv *c, const struct onednn_conv *s, struct error *e)
 {
     const struct tensor *in = c->base.in, *out = c->base.out;
-    onednn_layout grad_md = c->filter
-                                ? onednn_layout_new(p, 4, s->weights, dnnl_f32, c->filter->tag, e)
-                                : onednn_wants(c->pd[PASS_WEIGHTS], dnnl_query_diff_weights_md);
-    onednn_layout md[PASS_WEIGHTS] = {NULL};
-    for (int pass = PASS_FORWARD; pass < PASS_WEIGHTS; pass++)
-        if (c->tiles[pass] && !(md[pass] = tiles_weights(p, pass, s->weights, e)))
+    onednn_layout md[PASS_COUNT] = {NULL};
+    for (int pass = PASS_FORWARD; pass < PASS_COUNT; pass++) {
+        if (c->ours[pass])
+            md[pass] = ours_weights(p, c->ours[pass]->by, pass, s->weights, e);
+        else if (c->pd[pass])
+            md[pass] = onednn_wants(c->pd[pass], pass == PASS_WEIGHTS ? dnnl_query_diff_weights_md
+                                                                      : dnnl_query_weights_md);
+        if (c->ours[pass] && !md[pass])
             return -1;
-        else if (!c->tiles[pass] && c->pd[pass])
-            md[pass] = onednn_wants(c->pd[pass], dnnl_query_weights_md);
-    c->in_md = c->tiles[PASS_FORWARD] ? in->layout->md
-                                      : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_src_md);
-    c->out_md = c->tiles[PASS_FORWARD] ? out->layout->md
-                                       : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_dst_md);
-    if (!grad_md || copies(p, in, c->in_md, c->in, e) < 0 ||
-        copies(p, out, c->out_md, c->out, e) < 0 ||
-        params_weights(p, &c->weights, c->base.node, grad_md, md[PASS_FORWARD], md[PASS_DATA], e) <
-            0)
+    }
+    c->in_md = c->ours[PASS_FORWARD] ? in->layout->md
+                                     : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_src_md);
+    c->out_md = c->ours[PASS_FORWARD] ? out->layout->md
+                                      : onednn_wants(c->pd[PASS_FORWARD], dnnl_query_dst_md);
+    if (copies(p, in, c->in_md, c->in, e) < 0 || copies(p, out, c->out_md, c->out, e) < 0 ||
+        params_weights(p, &c->weights, c->base.node, md[PASS_WEIGHTS], md[PASS_FORWARD],
+                       md[PASS_DATA], e) < 0)
         return -1;
-    if (c->tiles[PASS_FORWARD])
-        c->tiles[PASS_FORWARD]->weights = c->weights.forward;
-    if (c->tiles[PASS_DATA])
-        c->tiles[PASS_DATA]->weights = c->weights.backward;
+    if (c->ours[PASS_FORWARD])
+        c->ours[PASS_FORWARD]->weights = c->weights.forward;
+    if (c->ours[PASS_DATA])
+        c->ours[PASS_DATA]->weights = c->weights.backward;
     return 0;
 }
 
@@ -435,7 +344,7 @@ static int conv_init(struct plan *p, struct stage *stage, struct error *e)
         // A frozen one needs to know how its gradient would lie, because its weights lie so.
         if (select_pass(p, c, &s, pass, e) < 0)
             return -1;
-        if (c->pd[pass] && !c->tiles[pass] && (pass == PASS_FORWARD || !d->frozen) &&
+        if (c->pd[pass] && !c->ours[pass] && (pass == PASS_FORWARD || !d->frozen) &&
             onednn_primitive(p, c->pd[pass], &c->primitive[pass], e) < 0)
             return -1;
     }

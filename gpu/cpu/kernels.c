@@ -247,6 +247,7 @@ static void ema(float *w, const float *followed, size_t n, double tau, int threa
 
 #include "gpu/cpu/kernels_conv_tiles.h"
 #include "gpu/cpu/kernels_filter_tiles.h"
+#include "gpu/cpu/kernels_winograd.h"
 
 #define PASTE_(a, b) a##b
 #define PASTE(a, b)  PASTE_(a, b)
@@ -306,5 +307,11 @@ const struct kernels PASTE(kernels_, ISA) = {
     .conv_tiles_find = conv_tiles_find,
     .conv_tiles_work = conv_tiles_work,
     .conv_tiles = conv_tiles,
+#ifdef WINOGRAD
+    .winograd_work = winograd_work,
+    .winograd = winograd,
+    .winograd_filter_work = winograd_filter_work,
+    .winograd_filter = winograd_filter,
+#endif
     .ema = ema,
 };

@@ -44,8 +44,9 @@ struct pool_args {
     uint8_t *place;
 };
 
-// The gradient of a filter over one view. Channels are padded to whole blocks of 16; x and dy are
-// blocked bf16 tensors. dw: oc/16 x ic/16 x k x k x 16 (in) x 16 (out) floats, overwritten.
+// The gradient of a filter over one view. Channels are padded to whole blocks of B; x and dy are
+// blocked tensors, of bf16 (B is 16) but by Winograd's algorithm, of f32. dw: oc/B x ic/B x k x k x
+// B (in) x B (out) floats, overwritten.
 struct filter_args {
     int n, ic, oc, ih, iw, oh, ow, k, stride, pad;
     int threads;
@@ -58,12 +59,14 @@ struct filter_args {
 // A convolution of one view, or the gradient of its input (`back`): n x ih x iw x ic to n x oh x ow
 // x oc in bf16, channels last, padded to whole blocks of 16. In the gradient, x is dy: ic are the
 // channels of the convolution's output, oc those of its input, and k, stride and pad are still the
-// convolution's.
+// convolution's. By Winograd's algorithm the same in f32, blocked, with w in blocks of B ic by B
+// oc.
 enum { CONV_TAPS = 64 }; // k x k at most
 struct conv_args {
     int back;
     int n, ic, oc, ih, iw, oh, ow, k, stride, pad;
     int threads;
+    int depth; // by Winograd's algorithm: channels of x that are no padding
     const void *x;
     void *y;
     // Weights in tiles, of 32 ic by 16 oc, tap by tap: w_depth elements lie between those of one
@@ -153,6 +156,11 @@ struct kernels {
     void (*conv_tiles_find)(const struct conv_args *, int32_t *place);
     size_t (*conv_tiles_work)(const struct conv_args *);
     void (*conv_tiles)(const struct conv_args *);
+    // Winograd's algorithm for 3 x 3 with stride 1, in f32. NULL without fused multiply-add.
+    size_t (*winograd_work)(const struct conv_args *);
+    void (*winograd)(const struct conv_args *);
+    size_t (*winograd_filter_work)(const struct filter_args *);
+    void (*winograd_filter)(const struct filter_args *);
     // w = tau w + (1 - tau) followed.
     void (*ema)(float *w, const float *followed, size_t n, double tau, int threads);
 };
