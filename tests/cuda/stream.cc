@@ -355,9 +355,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
     return cudaSuccess;
 }
 // An external one is recorded whenever the graph comes to it; it ties no streams together.
-cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned flags)
+static cudaError_t record_event(cudaEvent_t e, cudaStream_t s, unsigned flags)
 {
-    ENTRY;
     CUstream_st *on = stream_of(s);
     op o = {};
     o.what = "record";
@@ -381,7 +380,13 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned fla
 }
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
-    return cudaEventRecordWithFlags(e, s, cudaEventRecordDefault);
+    ENTRY;
+    return record_event(e, s, cudaEventRecordDefault);
+}
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t e, cudaStream_t s, unsigned flags)
+{
+    ENTRY;
+    return record_event(e, s, flags);
 }
 cudaError_t cudaEventQuery(cudaEvent_t e)
 {
