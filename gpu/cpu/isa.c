@@ -26,10 +26,25 @@ static int allowed(dnnl_cpu_isa_t isa)
     return !takes || (takes & (unsigned)isa) == (unsigned)isa;
 }
 
-static int has_avx512_bf16(void)
+// The levels of x86-64, by their instructions: not every compiler knows their names.
+static int has_v3(void)
 {
     __builtin_cpu_init();
-    return allowed(dnnl_cpu_isa_avx512_core_bf16) && __builtin_cpu_supports("x86-64-v4") &&
+    return allowed(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("avx2") &&
+           __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("bmi2");
+}
+
+static int has_v4(void)
+{
+    return has_v3() && allowed(dnnl_cpu_isa_avx512_core) && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static int has_avx512_bf16(void)
+{
+    return has_v4() && allowed(dnnl_cpu_isa_avx512_core_bf16) &&
            __builtin_cpu_supports("avx512bf16");
 }
 
@@ -48,11 +63,10 @@ static int has_amx_bf16(void)
 static int kernel_sets(const struct kernels **k)
 {
     int n = 0;
-    __builtin_cpu_init();
     k[n++] = &kernels_v2;
-    if (allowed(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("x86-64-v3"))
+    if (has_v3())
         k[n++] = &kernels_v3;
-    if (allowed(dnnl_cpu_isa_avx512_core) && __builtin_cpu_supports("x86-64-v4"))
+    if (has_v4())
         k[n++] = &kernels_v4;
     if (has_avx512_bf16()) {
         k[n++] = &kernels_v4b;
