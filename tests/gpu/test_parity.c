@@ -369,6 +369,28 @@ Test(parity, colour_imagenet_f32)
     run("colour-imagenet", PRECISION_F32);
 }
 
+// Blocks of 8 channels, and other algorithms, whatever the processor has.
+static void run_without_avx512(const char *name)
+{
+    cr_assert_eq(setenv("ONEDNN_MAX_CPU_ISA", "AVX2", 1), 0); // read once a process
+    run(name, PRECISION_F32);
+}
+
+Test(parity, gray_cifar_f32_without_avx512)
+{
+    run_without_avx512("gray-cifar");
+}
+
+Test(parity, colour_imagenet_f32_without_avx512)
+{
+    run_without_avx512("colour-imagenet");
+}
+
+Test(parity, odd_width_f32_without_avx512)
+{
+    run_without_avx512("odd-width");
+}
+
 Test(parity, gray_cifar_bf16)
 {
     run("gray-cifar", PRECISION_BF16);
