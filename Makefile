@@ -359,7 +359,7 @@ bench: deps-bench ## time steps beside PyTorch's, what is told of each, views be
 STUDY ?= full
 SHARE ?= 100
 STUDIED := $(STUDY)$(filter-out 100,$(SHARE))
-study: deps-run deps-check ## make the runs behind the calibration (about 100 minutes; STUDY=small: ten, STUDY=long: 140)
+study: deps-run deps-check $(if $(filter photos,$(STUDY)),deps-bench) ## make the runs behind the calibration (about two hours; STUDY=small or photos: ten minutes, STUDY=long: three hours)
 	@$(MAKE) --no-print-directory ssltop
 	@STUDY=$(STUDY) SHARE=$(SHARE) OUT=$(if $(filter full long,$(STUDIED)),data/calibration,$(B)/study-$(STUDIED)) \
 	  tests/study.sh ./ssltop $(B)/study-$(STUDIED:long=full)

@@ -17,6 +17,7 @@
 #include "train/schedule/guard.h"
 #include "train/schedule/rates.h"
 #include "train/schedule/schedule_text.h"
+#include "train/store/points_file.h"
 #include "train/store/probe_file.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
@@ -458,5 +459,47 @@ int fuzz_probe(const uint8_t *data, size_t size)
     fuzz_require(probe_file_write(foreign_folder(), &k, NULL) == 0 &&
                  probe_file_read(foreign_folder(), &again, NULL) == 0 && k.step == again.step &&
                  k.correct == again.correct && k.n_train == again.n_train);
+    return 0;
+}
+
+// --- evaluations that were kept: what is taken is written and read again, as many ---
+
+struct taken {
+    FILE *out;
+    int n;
+};
+
+static int take_head(void *context, const struct points_head *h, struct error *e)
+{
+    struct taken *t = context;
+    return t->out ? points_file_begin(t->out, h, e) : 0;
+}
+
+static int take_point(void *context, const char *run, const struct forecast_point *p,
+                      struct error *e)
+{
+    struct taken *t = context;
+    fuzz_require(*run && p->run >= 0 && p->n >= 0 && p->correct >= 0 && p->correct <= p->n);
+    t->n++;
+    return t->out ? points_file_add(t->out, run, p, e) : 0;
+}
+
+int fuzz_points(const uint8_t *data, size_t size)
+{
+    struct error e = {""};
+    char *text = NULL;
+    size_t n = 0;
+    struct taken first = {.out = open_memstream(&text, &n)}, second = {0};
+    fuzz_require(first.out != NULL);
+    int rc = points_file_read(foreign_file(0, data, size),
+                              &(struct points_reader){take_head, take_point, &first}, &e);
+    fuzz_require(fclose(first.out) == 0 && (rc == 0 || *e.text));
+    if (rc == 0) {
+        fuzz_require(points_file_read(foreign_file(1, text, n),
+                                      &(struct points_reader){take_head, take_point, &second},
+                                      &e) == 0);
+        fuzz_require(second.n == first.n);
+    }
+    free(text);
     return 0;
 }

@@ -296,6 +296,11 @@ def surrogate(*entries, numbers=b"\0\0\0\0\0\0\xf0\x3f"):
 put("surrogates", "all", surrogate(("mean", 4, 0), ("component", 3, 4), ("variance", 3, 0), ("centre.10", 10, 3), ("centre.30", 30, 3)))
 put("surrogates", "mean", surrogate(("mean", 4, 0), numbers=b"\1\2\3\4\5\6\7\x40"))
 put("surrogates", "wrong", surrogate(("mean", 4, 0), ("component", 60, 4), ("centre.100", 2, 3)))
+head = '{"points":1,"data":"synthetic:128","arch":"resnet18","method":"simsiam"}\n'
+point = '{"run":"%s","correct":15,"n":20,"exact":{"auc":0.8,"loss":-0.5,"ln_width":2},"live":{"auc":0.75},"offset":{},"zstd":1%s}\n'
+put("points", "three", head + point % ("a", "") + point % ("a", ',"end":0.7') + point % ("b", ',"linear":0.8,"linear_n":90'))
+put("points", "headless", point % ("a", ""))
+put("points", "huge", head + point % ("a", ',"end":1e999'))
 put("probe", "kept", '{"step": 700, "n_train": 60000, "n_test": 10000, "linear_correct": 8065}\n')
 put("probe", "more", '{"step": 0, "n_train": 1, "n_test": 1, "linear_correct": 2}')
 put("probe", "part", '{"step": 700, "n_train": 60000')

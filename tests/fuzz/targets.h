@@ -34,6 +34,7 @@
     X(weights, "safetensors", 2048, 64, "tensors of a checkpoint, and of others' networks")        \
     X(surrogates, "safetensors", 2048, 64, "the surrogate of a data set")                          \
     X(probe, "", 1024, 64, "what a linear probe measured of a run")                                \
+    X(points, "calibration", 8192, 64, "evaluations that were kept for a fit")                     \
     X(remembered, "", 1024, 64, "what was measured on this machine")                               \
     X(control, "control", 4096, 64, "lines of the control socket, both ways")                      \
     X(guard, "guard", 2048, 64, "guard rules and their state")                                     \

@@ -121,7 +121,7 @@ static int fit(char dir[RUNS][128], int n, struct fit *out, struct error *e)
     char *list[RUNS + 2];
     for (int i = 0; i < n; i++)
         list[i] = dir[i];
-    return fit_runs(list, n, (unsigned char[FORECAST_INPUTS]){0}, out, e);
+    return fit_runs(list, n, (unsigned char[FORECAST_INPUTS]){0}, NULL, out, e);
 }
 
 Test(fit, leaves_out_the_first_tenth)
@@ -188,6 +188,50 @@ Test(fit, takes_the_linear_probe_of_the_end)
     cr_assert(out && fputs("{\"step\": -1}", out) > 0 && fclose(out) == 0);
     cr_expect(fit(dir, RUNS, &f, &e) == -1 && strstr(e.text, PROBE_FILE), "%s", e.text);
     forecast_free(&f.forecast);
+    lab_close(&lab);
+}
+
+static int same_law(const struct forecast_law *a, const struct forecast_law *b)
+{
+    int same = a->terms == b->terms && a->knots == b->knots && a->n_left_out == b->n_left_out;
+    for (int t = 0; same && t < a->terms; t++)
+        same = a->term[t].a == b->term[t].a && a->term[t].b == b->term[t].b &&
+               fabs(a->term[t].coefficient - b->term[t].coefficient) < 1e-5;
+    return same && fabs(a->constant - b->constant) < 1e-5 &&
+           fabs(a->error_points_live - b->error_points_live) < 1e-4;
+}
+
+// Half of the runs from a file, the others from their logs, is what all logs give.
+Test(fit, evaluations_that_were_kept)
+{
+    enum { HALF = RUNS / 2 };
+    struct fit whole, half, again;
+    struct error e = {""};
+    char dir[RUNS][128], kept[128], *list[RUNS + 1];
+    const unsigned char with_all[FORECAST_INPUTS] = {0};
+    lab_open(&lab);
+    runs_fill(dir);
+    snprintf(kept, sizeof kept, "%s/points.jsonl", lab.dir);
+    for (int i = 0; i < RUNS; i++)
+        list[i] = dir[i];
+    cr_assert(fit_runs(list, RUNS, with_all, NULL, &whole, &e) == 0, "%s", e.text);
+    // Too few for a fit: they are kept all the same.
+    cr_assert_eq(fit_runs(list, HALF, with_all, kept, &half, &e), -1);
+    forecast_free(&half.forecast);
+    list[HALF - 1] = kept;
+    cr_assert(fit_runs(list + HALF - 1, RUNS - HALF + 1, with_all, NULL, &again, &e) == 0, "%s",
+              e.text);
+    cr_expect(again.forecast.points == whole.forecast.points && again.forecast.runs == RUNS);
+    cr_expect_str_eq(again.forecast.run[1], "run-1");
+    cr_expect(same_law(&whole.forecast.now, &again.forecast.now));
+    forecast_free(&again.forecast);
+    forecast_free(&whole.forecast);
+    // A run that is among them too would be judged by its double.
+    list[HALF] = dir[0];
+    cr_expect(fit_runs(list + HALF - 1, RUNS - HALF + 1, with_all, NULL, &again, &e) == -1 &&
+                  strstr(e.text, "run-0"),
+              "%s", e.text);
+    forecast_free(&again.forecast);
     lab_close(&lab);
 }
 
@@ -326,7 +370,7 @@ Test(fit, without)
     unsigned char without[FORECAST_INPUTS] = {[FORECAST_SHARE] = 1, [FORECAST_POOL] = 1};
     for (int i = 0; i < RUNS; i++)
         list[i] = dir[i];
-    cr_assert(fit_runs(list, RUNS, without, &fit, &e) == 0, "%s", e.text);
+    cr_assert(fit_runs(list, RUNS, without, NULL, &fit, &e) == 0, "%s", e.text);
     for (int t = 0; t < fit.forecast.end.terms; t++)
         cr_expect(fit.forecast.end.term[t].a != FORECAST_SHARE &&
                   fit.forecast.end.term[t].b != FORECAST_SHARE);

@@ -18,17 +18,20 @@
 #include "train/methods/method.h"
 #include "train/options/options.h"
 #include "train/run/live_forecast.h"
+#include "train/store/points_file.h"
 #include "train/store/probe_file.h"
 
-enum { LEFT_OUT = 10 };          // the first tenth of a run
+enum { LEFT_OUT = 10 }; // the first tenth of a run
+enum { NOBODY = -2 };
 enum { TEST_MOST = 1000000000 }; // more test images than that are a broken record
 
 struct points {
     struct forecast_point *point;
     int64_t n, cap;
     char **name;
-    int runs;
+    int runs, runs_cap;
     char data[256], arch[64], method[METHOD_TITLE]; // of the first run
+    int kept; // the run that a file of kept evaluations is at; NOBODY: there was no such file
 };
 
 static int add(struct points *p, const struct forecast_point *point, struct error *e)
@@ -48,8 +51,24 @@ struct reading {
 };
 
 // The first run says what all must be.
-static int same(struct points *p, const struct record_run *r, const struct run_facts *facts,
+static int same(struct points *p, const char *data, const char *arch, const char *method,
                 struct error *e)
+{
+    if (!p->data[0]) {
+        snprintf(p->data, sizeof p->data, "%s", data);
+        snprintf(p->arch, sizeof p->arch, "%s", arch);
+        snprintf(p->method, sizeof p->method, "%s", method);
+    }
+    if (strcmp(p->data, data) != 0 || strcmp(p->arch, arch) != 0 || strcmp(p->method, method) != 0)
+        return error_set(e,
+                         "it trains %.60s on %.60s by %.60s, the others %.60s on %.60s by %.60s: "
+                         "a forecast is for one of each",
+                         arch, data, method, p->arch, p->data, p->method);
+    return 0;
+}
+
+static int same_record(struct points *p, const struct record_run *r, const struct run_facts *facts,
+                       struct error *e)
 {
     char method[sizeof p->method];
     struct options o;
@@ -59,18 +78,7 @@ static int same(struct points *p, const struct record_run *r, const struct run_f
     o.predictor = facts->predictor;
     o.stop_gradient = facts->stop_gradient;
     method_title(&o, method, sizeof method);
-    if (!p->data[0]) {
-        snprintf(p->data, sizeof p->data, "%s", r->dataset.name);
-        snprintf(p->arch, sizeof p->arch, "%s", r->model.arch);
-        snprintf(p->method, sizeof p->method, "%s", method);
-    }
-    if (strcmp(p->data, r->dataset.name) != 0 || strcmp(p->arch, r->model.arch) != 0 ||
-        strcmp(p->method, method) != 0)
-        return error_set(e,
-                         "it trains %.60s on %.60s by %.60s, the others %.60s on %.60s by %.60s: "
-                         "a forecast is for one of each",
-                         r->model.arch, r->dataset.name, method, p->arch, p->data, p->method);
-    return 0;
+    return same(p, r->dataset.name, r->model.arch, method, e);
 }
 
 static int on_run(struct points *p, struct reading *g, const struct record_run *r, struct error *e)
@@ -88,7 +96,7 @@ static int on_run(struct points *p, struct reading *g, const struct record_run *
                                                      .samples = 2 * (int64_t)facts.batch,
                                                      .steps = r->steps,
                                                      .images = r->dataset.n});
-    return same(p, r, &facts, e);
+    return same_record(p, r, &facts, e);
 }
 
 static int on_eval(struct points *p, struct reading *g, const struct record *r, struct error *e)
@@ -142,6 +150,65 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
     return rc < 0 || bad < 0 ? -1 : 0;
 }
 
+static int add_name(struct points *p, const char *name, struct error *e)
+{
+    if (grow_array(p->name, p->runs_cap, p->runs + 1) < 0 || !(p->name[p->runs] = strdup(name)))
+        return error_set(e, "out of memory for the name of a run");
+    p->runs++;
+    return 0;
+}
+
+// ---------------------------------------------------------------- what was kept of runs
+
+static int on_head(void *context, const struct points_head *h, struct error *e)
+{
+    return same(context, h->data, h->arch, h->method, e);
+}
+
+// Of a run that is new: the last of those so far, or one more.
+static int on_kept(void *context, const char *run, const struct forecast_point *kept,
+                   struct error *e)
+{
+    struct points *p = context;
+    struct forecast_point point = *kept;
+    if (kept->run != p->kept && add_name(p, run, e) < 0)
+        return -1;
+    p->kept = kept->run;
+    point.run = p->runs - 1;
+    return add(p, &point, e);
+}
+
+static int read_kept(const char *path, struct points *p, struct error *e)
+{
+    p->kept = -1;
+    return points_file_read(path, &(struct points_reader){on_head, on_kept, p}, e) < 0 ? -1 : 1;
+}
+
+// A run whose evaluations were kept and that is given too: as check_different.
+static int check_names(const struct points *p, struct error *e)
+{
+    for (int i = 0; p->kept != NOBODY && i < p->runs; i++)
+        for (int j = 0; j < i; j++)
+            if (strcmp(p->name[i], p->name[j]) == 0)
+                return error_set(e, "there are two runs called %.120s", p->name[i]);
+    return 0;
+}
+
+static int keep(const struct points *p, const char *path, struct error *e)
+{
+    struct file out;
+    struct points_head h;
+    snprintf(h.data, sizeof h.data, "%s", p->data);
+    snprintf(h.arch, sizeof h.arch, "%s", p->arch);
+    snprintf(h.method, sizeof h.method, "%.95s", p->method);
+    if (file_create(&out, path, FILE_DURABLE, e) < 0)
+        return -1;
+    int rc = points_file_begin(out.stream, &h, e);
+    for (int64_t i = 0; rc == 0 && i < p->n; i++)
+        rc = points_file_add(out.stream, p->name[p->point[i].run], &p->point[i], e);
+    return file_finish(&out, rc, e);
+}
+
 static int read_run(const char *dir, struct points *p, struct error *e)
 {
     struct reading g = {.end = NAN};
@@ -156,11 +223,8 @@ static int read_run(const char *dir, struct points *p, struct error *e)
             p->point[i].linear_n = kept.n_test;
         }
     }
-    if (rc == 0 && p->n > first) {
-        p->name[p->runs] = strdup(g.name);
-        rc = p->name[p->runs] ? 1 : error_set(e, "out of memory for the name of a run");
-        p->runs += rc == 1;
-    }
+    if (rc == 0 && p->n > first)
+        rc = add_name(p, g.name, e) < 0 ? -1 : 1;
     return rc < 0 ? error_prefix(e, "%.200s", dir) : rc;
 }
 
@@ -180,18 +244,22 @@ static int check_different(char *const *dir, int n, struct error *e)
     return rc;
 }
 
-int fit_runs(char *const *dir, int n, const unsigned char *without, struct fit *out,
-             struct error *e)
+int fit_runs(char *const *dir, int n, const unsigned char *without, const char *points,
+             struct fit *out, struct error *e)
 {
-    struct points p = {0};
+    struct points p = {.kept = NOBODY};
+    struct stat st;
     memset(out, 0, sizeof *out);
-    p.name = calloc((size_t)n + 1, sizeof *p.name);
-    int rc =
-        p.name ? check_different(dir, n, e) : error_set(e, "out of memory for the names of runs");
+    int rc = check_different(dir, n, e);
     for (int i = 0; i < n && rc >= 0; i++) {
-        rc = read_run(dir[i], &p, e);
+        int is_file = stat(dir[i], &st) == 0 && S_ISREG(st.st_mode);
+        rc = is_file ? read_kept(dir[i], &p, e) : read_run(dir[i], &p, e);
         out->skipped += rc == 0;
     }
+    if (rc >= 0)
+        rc = check_names(&p, e);
+    if (rc >= 0 && points)
+        rc = keep(&p, points, e);
     for (int64_t i = 0; i < p.n; i++)
         for (int k = 0; k < FORECAST_INPUTS; k++)
             if (without[k])

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "metrics/base/file.h"
 #include "metrics/base/text.h"
@@ -77,8 +78,12 @@ static void report(const struct fit *fit, FILE *to)
 static int find_runs(const char *runs, char **word, int n, char **dir, struct error *e)
 {
     char path[4096];
+    struct stat st;
     for (int i = 0; i < n; i++) {
-        if (runs_find(runs, word[i], 0, path, sizeof path, e) < 0)
+        int is_file = stat(word[i], &st) == 0 && S_ISREG(st.st_mode);
+        if (is_file)
+            snprintf(path, sizeof path, "%s", word[i]);
+        else if (runs_find(runs, word[i], 0, path, sizeof path, e) < 0)
             return -1;
         dir[i] = strdup(path);
         if (!dir[i])
@@ -117,16 +122,24 @@ static int find_inputs(const char *names, unsigned char without[FORECAST_INPUTS]
     return 0;
 }
 
-static int fit(const char *runs, char **word, int n, const unsigned char *without, const char *out,
-               struct error *e)
+// What is written lies in no run and replaces nothing that is read.
+static int spares(const char *out, const char *dir, struct error *e)
+{
+    return cmd_spares_run(out, dir, e) < 0 || file_distinct(out, dir, e) < 0 ? -1 : 0;
+}
+
+static int fit(const char *runs, char **word, int n, const unsigned char *without,
+               const char *points, const char *out, struct error *e)
 {
     struct fit result = {0};
     char **dir = calloc((size_t)n, sizeof *dir);
     int rc = dir ? find_runs(runs, word, n, dir, e) : error_set(e, "out of memory for %d paths", n);
     for (int i = 0; rc == 0 && i < n; i++)
-        rc = cmd_spares_run(out, dir[i], e);
+        rc = spares(out, dir[i], e) < 0 || (points && spares(points, dir[i], e) < 0) ? -1 : 0;
+    if (rc == 0 && points)
+        rc = file_distinct(points, out, e);
     if (rc == 0) {
-        rc = fit_runs(dir, n, without, &result, e);
+        rc = fit_runs(dir, n, without, points, &result, e);
         if (rc == 0 || result.unsupported)
             report(&result, file_is_standard(out) ? stderr : stdout);
         if (rc == 0)
@@ -140,7 +153,7 @@ static int fit(const char *runs, char **word, int n, const unsigned char *withou
 }
 
 struct wanted {
-    const char *runs, *out, *without;
+    const char *runs, *out, *without, *points;
 };
 
 const struct option_row cmd_fit_options[] = {
@@ -149,6 +162,13 @@ const struct option_row cmd_fit_options[] = {
      OPTION_FIELD(struct wanted, out),
      .argument = "FILE.json",
      .doc = "Where the calibration goes. Nothing is written when the runs do not support one."},
+    {.name = "points",
+     .type = OPTION_WORD,
+     OPTION_FIELD(struct wanted, points),
+     .argument = "FILE.jsonl",
+     .doc =
+         "Keep there what was taken from the runs: another fit takes such a file among its runs, "
+         "when their logs are gone."},
     {.name = "without",
      .type = OPTION_WORD,
      OPTION_FIELD(struct wanted, without),
@@ -173,7 +193,7 @@ int cmd_fit(int argc, char **argv)
     }
     if (find_inputs(w.without, without, &e) < 0)
         return cmd_complain(CMD_USAGE, &e);
-    rc = fit(w.runs, argv + 1, argc - 1, without, w.out, &e);
+    rc = fit(w.runs, argv + 1, argc - 1, without, w.points, w.out, &e);
     fflush(stdout);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

@@ -212,7 +212,7 @@ const struct command_line_row command_line_table[] = {
      cmd_probe,
      {cmd_probe_options}},
     {"fit",
-     "RUN ... -o FILE.json [options]",
+     "RUN|POINTS.jsonl ... -o FILE.json [options]",
      "fit a forecast from runs with measured probe accuracy",
      cmd_fit,
      {cmd_fit_options}},
