@@ -90,11 +90,12 @@ function correlations(label, c, lo, hi,    a)
             correlation(RANKME, PROBE, c, lo, hi), correlation(ZSTD, PROBE, c, lo, hi)
 }
 
-# Rank correlation (Spearman's) of column a and the probe over the rows of a width (0: all).
-function spearman(a, width,    i, j, m, ra, rb, sa, sb, saa, sbb, sab, at)
+# Rank correlation (Spearman's) of column a and the probe over the rows of a width (0: all), of those from
+# `first` to `last`.
+function spearman(a, width, first, last,    i, j, m, ra, rb, sa, sb, saa, sbb, sab, at)
 {
     m = 0
-    for (i = 1; i <= n; i++)
+    for (i = first; i <= last; i++)
         if (row[i, a] != "" && (!width || num(i, WIDTH) == width))
             at[++m] = i
     if (m < 5)
@@ -151,7 +152,8 @@ BEGIN {
     WIDTH = 3; IMAGES = 4; SCHEDULE = 6; LR = 7; SEED = 9
     LOSS = 11; AUC = 12; RANKME = 13; ZSTD = 14; PROBE = 15; KNN = 19; METHOD = 21; PIXEL = 23
     metrics = split("12 AUC;13 RankMe;22 RankMe, uncentred;23 pixel R²;24 pseudo-probe, 10;25 pseudo-probe, 30;" \
-        "26 pseudo-probe, 100;27 TwoNN;28 self-clustering;29 self-clustering, centred;14 z-std;11 loss", metric, ";")
+        "26 pseudo-probe, 100;27 TwoNN;28 self-clustering;29 self-clustering, centred;" \
+        "30 LiDAR, live;31 LiDAR of ten views;14 z-std;11 loss", metric, ";")
     split("12.71 4.30 3.18 2.78 2.57 2.45 2.36 2.31 2.26 2.23 2.20 2.18 2.16 2.14 2.13 2.12 2.11 2.10 2.09 2.09 " \
         "2.08 2.07 2.07 2.06 2.06 2.06 2.05 2.05 2.05 2.04", student, " ")
 }
@@ -309,10 +311,30 @@ END {
         printf "---|"
     print ""
     for (k = 1; k <= metrics; k++) {
-        printf "| %s | %s |", substr(metric[k], index(metric[k], " ") + 1), spearman(metric[k] + 0, 0)
+        printf "| %s | %s |", substr(metric[k], index(metric[k], " ") + 1), spearman(metric[k] + 0, 0, 1, n)
         for (j = 1; j <= m; j++)
-            printf " %s |", spearman(metric[k] + 0, value[j])
+            printf " %s |", spearman(metric[k] + 0, value[j], 1, n)
         print ""
+    }
+
+    for (all = n; (getline line < photos) > 0;)
+        if ((m = split(line, field, ",")) > 20 && field[1] != "name") {
+            all++
+            for (c = 1; c <= m; c++)
+                row[all, c] = field[c]
+        }
+    if (all > n) {
+        print "\n## Do they say the same of other images?\n"
+        printf "The same over %d runs on crops of photographs (tests/crops.py: 15 classes, %s training images of 32 x 32 in\n", all - n, row[all, IMAGES]
+        printf "colour; width %s, %s steps), beside the runs above of that width and method. The sign is what counts: there are few.\n\n", row[all, WIDTH], row[all, 10]
+        print "| metric | Fashion-MNIST | photographs | same sign |"
+        print "|---|---|---|---|"
+        for (k = 1; k <= metrics; k++) {
+            a = spearman(metric[k] + 0, row[all, WIDTH], 1, n)
+            b = spearman(metric[k] + 0, 0, n + 1, all)
+            printf "| %s | %s | %s | %s |\n", substr(metric[k], index(metric[k], " ") + 1), a, b,
+                a + 0 == 0 || b + 0 == 0 ? "–" : a * b > 0 ? "yes" : "no"
+        }
     }
 
     print "\n## The forecast\n\nThe words of `ssltop fit` on the evaluations made during these runs (the fast probe on 2,000 test images; each run"

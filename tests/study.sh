@@ -358,7 +358,7 @@ for method in simsiam byol; do
         > "$folder/$method-without.txt" 2>&1 || :
     [ ! -s "$folder/$method.json" ] || "$ssltop" export "$folder/$method.json" --format svg -o "$folder/$method.svg"
 done
-awk -F, -v fits="$folder" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$folder/all.csv" > "$folder/report.md"
+awk -F, -v fits="$folder" -v photos="$OUT/study-photos.csv" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$folder/all.csv" > "$folder/report.md"
 
 # A calibration replaces none of more runs.
 for method in simsiam:$name-resnet18 byol:$name-resnet18-byol; do
