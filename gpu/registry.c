@@ -1,11 +1,9 @@
-// A loaded kind is looked for where its variable says, beside the program, and where `make install`
-// puts it, which is said from the program: an installation may be moved.
+// A loaded kind is looked for where its variable says, else where libraries of ours are.
 #include "gpu/registry.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/vendor.h"
@@ -72,13 +70,9 @@ const struct backend *registry_backend(const struct device_kind *k, struct error
         return r->built;
     if (told(r))
         return load(r, told(r), e);
-    struct path here = path_folder(path_program().s);
-    static const char *const places[] = {"", "../lib/ssltop/"};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        struct path file = path_of("%s%s%s", here.s, places[i], r->library);
-        if (file.s[0] == '/' && access(file.s, R_OK) == 0)
-            return load(r, file.s, e);
-    }
+    struct path file = path_library(r->library);
+    if (file.s[0])
+        return load(r, file.s, e);
     error_set(e,
               "%s is neither beside the program nor in the lib/ssltop of its installation: this "
               "ssltop was built without the %s device",

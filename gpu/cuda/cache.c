@@ -3,16 +3,14 @@
 #include "gpu/cuda/cache.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/cached.h"
 #include "metrics/base/file.h"
 
 enum { FILE_MAX = 1 << 20, ENTRIES_MAX = 8192, NUMBERS = 10, EXTENT_MAX = 1 << 24 };
@@ -29,7 +27,7 @@ struct cache {
     struct entry *entry;
     int n, cap, fresh; // fresh: entries that the file should get
     char title[128];
-    char folder[768], path[1024]; // "" where there is no place for a file
+    struct path path; // "" where there is no place for a file
     struct error notice;
 };
 
@@ -192,36 +190,17 @@ static char *whole(const struct cache *c, char *text, size_t n)
     return text + title;
 }
 
-static char *read_all(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "re");
-    char *text = f ? malloc(FILE_MAX + 1) : NULL;
-    *n = 0;
-    if (text) {
-        *n = fread(text, 1, FILE_MAX + 1, f);
-        if (ferror(f) || *n > FILE_MAX) {
-            free(text);
-            text = NULL;
-        } else {
-            text[*n] = '\0';
-        }
-    }
-    if (f)
-        fclose(f);
-    return text;
-}
-
 static void load(struct cache *c)
 {
     size_t n;
     int before = c->n;
-    if (access(c->path, F_OK) < 0)
+    if (access(c->path.s, F_OK) < 0)
         return;
-    char *text = read_all(c->path, &n), *lines = text ? whole(c, text, n) : NULL;
+    char *text = cached_read(c->path.s, FILE_MAX, &n), *lines = text ? whole(c, text, n) : NULL;
     if (!lines || take_lines(c, lines) < 0) {
         c->n = before;
         error_set(&c->notice, "%s is damaged and passed over: convolutions are clocked anew",
-                  c->path);
+                  c->path.s);
     }
     free(text);
 }
@@ -249,17 +228,13 @@ static int write_all(const struct cache *c, FILE *f, struct error *e)
 void cache_save(struct cache *c)
 {
     struct file out;
-    if (!c->fresh || !c->path[0])
+    if (!c->fresh || !c->path.s[0])
         return;
     load(c); // others may have written meanwhile
     c->fresh = 0;
-    // Two levels may be missing; what is there already is no error, and the rest shows in the file.
-    char *slash = strrchr(c->folder, '/');
-    *slash = '\0';
-    mkdir(c->folder, 0700);
-    *slash = '/';
-    mkdir(c->folder, 0700);
-    int rc = file_create(&out, c->path, FILE_DURABLE, &c->notice);
+    int rc = cached_folder(c->path.s, &c->notice);
+    if (rc == 0)
+        rc = file_create(&out, c->path.s, FILE_DURABLE, &c->notice);
     if (rc == 0)
         rc = file_finish(&out, write_all(c, out.stream, &c->notice), &c->notice);
     if (rc < 0)
@@ -267,19 +242,6 @@ void cache_save(struct cache *c)
 }
 
 // --- beginning and end ---
-// Where the files are: as the XDG base directories say, absolute paths only.
-static void find_folder(struct cache *c)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (xdg && xdg[0] == '/')
-        n = snprintf(c->folder, sizeof c->folder, "%s/ssltop", xdg);
-    else if (home && home[0] == '/')
-        n = snprintf(c->folder, sizeof c->folder, "%s/.cache/ssltop", home);
-    if (n < 0 || (size_t)n >= sizeof c->folder)
-        c->folder[0] = '\0';
-}
-
 struct cache *cache_open(const char *card, int sm, size_t cudnn)
 {
     char name[64];
@@ -291,11 +253,9 @@ struct cache *cache_open(const char *card, int sm, size_t cudnn)
         name[n] = isalnum((unsigned char)card[n]) ? card[n] : '_';
     name[n] = '\0';
     snprintf(c->title, sizeof c->title, "ssltop-plans 1 %s sm_%d cudnn%zu\n", name, sm, cudnn);
-    find_folder(c);
-    if (!c->folder[0])
-        return c;
-    snprintf(c->path, sizeof c->path, "%s/plans-%s-sm_%d-cudnn%zu", c->folder, name, sm, cudnn);
-    load(c);
+    c->path = cached_path(path_of("plans-%s-sm_%d-cudnn%zu", name, sm, cudnn).s);
+    if (c->path.s[0])
+        load(c);
     return c;
 }
 

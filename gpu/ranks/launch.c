@@ -81,13 +81,9 @@ static const struct ranks_engine *find(const struct ranks_launch *l, struct erro
     const char *told = getenv(VARIABLE);
     if (told && *told)
         return load(told, e);
-    struct path here = path_folder(path_program().s);
-    static const char *const places[] = {"", "../lib/ssltop/"};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        struct path file = path_of("%s%s" LIBRARY, here.s, places[i]);
-        if (file.s[0] == '/' && access(file.s, R_OK) == 0)
-            return load(file.s, e);
-    }
+    struct path file = path_library(LIBRARY);
+    if (file.s[0])
+        return load(file.s, e);
     char many[32] = "several";
     if (l->size > 0)
         snprintf(many, sizeof many, "%d", l->size);

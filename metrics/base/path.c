@@ -29,3 +29,15 @@ struct path path_program(void)
     p.s[n > 0 ? n : 0] = '\0';
     return p;
 }
+
+struct path path_library(const char *name)
+{
+    static const char *const places[] = {"", "../lib/ssltop/"};
+    struct path here = path_folder(path_program().s);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        struct path file = path_of("%s%s%s", here.s, places[i], name);
+        if (file.s[0] == '/' && access(file.s, R_OK) == 0)
+            return file;
+    }
+    return path_of("%s", "");
+}

@@ -16,6 +16,10 @@ struct path path_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // The folder that a path lies in, with a slash at its end; "./" where it names none.
 struct path path_folder(const char *path);
 
+// A library of ours: beside the program, or where `make install` puts it, which is said from the
+// program, since an installation may be moved; "": neither.
+struct path path_library(const char *name);
+
 // This program's own file; "" where the system does not say.
 struct path path_program(void);
 

@@ -138,7 +138,6 @@ Test(cuda, says_when_it_cannot_remember)
     uint8_t *p = played_pixels(1);
     char word[256], notice[256];
     algorithms_of(p, word, notice);
-    cr_expect(strstr(notice, "is not remembered: can't write /dev/null/ssltop/plans-a_card"),
-              "says: %s", notice);
+    cr_expect(strstr(notice, "is not remembered: /dev/null/ssltop: "), "says: %s", notice);
     free(p);
 }

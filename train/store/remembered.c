@@ -1,46 +1,15 @@
 #include "train/store/remembered.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "metrics/base/cached.h"
 #include "metrics/base/file.h"
 #include "metrics/base/text.h"
 
-enum { FILE_MAX = 1 << 18, LINES = 256 };
-
-// As the XDG base directories say, absolute paths only. 0: there is no place.
-static int place(const char *name, struct path *folder, struct path *file)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && xdg[0] == '/')
-        *folder = path_of("%s/ssltop", xdg);
-    else if (home && home[0] == '/')
-        *folder = path_of("%s/.cache/ssltop", home);
-    else
-        return 0;
-    *file = path_of("%s/%s", folder->s, name);
-    return 1;
-}
-
-// The whole file, to be freed; NULL: there is none, or it is no such file.
-static char *read_all(const char *path, size_t *n)
-{
-    FILE *f = fopen(path, "re");
-    char *text = f ? malloc(FILE_MAX) : NULL;
-    if (text)
-        *n = fread(text, 1, FILE_MAX, f);
-    if (text && (ferror(f) || *n == FILE_MAX || memchr(text, '\0', *n))) {
-        free(text);
-        text = NULL;
-    }
-    if (f)
-        fclose(f);
-    return text;
-}
+enum { FILE_MAX = (1 << 18) - 1, LINES = 256 };
 
 // A line is "VALUE KEY".
 static int parse(const char *line, size_t len, const char *key, double *value)
@@ -71,9 +40,8 @@ static int look_up(const char *text, size_t n, const char *key, double *value)
 
 int remembered_find(const char *name, const char *key, double *value)
 {
-    struct path folder, file;
     size_t n;
-    char *text = place(name, &folder, &file) ? read_all(file.s, &n) : NULL;
+    char *text = cached_read(cached_path(name).s, FILE_MAX, &n);
     int found = text && look_up(text, n, key, value);
     free(text);
     return found;
@@ -94,18 +62,15 @@ static void write_all(FILE *f, const char *text, size_t n, const char *key, doub
 
 int remembered_add(const char *name, const char *key, double *value, struct error *e)
 {
-    struct path folder, path;
+    struct path path = cached_path(name);
     struct file out;
-    size_t n = 0;
+    size_t n;
     char number[32];
-    if (!place(name, &folder, &path))
+    if (!path.s[0])
         return error_set(e, "there is neither $XDG_CACHE_HOME nor $HOME");
-    // The folder and the one around it may be missing.
-    struct path around = path_folder(folder.s);
-    if ((mkdir(around.s, 0700) < 0 && errno != EEXIST) ||
-        (mkdir(folder.s, 0700) < 0 && errno != EEXIST))
-        return error_set(e, "%s: %s", folder.s, strerror(errno));
-    char *text = read_all(path.s, &n);
+    if (cached_folder(path.s, e) < 0)
+        return -1;
+    char *text = cached_read(path.s, FILE_MAX, &n);
     if (text && look_up(text, n, key, value)) {
         free(text);
         return 0;
