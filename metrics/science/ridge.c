@@ -207,8 +207,13 @@ static void score_block(const struct ridge *r, const struct ridge_target *t, int
     const struct ridge_rows *set = &r->set[which];
     int64_t n = set->n - first < BLOCK ? set->n - first : BLOCK;
     int d = r->d, columns = t->columns;
+    // No row that was fitted lies further out. One that does, in a feature that was all but dead
+    // there, would alone make an R2 of -500.
+    double most = sqrt(r->part[0].m.weight);
     for (int64_t i = 0; i < n; i++) {
         probe_standardise(&r->scale, row_of(set, first + i, d), 1, d, z + i * d);
+        for (int j = 0; j < d; j++)
+            z[i * d + j] = fmax(-most, fmin(most, z[i * d + j]));
         memcpy(y + i * columns, r->intercept + at, (size_t)columns * sizeof *y);
     }
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, columns, d, 1, z, d,

@@ -30,7 +30,8 @@ struct ridge_target {
                // below 0: worse than their mean. NaN where they are all the same
 };
 
-// Features are standardised by the rows that are fitted; one that is constant is left out. At least
+// Features are standardised by the rows that are fitted; one that is constant is left out, and of a
+// scored row none counts for more deviations than a fitted one could have, sqrt(n). At least
 // one row of each set, finite features, labels in range: the caller has seen to that.
 int ridge_run(const struct ridge_rows set[RIDGE_SETS], int d, struct ridge_target *target,
               int targets, int threads, struct error *e);

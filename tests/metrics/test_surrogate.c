@@ -282,3 +282,31 @@ Test(surrogate, answers_at_the_ends)
     surrogate_free(&s);
     free(x);
 }
+
+// One feature is all but dead in the rows that are fitted, and lights up in one that is scored:
+// what the others tell of all counts.
+Test(surrogate, a_row_that_is_far_out_is_one_of_many)
+{
+    enum { ROWS = 600, WIDE = 4, COLUMNS = 2 };
+    static float x[2][ROWS * WIDE];
+    static double y[2][ROWS * COLUMNS];
+    struct error e = {""};
+    struct rng r;
+    rng_init(&r, 3, RNG_SURROGATE, 0, 0);
+    for (int half = 0; half < 2; half++)
+        for (int i = 0; i < ROWS; i++) {
+            float *row = x[half] + i * WIDE;
+            for (int j = 0; j < WIDE; j++)
+                row[j] = (float)(rng_below(&r, 1000) / 1000.0);
+            for (int c = 0; c < COLUMNS; c++)
+                y[half][i * COLUMNS + c] = row[c] + row[2] + 0.1 * (rng_below(&r, 1000) / 1000.0);
+            row[WIDE - 1] *= 1e-6f;
+        }
+    const struct ridge_rows set[RIDGE_SETS] = {{ROWS, x[0], NULL}, {ROWS, x[1], NULL}};
+    struct ridge_target t = {.columns = COLUMNS, .y = {y[0], y[1]}};
+    cr_assert(ridge_run(set, WIDE, &t, 1, 1, &e) == 0, "%s", e.text);
+    double before = t.r2;
+    x[1][7 * WIDE + WIDE - 1] = 1;
+    cr_assert(ridge_run(set, WIDE, &t, 1, 1, &e) == 0, "%s", e.text);
+    cr_expect(before > 0.95 && t.r2 > before - 0.05, "%g, then %g", before, t.r2);
+}
