@@ -206,7 +206,11 @@ Test(several, a_switch_holds_from_the_same_step_on_all)
     several_need();
     lab_open(&lab);
     trained(&lab, init);
+    char traces[128], command[600];
+    snprintf(traces, sizeof traces, "%s/trace", lab.dir);
+    setenv("SSLTOP_TRACE", traces, 1);
     pid_t pid = SEVERAL(&lab, 2, CALM(&lab, init), "--name", "led");
+    unsetenv("SSLTOP_TRACE");
     lab_ready(&lab, "led", pid);
     struct answer pause = lab_say(&lab, "led", "pause");
     cr_assert(pause.ok, "%s", pause.text);
@@ -220,6 +224,13 @@ Test(several, a_switch_holds_from_the_same_step_on_all)
     cr_assert(lab_say(&lab, "led", "resume").ok);
     finish(&lab, pid);
     cr_expect(lab_event(&lab, "led", "mode", "ctl") == a.step);
+    // Each drew its batches by its own schedule: of all steps, and by the new mode from that one
+    // on.
+    snprintf(command, sizeof command,
+             "cmp %s.0 %s.1 && awk '{ mode[$1] = $2 } END { for (t = 0; t < %d; t++) if (mode[t] "
+             "!= (t < %d ? \"multi-epoch\" : \"continual\")) exit 1 }' %s.1",
+             traces, traces, STEPS, (int)a.step, traces);
+    cr_expect_eq(system(command), 0);
     finish(&lab, SEVERAL(&lab, 2, "--rerun", "led", "--name", "again"));
     lab_same(&lab, "led", "again");
     // One process draws the very same batches.

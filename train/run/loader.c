@@ -2,8 +2,38 @@
 // device meanwhile. Of a batch that ranks share each draws its own part.
 #include "train/run/loader.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
+
+#include "metrics/base/path.h"
+#include "metrics/log/mode.h"
+
+static int open_trace(struct loader *l, const struct setup *s, struct error *e)
+{
+    const char *name = getenv("SSLTOP_TRACE");
+    if (!name || !*name)
+        return 0;
+    struct path path = path_of("%s.%d", name, s->ranks ? s->ranks->rank : 0);
+    l->trace = fopen(path.s, "we");
+    return l->trace ? 0 : error_set(e, "can't write the trace %s: %s", path.s, strerror(errno));
+}
+
+static int trace(const struct loader *l, const struct setup *s, int64_t step, struct error *e)
+{
+    struct schedule_place p;
+    if (!l->trace)
+        return 0;
+    schedule_at(&s->schedule, step, &p);
+    uLong crc =
+        crc32(0, (const Bytef *)l->position, (uInt)((size_t)s->o.batch * sizeof *l->position));
+    if (fprintf(l->trace, "%" PRId64 " %s %d %08lx\n", step, mode_name(p.mode), p.chunk, crc) < 0 ||
+        fflush(l->trace) != 0)
+        return error_set(e, "can't write the trace: %s", strerror(errno));
+    return 0;
+}
 
 int loader_init(struct loader *l, const struct setup *s, struct error *e)
 {
@@ -13,10 +43,12 @@ int loader_init(struct loader *l, const struct setup *s, struct error *e)
     l->index = malloc(batch * sizeof *l->index);
     l->view[0] = malloc(batch * sizeof *l->view[0]);
     l->view[1] = malloc(batch * sizeof *l->view[1]);
-    if (l->position && l->index && l->view[0] && l->view[1])
-        return 0;
-    loader_free(l);
-    return error_set(e, "out of memory for a batch of %zu", batch);
+    int rc = l->position && l->index && l->view[0] && l->view[1]
+                 ? open_trace(l, s, e)
+                 : error_set(e, "out of memory for a batch of %zu", batch);
+    if (rc < 0)
+        loader_free(l);
+    return rc;
 }
 
 void loader_free(struct loader *l)
@@ -25,6 +57,8 @@ void loader_free(struct loader *l)
     free(l->index);
     free(l->view[0]);
     free(l->view[1]);
+    if (l->trace)
+        fclose(l->trace); // every line is there already
     memset(l, 0, sizeof *l);
 }
 
@@ -51,7 +85,7 @@ int loader_queue(struct loader *l, struct setup *s, int64_t step, struct error *
 
     int n = setup_share(s), first = s->ranks ? s->ranks->rank * n : 0;
 
-    if (schedule_batch(&s->schedule, step, l->position, e) < 0)
+    if (schedule_batch(&s->schedule, step, l->position, e) < 0 || trace(l, s, step, e) < 0)
         return -1;
     for (int i = 0; i < n; i++) {
         l->index[i] = s->order[l->position[first + i]];
