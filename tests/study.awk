@@ -326,14 +326,14 @@ END {
     if (all > n) {
         print "\n## Do they say the same of other images?\n"
         printf "The same over %d runs on crops of photographs (tests/crops.py: 15 classes, %s training images of 32 x 32 in\n", all - n, row[all, IMAGES]
-        printf "colour; width %s, %s steps), beside the runs above of that width and method. The sign is what counts: there are few.\n\n", row[all, WIDTH], row[all, 10]
+        printf "colour; width %s, %s steps), beside the runs above of that width. The sign is what counts: there are few.\n\n", row[all, WIDTH], row[all, 10]
         print "| metric | Fashion-MNIST | photographs | same sign |"
         print "|---|---|---|---|"
         for (k = 1; k <= metrics; k++) {
             a = spearman(metric[k] + 0, row[all, WIDTH], 1, n)
             b = spearman(metric[k] + 0, 0, n + 1, all)
-            printf "| %s | %s | %s | %s |\n", substr(metric[k], index(metric[k], " ") + 1), a, b,
-                a + 0 == 0 || b + 0 == 0 ? "–" : a * b > 0 ? "yes" : "no"
+            same = a + 0 == 0 || b + 0 == 0 ? "–" : (a * b > 0) ? "yes" : "no"
+            printf "| %s | %s | %s | %s |\n", substr(metric[k], index(metric[k], " ") + 1), a, b, same
         }
     }
 
