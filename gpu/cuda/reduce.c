@@ -171,7 +171,7 @@ int reduce_join(struct plan *p, struct error *e)
     if (rc == 0)
         rc = check(ranks, all, e);
     if (rc == 0)
-        rc = nccl_join(&all[0].id, ranks->rank, ranks->size, &r->nccl, e);
+        rc = nccl_join(ranks, card(p)->index, &all[0].id, &r->nccl, e);
     if (rc == 0)
         card(p)->joined = p;
     free(all);

@@ -17,6 +17,8 @@ static int depth; // of entries: only the outermost counts as a call
 static int fail_in, fail_others, failed, counted;
 static char failed_name[80];
 static pthread_t fail_thread;
+static int fail_device;
+static int cards_here(void);
 static __thread cudaError_t last;
 __thread int emu_device;
 static long alive;
@@ -48,7 +50,8 @@ void emu_give_way(void)
 
 bool emu_entry::fails(const char *name)
 {
-    bool mine = pthread_equal(pthread_self(), fail_thread);
+    bool mine = pthread_equal(pthread_self(), fail_thread) ||
+                (cards_here() > 1 && emu_device == fail_device); // a thread that works for it
     if (depth > 1 || mine == (fail_others != 0))
         return false;
     counted++;
@@ -110,6 +113,7 @@ static void fail(int n, int others)
     fail_in = n;
     fail_others = others;
     fail_thread = pthread_self();
+    fail_device = emu_device;
     failed = counted = 0;
     failed_name[0] = '\0';
 }

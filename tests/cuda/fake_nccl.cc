@@ -198,27 +198,44 @@ ncclResult_t ncclGetVersion(int *version)
     *version = 22809;
     return ncclSuccess;
 }
+static int made;
+static void name_of(int which, char *name, size_t size)
+{
+    snprintf(name, size, "/ssltop-nccl-%d-%d", (int)getpid(), which);
+}
+// Those at which not all have met.
+static void forget_places(void)
+{
+    char name[64];
+    for (int i = 1; i <= made; i++) {
+        name_of(i, name, sizeof name);
+        shm_unlink(name);
+    }
+}
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
 {
-    static int made;
     NCCL_ENTRY;
+    if (!made)
+        atexit(forget_places);
     memset(id, 0, sizeof *id);
-    snprintf(id->internal, sizeof id->internal, "/ssltop-nccl-%d-%d", (int)getpid(), ++made);
+    name_of(++made, id->internal, sizeof id->internal);
     return ncclSuccess;
 }
 ncclResult_t ncclCommInitRank(ncclComm_t *out, int size, ncclUniqueId id, int rank)
 {
-    emu_entry entry;
+    NCCL_ENTRY; // the others are not told, and wait
     place *at = enter(id);
     std::shared_ptr<end> own(new end{at, rank, size, false, 0});
     unsigned device = 1u << emu_device;
     // Two ranks on a card are refused by the real one too.
-    if (entry.fails(__func__) || rank < 0 || rank >= size || size > (int)MOST ||
+    if (rank < 0 || rank >= size || size > (int)MOST ||
         (at->devices.fetch_or(device) & device))
         at->refused = 1;
     at->here++;
-    while (at->here < size && !at->refused)
+    while (at->here < size && !at->refused && !emu_connection)
         emu_give_way();
+    if (emu_connection) // it has noticed who does not come
+        return ncclRemoteError;
     if (at->here == size) // all have it
         shm_unlink(id.internal);
     if (at->refused)

@@ -3,6 +3,8 @@
 #include "gpu/ranks/nccl/nccl.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,14 +96,75 @@ int nccl_id(struct nccl_id *id, struct error *e)
     return ok(nccl.GetUniqueId(id), "begin", NULL, e);
 }
 
-int nccl_join(const struct nccl_id *id, int rank, int size, struct nccl **out, struct error *e)
+// NCCL waits for all without an end, also for one that is gone: a thread waits, and is left to
+// itself where that is so. Whoever comes second, the thread or nccl_join, clears up.
+enum { UNDER_WAY, OVER, LEFT };
+struct joining {
+    atomic_int state;
+    struct nccl_id id;
+    int rank, size, card;
+    struct nccl *c;
+    int rc;
+    struct error e;
+};
+
+static int move_on(struct joining *j, int to)
 {
-    struct nccl *c = NULL;
+    int from = UNDER_WAY;
+    return atomic_compare_exchange_strong(&j->state, &from, to);
+}
+
+static void *join(void *context)
+{
+    struct joining *j = context;
+    cudaError_t rc = cudaSetDevice(j->card);
+    if (rc != cudaSuccess)
+        j->rc = error_set(&j->e, "the card cannot be connected: %s", cudaGetErrorString(rc));
+    else
+        j->rc =
+            ok(nccl.CommInitRank(&j->c, j->size, j->id, j->rank), "connect the cards", NULL, &j->e);
+    if (!move_on(j, OVER)) {
+        nccl_abort(j->c);
+        free(j);
+    }
+    return NULL;
+}
+
+static int is_joined(void *context, struct error *e)
+{
+    struct joining *j = context;
+    (void)e;
+    return atomic_load(&j->state) == OVER;
+}
+
+int nccl_join(struct ranks *ranks, int card, const struct nccl_id *id, struct nccl **out,
+              struct error *e)
+{
+    pthread_t thread;
+    struct joining *j = calloc(1, sizeof *j);
     *out = NULL;
-    if (ok(nccl.CommInitRank(&c, size, *id, rank), "connect the cards", NULL, e) < 0)
-        return -1;
-    *out = c;
-    return 0;
+    if (!j)
+        return error_set(e, "out of memory connecting the cards");
+    *j = (struct joining){.id = *id, .rank = ranks->rank, .size = ranks->size, .card = card};
+    int error = pthread_create(&thread, NULL, join, j);
+    if (error) {
+        free(j);
+        return error_set(e, "the cards cannot be connected: %s", strerror(error));
+    }
+    int rc = ranks_until(ranks, is_joined, j, e);
+    if (rc < 0 && move_on(j, LEFT)) {
+        pthread_detach(thread);
+        return rc;
+    }
+    pthread_join(thread, NULL);
+    if (rc < 0)
+        nccl_abort(j->c);
+    else if ((rc = j->rc) < 0)
+        *e = j->e;
+    else
+        *out = j->c;
+    free(j);
+    return rc;
 }
 
 void nccl_leave(struct nccl *c)

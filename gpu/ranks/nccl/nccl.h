@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 #include <stddef.h>
 
+#include "gpu/ranks/ranks.h"
 #include "metrics/base/error.h"
 
 struct nccl; // this rank's end of what connects them
@@ -20,8 +21,10 @@ struct nccl_id {
 };
 int nccl_id(struct nccl_id *id, struct error *e);
 
-// Connect the card that is current; waits for all.
-int nccl_join(const struct nccl_id *id, int rank, int size, struct nccl **out, struct error *e);
+// Connect this card with those of the other ranks; waits for all. -1 too where one
+// is gone meanwhile: then a thread may be left that still waits for it, and the process has to end.
+int nccl_join(struct ranks *ranks, int card, const struct nccl_id *id, struct nccl **out,
+              struct error *e);
 // All together, when nothing is under way.
 void nccl_leave(struct nccl *c);
 // This one alone; what is under way on the card comes to an end. In both cases recorded graphs that
