@@ -123,7 +123,17 @@ static int more_to_ask(struct evaluation *v, const struct setup *s, struct error
     return 0;
 }
 
-// Views of images that are spread over those of the spectrum as these are over all.
+static void forget_views(struct evaluation *v)
+{
+    kept_views_free(&v->views);
+    free(v->view_index);
+    free(v->view_x);
+    v->view_index = NULL;
+    v->view_x = NULL;
+}
+
+// Views of images that are spread over those of the spectrum as these are over all. They are made
+// at the first evaluation: until then nobody needs to look at an image for them.
 static int views_init_of(struct evaluation *v, const struct setup *s, struct error *e)
 {
     int64_t n = EVALUATION_PICTURES * (int64_t)s->d;
@@ -148,6 +158,23 @@ static int views_init_of(struct evaluation *v, const struct setup *s, struct err
     return 0;
 }
 
+// By all ranks, or by none.
+static int need_views(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    if (v->has_views)
+        return 0;
+    int rc = views_init_of(v, s, e);
+    double bad = rc < 0;
+    if (s->ranks && ranks_add(s->ranks, &bad, 1, e) < 0)
+        return -1;
+    if (rc == 0 && bad > 0)
+        rc = error_set(e, "another rank could not make the views of an evaluation");
+    v->has_views = rc == 0;
+    if (rc < 0)
+        forget_views(v);
+    return rc;
+}
+
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)
 {
     memset(v, 0, sizeof *v);
@@ -167,8 +194,6 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
     if (rc == 0 && s->surrogates.s.targets)
         rc =
             surrogates_questions(&s->surrogates, SPLIT_TRAIN, v->index, v->n_all, &v->questions, e);
-    if (rc == 0)
-        rc = views_init_of(v, s, e);
     if (rc == 0)
         rc = moments_init(&v->moments, s->d, e);
     if (rc == 0) {
@@ -195,9 +220,7 @@ void evaluation_free(struct evaluation *v)
     free(v->test_label);
     moments_free(&v->moments);
     questions_free(&v->questions);
-    kept_views_free(&v->views);
-    free(v->view_index);
-    free(v->view_x);
+    forget_views(v);
     memset(v, 0, sizeof *v);
 }
 
@@ -208,7 +231,8 @@ static int pass(struct evaluation *v, struct setup *s, struct error *e)
 {
     int wanted = !s->ranks || s->ranks->rank == 0;
     if (team_statistics(s, e) < 0 ||
-        team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, e) < 0)
+        team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, e) < 0 ||
+        need_views(v, s, e) < 0)
         return -1;
     if (v->views.n && team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
                                     wanted ? v->view_x : NULL, e) < 0)

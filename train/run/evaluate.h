@@ -30,6 +30,7 @@ struct evaluation {
     double lambda;              // penalty of the newest pixel R2; NaN: none
     // LiDAR's: EVALUATION_VIEWS views of some of the n images, and their features.
     struct kept_views views;
+    int has_views; // they are made, or cannot be of these images
     int64_t *view_index;
     float *view_x;
     // The probe; n_train 0: none.
