@@ -1,7 +1,7 @@
 #!/bin/sh
 # The study behind the calibration that comes with ssltop: many short trainings on Fashion-MNIST, the
 # linear probe of each, a table, a report and a fit. Resumable: a run whose row is in FOLDER's table
-# is not made again.
+# is not made again, nor one of which OUT has kept row and evaluations (points-*.jsonl).
 #
 #   tests/study.sh SSLTOP FOLDER     trains into FOLDER/runs; table, report and calibration to OUT
 #
@@ -106,9 +106,16 @@ leave() {
 }
 trap leave INT TERM HUP
 
-# row NAME: whether the table has it
+# Of these runs OUT has kept row and evaluations.
+: > "$folder/kept.csv"
+for points in "$OUT/points-$name"-*.jsonl; do
+    [ ! -s "$points" ] || jq -r '.run // empty' "$points" | sort -u |
+        awk -F, 'NR == FNR { kept[$1]; next } $1 in kept' - "$OUT/study-$name.csv" >> "$folder/kept.csv"
+done
+
+# row NAME: whether a table has it
 row() {
-    cut -d, -f1 "$table" | grep -qxF "$1"
+    cut -d, -f1 "$table" "$folder/kept.csv" | grep -qxF "$1"
 }
 
 finished() {
@@ -238,7 +245,7 @@ settle() {
     ! $planning || return 0
     until_fewer 1
     best=$(awk -F, -v w="$first" '$2 == "screening" && $3 == w && $15 > most { most = $15; best = $7 " " $8 }
-        END { print best }' "$table")
+        END { print best }' "$table" "$folder/kept.csv")
     [ -n "$best" ] || {
         echo "study.sh: no run of the screening has a probe" >&2
         exit 1
