@@ -13,16 +13,18 @@
 #include "gpu/views/staged.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/path.h"
+#include "metrics/science/blas.h"
 
 void device_prepare(char **argv)
 {
-    const char *blas = getenv("OPENBLAS_NUM_THREADS");
+    const char *blas = getenv("OPENBLAS_NUM_THREADS"), *kernels = blas_kernels();
     int spins = getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY");
-    if (spins && blas && strcmp(blas, "1") == 0)
+    if (spins && blas && strcmp(blas, "1") == 0 && !kernels)
         return;
     struct path self = path_program();
     if (!self.s[0] || (!spins && setenv("GOMP_SPINCOUNT", "1000", 1) < 0) ||
-        setenv("OPENBLAS_NUM_THREADS", "1", 1) < 0)
+        setenv("OPENBLAS_NUM_THREADS", "1", 1) < 0 ||
+        (kernels && setenv("OPENBLAS_CORETYPE", kernels, 1) < 0))
         return;
     execv(self.s, argv); // by its path: the process keeps its name
 }

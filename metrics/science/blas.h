@@ -9,4 +9,9 @@
 // many is not there. It would ask for it for ever.
 int blas_begin(int threads, struct error *e);
 
+// What OPENBLAS_CORETYPE should say when the program starts: the kernels for this processor, where
+// the library knows nothing of it and took those of 2004 (one that is newer than the library: a
+// Xeon of the fifth generation under 0.3.21). NULL: it chose by itself, or somebody for it.
+const char *blas_kernels(void);
+
 #endif

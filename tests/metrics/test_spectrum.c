@@ -6,8 +6,11 @@
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "metrics/science/blas.h"
 
 static uint64_t next(uint64_t *state)
 {
@@ -405,3 +408,34 @@ Test(spectrum, blas_has_one_thread)
     cr_assert_eq(openblas_get_num_threads(), 1);
     moments_free(&m);
 }
+
+#ifdef __x86_64__
+// The kernels that the program's linear algebra takes, by its own words; "" without any.
+static const char *kernels_of_program(void)
+{
+    static char name[64];
+    char line[256], command[4096];
+    name[0] = 0;
+    snprintf(command, sizeof command, "OPENBLAS_VERBOSE=2 '%s' --version 2>&1", getenv("SSLTOP"));
+    FILE *said = popen(command, "r");
+    cr_assert_not_null(said);
+    while (fgets(line, sizeof line, said))
+        sscanf(line, "Core: %63s", name); // the last one counts: it may have started itself again
+    cr_assert_eq(pclose(said), 0);
+    return name;
+}
+
+// A library that is older than the processor would take those of 2004.
+Test(spectrum, blas_has_the_kernels_for_this_processor)
+{
+    unsetenv("OPENBLAS_CORETYPE");
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
+        cr_skip("no AVX2");
+    cr_assert_neq(kernels_of_program()[0], 0);
+    cr_assert_str_neq(kernels_of_program(), "Prescott");
+    // What a person asks for stands.
+    cr_assert_eq(setenv("OPENBLAS_CORETYPE", "Prescott", 1), 0);
+    cr_assert_null(blas_kernels());
+    cr_assert_str_eq(kernels_of_program(), "Prescott");
+}
+#endif
