@@ -25,44 +25,49 @@ int miniature_size(const struct dataset *d, int *height, int *width)
     return d->channels * h * w;
 }
 
-// The pixels from .. to - 1 of a side of `size` that lie in part k of n of `length` from `begin`.
+// The pixels from .. to - 1 of a side of `size` that lie in part k of n of `length` from `begin`:
+// the first and the last one with a share of themselves, those between them wholly.
 struct part {
     int from, to;
-    double lo, hi;
+    double first, last, whole; // shares; their sum
 };
+
+// How much of pixel i lies between lo and hi.
+static double share(double lo, double hi, int i)
+{
+    return fmin(i + 1, hi) - fmax(i, lo);
+}
 
 static struct part part_of(double begin, double length, int k, int n, int size)
 {
-    struct part p = {.lo = begin + length * k / n, .hi = begin + length * (k + 1) / n};
-    p.from = (int)floor(p.lo);
-    p.to = (int)ceil(p.hi);
+    double lo = begin + length * k / n, hi = begin + length * (k + 1) / n;
+    struct part p = {.from = (int)floor(lo), .to = (int)ceil(hi)};
     p.from = p.from < 0 ? 0 : p.from > size - 1 ? size - 1 : p.from;
     p.to = p.to > size ? size : p.to <= p.from ? p.from + 1 : p.to;
+    p.first = share(lo, hi, p.from);
+    p.last = share(lo, hi, p.to - 1);
+    for (int i = p.from; i < p.to; i++)
+        p.whole += share(lo, hi, i);
     return p;
 }
 
-// How much of pixel i lies in a part.
-static double share(const struct part *p, int i)
+static double part_share(const struct part *p, int i)
 {
-    return fmin(i + 1, p->hi) - fmax(i, p->lo);
+    return i == p->from ? p->first : i == p->to - 1 ? p->last : 1;
 }
 
-static double area(const struct picture *p, int c, const struct part *y, const struct part *x)
+// What lies in each part of a row of pixels.
+static void sum_row(const uint8_t *row, size_t step, const struct part *part, int n, double *line)
 {
-    double sum = 0, weight = 0;
-    for (int i = y->from; i < y->to; i++) {
-        const uint8_t *row = p->pixel + (size_t)i * p->row + (size_t)c * p->plane;
-        double line = 0, width = 0;
-        for (int j = x->from; j < x->to; j++) {
-            double w = share(x, j);
-            line += w * row[(size_t)j * (size_t)p->step];
-            width += w;
-        }
-        double h = share(y, i);
-        sum += h * line;
-        weight += h * width;
+    for (int k = 0; k < n; k++) {
+        const struct part *p = &part[k];
+        double sum = p->first * row[(size_t)p->from * step];
+        for (int j = p->from + 1; j < p->to - 1; j++)
+            sum += row[(size_t)j * step];
+        if (p->to - 1 > p->from)
+            sum += p->last * row[(size_t)(p->to - 1) * step];
+        line[k] = sum;
     }
-    return sum / weight / 255;
 }
 
 void miniature_shrink(const struct picture *p, const struct box *b, int height, int width,
@@ -71,12 +76,24 @@ void miniature_shrink(const struct picture *p, const struct box *b, int height, 
     struct part x[MINIATURE_SIDE];
     for (int k = 0; k < width; k++)
         x[k] = part_of(b->left, b->width, k, width, p->width);
-    for (int c = 0; c < p->channels; c++)
-        for (int k = 0; k < height; k++) {
+    for (int c = 0; c < p->channels; c++) {
+        double line[MINIATURE_SIDE]; // of row `at`: two parts may share it
+        int at = -1;
+        for (int k = 0; k < height; k++, out += width) {
             struct part y = part_of(b->top, b->height, k, height, p->height);
+            double sum[MINIATURE_SIDE] = {0};
+            for (int i = y.from; i < y.to; i++) {
+                const uint8_t *row = p->pixel + (size_t)i * p->row + (size_t)c * p->plane;
+                if (i != at)
+                    sum_row(row, (size_t)p->step, x, width, line);
+                at = i;
+                for (int j = 0; j < width; j++)
+                    sum[j] += part_share(&y, i) * line[j];
+            }
             for (int j = 0; j < width; j++)
-                *out++ = (float)area(p, c, &y, &x[j]);
+                out[j] = (float)(sum[j] / (y.whole * x[j].whole) / 255);
         }
+    }
 }
 
 static void take_plain(const struct dataset *d, enum split split, int64_t i, float *out)
