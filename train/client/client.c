@@ -132,7 +132,14 @@ static int greet(ssltop_client *c, const ssltop_settings *s, char *why, size_t s
         return snprintf(why, size, "%s",
                         m.kind == LINK_REFUSED ? text : "the recorder is of another version"),
                -1;
-    snprintf(c->run, sizeof c->run, "%.4095s", text);
+    // A training that goes into another folder still finds it.
+    if (text[0] == '/' || !getcwd(c->run, sizeof c->run))
+        c->run[0] = '\0';
+    else
+        memcpy(c->run + strlen(c->run), "/", 2);
+    size_t at = strlen(c->run);
+    const char *below = text[0] == '.' && text[1] == '/' ? text + 2 : text;
+    snprintf(c->run + at, sizeof c->run - at, "%s", below);
     return 0;
 }
 
