@@ -60,8 +60,9 @@ static int evaluate(struct recorder *r, int memory, struct error *e)
     else if (probing_begin(&r->probing, memory, r->step + 1,
                            r->begun ? r->report.forecast.live[FORECAST_AUC] : NAN, &why) == 0)
         return 0;
-    if (r->begun)
-        report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
+    char text[sizeof *r->early];
+    snprintf(text, sizeof text, "no evaluation: %.200s", why.text);
+    steps_warning(r, text);
     return 0;
 }
 
@@ -93,8 +94,8 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
         steps_settle(r, 0); // they are written down behind the steps before
     if (m->kind == LINK_ANSWER)
         orders_answered(r, m, text);
-    else if (m->kind == LINK_EVENT && r->begun)
-        report_warning(&r->report, r->step + 1, "%s", text);
+    else if (m->kind == LINK_EVENT)
+        steps_warning(r, text);
     else if (m->kind == LINK_END)
         ended(r, m, text);
     return 0;

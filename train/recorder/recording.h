@@ -60,6 +60,8 @@ struct recorder {
     enum mode mode;
     int begun, paused, over;
     int told_features, told_order;
+    char early[4][256]; // warnings from before there is a log
+    int n_early;
     char reason[16], why[256];
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/text.h"
 #include "train/recorder/greeting.h"
 #include "train/recorder/orders.h"
 
@@ -37,9 +38,19 @@ static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
         return -1;
     r->report.dir = r->dir.path;
     r->begun = 1;
+    for (int i = 0; i < r->n_early; i++)
+        report_warning(&r->report, step, "%s", r->early[i]);
     if (rc < 0 || *passed_over.text)
         report_warning(&r->report, step, "calibration passed over: %s", passed_over.text);
     return 0;
+}
+
+void steps_warning(struct recorder *r, const char *text)
+{
+    if (r->begun)
+        report_warning(&r->report, r->step + 1, "%s", text);
+    else if (r->n_early < (int)(sizeof r->early / sizeof *r->early))
+        text_clean(r->early[r->n_early++], sizeof *r->early, text);
 }
 
 // What the scalars of a step are called, where that is new.

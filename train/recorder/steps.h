@@ -13,4 +13,8 @@ int steps_take(struct recorder *r, struct error *e);
 // `whole`: measured if need be, however long that takes; else those that are at once.
 void steps_settle(struct recorder *r, int whole);
 
+// A warning of the client, or of what it sent: before the first step there is no log, and a few
+// wait for it.
+void steps_warning(struct recorder *r, const char *text);
+
 #endif
