@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 """A training in Python for tests/train/test_python.c: python_client.py WHAT NAME. Needs the standard
 library alone; features are pattern(step, view), which the C test makes too."""
+import argparse
 import array
+import copy
 import os
+import pickle
 import signal
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -125,6 +129,55 @@ def context(name):
         raise ValueError("too bold by far")
 
 
+def said_early(name):
+    """What is said before there is a log is in it all the same."""
+    w = ssltop.init(name, config={"note\udce9": "of \udce9"})
+    w._say("said before the first step")
+    w.run
+    w._say("said by then")
+    steps(w, 2)
+    raise ValueError("of a file \udce9")
+
+
+def exits(name):
+    steps(ssltop.init(name), 3)
+    sys.exit("no room any more")
+
+
+def exits_for(name):
+    """As torch.multiprocessing's processes end."""
+    steps(ssltop.init(name), 3)
+    try:
+        raise ValueError("too bold by far")
+    except ValueError:
+        sys.exit(1)
+
+
+def stays(name):
+    w = ssltop.init(name)
+    try:
+        sys.exit("somebody stops it")
+    except SystemExit:
+        steps(w, 3)
+
+
+def moves(name):
+    """Into another folder after its first step, with the folder of runs told by a path from the
+    first one; then its recorder is killed."""
+    w = ssltop.init(name, runs=".", required=True)
+    os.chdir(os.environ["SSLTOP_RUNS"])
+    steps(w, 1)
+    os.chdir("/")
+    while not os.path.exists(os.path.join(w.run, "control")):
+        time.sleep(0.0005)
+    found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "ssltop"], check=True,
+                           capture_output=True)
+    os.kill(int(found.stdout), signal.SIGKILL)
+    while w._library.alive(w._client):
+        w.step(loss=0)
+    assert not os.path.exists(os.path.join(w.run, "control"))
+
+
 def leaves(name):
     """Without finish()."""
     steps(ssltop.init(name), 3)
@@ -227,8 +280,15 @@ def refused(name):
     w.step(h=array.array("i", [1, 2]), loss=0)
     w.step(h=[], loss=0)
     w.step(h=pattern(1, 0)[::2], loss=0)
+    w.step(h=({}, None), loss=0)
+    for x in ("text", [1], {}, 10 ** 400, 1j):
+        w.step(loss=x, lr=x, mine=x)
     w.step(loss=0, **{f"s{i}": i for i in range(70)})
     w.step(loss=0, **{"x" * 40: 1})
+    w.step(loss=0, **{"": 1, "nul\0": 2, "a\udce9": 3, "line\nline": 4})
+    copied = copy.deepcopy(argparse.Namespace(w=w))
+    assert copied.w.step(loss=0) is None and copied.w.run == "" and not copied.w.finish()
+    pickle.loads(pickle.dumps(w)).step(loss=0)
     w.finish()
     w.step(loss=0)
     w.finish()

@@ -99,6 +99,16 @@ def on_a_card(name):
     w._library.end_step, _rows.on_card, _rows.travel = end, on_card, travel
 
 
+class Around(torch.optim.Optimizer):
+    """As accelerators wrap one: an Optimizer by name, with nothing of its own."""
+
+    def __init__(self, inside):
+        self.inside, self.param_groups, self.defaults = inside, inside.param_groups, {}
+
+    def step(self, closure=None):
+        return self.inside.step(closure)
+
+
 def main(name):
     torch.set_num_threads(1)
     torch.manual_seed(1)
@@ -144,6 +154,13 @@ def main(name):
     w.step(loss=0, h=torch.randint(9, (6, 8)))
     assert taken.last()[0][5] == 2
 
+    # What is no n x d of numbers is left out, and the training goes on.
+    for odd in (torch.randn(6), torch.tensor(1.), torch.eye(6).to_sparse(),
+                torch.randn(6, 8, device="meta")):
+        w.step(loss=torch.randn(3), h=odd, top=odd)
+        assert taken.last() == []
+    assert any("has 1 dimension" in text for text in w._said.values())
+
     # The factor of an order acts while the optimizer steps, and no scheduler sees it.
     model[3].weight.grad = torch.ones_like(model[3].weight)
     before = model[3].weight.clone()
@@ -155,6 +172,21 @@ def main(name):
     assert opt.param_groups[0]["lr"] == 0.5 and w._rate.value() == 0.25
     scheduler.step()  # before the script says that the step is made
     assert abs(opt.param_groups[0]["lr"] - 0.05) < 1e-9 and w._rate.value() == 0.25
+    w.finish()
+
+    # An optimizer around another one, a scheduler of the one outside.
+    w = ssltop.init(name + "-around")
+    outside = Around(opt)
+    w.watch(opt=outside)
+    w._rate.factor = 0.5
+    scheduler = torch.optim.lr_scheduler.StepLR(outside, 1, gamma=0.5)
+    before = model[3].weight.clone()
+    rate = opt.param_groups[0]["lr"]
+    for t in range(2):
+        outside.step()
+        assert abs(w._rate.value() - rate * 0.5 ** (t + 1)) < 1e-9
+        scheduler.step()
+    assert torch.allclose(before - model[3].weight, torch.full_like(before, rate * 0.75))
     w.finish()
 
     # One call on both views, one behind the other.

@@ -155,6 +155,44 @@ Test(python, a_script_that_fails)
     expect_said("Traceback");
 }
 
+// sys.exit() has no exception that would reach the end.
+Test(python, a_script_that_exits)
+{
+    run("exits", 1);
+    expect_end("exits", "failed", "SystemExit: no room any more");
+    run("exits_for", 1);
+    expect_end("exits_for", "failed", "ValueError: too bold by far");
+    run("stays", 0);
+    expect_end("stays", "finished", "");
+}
+
+static int has_warning(const char *name, const char *text)
+{
+    json_t *events = lab_events(&lab, name), *o;
+    size_t i;
+    int n = 0;
+    json_array_foreach(events, i, o)
+    {
+        const char *said = json_string_value(json_object_get(o, "text"));
+        n += said && strcmp(said, text) == 0;
+    }
+    json_decref(events);
+    return n;
+}
+
+Test(python, what_is_said_before_the_first_step)
+{
+    run("said_early", 1);
+    cr_expect_eq(has_warning("said_early", "said before the first step"), 1);
+    cr_expect_eq(has_warning("said_early", "said by then"), 1);
+    expect_end("said_early", "failed", "ValueError: of a file ?");
+}
+
+Test(python, in_another_folder_by_then)
+{
+    run("moves", 0);
+}
+
 Test(python, a_script_that_ends)
 {
     run("leaves", 0);
@@ -257,7 +295,11 @@ Test(python, whatever_is_handed_over)
 {
     run("refused", 0);
     expect_said("h is left out: ");
-    expect_said("a scalar is left out");
+    expect_said("features are n x d, and this is of type str");
+    expect_said("loss is left out: could not convert string to float: 'text'");
+    expect_said("mine is left out: ");
+    expect_said("there are 64 names at most, and this is 's63'");
+    expect_said("a name has 1 to 31 bytes, and this is 'xxxx");
     expect_said("can't be the name of a run");
     expect_end("refused", "finished", "");
 }

@@ -96,6 +96,8 @@ def _of_tensor(x, pinned):
     if not _KIND:
         _KIND.update((getattr(torch, name), kind) for name, kind in _TYPE.items())
     x = x.detach()
+    if x.dim() < 2:
+        raise TypeError(f"features are n x d, and it has {x.dim()} dimension{'s' * (x.dim() != 1)}")
     if x.dtype not in _KIND:
         x = x.to(torch.float32)
     if x.dim() != 2:
@@ -207,7 +209,10 @@ class _Held:
 
 
 def _of_buffer(x):
-    view = memoryview(x)
+    try:
+        view = memoryview(x)
+    except TypeError:
+        raise TypeError(f"features are n x d, and this is of type {type(x).__name__}") from None
     kind = _LETTER.get(view.format.lstrip("<=@"))
     if kind is None or view.ndim < 2:
         raise TypeError("features are n x d of f16, bf16, f32 or f64")

@@ -58,8 +58,6 @@ def _number(x, pinned):
     """A Python number, or one on its way."""
     if x is None:
         return float("nan")
-    if x.__class__ is float:
-        return x
     if is_tensor(x) and _rows.on_card(x):
         return _Number(x, pinned)
     return float(x.item() if hasattr(x, "item") else x)
@@ -71,11 +69,21 @@ def _texts(config):
         config = vars(config)
     out, room = {}, 20000
     for key, value in (config or {}).items():
-        text = str(value)[:400]
-        room -= len(json.dumps({str(key): text}))
+        key, text = (_utf8(x).decode() for x in (str(key), str(value)[:400]))
+        room -= len(json.dumps({key: text}))
         if value is not None and room > 0:
-            out[str(key)] = text
+            out[key] = text
     return json.dumps(out)
+
+
+def _utf8(text, size=None):
+    """Of whatever Python calls a text (a file's name that is none, say); so many bytes at most."""
+    return text.encode("utf-8", "replace")[:size]
+
+
+def _short(why):
+    """What an exception says, in a line."""
+    return " ".join(f"{why}".split())[:200] or type(why).__name__
 
 
 class Run:
@@ -91,10 +99,16 @@ class Run:
         self._lives = True  # the recorder, as rank 0 knows
         self._direct = not all_ranks  # no step is late: what is handed over is of the next one
         self._lost = 0
+        self._left = None  # the script, with this failure
         self._seen, self._late, self._handles = {}, deque(), []
-        self._do, self._pinned, self._said, self._watched = {}, Pinned(), set(), set()
+        self._do, self._pinned, self._said, self._watched = {}, Pinned(), {}, set()
         self.made = 0  # steps
         self.stop = False
+
+    def __reduce__(self):
+        """A copy, or what is read from a file (of a checkpoint with all arguments, say), records
+        nothing."""
+        return _no_run, ()
 
     # ------------------------------------------------------------ what the script offers
 
@@ -168,6 +182,7 @@ class Run:
         training is paused."""
         step, self.made = self.made, self.made + 1
         seen, self._seen = self._seen, {}
+        self._left = None
         if self._over or self._pid != os.getpid():
             return
         self._start()
@@ -224,9 +239,21 @@ class Run:
             if self._together():
                 return [rows_of(v if is_tensor(v) else tensor_of(v), None) for v in views[:2]]
             return [rows_of(v, self._pinned) for v in views[:2]]
-        except (TypeError, ValueError, BufferError) as why:
-            self._say(f"{place} is left out: {why}")
+        except Exception as why:  # whatever it is, the training goes on
+            self._leave_out(place, why)
             return []
+
+    def _leave_out(self, what, why):
+        self._say(f"{what} is left out: {_short(why)}", (what, type(why)))
+
+    def _number(self, what, x):
+        if x.__class__ is float:
+            return x
+        try:
+            return _number(x, self._pinned)
+        except Exception as why:
+            self._leave_out(what, why)
+            return float("nan")
 
     def _see(self, place, output, joined):
         """What a watched module gave."""
@@ -237,7 +264,7 @@ class Run:
             return
         while isinstance(output, (tuple, list)) and output:
             output = output[0]
-        if joined and self._together():  # whose views travel by themselves
+        if joined and self._together() and is_tensor(output):  # whose views travel by themselves
             seen += self._views(place, output[:len(output) // 2 * 2].chunk(2))
             return
         for rows in self._views(place, output):
@@ -259,11 +286,11 @@ class Run:
         s.step = step
         s.rows = [(place, view, rows) for place, views in seen.items()
                   for view, rows in enumerate(views[:2]) if rows is not None]
-        s.loss = _number(loss, self._pinned)
+        s.loss = self._number("loss", loss)
         if lr is None and self._rate:
             lr = self._rate.value()
-        s.lr = _number(lr, self._pinned)
-        s.scalars = {name: _number(x, self._pinned) for name, x in scalars.items()}
+        s.lr = self._number("lr", lr)
+        s.scalars = {name: self._number(name, x) for name, x in scalars.items()}
         s.mode = self._sampler.mode(step) if self._sampler is not None else (-1, -1)
         if self._direct and s.here():  # the usual case on a CPU, and the quick one
             self._hand_over(s)
@@ -300,10 +327,14 @@ class Run:
                           "behind that")
             if library.features(c, place.encode(), view, r.pointer, r.n, r.d, r.stride,
                                 r.type) < 0:
-                self._say(f"{place} is left out: {r.n} x {r.d} cannot be taken")
+                self._say(f"{place} is left out: {r.n} x {r.d} cannot be taken (rows of at most "
+                          "32768 numbers can)", (place, "size"))
         for name, x in s.scalars.items():
-            if library.scalar(c, name.encode(), self._value(x)) < 0:
-                self._say("a scalar is left out: more than 64 names, or too long a one")
+            taken = _utf8(name).replace(b"\0", b"?")
+            if library.scalar(c, taken, self._value(x)) < 0:
+                why = ("there are 64 names at most" if 0 < len(taken) < 32 else
+                       "a name has 1 to 31 bytes")
+                self._say(f"a scalar is left out: {why}, and this is '{name[:60]}'", why)
         library.mode_is(c, *s.mode)
         library.end_step(c, s.step, self._value(s.loss), self._value(s.lr))
 
@@ -331,7 +362,7 @@ class Run:
                 continue
             ok, step, text = self._carry_out(order)
             if self._client:
-                self._library.answer(self._client, order, ok, step, text.encode()[:240])
+                self._library.answer(self._client, order, ok, step, _utf8(text, 240))
 
     def _ask(self, order):
         got = 0
@@ -376,7 +407,7 @@ class Run:
         except Exception as why:  # an order that fails does not end a training
             if not isinstance(why, ValueError):
                 traceback.print_exc()
-            return 0, -1, f"{why}" or type(why).__name__
+            return 0, -1, _short(why)
 
     # ------------------------------------------------------------ begin and end
 
@@ -403,9 +434,11 @@ class Run:
         why = ctypes.create_string_buffer(WHY)
         self._client = self._library.open(lib.Settings(**given), why, WHY)
         if self._client:
-            self._folder = self._library.run(self._client).decode()
+            self._folder = os.fsdecode(self._library.run(self._client))
+            for text in self._said.values():  # before there was anybody to hear it
+                self._library.warn(self._client, _utf8(text, 240))
         else:
-            _missing(why.value.decode(), self._required)
+            _missing(why.value.decode("utf-8", "replace"), self._required)
 
     @staticmethod
     def _settle_name(given):
@@ -428,14 +461,14 @@ class Run:
         if self._who().ranks > 1:
             self._agreeing = bool(self._who().agree([1.0 if self._client else 0.0])[0])
 
-    def _say(self, text):
-        """A warning, once, for log and screen."""
-        if text in self._said:
+    def _say(self, text, once=None):
+        """A warning for log and screen; once of a kind, where its text has more in it."""
+        if (once or text) in self._said:
             return
-        self._said.add(text)
-        print(f"ssltop: {text}", file=sys.stderr)
+        self._said[once or text] = text
+        print(f"ssltop: {_utf8(text).decode()}", file=sys.stderr)
         if self._client:
-            self._library.warn(self._client, text.encode()[:240])
+            self._library.warn(self._client, _utf8(text, 240))
 
     def finish(self, failed=None):
         """End the run; failed: a text, why."""
@@ -451,6 +484,8 @@ class Run:
             _current = None
         for handle in self._handles:
             handle.remove()
+        if self._rate is not None:
+            self._rate.factor = 1.0
         client, mine = self._client, self._pid == os.getpid()
         if client and mine:
             try:
@@ -461,7 +496,7 @@ class Run:
         self._client = None
         if client:
             self._lost += self._library.dropped(client)
-            self._library.close(client, reason, " ".join(text.split()).encode()[:240])
+            self._library.close(client, reason, _utf8(" ".join(text.split()), 240))
 
     def __enter__(self):
         return self
@@ -486,25 +521,38 @@ def _missing(why, required):
     print(f"ssltop: this training is not recorded: {why}", file=sys.stderr)
 
 
+def _no_run():
+    run = Run(None, False, None, None, False, {})
+    run._over = True
+    return run
+
+
 def _at_exit():
     if _current is not None and _current._pid == os.getpid():
-        _current.finish()
+        _current.finish(failed=_current._left)
 
 
 def _install():
-    before = sys.excepthook
+    before, leave = sys.excepthook, sys.exit
 
     def hook(kind, value, trace):
         before(kind, value, trace)
         if _current is not None:
             _current._end(*_why(kind, value))
 
-    sys.excepthook = hook
+    def leaves(code=None):
+        if code and _current is not None:  # why, should nobody stop it: nothing tells at the end
+            why = sys.exc_info()[1]  # a launcher's that has caught it, torch.multiprocessing's say
+            _current._left = _why(*(type(why), why) if isinstance(why, Exception) else
+                                  (SystemExit, SystemExit(code)))[1]
+        leave(code)
+
+    sys.excepthook, sys.exit = hook, leaves
     atexit.register(_at_exit)
 
 
 def _bytes(text):
-    return None if text is None else os.fspath(text).encode()
+    return None if text is None else os.fsencode(text)
 
 
 _installed = False

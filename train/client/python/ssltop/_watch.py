@@ -1,6 +1,7 @@
 """What is taken from the script's own objects: features of its modules, the optimizer's rate."""
 
 import sys
+import types
 
 
 def _nothing(*_):
@@ -35,13 +36,14 @@ class Rate:
     def __init__(self, optimizer):
         self.factor, self._groups, self._plain, self._used = 1.0, optimizer, None, None
         self.handles = []
-        if hasattr(optimizer, "register_step_pre_hook"):
+        # One around another optimizer may have inherited the function without what it needs.
+        if hasattr(optimizer, "_optimizer_step_pre_hooks"):
             self.handles = [optimizer.register_step_pre_hook(lambda *_: self._scale()),
                             optimizer.register_step_post_hook(lambda *_: self._back())]
             return
         plain = optimizer.step
 
-        def step(*args, **kwargs):
+        def step(_, *args, **kwargs):
             self._scale()
             if not hasattr(plain, "_with_counter"):  # a scheduler that comes later does not count
                 optimizer._step_count = getattr(optimizer, "_step_count", 0) + 1
@@ -51,7 +53,7 @@ class Rate:
                 self._back()
 
         step._with_counter = True  # what old schedulers look for
-        optimizer.step = step
+        optimizer.step = types.MethodType(step, optimizer)  # a scheduler binds it once more
 
     def value(self):
         """That of the first group, as it was used last: a scheduler may have set the next one."""
