@@ -41,7 +41,7 @@ static void tell_evaluation(struct recorder *r, int wait)
     struct probing *p = &r->probing;
     int rc = r->begun ? probing_end(p, wait, &why) : 0;
     if (rc != 0)
-        steps_settle(r, wait);
+        steps_settle(r, STEPS_SOON);
     if (rc < 0)
         report_warning(&r->report, r->step + 1, "no evaluation: %s", why.text);
     if (rc <= 0)
@@ -54,7 +54,7 @@ static int evaluate(struct recorder *r, int memory, struct error *e)
     struct error why = {{0}};
     if (steps_take(r, e) < 0) // it is of the network after these
         return -1;
-    steps_settle(r, 0);
+    steps_settle(r, STEPS_SOON);
     if (memory < 0)
         error_set(&why, "features for an evaluation without their memory");
     else if (probing_begin(&r->probing, memory, r->step + 1,
@@ -82,7 +82,7 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
     if (m->kind == LINK_RING) {
         if (steps_take(r, e) < 0) // those in the ring before
             return -1;
-        steps_settle(r, 1);
+        steps_settle(r, -1);
         return memory < 0 ? error_set(e, "a ring without its memory")
                           : slots_open(&r->slots, memory, e);
     }
@@ -91,7 +91,7 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
     if (m->kind == LINK_PROBE)
         return evaluate(r, memory, e);
     if (m->kind == LINK_ANSWER || m->kind == LINK_EVENT)
-        steps_settle(r, 0); // they are written down behind the steps before
+        steps_settle(r, STEPS_SOON); // they are written down behind the steps before
     if (m->kind == LINK_ANSWER)
         orders_answered(r, m, text);
     else if (m->kind == LINK_EVENT)
@@ -164,7 +164,7 @@ static int serve(struct recorder *r, struct error *e)
     }
     if (steps_take(r, e) < 0)
         return -1;
-    steps_settle(r, 1);
+    steps_settle(r, r->hello.ok ? -1 : STEPS_LAST);
     tell_evaluation(r, 1);
     return 0;
 }
@@ -225,7 +225,7 @@ static void stand_back(struct recorder *r)
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
 }
 
-int recorder_main(int fd, const char *runs, struct error *e)
+int recorder_main(int fd, const char *runs, int *works, struct error *e)
 {
     struct recorder *r = calloc(1, sizeof *r);
     if (!r)
@@ -259,6 +259,12 @@ int recorder_main(int fd, const char *runs, struct error *e)
     struct error late = {{0}};
     if (finish(r, &late) < 0 && rc == 0)
         rc = error_set(e, "%s", late.text);
+    *works = r->measuring.is_busy;
+    if (*works) { // what it reads and writes stays
+        rundir_close(&r->dir);
+        close(fd);
+        return rc < 0 ? FAILED : 0;
+    }
     measuring_free(&r->measuring);
     slots_close(&r->slots);
     probing_free(&r->probing);

@@ -10,8 +10,6 @@
 #include "train/recorder/greeting.h"
 #include "train/recorder/orders.h"
 
-enum { SETTLE_MS = 300 }; // that a sentence may wait for the measurement of the step before it
-
 // Log and folder, once there is a first step that says how large features are.
 static int begin(struct recorder *r, int64_t step, int batch, struct error *e)
 {
@@ -186,7 +184,7 @@ int steps_take(struct recorder *r, struct error *e)
     for (int i = 0; i < LINK_SLOTS && (got = slots_take(&r->slots, &head, rows, &slot, &why)) != 0;
          i++) {
         if (got < 0 && r->begun) {
-            steps_settle(r, 0);
+            steps_settle(r, STEPS_SOON);
             report_warning(&r->report, r->step + 1, "%s", why.text);
         }
         if (got > 0 && take(r, slot, &head, (const struct intake_rows(*)[LINK_VIEWS])rows, e) < 0)
@@ -195,12 +193,12 @@ int steps_take(struct recorder *r, struct error *e)
     return 0;
 }
 
-void steps_settle(struct recorder *r, int whole)
+void steps_settle(struct recorder *r, int ms)
 {
-    int64_t until = clock_ms() + SETTLE_MS, left;
+    int64_t until = clock_ms() + ms, left = -1;
     advance(r, STEPS_WAITING - 1);
-    while (r->measuring.is_busy && (whole || (r->waiting.n && (left = until - clock_ms()) > 0))) {
-        measuring_wait(&r->measuring, whole ? -1 : (int)left);
+    while (r->measuring.is_busy && (ms < 0 || (r->waiting.n && (left = until - clock_ms()) > 0))) {
+        measuring_wait(&r->measuring, (int)left);
         advance(r, STEPS_WAITING - 1);
     }
     advance(r, 0);

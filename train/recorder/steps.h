@@ -9,9 +9,12 @@
 // until a few newer steps are there; then it goes without. The first one begins log and folder.
 int steps_take(struct recorder *r, struct error *e);
 
-// Before something is written of what comes after these steps: all of them go into the log.
-// `whole`: measured if need be, however long that takes; else those that are at once.
-void steps_settle(struct recorder *r, int whole);
+// Before something is written of what comes after these steps: all of them go into the log,
+// measured where that takes no longer than so many milliseconds (-1: however long). STEPS_SOON is
+// what a sentence waits for the step before it, STEPS_LAST what the end waits where others take the
+// processors: the client waits for it, too.
+enum { STEPS_SOON = 300, STEPS_LAST = 5000 };
+void steps_settle(struct recorder *r, int ms);
 
 // A warning of the client, or of what it sent: before the first step there is no log, and a few
 // wait for it.

@@ -164,8 +164,13 @@ static int run_record(int argc, char **argv)
         return rc;
     // What the training had open (sockets of its ranks, say) is not ours to keep open after it.
     close_range(RECORDER_FD + 1, ~0u, 0);
-    rc = recorder_main(RECORDER_FD, s.runs, &e);
-    return rc && *e.text ? cmd_complain(CMD_FAILED, &e) : rc;
+    int works;
+    rc = recorder_main(RECORDER_FD, s.runs, &works, &e);
+    if (rc && *e.text)
+        rc = cmd_complain(CMD_FAILED, &e);
+    if (works)
+        _exit(rc);
+    return rc;
 }
 
 static int run_help(int argc, char **argv)
