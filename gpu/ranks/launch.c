@@ -159,9 +159,18 @@ int ranks_open(struct ranks **out, struct error *e)
         return -1;
     if ((*out)->size > 1)
         return 0;
+    // The words of an MPI of another make: each of its processes takes itself for the only one.
+    int rc = l.size > 1
+                 ? error_set(
+                       e,
+                       "%s has started %d of these to train together, and %s finds one: " LIBRARY
+                       " is built with another MPI than %s belongs to (make MPICC=..., or " VARIABLE
+                       " names another)",
+                       l.launcher, l.size, (*out)->detail, l.launcher)
+                 : 0;
     ranks_close(*out, 0);
     *out = NULL;
-    return 0;
+    return rc;
 }
 
 // A launcher that talks with a machine that is cut off notices it by itself where nothing is on the
