@@ -1,11 +1,13 @@
-// Trainings in several processes, started by mpirun as a person would; see tests/kit/runs.h.
+// Trainings in several processes, started by mpirun as a person would; see tests/kit/runs.h. It is
+// Open MPI's; SSLTOP_MPIRUN="mpirun.mpich -bind-to none" or "srun --mpi=pmi2 --overcommit" names
+// another, SSLTOP_MPI the ssltop-mpi.so that goes with it.
 #ifndef SSLTOP_TESTS_KIT_SEVERAL_H
 #define SSLTOP_TESTS_KIT_SEVERAL_H
 
 #include "tests/kit/runs.h"
 
-// Skips the test, with a word, where mpirun or ssltop-mpi.so beside the program (SSLTOP) is not
-// there.
+// Skips the test, with a word, where mpirun (the words of SSLTOP_MPIRUN in its place) or
+// ssltop-mpi.so beside the program (SSLTOP) is not there.
 void several_need(void);
 
 // `mpirun -n RANKS ssltop train --runs LAB WORDS...`, a thread each; lab_wait gives mpirun's exit
@@ -15,5 +17,9 @@ pid_t several_start(struct lab *lab, int ranks, const char *const *word);
 
 // The processes that it has started, in the order of their ranks, as soon as all are there.
 void several_find(const struct lab *lab, pid_t mpirun, int ranks, pid_t *pid);
+
+// Whether what was said names the rank that is gone, and its machine: in a sentence of ours, or in
+// that of a launcher that kills the others before one of them can say anything (MPICH's).
+int several_named(const char *said, int rank, pid_t pid);
 
 #endif

@@ -290,10 +290,9 @@ Test(several, one_that_dies_ends_all)
         lab_until_paused(&lab, name);
         kill(rank[k], SIGKILL);
         cr_expect(lab_wait(pid) != 0);
-        char *said = lab_text(lab.out), *log = end_text(&lab, name), want[32];
-        snprintf(want, sizeof want, "rank %d on ", k);
-        cr_expect(strstr(said, want) && strstr(said, "is gone"), "%s", said);
-        if (k) // rank 0 has written why it ended
+        char *said = lab_text(lab.out), *log = end_text(&lab, name);
+        cr_expect(several_named(said, k, rank[k]), "%s", said);
+        if (k && strstr(said, "is gone")) // rank 0 has written why it ended
             cr_expect(strstr(log, "rank 1 on ") && strstr(log, "is gone"), "%s", log);
         free(said);
         free(log);
@@ -311,6 +310,31 @@ Test(several, a_batch_that_cannot_be_shared_is_refused)
     cr_expect(lab_wait(SEVERAL(&lab, 3, SMALL, "--name", "no")) == 2);
     char *said = lab_text(lab.out);
     cr_expect(strstr(said, "batch 32 can't be shared by 3 processes: 30 or 33 can"), "%s", said);
+    free(said);
+    cr_expect(!lab_exists(&lab, "no"));
+    lab_close(&lab);
+}
+
+// With the words of another MPI they are none either: each would find itself alone.
+Test(several, another_launcher_than_the_librarys)
+{
+    struct lab lab;
+    several_need();
+    lab_open(&lab);
+    // The trainer is a child of this program, and the library lies beside the other.
+    setenv("SSLTOP_MPI", path_of("%sssltop-mpi.so", path_folder(getenv("SSLTOP")).s).s, 0);
+    setenv("PMI_RANK", "1", 1); // as MPICH's launcher says it, but without its socket
+    setenv("PMI_SIZE", "2", 1);
+    cr_expect(lab_wait(START(&lab, SMALL, "--name", "no")) == 1);
+    char *said = lab_text(lab.out);
+    cr_expect(!*said, "not the first one, and it speaks: %s", said);
+    free(said);
+    setenv("PMI_RANK", "0", 1);
+    cr_expect(lab_wait(START(&lab, SMALL, "--name", "no")) == 1);
+    said = lab_text(lab.out);
+    cr_expect(strstr(said, "mpiexec has started 2 of these to train together") &&
+                  strstr(said, "is built with another MPI"),
+              "%s", said);
     free(said);
     cr_expect(!lab_exists(&lab, "no"));
     lab_close(&lab);
