@@ -12,7 +12,7 @@ here=$(mktemp -d /tmp/ssltop-kills-XXXXXX)
 trap 'rm -rf "$here"' EXIT
 export OMP_NUM_THREADS=1
 options=(--data synthetic:256 --width 4 --batch 32 --threads 1 --precision f32 --eval-images 64 --probe off --headless
-  --steps 60 --checkpoint-every 7 --runs "$here/runs")
+  --eval-share 1 --steps 60 --checkpoint-every 7 --runs "$here/runs")
 train() { mpirun --allow-run-as-root --oversubscribe --bind-to none -n "$ranks" "$program" train "$@" > "$here/out" 2>&1; }
 pid_of() { # rank, of this script's training; nothing: it is not there
   local p

@@ -534,7 +534,7 @@ Test(images, staged)
 
 #define SMALL                                                                                      \
     "--image-size", "32", "--width", "4", "--batch", "8", "--threads", "1", "--precision", "f32",  \
-        "--steps", "16", "--probe-images", "30"
+        "--steps", "16", "--probe-images", "30", "--eval-share", "1"
 
 // Losses of the 16 steps of a run that learns nothing: what is seen of its batches.
 static void losses(struct lab *lab, const char *data, const char *threads, const char *seed,

@@ -8,11 +8,11 @@
 
 #include "train/wire/control.h"
 
-// The options of a run that takes a moment: width 4, batch 8, one thread, images from the seed. Its
-// evaluations are small: where they took 5 % of some seconds, a slow machine would have fewer.
+// The options of a run that takes a moment: width 4, batch 8, one thread, images from the seed.
+// Evaluations may take their time: held to a share of it, a slow machine would have fewer of them.
 #define TINY                                                                                       \
     "--data", "synthetic:128", "--width", "4", "--batch", "8", "--threads", "1", "--precision",    \
-        "f32", "--eval-images", "64", "--probe-images", "20"
+        "f32", "--eval-images", "64", "--probe-images", "20", "--eval-share", "1"
 
 struct lab {
     char dir[64];  // a fresh folder for runs

@@ -14,7 +14,7 @@
 // A run of some images, evaluated seldom.
 #define SMALL                                                                                      \
     "--data", "synthetic:256", "--width", "4", "--batch", "32", "--threads", "1", "--precision",   \
-        "f32", "--eval-images", "64", "--probe-images", "20"
+        "f32", "--eval-images", "64", "--probe-images", "20", "--eval-share", "1"
 // So many steps from a network that has trained a little: there rounding stays small.
 #define STEPS 20
 #define CALM(lab, init)                                                                            \
