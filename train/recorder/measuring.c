@@ -21,42 +21,39 @@ static double rest(double processor, double all)
     return all > CROWDED * processor ? processor / SHARE : 0;
 }
 
+// The thread has what time others leave, and may be stopped anywhere for long: it holds no lock
+// that the one on poll, who takes the steps out of the ring, would have to wait for.
 static void *work(void *of)
 {
     struct measuring *m = of;
     if (m->stands_back)
         cores_stand_back();
-    pthread_mutex_lock(&m->lock);
     for (;;) {
-        while (!m->wanted && !m->ends)
-            pthread_cond_wait(&m->change, &m->lock);
-        if (!m->wanted)
-            break;
-        pthread_mutex_unlock(&m->lock);
+        while (sem_wait(&m->wanted) < 0) {
+        }
+        if (m->ends)
+            return NULL;
         double since = clock_seconds(), processor = clock_thread_seconds();
         m->rc = intake_step(&m->intake, (const struct intake_rows(*)[LINK_VIEWS])m->rows,
                             &m->result, &m->why);
         uint64_t one = 1;
-        pthread_mutex_lock(&m->lock);
         double now = clock_seconds();
         m->next =
             m->stands_back ? since + rest(clock_thread_seconds() - processor, now - since) : 0;
-        m->wanted = 0;
+        atomic_store(&m->done, 1);
         if (write(m->fd, &one, sizeof one) < 0) // its count is 0 or 1: it cannot fail
-            break;
+            return NULL;
     }
-    pthread_mutex_unlock(&m->lock);
-    return NULL;
 }
 
 int measuring_init(struct measuring *m, int stands_back, struct error *e)
 {
     *m = (struct measuring){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                            .stands_back = stands_back,
-                            .lock = PTHREAD_MUTEX_INITIALIZER,
-                            .change = PTHREAD_COND_INITIALIZER};
+                            .stands_back = stands_back};
     if (m->fd < 0)
         return error_set(e, "no descriptor for the measurements: %s", strerror(errno));
+    if (sem_init(&m->wanted, 0, 0) < 0)
+        return error_set(e, "no semaphore for the measurements: %s", strerror(errno));
     int rc = pthread_create(&m->thread, NULL, work, m);
     if (rc != 0)
         return error_set(e, "no thread for the measurements: %s", strerror(rc));
@@ -67,13 +64,10 @@ int measuring_init(struct measuring *m, int stands_back, struct error *e)
 void measuring_free(struct measuring *m)
 {
     if (m->runs) {
-        pthread_mutex_lock(&m->lock);
         m->ends = 1;
-        pthread_cond_broadcast(&m->change);
-        pthread_mutex_unlock(&m->lock);
+        sem_post(&m->wanted);
         pthread_join(m->thread, NULL);
-        pthread_mutex_destroy(&m->lock);
-        pthread_cond_destroy(&m->change);
+        sem_destroy(&m->wanted);
         close(m->fd);
     } else if (m->fd > 0) {
         close(m->fd);
@@ -85,7 +79,6 @@ void measuring_free(struct measuring *m)
 void measuring_begin(struct measuring *m, int64_t step, double loss, int slot,
                      const struct intake_rows rows[LINK_PLACES][LINK_VIEWS])
 {
-    pthread_mutex_lock(&m->lock);
     memcpy(m->rows, rows, sizeof m->rows);
     m->step = step;
     m->slot = slot;
@@ -95,9 +88,8 @@ void measuring_begin(struct measuring *m, int64_t step, double loss, int slot,
     for (int i = 0; i < PHASE_COUNT; i++)
         m->result.ms[i] = NAN;
     m->result.metric[METRIC_LOSS] = loss;
-    m->is_busy = m->wanted = 1;
-    pthread_cond_broadcast(&m->change);
-    pthread_mutex_unlock(&m->lock);
+    m->is_busy = 1;
+    sem_post(&m->wanted);
 }
 
 int measuring_is_rested(const struct measuring *m)
@@ -108,11 +100,9 @@ int measuring_is_rested(const struct measuring *m)
 int measuring_end(struct measuring *m)
 {
     uint64_t done;
-    if (!m->is_busy || read(m->fd, &done, sizeof done) < 0)
-        return 0;
-    pthread_mutex_lock(&m->lock); // what the thread wrote is seen from here on
+    if (!m->is_busy || read(m->fd, &done, sizeof done) < 0 || !atomic_exchange(&m->done, 0))
+        return 0; // what the thread wrote is seen from here on
     m->is_busy = 0;
-    pthread_mutex_unlock(&m->lock);
     return 1;
 }
 

@@ -4,6 +4,8 @@
 #define SSLTOP_TRAIN_RECORDER_MEASURING_H
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "metrics/base/error.h"
@@ -13,9 +15,9 @@
 struct measuring {
     int fd; // readable when a step is measured; -1: none
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t change;
-    int runs, wanted, ends; // the thread is there; has work; shall leave
+    sem_t wanted;    // posted when there is work, or the thread shall leave
+    int runs, ends;  // it is there; shall leave
+    atomic_int done; // the work, and what it wrote can be seen
     int stands_back;
     struct intake intake; // the thread's while it has work
     struct intake_rows rows[LINK_PLACES][LINK_VIEWS];
