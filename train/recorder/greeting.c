@@ -58,7 +58,8 @@ static int understand(struct recorder *r, const char *text, size_t n, struct err
         at = end + 1;
     }
     if (strchr(r->word[LINK_RUN], '/') || r->word[LINK_RUN][0] == '.')
-        return error_set(e, "'%.100s' can't be the name of a run", r->word[LINK_RUN]);
+        return error_set(e, "'%.100s' can't be the name of a run: no / and no . in front",
+                         r->word[LINK_RUN]);
     return understand_config(r, config, e) < 0 ? -1
                                                : guard_parse(&r->guard, r->word[LINK_GUARD], e);
 }

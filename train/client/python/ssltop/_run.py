@@ -541,7 +541,8 @@ def _install():
             _current._end(*_why(kind, value))
 
     def leaves(code=None):
-        if code and _current is not None:  # why, should nobody stop it: nothing tells at the end
+        # Why, should nobody stop it: nothing tells at the end. The first of several knows best.
+        if code and _current is not None and not _current._left:
             why = sys.exc_info()[1]  # a launcher's that has caught it, torch.multiprocessing's say
             _current._left = _why(*(type(why), why) if isinstance(why, Exception) else
                                   (SystemExit, SystemExit(code)))[1]
