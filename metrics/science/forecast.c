@@ -10,26 +10,38 @@
 static const double MARGIN = 0.1;
 
 const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
-    [FORECAST_AUC] = {"auc", "auc", 0, 1},
-    [FORECAST_RANKME] = {"ln_rankme", "rankme", 1, 1},
-    [FORECAST_RANKME_RAW] = {"ln_rankme_raw", "rankme_raw", 1, 1},
-    [FORECAST_TWONN] = {"ln_twonn", "twonn", 1, 0},
-    [FORECAST_SELF_CLUSTER] = {"self_cluster", "self_cluster", 0, 0},
-    [FORECAST_SELF_CLUSTER_C] = {"self_cluster_c", "self_cluster_c", 0, 0},
-    [FORECAST_PIXEL_R2] = {"pixel_r2", "pixel_r2", 0, 1},
-    [FORECAST_PSEUDO10] = {"pseudo10", "pseudo10", 0, 0},
-    [FORECAST_PSEUDO30] = {"pseudo30", "pseudo30", 0, 0},
-    [FORECAST_PSEUDO100] = {"pseudo100", "pseudo100", 0, 0},
-    [FORECAST_LIDAR] = {"ln_lidar", "lidar", 1, 1},
-    [FORECAST_LOSS] = {"loss", NULL, 0, 0},
-    [FORECAST_WIDTH] = {"ln_width", NULL, 1, 0},
-    [FORECAST_SHARE] = {"share", NULL, 0, 0},
-    [FORECAST_POOL] = {"ln_pool", NULL, 1, 0},
+    [FORECAST_AUC] = {"auc", "auc", 0, FORECAST_LIVE_AUC},
+    [FORECAST_RANKME] = {"ln_rankme", "rankme", 1, FORECAST_LIVE_RANKME},
+    [FORECAST_RANKME_RAW] = {"ln_rankme_raw", "rankme_raw", 1, FORECAST_LIVE_RANKME_RAW},
+    [FORECAST_TWONN] = {"ln_twonn", "twonn", 1, FORECAST_INPUTS},
+    [FORECAST_SELF_CLUSTER] = {"self_cluster", "self_cluster", 0, FORECAST_INPUTS},
+    [FORECAST_SELF_CLUSTER_C] = {"self_cluster_c", "self_cluster_c", 0, FORECAST_INPUTS},
+    [FORECAST_PIXEL_R2] = {"pixel_r2", "pixel_r2", 0, FORECAST_LIVE_PIXEL_R2},
+    [FORECAST_PSEUDO10] = {"pseudo10", "pseudo10", 0, FORECAST_INPUTS},
+    [FORECAST_PSEUDO30] = {"pseudo30", "pseudo30", 0, FORECAST_INPUTS},
+    [FORECAST_PSEUDO100] = {"pseudo100", "pseudo100", 0, FORECAST_INPUTS},
+    [FORECAST_LIDAR] = {"ln_lidar", "lidar", 1, FORECAST_LIVE_LIDAR},
+    [FORECAST_LOSS] = {"loss", NULL, 0, FORECAST_INPUTS},
+    [FORECAST_WIDTH] = {"ln_width", NULL, 1, FORECAST_INPUTS},
+    [FORECAST_SHARE] = {"share", NULL, 0, FORECAST_INPUTS},
+    [FORECAST_POOL] = {"ln_pool", NULL, 1, FORECAST_INPUTS},
+    [FORECAST_LIVE_AUC] = {"live_auc", NULL, 0, FORECAST_INPUTS},
+    [FORECAST_LIVE_RANKME] = {"live_ln_rankme", NULL, 1, FORECAST_INPUTS},
+    [FORECAST_LIVE_RANKME_RAW] = {"live_ln_rankme_raw", NULL, 1, FORECAST_INPUTS},
+    [FORECAST_LIVE_PIXEL_R2] = {"live_pixel_r2", NULL, 0, FORECAST_INPUTS},
+    [FORECAST_LIVE_LIDAR] = {"live_ln_lidar", NULL, 1, FORECAST_INPUTS},
 };
+
+double forecast_input_bounded(enum forecast_in i, double input)
+{
+    int is_r2 = i == FORECAST_PIXEL_R2 || i == FORECAST_LIVE_PIXEL_R2;
+    return is_r2 && input < 0 ? 0 : input; // NaN stays
+}
 
 double forecast_input_of(enum forecast_in i, double value)
 {
-    return !forecast_inputs[i].is_log ? value : value > 0 ? log(value) : NAN;
+    double input = !forecast_inputs[i].is_log ? value : value > 0 ? log(value) : NAN;
+    return forecast_input_bounded(i, input);
 }
 
 int forecast_input_find(const char *key)
@@ -64,6 +76,7 @@ void forecast_free(struct forecast *f)
         free(f->run[i]);
     free(f->run);
     free(f->now.left_out);
+    free(f->live.left_out);
     free(f->end.left_out);
     free(f->linear.left_out);
     memset(f, 0, sizeof *f);
@@ -85,7 +98,7 @@ const char *forecast_term_text(const struct forecast_term *t, char *text, size_t
 // is nearer than either.
 double forecast_stand_in(enum forecast_in i, double live, double offset, double usual)
 {
-    if (!forecast_inputs[i].is_live)
+    if (forecast_inputs[i].live == FORECAST_INPUTS)
         return live;
     double v = live + (isfinite(offset) ? (offset + usual) / 2 : usual);
     return !forecast_inputs[i].is_log && v > 1 ? 1 : v;

@@ -1,8 +1,8 @@
 // Probe accuracy from what needs no labels: the spectrum, what the features still know of the
 // image, the loss, the network and how far the run is, by a regression over evaluations of runs
 // whose probe was measured (the paper's idea, Li, Efros, Pathak, ECCV 2022, sec. 5, with more to go
-// by). Three laws: what the fast probe measures now, what it will measure where the run ends, and
-// what the linear probe will measure there.
+// by). Four laws: what the fast probe measures at an evaluation, what it would measure between
+// two, what it will measure where the run ends, and what the linear probe will measure there.
 #ifndef SSLTOP_METRICS_SCIENCE_FORECAST_H
 #define SSLTOP_METRICS_SCIENCE_FORECAST_H
 
@@ -29,17 +29,28 @@ enum forecast_in {
     FORECAST_WIDTH, // ln, of the network
     FORECAST_SHARE, // of the run that is done, 0 .. 1
     FORECAST_POOL,  // ln of the number of images
+    FORECAST_LIVE_AUC,
+    FORECAST_LIVE_RANKME,     // ln
+    FORECAST_LIVE_RANKME_RAW, // ln
+    FORECAST_LIVE_PIXEL_R2,
+    FORECAST_LIVE_LIDAR, // ln
     FORECAST_INPUTS
 };
 struct forecast_input_row {
-    const char *key;     // in a calibration, and of a term in words
-    const char *metric;  // the metric that it is, by its key; NULL: none
-    int is_log, is_live; // is_live: known at every step, else from one evaluation to the next
+    const char *key;    // in a calibration, and of a term in words
+    const char *metric; // the metric that it is, by its key; NULL: none
+    int is_log;
+    // Where a metric is told of every step, the input that its live value is, which differs from
+    // the exact one (augmented views, a network that moves); FORECAST_INPUTS: of evaluations alone.
+    enum forecast_in live;
 };
 extern const struct forecast_input_row forecast_inputs[FORECAST_INPUTS];
 
-// An input from a metric or from what it is the logarithm of.
+// An input from a metric or from what it is the logarithm of. A pixel R2 below 0 says as much as 0:
+// nothing; how far below depends on a few images that lie far out.
 double forecast_input_of(enum forecast_in i, double value);
+// The same of what is an input already.
+double forecast_input_bounded(enum forecast_in i, double input);
 // The input of that key, or -1.
 int forecast_input_find(const char *key);
 // The metric that input i is made of, or -1: it is none, or there is no such metric.
@@ -60,7 +71,8 @@ struct forecast_input forecast_nothing(void); // all NaN
 struct forecast_point {
     int run; // index of its run, from 0
     struct forecast_input in;
-    // Live values just before it, and exact - live at the last one; NaN: none.
+    // Live values just before it, and exact - live at the last one, under the exact one's index;
+    // NaN: none.
     double live[FORECAST_INPUTS], offset[FORECAST_INPUTS];
     int64_t correct, n; // of the probe
     double end;         // accuracy of the probe at the end of its run; NaN: not known
@@ -83,8 +95,8 @@ struct forecast_term {
 struct forecast_knot {
     double at, size;
 };
-// An evaluation of a run that had no part in choice or fit: what was foretold of it between
-// evaluations, and what the probe measured. Accuracies.
+// An evaluation of a run that had no part in choice or fit: what was foretold of it, and what the
+// probe measured. Accuracies.
 struct forecast_left_out {
     double foretold, measured;
 };
@@ -97,10 +109,9 @@ struct forecast_law {
     int knots;
     struct forecast_knot knot[FORECAST_KNOTS];
     double r2, r2_left_out; // in sample; of runs left out
-    // RMS errors in points, of runs left out: from exact values; from what stands in for them
-    // between evaluations; of these, where the probe is above 70 %, and a quarter into the run.
-    // NaN: there are none.
-    double error_points, error_points_live, error_points_good, error_points_quarter;
+    // RMS errors in points, of runs left out: of all; where the probe is above 70 %; a quarter into
+    // the run. NaN: there are none.
+    double error_points, error_points_good, error_points_quarter;
     double covered; // share of the runs left out that the interval held; NaN: not told
     struct forecast_left_out *left_out; // n_left_out, owned; in files of version 3 that tell them
     int64_t n_left_out;
@@ -109,8 +120,10 @@ struct forecast_law {
 // A calibration: belongs to a data set, a family of networks and a method.
 struct forecast {
     char data[256], arch[64], method[96];
-    struct forecast_law now, end;   // end.knots 0: there is none
-    struct forecast_law linear;     // at the end; the same
+    struct forecast_law now;        // from exact values
+    struct forecast_law live;       // from live ones and those of the last evaluation
+    struct forecast_law end;        // knots 0: there is none
+    struct forecast_law linear;     // at the end; the same of this and of live
     double offset[FORECAST_INPUTS]; // usual exact - live value (median); 0: not known
     struct forecast_range zstd;     // that it was fitted on
     int64_t points;                 // evaluations
@@ -119,10 +132,12 @@ struct forecast {
     char **run; // their names, `runs` of them, owned
 };
 
-// Fit `n` points of `runs` runs named `name`. Every run weighs the same. Terms are added one by
-// one, inputs and squares and products of those that are in, as long as each lowers the error on
-// runs left out by 2 %, from exact values and between evaluations alike. The errors told are of
+// Fit `n` points of `runs` runs named `name`, those of a run in the order in which they were made.
+// Every run weighs the same. Terms are added one by one, inputs and squares and products of those
+// that are in, as long as each lowers the error on runs left out by 2 %. The errors told are of
 // runs that had no part in that choice either: for each run terms are chosen and fitted without it.
+// The law `live` is of what is known just before each evaluation but the first of a run: live
+// values, and exact ones that are as old as an evaluation can be.
 // -1 with a sentence: fewer than FORECAST_RUNS_LEAST runs, numbers that are not finite; or when the
 // data do not support a forecast (now.r2_left_out below FORECAST_R2_LEAST): then *out is filled but
 // for its use, so that it can be reported, and *unsupported is 1. forecast_free in any case.
@@ -131,10 +146,10 @@ int forecast_fit(const struct forecast_point *point, int64_t n, char *const *nam
                  struct forecast *out, int *unsupported, struct error *e);
 void forecast_free(struct forecast *f); // takes a zeroed struct too
 
-// What stands in for an exact value between evaluations: the live one and an offset, halfway
-// between that of the last evaluation (NaN: of none yet) and the usual one. Shares and AUC are at
-// most 1; NaN without a live one. Of an input that is not live: `live`, which is the last exact
-// one.
+// What stands in for an exact value between evaluations, for a calibration without a law of live
+// ones: the live one and an offset, halfway between that of the last evaluation (NaN: of none yet)
+// and the usual one. Shares and AUC are at most 1; NaN without a live one. Of an input that is not
+// live: `live`, which is the last exact one.
 double forecast_stand_in(enum forecast_in i, double live, double offset, double usual);
 
 // What it foretells. UNKNOWN: an input that the law uses is not finite, and value, lo, hi are NaN.
@@ -145,7 +160,7 @@ struct forecast_value {
     enum forecast_state state;
     double value, lo, hi; // accuracy 0 .. 1 and its 95 % interval
 };
-// `law`: f->now, f->end or f->linear.
+// `law`: one of f's.
 struct forecast_value forecast_at(const struct forecast *f, const struct forecast_law *law,
                                   const struct forecast_input *in);
 

@@ -113,9 +113,8 @@ int design_fit(const struct design *d, const struct design_set *set, int without
     return fit(d, set, without, DESIGN_NOBODY, b);
 }
 
-// Mean square of accuracy errors over runs that were left out, without `run` from the beginning:
-// from exact values and from what stands in for them, for a term that is known at evaluations only
-// is of less use between them. Infinite: this set cannot be fitted without some run.
+// Mean square of accuracy errors over runs that were left out, without `run` from the beginning.
+// Infinite: this set cannot be fitted without some run.
 static double leave_out(const struct design *d, const struct design_set *set, int run)
 {
     double sum = 0, b[SIDE];
@@ -127,10 +126,9 @@ static double leave_out(const struct design *d, const struct design_set *set, in
             return INFINITY;
         for (int64_t i = d->first[r]; i < d->first[r + 1]; i++) {
             const struct design_row *row = &d->row[i];
-            double y = forecast_accuracy(row->y),
-                   exact = forecast_accuracy(design_logit(set, b, row->x)) - y,
-                   live = forecast_accuracy(design_logit(set, b, row->live)) - y;
-            sum += row->w * (exact * exact + live * live) / 2;
+            double off =
+                forecast_accuracy(design_logit(set, b, row->x)) - forecast_accuracy(row->y);
+            sum += row->w * off * off;
         }
         runs++;
     }
@@ -231,17 +229,23 @@ void design_choose(const struct design *d, int run, struct design_set *out)
 
 // ---------------------------------------------------------------- the design
 
-static void row_fill(struct design *d, struct design_row *r, const struct forecast_point *p,
-                     const double *offset)
+// Whether there is a row of what was known just before p; `before`: the evaluation of the same run
+// before it, or NULL.
+static int is_between(const struct forecast_point *p, const struct forecast_point *before)
 {
-    r->w = 1.0 / (double)(d->first[p->run + 1] - d->first[p->run]);
-    r->share = p->in.v[FORECAST_SHARE];
-    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++) {
-        r->x[i] = p->in.v[i];
-        r->live[i] = isfinite(p->live[i])
-                         ? forecast_stand_in(i, p->live[i], p->offset[i], offset[i])
-                         : p->in.v[i];
-    }
+    return before && isfinite(p->live[FORECAST_AUC]);
+}
+
+// What p says of itself is known at once; of metrics, what the evaluation before said, and live
+// values.
+static void row_between(struct design_row *r, const struct forecast_point *p,
+                        const struct forecast_point *before)
+{
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
+        r->x[i] = forecast_inputs[i].metric ? before->in.v[i] : p->in.v[i];
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
+        if (forecast_inputs[i].live != FORECAST_INPUTS)
+            r->x[forecast_inputs[i].live] = p->live[i];
 }
 
 static void scale(struct design *d)
@@ -258,9 +262,8 @@ static void scale(struct design *d)
         double deviation = sqrt(square);
         d->scale[k] = deviation > 1e-9 * (1 + fabs(d->mean[k])) ? deviation : 0;
         for (int64_t i = 0; i < d->n; i++) {
-            double *x = d->row[i].x, *live = d->row[i].live;
+            double *x = d->row[i].x;
             x[k] = d->scale[k] > 0 ? (x[k] - d->mean[k]) / d->scale[k] : 0;
-            live[k] = d->scale[k] > 0 ? (live[k] - d->mean[k]) / d->scale[k] : 0;
         }
     }
 }
@@ -277,30 +280,58 @@ static void add(struct design_sums *to, const struct design_row *row)
     to->weight += row->w;
 }
 
-int design_init(struct design *d, const struct forecast_point *p, int64_t n, int runs,
-                const double offset[FORECAST_INPUTS],
-                double (*target)(const struct forecast_point *point), struct error *e)
+// The rows, sorted by run. `last` is of each run the point before; NULL at first.
+static void take_rows(struct design *d, const struct forecast_point *p, int64_t n,
+                      enum design_rows rows, const struct forecast_point **last,
+                      double (*target)(const struct forecast_point *point))
 {
-    *d = (struct design){.n = n, .runs = runs};
+    for (int counting = 1; counting >= 0; counting--) {
+        memset(last, 0, (size_t)d->runs * sizeof *last);
+        for (int64_t i = 0; i < n; i++) {
+            const struct forecast_point *before = last[p[i].run];
+            last[p[i].run] = &p[i];
+            if (rows == DESIGN_BETWEEN && !is_between(&p[i], before))
+                continue;
+            // first[r + 1] counts run r's rows; then it is where they go, and so where they end.
+            int64_t at = d->first[p[i].run + 1]++;
+            if (counting)
+                continue;
+            struct design_row *row = &d->row[at];
+            row->y = target(&p[i]);
+            row->share = p[i].in.v[FORECAST_SHARE];
+            if (rows == DESIGN_BETWEEN)
+                row_between(row, &p[i], before);
+            else
+                memcpy(row->x, p[i].in.v, sizeof row->x);
+        }
+        int64_t sum = 0;
+        for (int r = 0; counting && r < d->runs; r++) {
+            int64_t count = d->first[r + 1];
+            d->first[r + 1] = sum;
+            sum += count;
+        }
+    }
+    d->n = d->first[d->runs];
+}
+
+int design_init(struct design *d, const struct forecast_point *p, int64_t n, int runs,
+                enum design_rows rows, double (*target)(const struct forecast_point *point),
+                struct error *e)
+{
+    *d = (struct design){.runs = runs};
     d->first = calloc((size_t)runs + 1, sizeof *d->first);
     d->row = calloc((size_t)n + 1, sizeof *d->row);
     d->sum = calloc((size_t)runs, sizeof *d->sum);
-    int64_t *next = calloc((size_t)runs, sizeof *next);
-    if (!d->first || !d->row || !d->sum || !next) {
-        free(next);
+    const struct forecast_point **last = calloc((size_t)runs, sizeof *last);
+    if (!d->first || !d->row || !d->sum || !last) {
+        free(last);
         return error_set(e, "out of memory for %lld evaluations", (long long)n);
     }
-    for (int64_t i = 0; i < n; i++)
-        d->first[p[i].run + 1]++;
+    take_rows(d, p, n, rows, last, target);
+    free(last);
     for (int r = 0; r < runs; r++)
-        d->first[r + 1] += d->first[r];
-    memcpy(next, d->first, (size_t)runs * sizeof *next);
-    for (int64_t i = 0; i < n; i++) {
-        struct design_row *row = &d->row[next[p[i].run]++];
-        row->y = target(&p[i]);
-        row_fill(d, row, &p[i], offset);
-    }
-    free(next);
+        for (int64_t i = d->first[r]; i < d->first[r + 1]; i++)
+            d->row[i].w = 1.0 / (double)(d->first[r + 1] - d->first[r]);
     scale(d);
     for (int r = 0; r < runs; r++)
         for (int64_t i = d->first[r]; i < d->first[r + 1]; i++) {

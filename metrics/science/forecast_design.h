@@ -8,11 +8,14 @@ enum { DESIGN_NOBODY = -1 };                                           // left o
 enum { DESIGN_COLUMNS = FORECAST_INPUTS * (FORECAST_INPUTS + 3) / 2 }; // inputs, their products
 
 struct design_row {
-    double x[FORECAST_INPUTS], live[FORECAST_INPUTS]; // centred and scaled; of what stands in
-    double y, w;                                      // logit; weight: one over the rows of the run
-    double share;                                     // of the run, NaN: not known
-    double at, residual; // from the stand-ins, when the run is left out: logit, and y less that
+    double x[FORECAST_INPUTS]; // centred and scaled
+    double y, w;               // logit; weight: one over the rows of the run
+    double share;              // of the run, NaN: not known
+    double at, residual;       // when the run is left out: logit, and y less that
 };
+
+// Rows are what is known at an evaluation, or between two: just before each that has one before it.
+enum design_rows { DESIGN_EXACT, DESIGN_BETWEEN };
 
 // The normal equations of some rows, over all columns: column 0 is the constant.
 struct design_sums {
@@ -35,10 +38,10 @@ struct design_set {
     struct forecast_term term[FORECAST_TERMS];
 };
 
-// `target(point)` is what is foretold, as a logit. `offset`: the usual exact - live values.
+// `target(point)` is what is foretold, as a logit. d->n is the number of rows.
 int design_init(struct design *d, const struct forecast_point *point, int64_t n, int runs,
-                const double offset[FORECAST_INPUTS],
-                double (*target)(const struct forecast_point *point), struct error *e);
+                enum design_rows rows, double (*target)(const struct forecast_point *point),
+                struct error *e);
 void design_free(struct design *d); // after a failed init, too
 
 // The terms that do best on runs left out one by one, without `run` from the beginning.

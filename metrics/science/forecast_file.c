@@ -35,7 +35,6 @@ static const struct {
     {"r2", offsetof(struct forecast_law, r2), 0},
     {"r2_left_out", offsetof(struct forecast_law, r2_left_out), 0},
     {"error_points", offsetof(struct forecast_law, error_points), 0},
-    {"error_points_live", offsetof(struct forecast_law, error_points_live), 0},
     {"error_points_good", offsetof(struct forecast_law, error_points_good), 1},
     {"error_points_quarter", offsetof(struct forecast_law, error_points_quarter), 1},
     {"covered", offsetof(struct forecast_law, covered), 1},
@@ -44,6 +43,7 @@ static const struct {
     const char *key;
     size_t offset;
 } law_part[] = {{"now", offsetof(struct forecast, now)},
+                {"live", offsetof(struct forecast, live)},
                 {"end", offsetof(struct forecast, end)},
                 {"linear", offsetof(struct forecast, linear)}};
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -137,7 +137,7 @@ static json_t *to_json(const struct forecast *f)
             rc |= json_object_set_new(root, law_part[i].key, law_to_json(law));
     }
     for (int i = 0; i < FORECAST_INPUTS; i++)
-        if (forecast_inputs[i].is_live)
+        if (forecast_inputs[i].live != FORECAST_INPUTS)
             rc |= json_object_set_new(offset, forecast_inputs[i].key, json_real(f->offset[i]));
     rc |= json_object_set_new(root, "live_offset", offset);
     rc |= json_object_set_new(root, "zstd", pair(f->zstd.lo, f->zstd.hi));

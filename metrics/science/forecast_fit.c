@@ -6,7 +6,9 @@
 
 #include "metrics/science/forecast_design.h"
 
-static const double CONFIDENCE = 0.95, NEAR = 0.4, GOOD = 0.7, QUARTER_LO = 0.2, QUARTER_HI = 0.3;
+static const double CONFIDENCE = 0.95, LEVELS = 0.0025, NEAR = 0.4, GOOD = 0.7, QUARTER_LO = 0.2,
+                    QUARTER_HI = 0.3;
+enum { MANY = 20 }; // runs, from which on an interval depends on where it is
 
 // ---------------------------------------------------------------- what is given
 
@@ -48,7 +50,7 @@ static int usual_offsets(const struct forecast_point *p, int64_t n, double out[F
     for (int k = 0; k < FORECAST_INPUTS; k++) {
         int64_t m = 0;
         for (int64_t i = 0; i < n; i++)
-            if (forecast_inputs[k].is_live && isfinite(p[i].in.v[k] - p[i].live[k]))
+            if (forecast_inputs[k].live != FORECAST_INPUTS && isfinite(p[i].in.v[k] - p[i].live[k]))
                 v[m++] = p[i].in.v[k] - p[i].live[k];
         qsort(v, (size_t)m, sizeof *v, by_value);
         out[k] = m ? (v[(m - 1) / 2] + v[m / 2]) / 2 : 0;
@@ -107,14 +109,13 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-// The size that holds 95 % of the weight of m of them, with one more run counted, as if the next
-// one were worse than all; few runs give the largest.
-static double quantile(struct sized *s, int64_t m, double runs)
+// The size that holds this share of the weight of m of them.
+static double quantile(struct sized *s, int64_t m, double share)
 {
     double weight = 0, sum = 0;
     for (int64_t i = 0; i < m; i++)
         weight += s[i].weight;
-    double wanted = fmin(1, CONFIDENCE * (runs + 1) / runs) * weight;
+    double wanted = share * weight;
     qsort(s, (size_t)m, sizeof *s, by_size);
     for (int64_t i = 0; i < m; i++)
         if ((sum += s[i].weight) >= wanted - 1e-9)
@@ -122,11 +123,11 @@ static double quantile(struct sized *s, int64_t m, double runs)
     return m ? s[m - 1].size : 0;
 }
 
-// Knots at even shares of the forecasts, each the quantile of those nearest to it: where little is
-// left to foretell the interval is narrow, where runs begin to collapse it is wide. `without` a
-// run.
-static void take_knots(const struct design *d, int without, struct sized *s, struct sized *near,
-                       struct forecast_law *law)
+// Knots at even shares of the forecasts, each the quantile `level` of those nearest to it: where
+// little is left to foretell the interval is narrow, where runs begin to collapse it is wide.
+// `without` a run.
+static void take_knots(const struct design *d, int without, double level, struct sized *s,
+                       struct sized *near, struct forecast_law *law)
 {
     int64_t m = 0;
     double weight = 0;
@@ -136,7 +137,7 @@ static void take_knots(const struct design *d, int without, struct sized *s, str
             weight += d->row[i].w;
         }
     qsort(s, (size_t)m, sizeof *s, by_place);
-    int runs = d->runs - (without != DESIGN_NOBODY), knots = runs < 20 ? 1 : FORECAST_KNOTS;
+    int knots = d->runs < MANY ? 1 : FORECAST_KNOTS;
     double share = knots == 1 ? 1 : NEAR, seen = 0;
     int64_t at = 0;
     law->knots = 0;
@@ -150,32 +151,45 @@ static void take_knots(const struct design *d, int without, struct sized *s, str
             had += down ? s[--lo].weight : s[++hi].weight;
         }
         memcpy(near, s + lo, (size_t)(hi - lo + 1) * sizeof *near);
-        struct forecast_knot knot = {s[at].at, quantile(near, hi - lo + 1, runs * share)};
+        struct forecast_knot knot = {s[at].at, quantile(near, hi - lo + 1, level)};
         if (!law->knots || knot.at > law->knot[law->knots - 1].at)
             law->knot[law->knots++] = knot;
     }
 }
 
-// The knots, and how many of the runs the interval of the others holds.
+// The share of a run that the interval of the others holds, over all runs.
+static double held(const struct design *d, double level, struct sized *s, struct sized *near)
+{
+    double sum = 0;
+    for (int r = 0; r < d->runs; r++) {
+        struct forecast_law other = {0};
+        take_knots(d, r, level, s, near, &other);
+        for (int64_t i = d->first[r]; i < d->first[r + 1]; i++)
+            sum += fabs(d->row[i].residual) <= forecast_interval(&other, d->row[i].at) ? d->row[i].w
+                                                                                       : 0;
+    }
+    return sum / d->all.weight;
+}
+
+// The knots, of the least quantiles by which 95 % of runs left out are held: evaluations of a run
+// err alike, so that of few runs a quantile of theirs holds less of the next one. Of very few, as
+// if the next one were worse than all.
 static int take_interval(const struct design *d, struct forecast_law *law, struct error *e)
 {
     struct sized *s = calloc((size_t)d->n, sizeof *s), *near = calloc((size_t)d->n, sizeof *near);
-    double held = 0;
+    double level = fmin(1, CONFIDENCE * (d->runs + 1) / d->runs);
     if (!s || !near) {
         free(s);
         free(near);
         return error_set(e, "out of memory for %lld residuals", (long long)d->n);
     }
-    for (int r = 0; r < d->runs; r++) {
-        struct forecast_law other = {0};
-        take_knots(d, r, s, near, &other);
-        for (int64_t i = d->first[r]; i < d->first[r + 1]; i++)
-            held += fabs(d->row[i].residual) <= forecast_interval(&other, d->row[i].at)
-                        ? d->row[i].w
-                        : 0;
+    law->covered = held(d, level, s, near);
+    if (d->runs >= MANY) {
+        level = CONFIDENCE;
+        while ((law->covered = held(d, level, s, near)) < CONFIDENCE && level < 1)
+            level = fmin(1, level + LEVELS);
     }
-    law->covered = held / d->all.weight;
-    take_knots(d, DESIGN_NOBODY, s, near, law);
+    take_knots(d, DESIGN_NOBODY, level, s, near, law);
     free(s);
     free(near);
     return 0;
@@ -206,7 +220,7 @@ static int judge(struct design *d, const struct design_set *set, const double *b
     law->left_out = calloc((size_t)d->n + 1, sizeof *law->left_out);
     if (!law->left_out)
         return error_set(e, "out of memory for %lld evaluations", (long long)d->n);
-    struct mean inside = {0}, outside = {0}, live = {0}, good = {0}, quarter = {0};
+    struct mean inside = {0}, outside = {0}, good = {0}, quarter = {0};
     double mean = 0, total = 0, own[1 + FORECAST_TERMS];
     for (int64_t i = 0; i < d->n; i++)
         mean += d->row[i].w * forecast_accuracy(d->row[i].y) / d->all.weight;
@@ -219,12 +233,11 @@ static int judge(struct design *d, const struct design_set *set, const double *b
             struct design_row *r = &d->row[i];
             total += r->w * pow(forecast_accuracy(r->y) - mean, 2);
             mean_add(&inside, r, design_logit(set, b, r->x));
-            mean_add(&outside, r, design_logit(&chosen, own, r->x));
-            r->at = design_logit(&chosen, own, r->live);
+            r->at = design_logit(&chosen, own, r->x);
             r->residual = r->y - r->at;
             law->left_out[law->n_left_out++] =
                 (struct forecast_left_out){forecast_accuracy(r->at), forecast_accuracy(r->y)};
-            mean_add(&live, r, r->at);
+            mean_add(&outside, r, r->at);
             if (forecast_accuracy(r->y) > GOOD)
                 mean_add(&good, r, r->at);
             if (r->share >= QUARTER_LO && r->share <= QUARTER_HI)
@@ -234,7 +247,6 @@ static int judge(struct design *d, const struct design_set *set, const double *b
     law->r2 = total > 0 ? 1 - inside.sum / total : 0;
     law->r2_left_out = total > 0 ? 1 - outside.sum / total : 0;
     law->error_points = points(&outside);
-    law->error_points_live = points(&live);
     law->error_points_good = points(&good);
     law->error_points_quarter = points(&quarter);
     return take_interval(d, law, e);
@@ -259,7 +271,7 @@ static int uses(const struct forecast_law *law, int input)
 }
 
 static void take_law(const struct design *d, const struct design_set *set, const double *b,
-                     const struct forecast_point *p, struct forecast_law *law)
+                     struct forecast_law *law)
 {
     law->terms = set->n;
     law->constant = b[0];
@@ -276,20 +288,20 @@ static void take_law(const struct design *d, const struct design_set *set, const
         if (!uses(law, k))
             law->centre[k] = 0;
         for (int64_t i = 0; uses(law, k) && i < d->n; i++)
-            widen(&law->range[k], p[i].in.v[k]);
+            widen(&law->range[k], d->mean[k] + d->scale[k] * d->row[i].x[k]);
     }
     for (int64_t i = 0; i < d->n; i++)
         widen(&law->accuracy, forecast_accuracy(d->row[i].y));
 }
 
-static int fit_law(const struct forecast_point *p, int64_t n, int runs, const double *offset,
+static int fit_law(const struct forecast_point *p, int64_t n, int runs, enum design_rows rows,
                    double (*target)(const struct forecast_point *), struct forecast_law *law,
                    struct error *e)
 {
     struct design d;
     struct design_set set;
     double b[1 + FORECAST_TERMS];
-    int rc = design_init(&d, p, n, runs, offset, target, e);
+    int rc = design_init(&d, p, n, runs, rows, target, e);
     if (rc == 0) {
         design_choose(&d, DESIGN_NOBODY, &set);
         rc = design_fit(&d, &set, DESIGN_NOBODY, b);
@@ -297,7 +309,7 @@ static int fit_law(const struct forecast_point *p, int64_t n, int runs, const do
             error_set(e, "the evaluations cannot be fitted");
     }
     if (rc == 0) {
-        take_law(&d, &set, b, p, law);
+        take_law(&d, &set, b, law);
         rc = judge(&d, &set, b, law, e);
     }
     design_free(&d);
@@ -317,9 +329,14 @@ static int take_names(struct forecast *f, char *const *name, int runs, struct er
     return 0;
 }
 
-// A law of ends, from the runs whose end was measured (`accuracy`). Without one where these are
-// few, or say nothing of ends.
-static int fit_ends(const struct forecast_point *p, int64_t n, int runs, const double *offset,
+static double now_of(const struct forecast_point *p)
+{
+    return isfinite(p->live[FORECAST_AUC]) ? (double)p->correct / (double)p->n : NAN;
+}
+
+// A law from the runs of which `accuracy` is known. Without one where these are few, or say nothing
+// of it.
+static int fit_some(const struct forecast_point *p, int64_t n, int runs, enum design_rows rows,
                     double (*accuracy)(const struct forecast_point *),
                     double (*target)(const struct forecast_point *), struct forecast_law *law,
                     struct error *e)
@@ -339,7 +356,7 @@ static int fit_ends(const struct forecast_point *p, int64_t n, int runs, const d
         some[m++].run = number[p[i].run] - 1;
     }
     if (rc == 0 && kept >= FORECAST_RUNS_LEAST)
-        rc = fit_law(some, m, kept, offset, target, law, e);
+        rc = fit_law(some, m, kept, rows, target, law, e);
     if (!(law->r2_left_out >= FORECAST_R2_LEAST)) {
         free(law->left_out);
         *law = (struct forecast_law){0};
@@ -361,7 +378,7 @@ int forecast_fit(const struct forecast_point *p, int64_t n, char *const *name, i
     for (int64_t i = 0; i < n; i++)
         widen(&out->zstd, p[i].in.zstd);
     if (take_names(out, name, runs, e) < 0 || usual_offsets(p, n, out->offset, e) < 0 ||
-        fit_law(p, n, runs, out->offset, measured_now, &out->now, e) < 0)
+        fit_law(p, n, runs, DESIGN_EXACT, measured_now, &out->now, e) < 0)
         return -1;
     if (!(out->now.r2_left_out >= FORECAST_R2_LEAST)) {
         *unsupported = 1;
@@ -371,7 +388,8 @@ int forecast_fit(const struct forecast_point *p, int64_t n, char *const *name, i
                          out->now.r2_left_out < 0 ? "worse" : "hardly better", out->now.r2_left_out,
                          out->now.error_points);
     }
-    if (fit_ends(p, n, runs, out->offset, end_of, measured_at_end, &out->end, e) < 0)
+    if (fit_some(p, n, runs, DESIGN_BETWEEN, now_of, measured_now, &out->live, e) < 0 ||
+        fit_some(p, n, runs, DESIGN_EXACT, end_of, measured_at_end, &out->end, e) < 0)
         return -1;
-    return fit_ends(p, n, runs, out->offset, linear_of, measured_by_linear, &out->linear, e);
+    return fit_some(p, n, runs, DESIGN_EXACT, linear_of, measured_by_linear, &out->linear, e);
 }

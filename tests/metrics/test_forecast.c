@@ -240,18 +240,19 @@ Test(forecast, interval_holds_what_live_values_foretell)
     }
     cr_assert(forecast_fit(p, SEEN * EACH, name, SEEN, &f, &unsupported, &e) == 0, "%s", e.text);
     cr_expect_float_eq(f.offset[FORECAST_AUC], 0.02, 0.004);
-    cr_expect(f.now.error_points_live > f.now.error_points, "%g %g", f.now.error_points_live,
+    cr_expect(f.live.error_points > f.now.error_points, "%g %g", f.live.error_points,
               f.now.error_points);
-    cr_expect(f.now.covered > 0.9 && f.now.knots > 1, "%g", f.now.covered);
+    cr_expect(f.live.covered > 0.9 && f.live.knots > 1, "%g", f.live.covered);
+    cr_expect(f.live.n_left_out == SEEN * (EACH - 1)); // before the first there is none
+    cr_expect(uses(&f.live, FORECAST_LIVE_AUC) && !uses(&f.now, FORECAST_LIVE_AUC));
     for (int i = SEEN * EACH; i < ALL * EACH; i++) {
-        struct forecast_input in = p[i].in;
-        in.v[FORECAST_AUC] = forecast_stand_in(FORECAST_AUC, p[i].live[FORECAST_AUC],
-                                               p[i].offset[FORECAST_AUC], f.offset[FORECAST_AUC]);
-        struct forecast_value v = forecast_at(&f, &f.now, &in);
+        struct forecast_input in = p[i - (i % EACH != 0)].in; // of the evaluation before
+        in.v[FORECAST_LIVE_AUC] = p[i].live[FORECAST_AUC];
+        struct forecast_value v = forecast_at(&f, &f.live, &in);
         double probe = (double)p[i].correct / TESTED;
-        held += v.lo <= probe && probe <= v.hi;
+        held += i % EACH && v.lo <= probe && probe <= v.hi;
     }
-    double share = (double)held / ((ALL - SEEN) * EACH);
+    double share = (double)held / ((ALL - SEEN) * (EACH - 1));
     cr_expect(share > 0.92 && share < 0.995, "%g", share);
     forecast_free(&f);
 }
@@ -383,7 +384,7 @@ Test(forecast, file)
               !memcmp(g.now.range, f.now.range, sizeof f.now.range) &&
               !memcmp(g.now.knot, f.now.knot, sizeof f.now.knot) && g.now.knots == f.now.knots);
     cr_assert(!memcmp(g.offset, f.offset, sizeof f.offset) &&
-              g.now.error_points_live == f.now.error_points_live &&
+              g.now.error_points == f.now.error_points &&
               g.now.covered == f.now.covered && isnan(g.now.error_points_quarter) &&
               g.zstd.lo == f.zstd.lo && g.collapsed == 3 && !g.end.knots);
     cr_assert(g.runs == RUNS && !strcmp(g.run[1], "odd") && g.points == N);
@@ -394,7 +395,7 @@ Test(forecast, file)
         cr_expect(fabs(v->foretold - w->foretold) < 1e-4 && fabs(v->measured - w->measured) < 1e-4);
         square += pow(v->foretold - v->measured, 2) / N; // every run has as many of them
     }
-    cr_expect_float_eq(100 * sqrt(square), f.now.error_points_live, 1e-9);
+    cr_expect_float_eq(100 * sqrt(square), f.now.error_points, 1e-9);
     forecast_free(&g);
 
     // Every cut, and every byte made another, is read or refused.

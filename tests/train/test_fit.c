@@ -145,8 +145,7 @@ Test(fit, leaves_out_the_first_tenth)
     cr_expect_float_eq(f.forecast.now.range[FORECAST_AUC].hi, 0.86, 1e-12);
     // Live AUCs are there before the second and third: with what they usually lack they are exact.
     cr_expect_float_eq(f.forecast.offset[FORECAST_AUC], OFFSET, 1e-12);
-    cr_expect(f.forecast.now.error_points_live < 0.1, "%g points",
-              f.forecast.now.error_points_live);
+    cr_expect(f.forecast.live.error_points < 0.1, "%g points", f.forecast.live.error_points);
     forecast_free(&f.forecast);
     lab_close(&lab);
 }
@@ -198,7 +197,7 @@ static int same_law(const struct forecast_law *a, const struct forecast_law *b)
         same = a->term[t].a == b->term[t].a && a->term[t].b == b->term[t].b &&
                fabs(a->term[t].coefficient - b->term[t].coefficient) < 1e-5;
     return same && fabs(a->constant - b->constant) < 1e-5 &&
-           fabs(a->error_points_live - b->error_points_live) < 1e-4;
+           fabs(a->error_points - b->error_points) < 1e-4;
 }
 
 // Half of the runs from a file, the others from their logs, is what all logs give.

@@ -105,12 +105,13 @@ static int on_eval(struct points *p, struct reading *g, const struct record *r, 
     struct live_forecast *o = &g->forecast;
     struct forecast_point point = {.run = p->runs, .n = v->n_test, .end = NAN, .linear = NAN};
     for (int i = 0; i < FORECAST_INPUTS; i++) {
-        int is_seen = forecast_inputs[i].is_live ? r->step > o->warm : o->metric[i] >= 0;
-        point.live[i] = !is_seen ? NAN : forecast_inputs[i].is_live ? o->live[i] : o->exact[i];
+        int is_live = forecast_inputs[i].live != FORECAST_INPUTS;
+        int is_seen = is_live ? r->step > o->warm : o->metric[i] >= 0;
+        point.live[i] = !is_seen ? NAN : is_live ? o->live[i] : o->exact[i];
         point.offset[i] = o->offset[i];
     }
     live_forecast_eval(o, r->step, v->metric);
-    point.in = live_forecast_input(o, r->step, 0);
+    point.in = live_forecast_input(o, r->step);
     if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
         v->n_test > TEST_MOST || !isfinite(v->metric[METRIC_AUC]) ||
         !isfinite(point.in.v[FORECAST_LOSS]) || !isfinite(point.in.zstd) ||
@@ -263,7 +264,7 @@ int fit_runs(char *const *dir, int n, const unsigned char *without, const char *
     for (int64_t i = 0; i < p.n; i++)
         for (int k = 0; k < FORECAST_INPUTS; k++)
             if (without[k])
-                p.point[i].in.v[k] = p.point[i].live[k] = NAN;
+                p.point[i].in.v[k] = p.point[i].live[k] = NAN; // and so its live value, too
     if (rc >= 0)
         rc = forecast_fit(p.point, p.n, p.name, p.runs, &out->forecast, &out->unsupported, e);
     snprintf(out->forecast.data, sizeof out->forecast.data, "%s", p.data);

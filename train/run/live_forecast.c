@@ -1,7 +1,8 @@
-// A live AUC lies below an exact one, because augmented views are more spread. The difference is
-// measured at each evaluation and added to the live value until the next; until a first one has
-// found enough samples to compare with, it is what the calibration's runs had. All state follows
-// from records, so that a resumed run foretells what it would have without the pause.
+// Live values are others than exact ones: augmented views are more spread, the network moves. A
+// calibration has a law of its own for them; for one of before, the difference is measured at each
+// evaluation and added to the live value until the next, and until a first one has found enough
+// samples to compare with it is what the calibration's runs had. All state follows from records, so
+// that a resumed run foretells what it would have without the pause.
 #include "train/run/live_forecast.h"
 
 #include <dirent.h>
@@ -144,17 +145,10 @@ double live_forecast_loss(const struct live_forecast *o, int64_t step)
     return n ? sum / n : NAN;
 }
 
-struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made, int between)
+struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made)
 {
     struct forecast_input in = forecast_nothing();
-    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++) {
-        in.v[i] = o->exact[i];
-        // Before the live spectrum has samples enough the exact value stays, as it does where
-        // nothing live was seen.
-        if (between && made > o->warm && forecast_inputs[i].is_live &&
-            isfinite(o->exact[i] + o->live[i]))
-            in.v[i] = forecast_stand_in(i, o->live[i], o->offset[i], o->calibration.offset[i]);
-    }
+    memcpy(in.v, o->exact, sizeof in.v);
     in.v[FORECAST_LOSS] = live_forecast_loss(o, made);
     in.v[FORECAST_WIDTH] = o->width > 0 ? log(o->width) : NAN;
     in.v[FORECAST_SHARE] = o->steps > 0 ? (double)made / (double)o->steps : NAN;
@@ -163,9 +157,49 @@ struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t
     return in;
 }
 
+// What stands in for exact values between evaluations. Before the live spectrum has samples enough
+// the exact value stays, as it does where nothing live was seen.
+static struct forecast_input stand_ins(const struct live_forecast *o, int64_t made)
+{
+    struct forecast_input in = live_forecast_input(o, made);
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
+        if (made > o->warm && forecast_inputs[i].live != FORECAST_INPUTS &&
+            isfinite(o->exact[i] + o->live[i]))
+            in.v[i] = forecast_stand_in(i, o->live[i], o->offset[i], o->calibration.offset[i]);
+    return in;
+}
+
+// What the probe would measure of the network of now.
+static struct forecast_value between(const struct live_forecast *o, int64_t made)
+{
+    const struct forecast *f = &o->calibration;
+    struct forecast_input in = live_forecast_input(o, made);
+    if (!f->live.knots) {
+        in = stand_ins(o, made);
+        return forecast_at(f, &f->now, &in);
+    }
+    if (made <= o->warm)
+        return forecast_at(f, &f->now, &in);
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
+        if (forecast_inputs[i].live != FORECAST_INPUTS)
+            in.v[forecast_inputs[i].live] = o->live[i];
+    return forecast_at(f, &f->live, &in);
+}
+
+// What it will measure at the end: from the last exact values.
+static struct forecast_value at_end(const struct live_forecast *o, int64_t made)
+{
+    const struct forecast *f = &o->calibration;
+    struct forecast_input in = f->live.knots ? live_forecast_input(o, made) : stand_ins(o, made);
+    // What a run has come to is told from its first tenth on.
+    if (!(in.v[FORECAST_SHARE] >= FORECAST_ENDS_FROM))
+        return (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
+    return forecast_at(f, f->linear.knots ? &f->linear : &f->end, &in);
+}
+
 struct forecast_value live_forecast_exact(const struct live_forecast *o, int64_t step)
 {
-    struct forecast_input in = live_forecast_input(o, step, 0);
+    struct forecast_input in = live_forecast_input(o, step);
     return o->calibrated ? forecast_at(&o->calibration, &o->calibration.now, &in)
                          : (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
 }
@@ -177,13 +211,10 @@ void live_forecast_fill(const struct live_forecast *o, struct record_step *out, 
                                        [FORECAST_UNKNOWN] = "waiting"};
     const struct forecast *f = &o->calibration;
     struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN}, end = v;
-    struct forecast_input in = live_forecast_input(o, step + 1, 1);
     int by_linear = f->linear.knots > 0; // the better measure, where the calibration's runs had it
     if (o->calibrated) {
-        v = forecast_at(f, &f->now, &in);
-        // What a run has come to is told from its first tenth on.
-        if (in.v[FORECAST_SHARE] >= FORECAST_ENDS_FROM)
-            end = forecast_at(f, by_linear ? &f->linear : &f->end, &in);
+        v = between(o, step + 1);
+        end = at_end(o, step + 1);
     }
     out->forecast = v.value;
     out->forecast_lo = v.lo;

@@ -56,9 +56,8 @@ int live_forecast_calibrate(struct live_forecast *o, const char *word, const cha
 void live_forecast_step(struct live_forecast *o, int64_t step, const double *metric);
 void live_forecast_eval(struct live_forecast *o, int64_t step, const double *metric);
 
-// What is known when so many steps are made: the last exact values, or what stands in for them
-// `between` evaluations.
-struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made, int between);
+// What is known when so many steps are made, of metrics the last exact values.
+struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t made);
 
 // The mean loss of the LIVE_FORECAST_STEPS steps before `step`; NaN when there is none.
 double live_forecast_loss(const struct live_forecast *o, int64_t step);

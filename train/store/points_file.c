@@ -86,6 +86,8 @@ static int take_inputs(const json_t *o, const char *key, double out[FORECAST_INP
     int ok = json_is_object(of);
     for (int i = 0; i < FORECAST_INPUTS; i++)
         ok &= take(of, forecast_inputs[i].key, &out[i]);
+    for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
+        out[i] = forecast_input_bounded(i, out[i]);
     return ok;
 }
 

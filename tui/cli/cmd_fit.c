@@ -35,10 +35,9 @@ static void print_law(FILE *to, const char *what, const struct forecast_law *law
             fprintf(to, "  %12.5g  of %s\n", law->centre[i], forecast_inputs[i].key);
     fprintf(to, "R2 in sample %.3f, of runs left out %.3f; these are off (root mean square) by\n",
             law->r2, law->r2_left_out);
-    print_error(to, "from exact values", law->error_points);
-    print_error(to, "between evaluations", law->error_points_live);
-    print_error(to, "there, probes above 70 %", law->error_points_good);
-    print_error(to, "there, a quarter into the run", law->error_points_quarter);
+    print_error(to, "all", law->error_points);
+    print_error(to, "probes above 70 %", law->error_points_good);
+    print_error(to, "a quarter into the run", law->error_points_quarter);
     fprintf(to, "95 %% interval:");
     for (int k = 0; k < law->knots; k++) {
         double at = law->knot[k].at, size = law->knot[k].size;
@@ -66,7 +65,11 @@ static void report(const struct fit *fit, FILE *to)
     if (fit->skipped)
         fprintf(to, "; %d more gave none", fit->skipped);
     fputc('\n', to);
-    print_law(to, "now", &f->now);
+    print_law(to, "at an evaluation", &f->now);
+    if (f->live.knots)
+        print_law(to, "between evaluations", &f->live);
+    else if (!fit->unsupported)
+        fprintf(to, "\nnothing can be foretold between evaluations but by what stands in\n");
     if (f->end.knots)
         print_law(to, "where the run ends", &f->end);
     if (f->linear.knots)
@@ -95,7 +98,8 @@ static int find_runs(const char *runs, char **word, int n, char **dir, struct er
 // What every evaluation has, and cannot be done without.
 static int is_needed(int input)
 {
-    return input == FORECAST_AUC || input == FORECAST_LOSS || input == FORECAST_WIDTH;
+    return input == FORECAST_AUC || input == FORECAST_LOSS || input == FORECAST_WIDTH ||
+           input >= FORECAST_LIVE_AUC; // these go with what they are live values of
 }
 
 // Inputs by name, divided by commas; NULL: none.

@@ -53,7 +53,7 @@ static void panel(FILE *f, int x, const struct forecast_law *law, const char *ti
         line(f, &p, law, sign);
     svg_frame(f, &p, title, "foretold, %");
     svg_text(f, p.x, p.y - LEGEND, "start", " style=\"font-size:95px\"",
-             "measured, %%; off by %.1f points; 95 %% interval dashed", law->error_points_live);
+             "measured, %%; off by %.1f points; 95 %% interval dashed", law->error_points);
 }
 
 int export_forecast(const struct forecast *f, FILE *out, struct error *e)
