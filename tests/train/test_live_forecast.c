@@ -168,6 +168,53 @@ Test(live_forecast, an_end_by_the_linear_probe)
     live_forecast_free(&o);
 }
 
+// A calibration with a law of what is known between evaluations: live values as they are, and what
+// the last evaluation said; the end goes by the latter alone.
+Test(live_forecast, a_law_between_evaluations)
+{
+    struct live_forecast o;
+    struct live_forecast_facts long_run = facts;
+    struct record_step r;
+    long_run.steps = 100;
+    live_forecast_init(&o, &long_run); // live values count from step 3 on
+    o.calibrated = 1;
+    o.calibration.zstd = (struct forecast_range){0, 2};
+    o.calibration.now = always(0.7);
+    o.calibration.end = always(0.5);
+    o.calibration.end.terms = 1;
+    o.calibration.end.term[0] = (struct forecast_term){FORECAST_AUC, FORECAST_INPUTS, 1};
+    o.calibration.live = always(0.5);
+    o.calibration.live.terms = 2;
+    o.calibration.live.term[0] = (struct forecast_term){FORECAST_LIVE_AUC, FORECAST_INPUTS, 2};
+    o.calibration.live.term[1] = (struct forecast_term){FORECAST_AUC, FORECAST_PIXEL_R2, -1};
+    double metric[METRIC_COUNT];
+    for (int i = 0; i < METRIC_COUNT; i++)
+        metric[i] = NAN;
+    metric[METRIC_AUC] = 0.6;
+    metric[metric_find("pixel_r2")] = -250; // as good as nothing
+    live_forecast_eval(&o, 0, metric);
+    step(&o, 0, 0.9, -0.5);
+    live_forecast_fill(&o, &r, 0);
+    cr_expect_float_eq(r.forecast, 0.7, 1e-12);
+    metric[metric_find("pixel_r2")] = 0.5;
+    live_forecast_eval(&o, 20, metric);
+    step(&o, 20, 0.4, -0.5);
+    live_forecast_fill(&o, &r, 20);
+    cr_expect_float_eq(r.forecast, forecast_accuracy(2 * 0.4 - 0.6 * 0.5), 1e-12);
+    cr_expect_float_eq(r.forecast_end, forecast_accuracy(0.6), 1e-12);
+    cr_expect_float_eq(live_forecast_exact(&o, 20).value, 0.7, 1e-12);
+    live_forecast_free(&o);
+}
+
+// Far below 0 is a few images that lie far out.
+Test(live_forecast, a_pixel_r2_below_nothing)
+{
+    cr_expect_eq(forecast_input_of(FORECAST_PIXEL_R2, -251.8), 0);
+    cr_expect_eq(forecast_input_of(FORECAST_PIXEL_R2, 0.25), 0.25);
+    cr_expect(isnan(forecast_input_of(FORECAST_PIXEL_R2, NAN)));
+    cr_expect_eq(forecast_input_of(FORECAST_LOSS, -0.9), -0.9);
+}
+
 // A folder of calibrations: the one for this data set, network and method.
 Test(live_forecast, finds_its_calibration)
 {
