@@ -384,9 +384,9 @@ Test(forecast, file)
               !memcmp(g.now.range, f.now.range, sizeof f.now.range) &&
               !memcmp(g.now.knot, f.now.knot, sizeof f.now.knot) && g.now.knots == f.now.knots);
     cr_assert(!memcmp(g.offset, f.offset, sizeof f.offset) &&
-              g.now.error_points == f.now.error_points &&
-              g.now.covered == f.now.covered && isnan(g.now.error_points_quarter) &&
-              g.zstd.lo == f.zstd.lo && g.collapsed == 3 && !g.end.knots);
+              g.now.error_points == f.now.error_points && g.now.covered == f.now.covered &&
+              isnan(g.now.error_points_quarter) && g.zstd.lo == f.zstd.lo && g.collapsed == 3 &&
+              !g.end.knots);
     cr_assert(g.runs == RUNS && !strcmp(g.run[1], "odd") && g.points == N);
     cr_assert(f.now.n_left_out == N && g.now.n_left_out == N && !g.end.n_left_out);
     double square = 0;
