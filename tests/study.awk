@@ -340,6 +340,14 @@ END {
     print "\n## The forecast\n\nThe words of `ssltop fit` on the evaluations made during these runs (the fast probe on 2,000 test images; each run"
     print "without its first tenth; complete collapses included), SimSiam's:\n"
     words_of("simsiam.txt")
+    if ((getline line < (fits "/residuals.md")) > 0) {
+        print "\nWhere it errs (root mean squares in points, of runs left out). Between evaluations it sees live values, which lag"
+        print "behind a network that changes fast, and surrogates as old as the last evaluation: a probe that falls by 15 points and"
+        print "more from one evaluation to the next is seen at the next one.\n"
+        print line
+        while ((getline line < (fits "/residuals.md")) > 0)
+            print line
+    }
     print "\nThe same without the surrogates (pixel R² and the pseudo-probes):\n"
     words_of("simsiam-without.txt")
     print "\nBYOL's runs:\n"

@@ -365,13 +365,21 @@ for method in simsiam byol; do
         > "$folder/$method-without.txt" 2>&1 || :
     [ ! -s "$folder/$method.json" ] || "$ssltop" export "$folder/$method.json" --format svg -o "$folder/$method.svg"
 done
+# Where SimSiam's errs.
+rm -f "$folder/residuals.md"
+if [ -s "$folder/simsiam.json" ]; then
+    stages=$(tail -q -n +2 "$folder/all.csv" | cut -d, -f1,2 | jq -Rn '[inputs | split(",") | {(.[0]): .[1]}] | add')
+    jq -rs --argjson stage "$stages" --argjson c "$(cat "$folder/simsiam.json")" -f "$here/residuals.jq" \
+        "$folder/simsiam.jsonl" > "$folder/residuals.md"
+fi
 awk -F, -v fits="$folder" -v photos="$OUT/study-photos.csv" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$folder/all.csv" > "$folder/report.md"
 
-# A calibration replaces none of more runs.
+# A calibration replaces none of more runs, unless their logs are gone and their evaluations were not kept: what was,
+# this one has too.
 for method in simsiam:$name-resnet18 byol:$name-resnet18-byol; do
     new=$folder/${method%%:*}.json old=$OUT/${method#*:}.json
     [ -s "$new" ] || continue
-    if [ -s "$old" ] && [ "$(jq '.runs | length' "$new")" -lt "$(jq '.runs | length' "$old")" ]; then
+    if [ -s "$old" ] && [ ! -s "$OUT/points-$name-${method%%:*}.jsonl" ] && [ "$(jq '.runs | length' "$new")" -lt "$(jq '.runs | length' "$old")" ]; then
         echo "study.sh: $old is of more runs than $new, and stays" >&2
         continue
     fi
