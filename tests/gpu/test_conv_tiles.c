@@ -6,33 +6,11 @@
 #include <string.h>
 
 #include "gpu/cpu/kernels.h"
+#include "tests/kit/numbers.h"
 
 struct geometry {
     int n, ic, oc, ih, iw, k, stride, pad, threads; // of the convolution, in either direction
 };
-
-static float widened(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-// Numbers in [-1, 1) that bf16 holds exactly.
-static uint16_t *numbers(size_t n, uint64_t seed)
-{
-    uint16_t *v = malloc(n * sizeof *v);
-    cr_assert(v, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        float f = (float)((int)(seed >> 56) - 128) / 128;
-        uint32_t u;
-        memcpy(&u, &f, sizeof u);
-        v[i] = (uint16_t)(u >> 16);
-    }
-    return v;
-}
 
 // Weights oc x k x k x ic as tiles of 32 of the channels that are summed over (ic, or oc where
 // `back`) by 16 of the others.
@@ -74,8 +52,9 @@ static void sums(const struct geometry *g, const struct conv_args *a, const uint
                         for (int i = 0; i < g->ic; i++) {
                             size_t from = a->back ? of_out + (size_t)o : of_in + (size_t)i;
                             size_t to = a->back ? of_in + (size_t)i : of_out + (size_t)o;
-                            double p = (double)widened(x[from]) *
-                                       (double)widened(w[(o * g->k * g->k + tap) * g->ic + i]);
+                            double p =
+                                (double)numbers_widened(x[from]) *
+                                (double)numbers_widened(w[(o * g->k * g->k + tap) * g->ic + i]);
                             sum[to] += p;
                             size[to] += fabs(p);
                         }
@@ -99,8 +78,8 @@ static void check(const struct kernels *k, const struct geometry *g, int back, u
                           .pad = g->pad,
                           .threads = g->threads};
     size_t elements = (size_t)g->n * (size_t)(a.oh * a.ow) * (size_t)a.oc;
-    uint16_t *x = numbers((size_t)g->n * (size_t)(a.ih * a.iw) * (size_t)a.ic, seed);
-    uint16_t *w = numbers((size_t)(g->oc * g->ic * g->k * g->k), seed + 1);
+    uint16_t *x = numbers_bf16((size_t)g->n * (size_t)(a.ih * a.iw) * (size_t)a.ic, seed);
+    uint16_t *w = numbers_bf16((size_t)(g->oc * g->ic * g->k * g->k), seed + 1);
     uint16_t *t = as_tiles(w, g, &a), *y = malloc(elements * sizeof *y);
     double *sum = calloc(elements, sizeof *sum), *size = calloc(elements, sizeof *size);
     int32_t *place = malloc(k->conv_tiles_places(&a) * sizeof *place);
@@ -116,12 +95,12 @@ static void check(const struct kernels *k, const struct geometry *g, int back, u
     k->conv_tiles(&a);
     sums(g, &a, w, sum, size);
     for (size_t i = 0; i < elements; i++)
-        cr_assert(fabs((double)widened(y[i]) - sum[i]) <=
+        cr_assert(fabs((double)numbers_widened(y[i]) - sum[i]) <=
                       fabs(sum[i]) / 256 + 1e-6 * size[i] + 1e-6,
                   "%s: %d images, %d to %d channels, %dx%d, %dx%d stride %d pad %d, %d threads, "
                   "%s: number %zu is %g, not %g",
                   k->name, g->n, g->ic, g->oc, g->ih, g->iw, g->k, g->k, g->stride, g->pad,
-                  g->threads, back ? "back" : "forward", i, (double)widened(y[i]), sum[i]);
+                  g->threads, back ? "back" : "forward", i, (double)numbers_widened(y[i]), sum[i]);
     free(x);
     free(w);
     free(t);

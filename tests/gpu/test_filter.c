@@ -6,33 +6,11 @@
 #include <string.h>
 
 #include "gpu/cpu/kernels.h"
+#include "tests/kit/numbers.h"
 
 struct geometry {
     int n, ic, oc, ih, iw, k, stride, pad, threads;
 };
-
-static float widened(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
-}
-
-// Numbers in [-1, 1) that bf16 holds exactly.
-static uint16_t *numbers(size_t n, uint64_t seed)
-{
-    uint16_t *v = malloc(n * sizeof *v);
-    cr_assert(v, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        float f = (float)((int)(seed >> 56) - 128) / 128;
-        uint32_t u;
-        memcpy(&u, &f, sizeof u);
-        v[i] = (uint16_t)(u >> 16);
-    }
-    return v;
-}
 
 // Element (image, channel, y, x) of a blocked tensor, or one with channels last.
 static double at(const uint16_t *t, int last, int c, int h, int w, int image, int channel, int y,
@@ -41,11 +19,11 @@ static double at(const uint16_t *t, int last, int c, int h, int w, int image, in
     if (y < 0 || y >= h || x < 0 || x >= w)
         return 0;
     if (last)
-        return (double)widened(
+        return (double)numbers_widened(
             t[(((size_t)image * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * (size_t)c +
               (size_t)channel]);
     size_t block = (size_t)image * (size_t)(c / 16) + (size_t)(channel / 16);
-    return (double)widened(
+    return (double)numbers_widened(
         t[((block * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * 16 + (size_t)(channel % 16)]);
 }
 
@@ -54,8 +32,8 @@ static void check(const struct kernels *kernels, int tiles, const struct geometr
     int oh = (g->ih + 2 * g->pad - g->k) / g->stride + 1;
     int ow = (g->iw + 2 * g->pad - g->k) / g->stride + 1;
     size_t taps = (size_t)g->ic * (size_t)g->oc * (size_t)(g->k * g->k);
-    uint16_t *x = numbers((size_t)g->n * (size_t)g->ic * (size_t)(g->ih * g->iw), seed);
-    uint16_t *dy = numbers((size_t)g->n * (size_t)g->oc * (size_t)(oh * ow), seed + 1);
+    uint16_t *x = numbers_bf16((size_t)g->n * (size_t)g->ic * (size_t)(g->ih * g->iw), seed);
+    uint16_t *dy = numbers_bf16((size_t)g->n * (size_t)g->oc * (size_t)(oh * ow), seed + 1);
     float *dw = malloc(taps * sizeof *dw);
     struct filter_args a = {.n = g->n,
                             .ic = g->ic,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gpu/cpu/kernels.h"
+#include "tests/kit/numbers.h"
 
 enum { K = 3, TAPS = K * K };
 
@@ -30,17 +31,6 @@ static void *room(size_t n)
     float *v = aligned_alloc(64, (n * sizeof *v + 63) / 64 * 64);
     cr_assert(v, "out of memory");
     memset(v, 0, (n * sizeof *v + 63) / 64 * 64);
-    return v;
-}
-
-// Numbers in [-1, 1).
-static float *numbers(size_t n, uint64_t seed)
-{
-    float *v = room(n);
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 6364136223846793005u + 1442695040888963407u;
-        v[i] = (float)(int32_t)(seed >> 32) / 0x1p31f;
-    }
     return v;
 }
 
@@ -82,9 +72,9 @@ static struct bed make(const struct kernels *k, const struct geometry *g, uint64
     struct bed b = {.k = k, .g = *g};
     b.oh = g->h + 2 * g->pad - 2;
     b.ow = g->w + 2 * g->pad - 2;
-    b.x = numbers((size_t)(g->n * g->in * g->h * g->w), seed);
-    b.w = numbers((size_t)(g->out * g->in * TAPS), seed + 1);
-    b.dy = numbers((size_t)(g->n * g->out * b.oh * b.ow), seed + 2);
+    b.x = numbers_f32((size_t)(g->n * g->in * g->h * g->w), seed);
+    b.w = numbers_f32((size_t)(g->out * g->in * TAPS), seed + 1);
+    b.dy = numbers_f32((size_t)(g->n * g->out * b.oh * b.ow), seed + 2);
     return b;
 }
 
