@@ -8,13 +8,60 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "metrics/base/room.h"
 
 // Of one buffer (the library's BUFFER_SIZE, and how it is aligned), and what has to be left for the
 // rest of the program.
 static const size_t buffer = (128u << 20) + (1u << 16), rest = 32u << 20;
+
+static const char one_thread[] = "OPENBLAS_NUM_THREADS=1";
+
+// The program again, with this in its environment. Returns where that cannot be done.
+static void start_again(char **argv, char **envp)
+{
+    enum { ENVIRONMENT = 4096 };
+    static char *with[ENVIRONMENT];
+    static char self[4096];
+    size_t name = strlen("OPENBLAS_NUM_THREADS="), n = 0;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+    for (; *envp; envp++) {
+        if (n == ENVIRONMENT - 2)
+            return;
+        if (strncmp(*envp, one_thread, name) != 0)
+            with[n++] = *envp;
+    }
+    with[n++] = (char *)one_thread;
+    if (length > 0 && (size_t)length < sizeof self)
+        execve(self, argv, with);
+}
+
+void blas_before(int argc, char **argv, char **envp)
+{
+    static const char short_of_room[] = "ssltop: the linear algebra library needs 135 MB more of "
+                                        "address space than its limit (ulimit -v) leaves\n";
+    struct rlimit room;
+    int is_one = 0;
+    if (argc < 1 || getrlimit(RLIMIT_AS, &room) < 0 || room.rlim_cur == RLIM_INFINITY)
+        return;
+    for (char **at = envp; *at; at++)
+        is_one |= strcmp(*at, one_thread) == 0;
+    if (!is_one)
+        start_again(argv, envp);
+    void *probe = mmap(NULL, buffer, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe != MAP_FAILED) {
+        munmap(probe, buffer);
+        return;
+    }
+    if (write(STDERR_FILENO, short_of_room, sizeof short_of_room - 1) < 0)
+        _exit(1);
+    _exit(1);
+}
 
 // The library's own functions for them; a BLAS of another make has neither, and perhaps not the
 // fault.

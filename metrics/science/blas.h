@@ -9,6 +9,12 @@
 // many is not there. It would ask for it for ever.
 int blas_begin(int threads, struct error *e);
 
+// Before any library begins: called from the program's .preinit_array, when only system calls can
+// be relied on. Where address space is limited, OpenBLAS (0.3.29) asks for a buffer for each core
+// as it begins, for ever where there is none: the program is started again with one for one
+// thread, and ended with a sentence where not even that fits.
+void blas_before(int argc, char **argv, char **envp);
+
 // What OPENBLAS_CORETYPE should say when the program starts: the kernels for this processor, where
 // the library knows nothing of it and took those of 2004 (one that is newer than the library: a
 // Xeon of the fifth generation under 0.3.21). NULL: it chose by itself, or somebody for it.

@@ -5,8 +5,15 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "metrics/science/blas.h"
 #include "train/run/devices.h"
 #include "tui/cli/commands.h"
+
+// Sanitizers have to come before all else.
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+__attribute__((section(".preinit_array"), used)) static void (*const before)(int, char **,
+                                                                             char **) = blas_before;
+#endif
 
 // Where a standard descriptor is closed the next file would be taken for it. What stands there
 // instead refuses to be read (0) or written (1, 2), as the closed one did.
