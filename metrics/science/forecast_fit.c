@@ -294,6 +294,15 @@ static void take_law(const struct design *d, const struct design_set *set, const
         widen(&law->accuracy, forecast_accuracy(d->row[i].y));
 }
 
+static int runs_with_rows(const struct design *d)
+{
+    int n = 0;
+    for (int r = 0; r < d->runs; r++)
+        n += d->first[r + 1] > d->first[r];
+    return n;
+}
+
+// None where too few runs have such rows.
 static int fit_law(const struct forecast_point *p, int64_t n, int runs, enum design_rows rows,
                    double (*target)(const struct forecast_point *), struct forecast_law *law,
                    struct error *e)
@@ -302,13 +311,14 @@ static int fit_law(const struct forecast_point *p, int64_t n, int runs, enum des
     struct design_set set;
     double b[1 + FORECAST_TERMS];
     int rc = design_init(&d, p, n, runs, rows, target, e);
-    if (rc == 0) {
+    int enough = rc == 0 && runs_with_rows(&d) >= FORECAST_RUNS_LEAST;
+    if (enough) {
         design_choose(&d, DESIGN_NOBODY, &set);
         rc = design_fit(&d, &set, DESIGN_NOBODY, b);
         if (rc < 0)
             error_set(e, "the evaluations cannot be fitted");
     }
-    if (rc == 0) {
+    if (enough && rc == 0) {
         take_law(&d, &set, b, law);
         rc = judge(&d, &set, b, law, e);
     }
@@ -331,7 +341,7 @@ static int take_names(struct forecast *f, char *const *name, int runs, struct er
 
 static double now_of(const struct forecast_point *p)
 {
-    return isfinite(p->live[FORECAST_AUC]) ? (double)p->correct / (double)p->n : NAN;
+    return (double)p->correct / (double)p->n;
 }
 
 // A law from the runs of which `accuracy` is known. Without one where these are few, or say nothing

@@ -238,6 +238,7 @@ Test(forecast, interval_holds_what_live_values_foretell)
             offset = auc - live;
         }
     }
+    p[0].live[FORECAST_AUC] = NAN; // too early for one; as what was before the next it counts
     cr_assert(forecast_fit(p, SEEN * EACH, name, SEEN, &f, &unsupported, &e) == 0, "%s", e.text);
     cr_expect_float_eq(f.offset[FORECAST_AUC], 0.02, 0.004);
     cr_expect(f.live.error_points > f.now.error_points, "%g %g", f.live.error_points,
