@@ -14,6 +14,7 @@
 #   SHARE=100          percent of the steps of each run: for a quick look whether all works
 #   OUT=FOLDER         where table, report and calibration go when all is done (default: FOLDER)
 #   DATA=fashion-mnist the data set
+#   REPLACE=yes        replace a calibration of more runs too
 #
 #   STAGES=            which stages, in this order, after the first one
 #   SEEDS="1 2"        the seeds
@@ -374,12 +375,11 @@ if [ -s "$folder/simsiam.json" ]; then
 fi
 awk -F, -v fits="$folder" -v photos="$OUT/study-photos.csv" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$folder/all.csv" > "$folder/report.md"
 
-# A calibration replaces none of more runs, unless their logs are gone and their evaluations were not kept: what was,
-# this one has too.
+# A calibration replaces none of more runs, unless asked to.
 for method in simsiam:$name-resnet18 byol:$name-resnet18-byol; do
     new=$folder/${method%%:*}.json old=$OUT/${method#*:}.json
     [ -s "$new" ] || continue
-    if [ -s "$old" ] && [ ! -s "$OUT/points-$name-${method%%:*}.jsonl" ] && [ "$(jq '.runs | length' "$new")" -lt "$(jq '.runs | length' "$old")" ]; then
+    if [ -s "$old" ] && [ -z "${REPLACE:-}" ] && [ "$(jq '.runs | length' "$new")" -lt "$(jq '.runs | length' "$old")" ]; then
         echo "study.sh: $old is of more runs than $new, and stays" >&2
         continue
     fi
