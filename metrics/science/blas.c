@@ -43,7 +43,7 @@ static void start_again(char **argv, char **envp)
 
 void blas_before(int argc, char **argv, char **envp)
 {
-    static const char short_of_room[] = "ssltop: the linear algebra library needs 135 MB more of "
+    static const char short_of_room[] = "ssltop: the linear algebra library needs 168 MB more of "
                                         "address space than its limit (ulimit -v) leaves\n";
     struct rlimit room;
     int is_one = 0;
@@ -53,9 +53,10 @@ void blas_before(int argc, char **argv, char **envp)
         is_one |= strcmp(*at, one_thread) == 0;
     if (!is_one)
         start_again(argv, envp);
-    void *probe = mmap(NULL, buffer, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t wanted = buffer + rest;
+    void *probe = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (probe != MAP_FAILED) {
-        munmap(probe, buffer);
+        munmap(probe, wanted);
         return;
     }
     if (write(STDERR_FILENO, short_of_room, sizeof short_of_room - 1) < 0)
