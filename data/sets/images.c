@@ -16,6 +16,7 @@
 #include "data/photos/decode.h"
 #include "data/sets/folder.h"
 #include "data/sets/labels.h"
+#include "data/sets/splits.h"
 #include "data/parallel.h"
 #include "metrics/base/text.h"
 
@@ -236,11 +237,15 @@ static int look_at_all(struct images_source *s, struct error *e)
     return l.failed ? error_set(e, "%s", l.reason.text) : pictures_init(&s->base, e);
 }
 
-static int take_notice(struct images_source *s, const char *name, struct error *e)
+// `said`: what there is to say before, or "".
+static int take_notice(struct images_source *s, const char *name, const char *said, struct error *e)
 {
-    char text[400], clean[400];
-    folder_notice(&s->folder, name, text, sizeof text);
-    size_t n = strlen(text);
+    char text[800], clean[800];
+    size_t n = (size_t)snprintf(text, sizeof text, "%.390s%s", said, *said ? "; " : "");
+    folder_notice(&s->folder, name, text + n, sizeof text - n);
+    if (!text[n] && n) // nothing follows
+        text[n - 2] = '\0';
+    n = strlen(text);
     if (*s->labels)
         snprintf(text + n, sizeof text - n, "%s%.60s has its labels from %.100s", n ? "; " : "",
                  name, s->labels);
@@ -271,8 +276,8 @@ static int find_files(struct images_source *s, const char *name, const struct fo
 }
 
 // One split: NAME below the open folder.
-static int open_split(int root, const char *name, const struct folder *known, int threads,
-                      struct images_source **out, struct error *e)
+static int open_split(int root, const char *name, const struct folder *known, const char *said,
+                      int threads, struct images_source **out, struct error *e)
 {
     struct images_source *s = calloc(1, sizeof *s);
     if (!s)
@@ -285,7 +290,7 @@ static int open_split(int root, const char *name, const struct folder *known, in
     s->threads = threads;
     s->classes = known ? known->classes : s->folder.classes;
     if (rc == 0)
-        rc = take_notice(s, name, e);
+        rc = take_notice(s, name, said, e);
     if (rc == 0)
         rc = look_at_all(s, e);
     if (rc == 0)
@@ -298,32 +303,6 @@ static int open_split(int root, const char *name, const struct folder *known, in
     return 0;
 }
 
-static int has_folder(int root, const char *name)
-{
-    struct stat st;
-    return fstatat(root, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
-}
-
-// The folder of one of these names, the first that is there, else in any case of its letters.
-// NULL: none; otherwise to be freed.
-static char *find_split(int root, const char *const *name, int n)
-{
-    struct dirent **list = NULL;
-    char *found = NULL;
-    for (int i = 0; i < n && !found; i++)
-        if (has_folder(root, name[i]))
-            found = strdup(name[i]);
-    int entries = found ? 0 : scandirat(root, ".", &list, NULL, alphasort);
-    for (int i = 0; i < n && !found; i++)
-        for (int k = 0; k < entries && !found; k++)
-            if (strcasecmp(list[k]->d_name, name[i]) == 0 && has_folder(root, list[k]->d_name))
-                found = strdup(list[k]->d_name);
-    for (int k = 0; k < entries; k++)
-        free(list[k]);
-    free(list);
-    return found;
-}
-
 static void give(struct dataset_split *to, struct images_source *s)
 {
     to->n = s->base.n;
@@ -331,21 +310,18 @@ static void give(struct dataset_split *to, struct images_source *s)
     to->labels = s->base.labels ? s->label : NULL; // borrowed: dataset_close knows
 }
 
-static int open_named(int root, const char *train_name, const char *test_name, struct dataset *out,
-                      struct error *e)
+static int open_splits(const struct splits *p, struct dataset *out, struct error *e)
 {
     struct images_source *train, *test;
-    // Names that may as well be a class's mean a split only beside images to train on.
-    if (!train_name && test_name && (!strcmp(test_name, "val") || !strcmp(test_name, "test")))
-        return error_set(e, "it has %s/ but no train/", test_name);
-    if (open_split(root, train_name ? train_name : ".", NULL, out->threads, &train, e) < 0)
+    if (open_split(p->root, p->train ? p->train : ".", NULL, p->notice, out->threads, &train, e) <
+        0)
         return -1;
     give(&out->split[SPLIT_TRAIN], train);
     out->classes = train->folder.classes;
-    if (!train_name || !test_name)
+    if (!p->train || !p->test)
         return 0;
-    if (open_split(root, test_name, train->folder.classes ? &train->folder : NULL, out->threads,
-                   &test, e) < 0)
+    if (open_split(p->root, p->test, train->folder.classes ? &train->folder : NULL, "",
+                   out->threads, &test, e) < 0)
         return -1;
     give(&out->split[SPLIT_TEST], test);
     if (!out->classes) // those of images to test on are no classes of this set
@@ -353,25 +329,14 @@ static int open_named(int root, const char *train_name, const char *test_name, s
     return 0;
 }
 
-static int open_splits(int root, struct dataset *out, struct error *e)
-{
-    static const char *const train[] = {"train", "training"};
-    static const char *const test[] = {"val", "test", "valid", "validation", "testing"};
-    char *train_name = find_split(root, train, sizeof train / sizeof *train);
-    char *test_name = find_split(root, test, sizeof test / sizeof *test);
-    int rc = open_named(root, train_name, test_name, out, e);
-    free(train_name);
-    free(test_name);
-    return rc;
-}
-
 int images_open(const char *dir, uint64_t seed, struct dataset *out, struct error *e)
 {
-    int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return error_set(e, "cannot open the folder %.300s: %s", dir, strerror(errno));
-    int rc = open_splits(root, out, e);
-    close(root);
+    struct splits splits;
+    int rc = splits_find(dir, &splits, e);
+    if (rc == 0) {
+        rc = open_splits(&splits, out, e);
+        splits_free(&splits);
+    }
     if (rc < 0)
         return error_prefix(e, "images:%.200s", dir);
     out->channels = 3;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@
 
 enum { FILE_MOST = 1 << 26, NO_LABEL = -1 };
 
-int labels_find(int root, const char *name, char *path, size_t size)
+// A file of a split that its folder, or somebody, calls NAME: beside the folder or in it.
+static int find_of(int root, const char *folder, const char *name, char *path, size_t size)
 {
     static const char *const form[] = {"%s.txt", "%s.csv", "%s_labels.txt", "%s_annotations.txt",
                                        "LOC_%s_solution.csv"};
@@ -28,10 +30,21 @@ int labels_find(int root, const char *name, char *path, size_t size)
 #pragma GCC diagnostic pop
             if (n >= (int)sizeof file)
                 continue;
-            n = snprintf(path, size, "%s%s%s", inside ? name : "", inside ? "/" : "", file);
+            n = snprintf(path, size, "%s%s%s", inside ? folder : "", inside ? "/" : "", file);
             if (n < (int)size && fstatat(root, path, &st, 0) == 0 && S_ISREG(st.st_mode))
                 return 1;
         }
+    return 0;
+}
+
+int labels_find(int root, const char *name, char *path, size_t size)
+{
+    static const char *const other[] = {"val", "valid", "validation", "test", "testing"};
+    if (find_of(root, name, name, path, size))
+        return 1;
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (strncasecmp(name, other[i], 3) == 0 && find_of(root, name, other[i], path, size))
+            return 1;
     return 0;
 }
 
@@ -76,7 +89,7 @@ static struct stem *sort_stems(const struct folder *f, struct error *e)
 
 // ---------------------------------------------------------------- lines
 
-static const char between[] = " \t,;";
+static const char between[] = " \t,;\""; // names in tables may be quoted
 
 // The word at *at, up to `end`.
 static size_t take_word(const char **at, const char *end, const char **word)
@@ -176,6 +189,8 @@ int labels_read(int root, const char *path, const struct folder *known, struct f
     char *text = stem ? read_text(root, path, &n, e) : NULL;
     int rc = text ? 0 : -1;
     struct reading r = {known, f, stem, path, 0};
+    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) // as Windows begins a text
+        at = 3;
     while (rc == 0 && text_line(text, n, &at, &line, &len))
         rc = take_line(&r, line, len, e);
     for (int64_t i = 0; i < f->n && rc == 0; i++)
