@@ -9,6 +9,7 @@
 #include "metrics/base/path.h"
 #include "metrics/base/text.h"
 #include "metrics/npz.h"
+#include "metrics/base/other_file.h"
 
 enum { MAGIC = 6, HEADER_MAX = 1 << 16, D_MOST = 1 << 30 };
 
@@ -167,8 +168,19 @@ static int parse_header(struct npy *a, const char *text, size_t n, struct error 
 static int find_header(const unsigned char *p, size_t size, size_t *begin, size_t *n,
                        struct error *e)
 {
-    if (size < MAGIC + 2 || memcmp(p, magic, MAGIC) != 0)
-        return error_set(e, "is not a .npy file: its first bytes are not \\x93NUMPY");
+    int is = size >= MAGIC && memcmp(p, magic, MAGIC) == 0;
+    const char *other = is ? NULL : other_file(p, size);
+    if (!is || size < MAGIC + 2)
+        return error_set(
+            e, "is not a .npy file: its first bytes are not \\x93NUMPY%s%s%s", other ? "; it " : "",
+            other == other_file_text ? "is a text"
+            : other                  ? other
+                                     : "",
+            other == other_file_text
+                ? ": in Python, numpy.save(NEW, numpy.loadtxt(FILE)) makes numbers of it"
+            : other == other_file_torch
+                ? ": in Python, numpy.save(NEW, torch.load(FILE).numpy()) writes a tensor"
+                : "");
     int major = p[MAGIC];
     if (major < 1 || major > 3)
         return error_set(e, "has format version %d.%d; 1.0 to 3.0 are known", major, p[MAGIC + 1]);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "data/photos/decode_head.h"
+#include "metrics/base/other_file.h"
 
 enum {
     SEGMENTS_MAX = 2000,
@@ -257,8 +258,10 @@ int decode_head(int fd, struct decode_head *out, struct error *e)
         out->kind = DECODE_WEBP;
         return webp_head(fd, b, out, e);
     }
-    if (memcmp(b, png, sizeof png) != 0)
-        return error_set(e, "is neither a JPEG, nor a PNG, nor a WebP");
+    if (memcmp(b, png, sizeof png) != 0) {
+        const char *other = other_file(b, strnlen((const char *)b, sizeof b));
+        return error_set(e, "%s", other ? other : "is neither a JPEG, nor a PNG, nor a WebP");
+    }
     if (memcmp(b + 12, "IHDR", 4) != 0)
         return error_set(e, "is a PNG without a head");
     out->kind = DECODE_PNG;

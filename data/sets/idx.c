@@ -2,6 +2,7 @@
 // plain file must have exactly the size it promises, a .gz must be able to hold it, and memory
 // grows only as bytes really come.
 #include "data/sets/idx.h"
+#include "metrics/base/other_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -139,6 +140,9 @@ static int read_header(struct idx_file *f, uint32_t magic, int dims, uint32_t *d
     if (read_exact(f, head, n, n, e) != 0)
         return -1;
     uint32_t got = big_endian(head);
+    const char *other = got != magic ? other_file(head, n) : NULL;
+    if (other)
+        return error_set(e, "%s %s", f->path, other);
     if (got != magic)
         return error_set(e,
                          "%s has the wrong magic 0x%08" PRIx32 " at byte 0, expected 0x%08" PRIx32

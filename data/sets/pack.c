@@ -1,6 +1,7 @@
 // A packed file as a source: a picture is a place in the file. Nothing in it is believed until it
 // was compared with the size of the file.
 #include "data/sets/pack.h"
+#include "metrics/base/other_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,6 +138,8 @@ static const struct pictures_ops pack_ops = {reader_new, read_one, reader_free, 
 
 static int check_head(const struct pack_head *h, uint64_t file, const char *path, struct error *e)
 {
+    if (memcmp(h->magic, PACK_MAGIC, sizeof h->magic) != 0 && other_file_refused(path, e) < 0)
+        return -1;
     if (memcmp(h->magic, PACK_MAGIC, sizeof h->magic) != 0)
         return error_set(e, "%.300s is not a packed file: no %s at byte 0", path, PACK_MAGIC);
     if (h->version != PACK_VERSION)
@@ -263,7 +266,9 @@ int pack_open(const char *path, uint64_t seed, struct dataset *out, struct error
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         rc = error_set(e, "%.300s is not a file", path);
     else if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h)
-        rc = error_set(e, "%.300s is not a packed file: shorter than its head", path);
+        rc = other_file_refused(path, e) < 0
+                 ? -1
+                 : error_set(e, "%.300s is not a packed file: shorter than its head", path);
     if (rc == 0)
         rc = check_head(&h, (uint64_t)st.st_size, path, e);
     if (rc == 0)

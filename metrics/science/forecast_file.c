@@ -11,6 +11,7 @@
 
 #include "metrics/science/forecast.h"
 #include "metrics/base/text.h"
+#include "metrics/base/other_file.h"
 
 #define LOGIT_MOST 1e6 // beyond it accuracies are 0 and 1 anyway
 
@@ -421,6 +422,8 @@ int forecast_read(const char *path, struct forecast *out, struct error *e)
         free(text);
         return error_set(e, "%.300s: %s", path, strerror(failed ? failed : ENOMEM));
     }
+    char head[512];
+    memcpy(head, text, n < sizeof head ? n : sizeof head);
     json_t *root = n < FILE_MOST ? json_loadb(text, n, JSON_REJECT_DUPLICATES, &why) : NULL;
     free(text);
     const char *bad = root ? from_json(root, out) : NULL;
@@ -431,6 +434,9 @@ int forecast_read(const char *path, struct forecast *out, struct error *e)
     if (bad)
         return error_set(e, "%.300s is no calibration: its \"%s\" is missing or makes no sense",
                          path, bad);
+    const char *other = other_file(head, n < sizeof head ? n : sizeof head);
+    if (other && other != other_file_json && other != other_file_text)
+        return error_set(e, "%.300s %s", path, other);
     return error_set(e, "%.300s is no calibration: it is not a JSON object of less than 4 MB",
                      path);
 }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/other_file.h"
 #include "metrics/log/record.h"
 
 enum { HEADER_MAX = 4 << 20, NAME_MAX_BYTES = 256, CHUNK = 1 << 16 };
@@ -169,41 +170,16 @@ static int parse_header(struct safetensors *f, uint64_t data, struct error *e)
     return 0;
 }
 
-// Files that people hand in instead, by their first bytes: what they are and what to do. Asked only
-// where these bytes are no length of a header.
-#define TORCH                                                                                      \
-    "is a file of torch.save: in Python, safetensors.torch.save_file(torch.load(FILE), NEW) "      \
-    "makes "                                                                                       \
-    "it one that can be read"
-#define PAGE "is a web page, perhaps one about the file or a login: load the file itself"
-static const struct {
-    const char *begins, *says;
-} other_files[] = {
-    {"PK\3\4", TORCH},
-    {"\x80\2\x8a\nl\xfc\x9c", TORCH}, // before version 1.6: pickles, the first a magic number
-    {"\x80\2", TORCH},                // pickled by hand
-    {"\x80\3", TORCH},
-    {"\x80\4", TORCH},
-    {"\x80\5", TORCH},
-    {"version https://git-lfs",
-     "is a pointer of Git LFS, not the file that it stands for: git lfs pull brings that"},
-    {"<!DOCTYPE", PAGE},
-    {"<!doctype", PAGE},
-    {"<html", PAGE},
-    {"<HTML", PAGE},
-    {"\x89HDF", "is an HDF5 file, as Keras writes them: save it from PyTorch's names and tensors"},
-    {"GGUF", "is a GGUF file, not a safetensors file"},
-    {"\x1f\x8b", "is compressed: gunzip makes it one that can be read"},
-};
-
-static const char *other_file(const unsigned char *p, size_t n)
+// A file that was handed in instead: what it is and what to do. Asked only where its first bytes
+// are no length of a header.
+static int refuse_other(const struct safetensors *f, const char *other, struct error *e)
 {
-    for (size_t i = 0; i < sizeof other_files / sizeof *other_files; i++) {
-        size_t len = strlen(other_files[i].begins);
-        if (len <= n && memcmp(p, other_files[i].begins, len) == 0)
-            return other_files[i].says;
-    }
-    return NULL;
+    return error_set(e, "%s %s%s", f->path, other,
+                     other == other_file_torch
+                         ? ": in Python, d = torch.load(FILE, map_location='cpu'); "
+                           "safetensors.torch.save_file(d.get('state_dict', d), NEW) makes it one "
+                           "that can be read"
+                         : "");
 }
 
 static int bad_json(const struct safetensors *f, const json_error_t *why, struct error *e)
@@ -216,7 +192,7 @@ static int bad_json(const struct safetensors *f, const json_error_t *why, struct
 static int read_header(struct safetensors *f, struct error *e)
 {
     struct stat st;
-    unsigned char raw[32] = {0};
+    unsigned char raw[512] = {0};
     if (fstat(f->fd, &st) < 0)
         return error_set(e, "can't read %s: %s", f->path, strerror(errno));
     if (!S_ISREG(st.st_mode))
@@ -229,10 +205,10 @@ static int read_header(struct safetensors *f, struct error *e)
         return error_set(e, "can't read %s: %s", f->path, strerror(errno));
     for (int i = 7; i >= 0; i--)
         len = len << 8 | raw[i];
-    const char *other = other_file(raw, sizeof raw);
+    const char *other = other_file(raw, size < sizeof raw ? size : sizeof raw);
     int fits = len >= 2 && len <= size - 8 && len <= HEADER_MAX;
     if (!fits && other)
-        return error_set(e, "%s %s", f->path, other);
+        return refuse_other(f, other, e);
     if (!fits)
         return error_set(
             e,
@@ -252,7 +228,7 @@ static int read_header(struct safetensors *f, struct error *e)
     if (rc < 0)
         return -1;
     if (!json_is_object(f->header))
-        return other ? error_set(e, "%s %s", f->path, other) : bad_json(f, &why, e);
+        return other ? refuse_other(f, other, e) : bad_json(f, &why, e);
     f->start = 8 + len;
     return parse_header(f, size - f->start, e);
 }
