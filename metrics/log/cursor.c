@@ -7,6 +7,7 @@
 
 #include "metrics/base/text.h"
 #include "metrics/log/cursor_lives.h"
+#include "metrics/log/json_scan.h"
 #include "metrics/log/runlog_ending.h"
 #include "metrics/log/runlog_frames.h"
 
@@ -101,9 +102,12 @@ static unsigned kinds(const struct cursor *c)
 // The next line of the text in memory from *at on, if there is one.
 static int split(const struct cursor *c, size_t *at, const char **line, size_t *n)
 {
-    while (text_line(c->scan.out, c->scan.out_n, at, line, n))
+    while (text_line(c->scan.out, c->scan.out_n, at, line, n)) {
+        if (*n >= 3 && memcmp(*line, "\xef\xbb\xbf", 3) == 0) // as Windows begins a text
+            *line += 3, *n -= 3;
         if (*n)
             return 1;
+    }
     return 0;
 }
 
@@ -257,16 +261,22 @@ static int step_on(struct cursor *c, struct error *e)
     }
 }
 
+// A log that says none is one that another tool wrote again.
 static int check_version(const struct cursor *c, struct error *e)
 {
-    struct record r;
-    int version = record_parse(c->line, c->n, &r, NULL) ? 0 : r.u.run.version;
-    record_free(&r);
-    // A log that says none is one that another tool wrote again.
-    return !version || version == VERSION
-               ? 0
-               : error_set(e, "this is a log of version %d, and only version %d is known", version,
-                           VERSION);
+    struct json_scan scan = {c->line, c->line + c->n, 0};
+    struct json_slice key, v;
+    char text[40];
+    json_scan_blanks(&scan);
+    for (int first = 1; json_scan_next(&scan, first, &key, &v) == 1; first = 0) {
+        if (!json_scan_is(key, "version") || *v.p == 'n' || json_scan_number(v) == VERSION)
+            continue;
+        text_copy(text, sizeof text, v.p, v.n);
+        text_clean(text, sizeof text, text);
+        return error_set(e, "this is a log of version %s, and only version %d is known", text,
+                         VERSION);
+    }
+    return 0;
 }
 
 // The first reading: where the run went back, and where the log ends.

@@ -1,5 +1,5 @@
-// Private to record_parse.c: JSON (RFC 8259) as slices of the text that it stands in, without a
-// tree and without memory. A slice that was passed over is well-formed.
+// Private to the readers of lines: JSON (RFC 8259) as slices of the text that it stands in, without
+// a tree and without memory. A slice that was passed over is well-formed.
 #ifndef SSLTOP_METRICS_LOG_JSON_SCAN_H
 #define SSLTOP_METRICS_LOG_JSON_SCAN_H
 

@@ -35,39 +35,6 @@ enum runlog_kind runlog_kind_of(const struct record_head *head)
                                             : RUNLOG_Z;
 }
 
-int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
-{
-    struct stat st;
-    *s = (struct runlog_scan){.fd = -1};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return error_set(e, "can't open the log %s: %s", path, strerror(errno));
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return error_set(e, "can't read the log %s: it is not a file", path);
-    }
-    s->zstd = ZSTD_createDCtx();
-    if (!s->zstd) {
-        close(fd);
-        return error_set(e, "out of memory for the log %s", path);
-    }
-    char first;
-    s->plain = pread(fd, &first, 1, 0) == 1 && first == '{';
-    s->fd = fd;
-    s->size = -1;
-    return 0;
-}
-
-void runlog_scan_close(struct runlog_scan *s)
-{
-    if (s->zstd)
-        close(s->fd);
-    ZSTD_freeDCtx(s->zstd);
-    free(s->in);
-    free(s->out);
-    *s = (struct runlog_scan){.fd = -1};
-}
-
 // --- what a frame holds ---
 
 #define NO_STEP 0xffffffffffffffu

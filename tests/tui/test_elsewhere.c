@@ -199,16 +199,57 @@ Test(elsewhere, another_version_is_refused)
     free(said);
 }
 
+// So does what is no such number at all.
+Test(elsewhere, versions_that_are_none_are_refused)
+{
+    static const char *const version[] = {"0", "1.5", "\"1\"", "[1]", "-1"};
+    for (size_t i = 0; i < sizeof version / sizeof *version; i++) {
+        shell("zstd -dcq %s | sed 's/\"version\":1/\"version\":%s/' > %s", log_path, version[i],
+              other);
+        struct said s = SAY("export", other);
+        cr_expect(s.code == 1 && strstr(s.err, "only version 1 is known"), "%s: %d %s", version[i],
+                  s.code, s.err);
+        cr_expect_str_empty(s.out);
+        said_free(&s);
+    }
+}
+
 // --- other tools ---
+
+// What is no log, or one that is packed otherwise, is called that.
+Test(elsewhere, other_files_are_called_by_their_names)
+{
+    static const struct {
+        const char *pack, *says;
+    } file[] = {
+        {"gzip -c", "gunzip"},
+        {"tr '\\n' ' ' | sed 's/^/[/'", "no record a line"},
+        {"echo version https://git-lfs.github.com/spec/v1", "git lfs pull"},
+        {"sed 's/[:,]/&\\n/g' | zstd -q", "nothing in it can be read"},
+        {"sed 's/[:,]/&\\n/g'", "nothing in it can be read"},
+    };
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        shell("zstd -dcq %s | %s > %s", log_path, file[i].pack, other);
+        struct said s = SAY("export", other);
+        cr_expect(s.code == 1 && strstr(s.err, file[i].says), "%s: %d %s", file[i].pack, s.code,
+                  s.err);
+        said_free(&s);
+        s = SAY("log", "check", other);
+        cr_expect_eq(s.code, 1, "%s", s.out);
+        said_free(&s);
+    }
+}
 
 // The same lines, however they are packed, are the same to everybody.
 Test(elsewhere, written_again_is_read_alike)
 {
     static const char *const pack[] = {
-        "zstd -q",                       // one frame, its size not told
-        "zstd -q --no-check",            // and without a checksum
-        "cat",                           // plain lines
-        "head -c -1",                    // and the last without an end
+        "zstd -q",                  // one frame, its size not told
+        "zstd -q --no-check",       // and without a checksum
+        "cat",                      // plain lines
+        "head -c -1",               // and the last without an end
+        "sed '1s/^/\xef\xbb\xbf/'", // as Windows begins a text
+        "sed '1s/^/\xef\xbb\xbf/;s/$/\r/' | zstd -q",
         "split -l 7 --filter='zstd -q'", // frames of some lines
         "sed 's/^{\\(\"type\":\"[a-z]*\"\\),\\(.*\\)}$/{\\2,\\1}/' | zstd -q", // members in another
                                                                                // order

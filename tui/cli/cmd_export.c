@@ -97,7 +97,7 @@ static int export_table(struct cursor *c, const char *path, const struct request
                    });
     int rc = r->format == FORMAT_CSV ? export_csv(c, r->what, r->columns, &own, f, e)
                                      : export_json(c, r->columns, f, e);
-    return rc == 0 && !cursor_passed(c) && cursor_lost(c)
+    return rc == 0 && cursor_passed(c) <= cursor_strangers(c) && cursor_lost(c)
                ? error_set(e, "nothing in it can be read")
                : rc;
 }
