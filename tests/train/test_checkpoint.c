@@ -534,6 +534,84 @@ Test(checkpoint, init_takes_names_with_what_wrappers_put_before_them)
     lab_close(&lab);
 }
 
+// An encoder under `name`, its layers by numbers or not, and what follows it, all zeros, under
+// `other` (NULL: none).
+static void write_encoders(struct side *s, const char *path, const char *name, int numbered,
+                           const char *other)
+{
+    static const struct {
+        const char *ours, *number;
+    } layer[] = {{"conv1.", "0."},  {"bn1.", "1."},    {"layer1.", "4."},
+                 {"layer2.", "5."}, {"layer3.", "6."}, {"layer4.", "7."}};
+    struct tensor_source *source = calloc(2 * (size_t)s->net.n_param, sizeof *source);
+    size_t n = 0;
+    for (int i = 0; i < s->net.n_param; i++) {
+        const struct param *p = &s->net.param[i];
+        const char *rest = p->name + 8, *number = "";
+        if (strncmp(p->name, "encoder.", 8) != 0 || strncmp(rest, "fc.", 3) == 0)
+            continue;
+        for (int k = 0; k < 6 && numbered && !*number; k++)
+            if (strncmp(rest, layer[k].ours, strlen(layer[k].ours)) == 0) {
+                rest += strlen(layer[k].ours);
+                number = layer[k].number;
+            }
+        for (int twin = 0; twin < 1 + (other != NULL); twin++) {
+            float *data = calloc(p->count, sizeof *data);
+            if (!twin)
+                cr_assert(plan_get(s->plan, p->name, data, p->count, &s->e) == 0);
+            source[n] = (struct tensor_source){.dtype = DTYPE_F32, .ndim = p->ndim, .data = data};
+            snprintf(source[n].name, sizeof source[n].name, "%s%s%s", twin ? other : name, number,
+                     rest);
+            memcpy(source[n++].dim, p->dim, sizeof p->dim);
+        }
+    }
+    FILE *f = fopen(path, "w");
+    cr_assert(safetensors_write(f, source, n, NULL, 0, NULL, NULL, &s->e) == 0, "%s", s->e.text);
+    cr_assert(fclose(f) == 0);
+    while (n > 0)
+        free((void *)(uintptr_t)source[--n].data);
+    free(source);
+}
+
+// Whatever an encoder is called in a file, it is found by its layers; of two the one that learns.
+Test(checkpoint, init_finds_the_encoder_by_its_layers)
+{
+    static const struct {
+        const char *name, *other;
+        int numbered;
+        const char *says;
+    } files[] = {
+        {"student.backbone.", "teacher.backbone.", 0, "without student.backbone."},
+        {"online_network.encoder.", "a.target_network.encoder.", 0, "without online_network."},
+        {"state_dict.f.", "a_ema.", 0, "without state_dict.f."},
+        {"resnet.", NULL, 0, "without resnet."},
+        {"teacher.", NULL, 0, "without teacher."},
+        {"backbone.", "backbone_momentum.", 1, "have the numbers of a Sequential"},
+        {"", NULL, 1, "have the numbers of a Sequential"},
+    };
+    struct lab lab;
+    struct side a, b;
+    char path[160], notice[INITIAL_NOTICE];
+    lab_open(&lab);
+    side_open(&a, 4, 3, 1);
+    snprintf(path, sizeof path, "%s/f.safetensors", lab.dir);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        scramble(&a, 40 + i);
+        side_open(&b, 4, 3, 2);
+        write_encoders(&a, path, files[i].name, files[i].numbered, files[i].other);
+        cr_assert(initial_load(path, &b.net, b.plan, notice, &b.e) == 0, "%zu: %s", i, b.e.text);
+        cr_expect(is_same(&a, &b, "encoder.conv1.weight"), "%zu", i);
+        cr_expect(is_same(&a, &b, "encoder.bn1.running_mean"), "%zu", i);
+        cr_expect(is_same(&a, &b, "encoder.layer4.1.conv2.weight"), "%zu", i);
+        cr_expect(!is_same(&a, &b, "encoder.fc.0.weight"), "%zu", i);
+        cr_expect(strstr(notice, files[i].says), "%zu: %s", i, notice);
+        cr_expect((strstr(notice, "left out") != NULL) == (files[i].other != NULL), "%s", notice);
+        side_close(&b);
+    }
+    side_close(&a);
+    lab_close(&lab);
+}
+
 // A checkpoint of another method gives its encoder, and the notice says so.
 Test(checkpoint, init_takes_the_encoder_of_another_method)
 {

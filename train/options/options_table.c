@@ -207,7 +207,7 @@ const struct option_row options_table[] = {
 
     {TEXT("init", OPTION_COMMAND, init, "command"), .argument = "FILE", .fallback = "",
      .doc = "Start from the parameters of this safetensors file: a checkpoint's, or an encoder's under torchvision's "
-            "names, with or without what stands before them (module., _orig_mod., encoder_q., backbone.). What the file "
+            "names, or numbered as in a Sequential, with or without what stands before them (module., encoder_q., student.backbone.). What the file "
             "does not have begins at random, and what has no place is left out, with a notice."},
     {TEXT("resume", OPTION_COMMAND, resume, "command"), .argument = "RUN", .fallback = "",
      .doc = "Go on with this run from its last checkpoint. With --name: branch from it into a new run."},

@@ -331,7 +331,7 @@ static int load_param(struct safetensors *f, const struct net *net, const struct
                       const char *prefix, struct plan *plan, float *v, struct error *e)
 {
     char name[128];
-    const struct weights w = {f, NULL, NULL};
+    const struct weights w = {.f = f};
     snprintf(name, sizeof name, "%s%s", prefix, p->name);
     return weights_put(&w, net, p, weights_find(&w, name), name, plan, v, e);
 }

@@ -10,8 +10,9 @@
 #include "metrics/base/text.h"
 #include "train/store/weights.h"
 
-#define TARGET "target."
-#define STEM   "conv1.weight"
+#define TARGET   "target."
+#define STEM     "conv1.weight"
+#define NUMBERED "0.weight" // where a Sequential has it
 enum { PREFIX = 96 };
 
 // What may stand before a name, again and again; and the last of these before an encoder's.
@@ -49,12 +50,68 @@ static size_t wrappers(const char *name)
     return n;
 }
 
+// Words in names of networks that only follow another one.
+static int follows(const char *prefix)
+{
+    static const char *const word[] = {"target", "momentum", "teacher", "ema",
+                                       "_k.",    "key",      "slow"};
+    for (size_t i = 0; i < sizeof word / sizeof *word; i++)
+        if (strcasestr(prefix, word[i]))
+            return 1;
+    return 0;
+}
+
+static int has(const struct reading *r, const char *prefix, size_t n, const char *name)
+{
+    char whole[PREFIX + 64];
+    snprintf(whole, sizeof whole, "%.*s%s", (int)n, prefix, name);
+    return safetensors_find(r->w.f, whole) != NULL;
+}
+
+// The first n bytes of a name as what stands before all of an encoder's, the first w of them before
+// what belongs to no part.
+static void take_prefix(struct reading *r, const char *name, size_t n, size_t w)
+{
+    snprintf(r->encoder, sizeof r->encoder, "%.*s", (int)n, name);
+    snprintf(r->rest, sizeof r->rest, "%.*s", (int)w, name);
+}
+
+// An encoder under a name that nobody told: where its first layers stand one beside the other, by
+// their names or, in a Sequential, their numbers. Of several one that follows none, and the
+// shortest.
+static void find_unknown(struct reading *r)
+{
+    size_t least = PREFIX, stem = strlen(STEM);
+    int least_follows = 1;
+    for (size_t i = 0; i < safetensors_count(r->w.f); i++) {
+        const char *name = safetensors_at(r->w.f, i)->name;
+        size_t len = strlen(name), number = strlen(NUMBERED);
+        int named = len >= stem && strcmp(name + len - stem, STEM) == 0;
+        size_t n = named                                                         ? len - stem
+                   : len >= number && strcmp(name + len - number, NUMBERED) == 0 ? len - number
+                                                                                 : PREFIX;
+        if (n >= PREFIX || (n && name[n - 1] != '.'))
+            continue;
+        char prefix[PREFIX];
+        snprintf(prefix, sizeof prefix, "%.*s", (int)n, name);
+        if (named ? !has(r, name, n, "bn1.weight") || !has(r, name, n, "layer1.0." STEM)
+                  : !has(r, name, n, "1.running_mean") || !has(r, name, n, "4.0." STEM))
+            continue;
+        if (follows(prefix) > least_follows || (follows(prefix) == least_follows && n >= least))
+            continue;
+        least = n;
+        least_follows = follows(prefix);
+        r->w.numbered = !named;
+        take_prefix(r, name, n, wrappers(name) < n ? wrappers(name) : n);
+    }
+}
+
 // Find the encoder by its first convolution: the shortest such name. Without one all names are as
 // they should be.
 static void find_encoder(struct reading *r)
 {
     size_t least = PREFIX;
-    memcpy(r->encoder, "encoder.", sizeof "encoder.");
+    take_prefix(r, "encoder.", strlen("encoder."), 0);
     for (size_t i = 0; i < safetensors_count(r->w.f); i++) {
         const char *name = safetensors_at(r->w.f, i)->name;
         size_t n = wrappers(name), held = one_of(holder, HOLDERS, name + n);
@@ -62,11 +119,10 @@ static void find_encoder(struct reading *r)
         if (strcmp(name + n + held + inner, STEM) != 0 || n + held + inner >= least)
             continue;
         least = n + held + inner;
-        memcpy(r->encoder, name, least);
-        r->encoder[least] = '\0';
-        memcpy(r->rest, name, n);
-        r->rest[n] = '\0';
+        take_prefix(r, name, least, n);
     }
+    if (least == PREFIX)
+        find_unknown(r);
     r->w.encoder = r->encoder;
     r->w.rest = r->rest;
 }
@@ -97,8 +153,9 @@ static const struct tensor *find(const struct reading *r, const struct param *p)
 static void our_name(const struct reading *r, const char *name, char *out, size_t size)
 {
     size_t n = strlen(r->encoder), m = strlen(r->rest);
+    const char *rest, *layer = weights_layer(&r->w, name + (strlen(name) < n ? 0 : n), &rest);
     if (strncmp(name, r->encoder, n) == 0 && (n || strncmp(name, "predictor.", 10) != 0))
-        snprintf(out, size, "encoder.%s", name + n);
+        snprintf(out, size, "encoder.%s%s", layer, rest);
     else
         snprintf(out, size, "%s", strncmp(name, r->rest, m) == 0 ? name + m : "");
 }
@@ -222,6 +279,8 @@ static void say(const struct reading *r, char *notice, size_t size)
     if (r->rest[0] || (r->encoder[0] && strcmp(r->encoder, "encoder.") != 0))
         n += (size_t)snprintf(notice, size, "names are taken without %s; ",
                               r->encoder[0] ? r->encoder : r->rest);
+    if (r->w.numbered)
+        n += (size_t)snprintf(notice + n, size - n, "layers have the numbers of a Sequential; ");
     if (heads && !r->taken[PROJECTOR])
         n += (size_t)snprintf(notice + n, size - n,
                               "of the file the encoder%s is taken%s: the heads begin at random; ",

@@ -26,6 +26,24 @@ int weights_frozen_bias(const struct net *net, char name[128], const struct node
 
 #define ENCODER "encoder."
 
+// A torchvision ResNet's children in their order; those between have no parameters.
+static const struct {
+    const char *number, *name;
+} layer[] = {{"0.", "conv1."},  {"1.", "bn1."},    {"4.", "layer1."},
+             {"5.", "layer2."}, {"6.", "layer3."}, {"7.", "layer4."}};
+enum { LAYERS = sizeof layer / sizeof *layer };
+
+const char *weights_layer(const struct weights *w, const char *name, const char **rest)
+{
+    *rest = name;
+    for (int i = 0; w->numbered && i < LAYERS; i++)
+        if (strncmp(name, layer[i].number, 2) == 0) {
+            *rest = name + 2;
+            return layer[i].name;
+        }
+    return "";
+}
+
 const struct tensor *weights_find(const struct weights *w, const char *name)
 {
     char there[256];
@@ -33,8 +51,15 @@ const struct tensor *weights_find(const struct weights *w, const char *name)
     int in_encoder = strncmp(name, ENCODER, n) == 0;
     if (!w->encoder)
         return safetensors_find(w->f, name);
-    snprintf(there, sizeof there, "%s%s", in_encoder ? w->encoder : w->rest,
-             name + (in_encoder ? n : 0));
+    name += in_encoder ? n : 0;
+    const char *number = "";
+    for (int i = 0; in_encoder && w->numbered && i < LAYERS; i++)
+        if (strncmp(name, layer[i].name, strlen(layer[i].name)) == 0) {
+            number = layer[i].number;
+            name += strlen(layer[i].name);
+            break;
+        }
+    snprintf(there, sizeof there, "%s%s%s", in_encoder ? w->encoder : w->rest, number, name);
     return safetensors_find(w->f, there);
 }
 

@@ -14,7 +14,10 @@ struct weights {
     struct safetensors *f;
     const char *encoder, *rest; // what the file has instead of "encoder.", and before other names;
                                 // NULL: it has our names
+    int numbered; // the encoder's layers have numbers instead of names: an nn.Sequential
 };
+// Of a name of the file behind `encoder`: its layer as we call it, or "" with all in *rest.
+const char *weights_layer(const struct weights *w, const char *name, const char **rest);
 // The tensor of a parameter, by our name; or NULL.
 const struct tensor *weights_find(const struct weights *w, const char *name);
 int weights_is_count(const char *name); // whether it ends in WEIGHTS_TRACKED
