@@ -19,6 +19,10 @@ struct signals {
 // else either, where bit i of `ignored` is set. One at a time in a process. -1: no pipe.
 int signals_take(struct signals *s, const int *number, int n, unsigned ignored, struct error *e);
 int signals_next(const struct signals *s); // one that came, or 0
+// Until the next call, or the release, what of them comes, but for SIGUSR1, ends the process with
+// status 128 and its number, and these words on standard error: for work that asks nobody and
+// leaves nothing behind. NULL: no more.
+void signals_end(const char *words);
 // As it was before. A fork of the process that took them does the same.
 void signals_release(struct signals *s);
 

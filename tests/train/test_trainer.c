@@ -123,6 +123,36 @@ Test(trainer, resumes_after_signals)
     lab_close(&lab);
 }
 
+// Whether a process has a handler of this signal.
+static int handles(pid_t pid, int number)
+{
+    char path[64], *text, *line;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    text = lab_text(path);
+    line = strstr(text, "SigCgt:");
+    int has = line && strtoull(line + 7, NULL, 16) >> (number - 1) & 1;
+    free(text);
+    return has;
+}
+
+// Data that take minutes to make, or to read, are no reason to hear nothing meanwhile.
+Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
+{
+    struct lab lab;
+    static const int sent[] = {SIGINT, SIGTERM};
+    lab_open(&lab);
+    for (int i = 0; i < 2; i++) {
+        pid_t pid = START(&lab, "--data", "synthetic:250000:64", "--steps", "1", "--name", "long");
+        while (!handles(pid, SIGUSR1)) // the last that is taken
+            poll(NULL, 0, 1);
+        cr_assert_eq(kill(pid, sent[i]), 0);
+        cr_expect_eq(lab_wait(pid), 128 + sent[i]);
+        says(&lab, "interrupted before it began");
+        cr_expect(!lab_exists(&lab, "long") && !lab_exists(&lab, ".long.new"));
+    }
+    lab_close(&lab);
+}
+
 // A steered run: commands while paused, so that the steps from which they hold are known.
 static void steer(struct lab *lab, const char *name)
 {

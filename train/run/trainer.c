@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
@@ -432,6 +431,7 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
     if (tr->start.o.print_config)
         return print_config(&tr->start.o, e);
     rc = prepare(tr, &progress, e);
+    signals_end(NULL);
     if (rc != 0)
         return rc;
     if (tr->setup.o.dry_run) {
@@ -465,6 +465,7 @@ static int lead(struct ranks *r, const struct options *o, const unsigned char *g
     tr->report.headless = ready_fd < 0;
     tr->signals = &signals;
     tr->ranks = r;
+    signals_end(r ? NULL : "ssltop: interrupted before it began\n"); // of ranks all have to hear
     if (catch_signals(tr, e) < 0) {
         free(tr);
         return FAILED;

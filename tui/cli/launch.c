@@ -82,6 +82,8 @@ static int exit_code_of(pid_t pid, int sig, struct error *e)
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    if (sig && !e->text[0])
+        error_set(e, "interrupted before it began");
     if (sig)
         return 128 + sig;
     if (WIFSIGNALED(status)) {
