@@ -2,10 +2,12 @@
 #include "metrics/base/cached.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct path cached_path(const char *name)
 {
@@ -30,7 +32,10 @@ int cached_folder(const char *path, struct error *e)
 
 char *cached_read(const char *path, size_t most, size_t *n)
 {
-    FILE *f = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // not to wait at a pipe
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!f && fd >= 0)
+        close(fd);
     char *text = f ? malloc(most + 1) : NULL;
     *n = text ? fread(text, 1, most + 1, f) : 0;
     if (text && (ferror(f) || *n > most || memchr(text, '\0', *n))) {

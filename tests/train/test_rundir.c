@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/kit/runs.h"
+#include "train/run/runs.h"
 #include "train/store/rundir.h"
+#include "train/wire/control.h"
 
 static void in_lab(struct lab *lab, struct options *o)
 {
@@ -147,5 +150,49 @@ Test(rundir, a_folder_belongs_to_who_holds_its_lock)
     cr_assert(!has(o.runs, ".a.new"));
     cr_assert(rundir_create(&first, o.runs, "a", o.data, &o, &e) == 0, "%s", e.text);
     rundir_discard(&first);
+    lab_close(&lab);
+}
+
+// What can't be looked at is not called dead.
+Test(rundir, what_cannot_be_told_is_unknown)
+{
+    struct lab lab;
+    struct error e = {""};
+    struct runs_info *all;
+    struct rlimit was, none;
+    char path[128], text[200];
+    int n;
+    lab_open(&lab);
+    cr_assert_eq(RUN(&lab, TINY, "--steps", "1", "--name", "a"), 0, "%s", lab_text(lab.out));
+    snprintf(path, sizeof path, "%s/a", lab.dir);
+    cr_assert_eq(rundir_alive(path), 0);
+    getrlimit(RLIMIT_NOFILE, &was);
+    none = was;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    int alive = rundir_alive(path);
+    int fd = control_connect(path, 0, &e);
+    setrlimit(RLIMIT_NOFILE, &was);
+    cr_expect_eq(alive, -1);
+    cr_expect(fd == -1 && !strstr(e.text, "no trainer is running"), "%s", e.text);
+
+    snprintf(text, sizeof text, "echo no log > %s/run.jsonl.zst", path);
+    cr_assert_eq(system(text), 0);
+    cr_assert(runs_list(lab.dir, &all, &n, &e) == 0 && n == 1, "%s", e.text);
+    cr_expect_str_eq(all->state, "unknown");
+    free(all);
+    lab_close(&lab);
+}
+
+// A pipe where the way to the socket is to be written has nobody who reads it.
+Test(rundir, a_pipe_in_the_place_of_control, .timeout = 60)
+{
+    struct lab lab;
+    char path[200];
+    lab_open(&lab);
+    cr_assert_eq(RUN(&lab, TINY, "--steps", "4", "--stop-at", "2", "--name", "a"), 0);
+    snprintf(path, sizeof path, "%s/a/control", lab.dir);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    cr_assert_eq(RUN(&lab, "--resume", "a"), 0, "%s", lab_text(lab.out));
     lab_close(&lab);
 }

@@ -34,16 +34,16 @@ static void fill_run(struct runs_info *info, const struct record_run *r)
 }
 
 // From its log: what it is (the first record), and unless only that is asked for, how far it came
-// and how it ended.
-static void read_log(const char *path, int all, struct runs_info *info)
+// and how it ended. -1: that can't be read.
+static int read_log(const char *path, int all, struct runs_info *info)
 {
     struct cursor *c;
     struct record r;
-    int more = 1, have_run = 0;
+    int more = 1, have_run = 0, rc = 1;
     if (cursor_open(path_of("%s/run.jsonl.zst", path).s, &c, NULL))
-        return;
+        return -1;
     cursor_want(c, &(struct cursor_wanted){.kinds = 1u << RUNLOG_SCALARS});
-    for (; more && cursor_record(c, &r, NULL) == 1; record_free(&r)) {
+    for (; more && (rc = cursor_record(c, &r, NULL)) == 1; record_free(&r)) {
         if (r.type == RECORD_RUN && !have_run) {
             fill_run(info, &r.u.run);
             have_run = 1;
@@ -56,6 +56,7 @@ static void read_log(const char *path, int all, struct runs_info *info)
         }
     }
     cursor_free(c);
+    return have_run && rc >= 0 ? 0 : -1;
 }
 
 // Whether a living trainer is paused: it is asked.
@@ -79,11 +80,14 @@ static int fill(const char *runs, const char *name, int all, struct runs_info *i
         !is_run(info->path))
         return 0;
     text_clean(info->name, sizeof info->name, name);
-    read_log(info->path, all, info);
-    info->alive = rundir_alive(info->path);
+    int read = read_log(info->path, all, info) == 0;
+    int alive = rundir_alive(info->path);
+    info->alive = alive > 0;
     if (info->alive)
         snprintf(info->state, sizeof info->state, "%s",
                  all && says_paused(info->path) ? "paused" : "running");
+    else if (alive < 0 || (!info->state[0] && !read))
+        snprintf(info->state, sizeof info->state, "unknown");
     else if (!info->state[0])
         snprintf(info->state, sizeof info->state, "died");
     return 1;

@@ -13,7 +13,7 @@ struct runs_info {
     long long step, steps; // last step logged, T
     int alive;             // a trainer holds its lock
     char state[24]; // running, paused?, finished, stopped, failed, died (no end record and not
-                    // alive)
+                    // alive), unknown (its lock or its log can't be read)
 };
 // Resolve a name under `runs` or a path, or "" (the newest; alive ones first when want_alive) to a
 // run folder.

@@ -50,10 +50,11 @@ int rundir_alive(const char *path)
 {
     int fd = open(path_of("%s/lock", path).s, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return 0;
-    int held = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -1;
+    int rc = flock(fd, LOCK_SH | LOCK_NB), why = errno;
     close(fd);
-    return held;
+    errno = why;
+    return rc == 0 ? 0 : why == EWOULDBLOCK ? 1 : -1;
 }
 
 static int lock_folder(struct rundir *d, struct error *e)

@@ -76,7 +76,11 @@ int control_connect(const char *run_dir, int patience_ms, struct error *e)
         int fd = try_connect(run_dir, &a, e);
         if (fd != NOBODY && fd != FULL)
             return fd;
-        if (fd == NOBODY && !rundir_alive(run_dir))
+        int alive = fd == NOBODY ? rundir_alive(run_dir) : 1;
+        if (alive < 0)
+            return error_set(e, "it can't be told whether a trainer runs %s: %s", run_dir,
+                             strerror(errno));
+        if (!alive)
             return error_set(e, "no trainer is running %s", run_dir);
         if (clock_ms() >= until && clock_ms() >= busy && fd == FULL)
             return error_set(e,

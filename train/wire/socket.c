@@ -124,9 +124,9 @@ int socket_tell(const char *run_dir, const char *path, struct error *e)
 {
     struct path control = path_of("%s/control", run_dir);
     struct file out;
-    char link;
-    if (readlink(control.s, &link, 1) >= 0)
-        unlink(control.s); // it would be followed
+    struct stat st;
+    if (lstat(control.s, &st) == 0 && !S_ISREG(st.st_mode))
+        unlink(control.s); // it would be followed, or waited for
     if (file_create(&out, control.s, FILE_PRIVATE, e) < 0)
         return -1;
     fprintf(out.stream, "%s\n", path);

@@ -2,12 +2,14 @@
 #include "tui/hands/settings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "metrics/base/file.h"
 #include "metrics/base/path.h"
@@ -89,7 +91,10 @@ static int take(void *to, const char *section, const char *name, const char *val
 
 int settings_read(const char *path, struct look *look, struct error *e)
 {
-    FILE *f = fopen(path, "re");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // not to wait at a pipe
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!f && fd >= 0)
+        close(fd);
     if (!f)
         return errno == ENOENT || errno == ENOTDIR
                    ? 0
@@ -111,6 +116,9 @@ static int make_folders(const char *path)
 int settings_write(const char *path, const struct look *look, struct error *e)
 {
     struct file out;
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        return error_set(e, "%.300s is a pipe", path);
     if (make_folders(path))
         return error_set(e, "can't make the folder of %.300s: %s", path, strerror(errno));
     if (file_create(&out, path, 0, e) < 0)
