@@ -14,6 +14,7 @@ WITHOUT_lomiri-wallpapers-16.04 := the tests of photographs can't pass
 WITHOUT_python3-torch           := what is compared with PyTorch is skipped
 WITHOUT_python3-torchvision     := $(WITHOUT_python3-torch)
 DEPS_CHECK := python3 python3-torch patch procps libcriterion-dev libvterm-dev zstd jq mandoc libxml2-utils lomiri-wallpapers-16.04
+DEPS_MPI   := libopenmpi-dev openmpi-bin
 DEPS_LINT  := clang-format clang-tidy cppcheck
 DEPS_FUZZ  := clang libclang-rt-dev libomp-dev
 DEPS_BENCH := python3-torch python3-numpy python3-torchvision python3-pil lomiri-wallpapers-16.04
@@ -110,7 +111,7 @@ MPI_OBJ := $(MPI_SRC:%.c=$(B)/mpi/%.o)
 
 all: $(BIN) $(CLIENT_SO) cuda-found $(CUDA_SO) mpi-found $(MPI_SO) ## build ./ssltop, ./ssltop-cuda.so where a CUDA toolkit is found, ./ssltop-mpi.so where MPI is
 
-.PHONY: mpi mpi-found deps-mpi
+.PHONY: mpi mpi-found mpi-tested deps-mpi
 mpi-found:
 	@echo "  MPI   $(if $(MPI_SO),$(MPICC) (ssltop-mpi.so),$(if $(filter no,$(MPI)),left out (MPI=no),no $(MPICC) found: left out (make deps-mpi installs one)))"
 
@@ -224,7 +225,7 @@ define install_missing
 endef
 
 deps: ## install every Debian package that building, running, testing and linting need
-	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK) $(DEPS_LINT))
+	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_CHECK) $(DEPS_MPI) $(DEPS_LINT))
 
 deps-run:
 	$(call install_missing,$(DEPS_BUILD) $(DEPS_RUN))
@@ -272,7 +273,9 @@ endif
 # Nothing where there is no MPI.
 mpi: $(MPI_SO)
 
-# For .ci/run: whether `make check` has tested the CUDA device.
+# For .ci/run and tests/fresh.sh: whether `make check` has tested several processes, and the CUDA device.
+mpi-tested:
+	@$(if $(MPI_SO),command -v mpirun > /dev/null,false) || { echo "several processes were not tested: there is no MPI"; false; }
 cuda-tested:
 	@$(if $(CUDA_SO),true,echo "a CUDA toolkit is there, but the CUDA device was not tested" && false)
 

@@ -120,7 +120,8 @@ release() {
     case $what in
       run) step run inside make -C /root/ssltop run ARGS="$RUN_ARGS" || return 1
         say with "$(inside dpkg-query -W -f '${Package} ${Version}, ' gcc libdnnl-dev libopenblas-dev | sed "s/, $//")" ;;
-      check) step check inside make -C /root/ssltop check CHECK_ARGS="$CHECK_ARGS" || failed=1 ;;
+      check) step check inside make -C /root/ssltop check CHECK_ARGS="$CHECK_ARGS" && inside make -s -C /root/ssltop mpi-tested ||
+        failed=1 ;;
       deb) step deb deb && step try-deb try try-deb.sh "$build"/ssltop_*.deb || failed=1 ;;
       bundle) step bundle inside make -C /root/ssltop bundle && step try try try-bundle.sh "$build"/ssltop-*.tar.gz || failed=1 ;;
       *) echo "WHAT has '$what', which is none of run check deb bundle" >&2; return 1 ;;
