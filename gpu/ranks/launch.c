@@ -159,15 +159,15 @@ int ranks_open(struct ranks **out, struct error *e)
         return -1;
     if ((*out)->size > 1)
         return 0;
-    // The words of an MPI of another make: each of its processes takes itself for the only one.
-    int rc = l.size > 1
-                 ? error_set(
-                       e,
-                       "%s has started %d of these to train together, and %s finds one: " LIBRARY
-                       " is built with another MPI than %s belongs to (make MPICC=..., or " VARIABLE
-                       " names another)",
-                       l.launcher, l.size, (*out)->detail, l.launcher)
-                 : 0;
+    // An MPI of another make does not hear the launcher: each process takes itself for the only
+    // one.
+    const char *slurm = strcmp(l.launcher, "srun") == 0 ? ", or srun needs --mpi=pmi2 or pmix" : "";
+    int rc = l.size > 1 ? error_set(e,
+                                    "%s has started %d of these to train together, and %s finds "
+                                    "one: " LIBRARY " is built with another MPI than %s belongs to "
+                                    "(make MPICC=..., or " VARIABLE " names another)%s",
+                                    l.launcher, l.size, (*out)->detail, l.launcher, slurm)
+                        : 0;
     ranks_close(*out, 0);
     *out = NULL;
     return rc;
