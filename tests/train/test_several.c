@@ -327,7 +327,7 @@ Test(several, another_launcher_than_the_librarys)
     setenv("PMI_SIZE", "2", 1);
     cr_expect(lab_wait(START(&lab, SMALL, "--name", "no")) == 1);
     char *said = lab_text(lab.out);
-    cr_expect(!*said, "not the first one, and it speaks: %s", said);
+    cr_expect(!strstr(said, "ssltop:"), "not the first one, and it speaks: %s", said);
     free(said);
     setenv("PMI_RANK", "0", 1);
     cr_expect(lab_wait(START(&lab, SMALL, "--name", "no")) == 1);
