@@ -16,8 +16,8 @@ void leader_describe(const struct ranks *r, const struct setup *s, FILE *f)
             i++;
         hosts += i == k;
     }
-    fprintf(f, " of each of %d processes on %d host%s (%s), %d images each", r->size, hosts,
-            hosts == 1 ? "" : "s", r->detail, setup_share(s));
+    fprintf(f, " of each of %d processes on %d host%s (%s), %d image%s each", r->size, hosts,
+            hosts == 1 ? "" : "s", r->detail, setup_share(s), setup_share(s) == 1 ? "" : "s");
 }
 
 int leader_setup(struct ranks *r, const struct setup *s, int threads, char *algorithms,

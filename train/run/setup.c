@@ -156,17 +156,33 @@ static int open_device(struct setup *s, const struct progress *p, struct error *
     return 0;
 }
 
+// Whether processes can share a batch: as many images each, and two where each normalises by
+// itself.
+static int check_share(const struct options *o, int ranks, struct error *e)
+{
+    int below = o->batch / ranks * ranks;
+    char lower[32] = "";
+    if (below)
+        snprintf(lower, sizeof lower, "%d or ", below);
+    if (o->batch % ranks != 0)
+        return error_set(e, "batch %d can't be shared by %d processes: %s%d can", o->batch, ranks,
+                         lower, below + ranks);
+    if (ranks > 1 && !o->sync_bn && o->batch < 2 * ranks)
+        return error_set(e,
+                         "with --no-sync-bn each of %d processes needs two images or more to "
+                         "normalise over: batch %d can, or --sync-bn",
+                         ranks, 2 * ranks);
+    return 0;
+}
+
 static int make_schedule(struct setup *s, struct error *e)
 {
     struct options *o = &s->o;
     if (o->batch > s->n)
         return error_set(e, "batch %d is larger than the data set (%lld images): at most %lld",
                          o->batch, (long long)s->n, (long long)s->n);
-    int ranks = s->ranks ? s->ranks->size : 1;
-    if (o->batch % ranks != 0)
-        return error_set(e, "batch %d can't be shared by %d processes: %d or %d can", o->batch,
-                         ranks, o->batch / ranks > 0 ? o->batch / ranks * ranks : ranks,
-                         (o->batch / ranks + 1) * ranks);
+    if (check_share(o, s->ranks ? s->ranks->size : 1, e) < 0)
+        return -1;
     int64_t epoch = s->epoch = s->n / o->batch;
     s->steps = o->steps ? o->steps : schedule_steps(s->n, o->batch, o->epochs);
     if (s->steps < 1 || s->steps > (int64_t)1e15)
