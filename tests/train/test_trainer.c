@@ -153,6 +153,41 @@ Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
     lab_close(&lab);
 }
 
+// A pager that stays at its first page: the training neither stands still nor goes deaf.
+Test(trainer, goes_on_where_nobody_reads_its_lines, .timeout = 120)
+{
+    static const char block[4096];
+    struct lab lab;
+    int ends[2];
+    const char *program = getenv("SSLTOP");
+    lab_open(&lab);
+    cr_assert(program && pipe(ends) == 0);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    while (write(ends[1], block, sizeof block) > 0)
+        continue;
+    while (write(ends[1], block, 1) > 0)
+        continue;
+    fcntl(ends[1], F_SETFL, 0);
+    char *said = malloc(4096);
+    cr_assert(read(ends[0], said, 4096) == 4096); // room for how it begins
+    free(said);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        execl(program, program, "train", "--headless", "--runs", lab.dir, TINY, "--steps",
+              "1000000", "--eval-every", "5", "--name", "unread", (char *)NULL);
+        _exit(127);
+    }
+    lab_ready(&lab, "unread", pid);
+    lab_until_step(&lab, "unread", 300);
+    cr_assert_eq(kill(pid, SIGTERM), 0);
+    cr_expect_eq(lab_wait(pid), 143);
+    close(ends[0]);
+    close(ends[1]);
+    lab_close(&lab);
+}
+
 // A steered run: commands while paused, so that the steps from which they hold are known.
 static void steer(struct lab *lab, const char *name)
 {

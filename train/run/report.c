@@ -1,13 +1,16 @@
 // Records as lines for log and watchers, and the lines of a run that nobody watches.
 #include "train/run/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/output.h"
 #include "metrics/base/text.h"
 #include "metrics/science/views.h"
 #include "train/store/trainer_log.h"
@@ -42,29 +45,41 @@ static void print_duration(char *text, size_t size, double seconds)
         snprintf(text, size, "%d:%02d", (int)(s / 60), (int)(s % 60));
 }
 
+// A stream that can't be written is told of at the end; one that is not read is not.
+static void say_end(struct output *out)
+{
+    if (output_end(out, STDOUT_FILENO) < 0 && errno != EAGAIN) {
+        putchar('\n');
+        fflush(stdout);
+    }
+}
+
 // A line a second, at the first and at the last step.
 static void print_step(struct report *p, int64_t step, const struct record_step *r, double now)
 {
     char eta[32];
     int64_t done = step + 1;
-    if (!p->headless || (now - p->printed < 1 && done != p->end && step != p->begin))
+    struct output out;
+    FILE *f;
+    if (!p->headless || (now - p->printed < 1 && done != p->end && step != p->begin) ||
+        !(f = output_begin(&out)))
         return;
     p->printed = now;
     print_duration(eta, sizeof eta, (double)(p->end - done) * p->batch / r->images_s);
-    printf("step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, p->steps,
-           mode_name(r->mode), r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
+    fprintf(f, "step %" PRId64 "/%" PRId64 "  %s  loss %.4f  auc %.4f", done, p->steps,
+            mode_name(r->mode), r->metric[METRIC_LOSS], r->metric[METRIC_AUC]);
     if (!r->forecast_state[0])
-        printf("  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
+        fprintf(f, "  forecast %.3f (%.3f to %.3f)", r->forecast, r->forecast_lo, r->forecast_hi);
     if (isfinite(r->forecast_end))
-        printf("  ends at %.3f (%.3f to %.3f)%s%s", r->forecast_end, r->forecast_end_lo,
-               r->forecast_end_hi, *r->forecast_end_of ? " by probe " : "", r->forecast_end_of);
+        fprintf(f, "  ends at %.3f (%.3f to %.3f)%s%s", r->forecast_end, r->forecast_end_lo,
+                r->forecast_end_hi, *r->forecast_end_of ? " by probe " : "", r->forecast_end_of);
     double sum = 0;
     for (int i = 0; i < PHASE_COUNT; i++)
         sum += isfinite(r->ms[i]) ? r->ms[i] : 0;
     if (r->ms[PHASE_DATA] > WAITING_SHOWN * sum)
-        printf("  waiting for data %.0f %%", 100 * r->ms[PHASE_DATA] / sum);
-    printf("  %.0f img/s  ETA %s\n", r->images_s, eta);
-    fflush(stdout);
+        fprintf(f, "  waiting for data %.0f %%", 100 * r->ms[PHASE_DATA] / sum);
+    fprintf(f, "  %.0f img/s  ETA %s\n", r->images_s, eta);
+    say_end(&out);
 }
 
 void report_speed(struct report *p, int64_t step, double now)
@@ -127,16 +142,18 @@ void report_step(struct report *p, int64_t step, const struct step_result *r)
 static void print_eval(const struct report *p, int64_t step, const struct record_eval *v)
 {
     char stands[96];
-    if (!p->headless)
+    struct output out;
+    FILE *f = p->headless ? output_begin(&out) : NULL;
+    if (!f)
         return;
-    printf("step %" PRId64 "  exact auc %.4f", step, v->metric[METRIC_AUC]);
+    fprintf(f, "step %" PRId64 "  exact auc %.4f", step, v->metric[METRIC_AUC]);
     if (isfinite(v->auc_live))
-        printf(" (live %.4f)", v->auc_live);
+        fprintf(f, " (live %.4f)", v->auc_live);
     if (isfinite(v->probe))
-        printf("  probe %.4f  knn %.4f", v->probe, v->knn);
+        fprintf(f, "  probe %.4f  knn %.4f", v->probe, v->knn);
     best_says(&p->best, stands, sizeof stands);
-    printf("%s%s\n", *stands ? "  " : p->best.step == step ? "  best so far" : "", stands);
-    fflush(stdout);
+    fprintf(f, "%s%s\n", *stands ? "  " : p->best.step == step ? "  best so far" : "", stands);
+    say_end(&out);
 }
 
 int report_eval(struct report *p, struct record *eval, struct record *spectrum, int counts)
@@ -160,11 +177,14 @@ int report_eval(struct report *p, struct record *eval, struct record *spectrum, 
 
 static void print_event(const struct report *p, int64_t step, const struct record_event *v)
 {
-    if (!p->headless)
+    struct output out;
+    FILE *f = p->headless ? output_begin(&out) : NULL;
+    if (!f)
         return;
-    printf("step %" PRId64 "  %s by %s%s%s%s%s%s%s\n", step, v->what, v->by, *v->from ? ": " : "",
-           v->from, *v->to ? " -> " : "", v->to, *v->text ? ": " : "", v->text);
-    fflush(stdout);
+    fprintf(f, "step %" PRId64 "  %s by %s%s%s%s%s%s%s\n", step, v->what, v->by,
+            *v->from ? ": " : "", v->from, *v->to ? " -> " : "", v->to, *v->text ? ": " : "",
+            v->text);
+    say_end(&out);
 }
 
 int report_event(struct report *p, int64_t step, const char *what, const char *by, const char *from,
@@ -228,8 +248,12 @@ void report_end(struct report *p, int64_t step, const char *reason, const char *
         char clean[200], path[4096];
         text_clean(clean, sizeof clean, why);
         text_clean(path, sizeof path, p->dir);
-        printf("%s at step %" PRId64 "%s%s: %s\n", reason, step, *clean ? ", " : "", clean, path);
-        fflush(stdout);
+        struct output out;
+        if (output_begin(&out)) {
+            fprintf(out.f, "%s at step %" PRId64 "%s%s: %s\n", reason, step, *clean ? ", " : "",
+                    clean, path);
+            say_end(&out);
+        }
     }
 }
 

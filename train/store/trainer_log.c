@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/output.h"
 #include "metrics/base/text.h"
 
 void trainer_log(int fd, int echo, const char *fmt, ...)
@@ -30,6 +31,6 @@ void trainer_log(int fd, int echo, const char *fmt, ...)
     // The disk may be full or the reader gone: there is nowhere left to tell it.
     ssize_t told = fd >= 0 ? write(fd, line, at) : 0;
     if (echo)
-        told = write(STDERR_FILENO, line + text, at - text);
+        told = output_write(STDERR_FILENO, line + text, at - text);
     (void)told;
 }

@@ -1,0 +1,23 @@
+// Lines for who may have stopped reading: a pager at its first page, a terminal that is held, a
+// connection that hangs. A training neither stands still for them nor goes deaf.
+#ifndef SSLTOP_METRICS_BASE_OUTPUT_H
+#define SSLTOP_METRICS_BASE_OUTPUT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+// Write n bytes to a standard stream (1 or 2), and wait for its reader for a second at most; once
+// that was in vain not at all, until it reads again. 0; -1: errno, EAGAIN where it does not read:
+// then what it did not take is left out. Whole lines are not mixed with those of other threads.
+int output_write(int fd, const char *text, size_t n);
+
+// The same from a stream: text in memory.
+struct output {
+    FILE *f; // NULL: no memory, and nothing is to be written
+    char *text;
+    size_t n;
+};
+FILE *output_begin(struct output *o); // o->f
+int output_end(struct output *o, int fd);
+
+#endif
