@@ -10,6 +10,28 @@ static int pipe_end = -1; // a handler has no other way to know it
 
 static const char *volatile last_words;
 
+static struct {
+    unsigned seconds; // 0: there is no hurry
+    void (*last)(void);
+    volatile sig_atomic_t number; // the first that came
+    struct sigaction before;      // of SIGALRM
+} hurry;
+
+static void on_alarm(int number)
+{
+    hurry.last();
+    _exit(128 + hurry.number);
+}
+
+static void hurry_up(int number)
+{
+    if (!hurry.seconds || hurry.number ||
+        (number != SIGHUP && number != SIGINT && number != SIGQUIT && number != SIGTERM))
+        return;
+    hurry.number = number;
+    alarm(hurry.seconds);
+}
+
 static void on_signal(int number)
 {
     int was = errno;
@@ -19,6 +41,7 @@ static void on_signal(int number)
         (void)ignored;
         _exit(128 + number);
     }
+    hurry_up(number);
     unsigned char byte = (unsigned char)number;
     ssize_t n = write(pipe_end, &byte, 1); // full: there are signals enough in it
     (void)n;
@@ -53,8 +76,23 @@ void signals_end(const char *words)
     last_words = words;
 }
 
+void signals_hurry(unsigned seconds, void (*last)(void))
+{
+    struct sigaction act = {.sa_handler = on_alarm};
+    sigemptyset(&act.sa_mask);
+    hurry.last = last;
+    hurry.number = 0;
+    sigaction(SIGALRM, &act, &hurry.before);
+    hurry.seconds = seconds;
+}
+
 void signals_release(struct signals *s)
 {
+    if (hurry.seconds) {
+        hurry.seconds = 0;
+        alarm(0);
+        sigaction(SIGALRM, &hurry.before, NULL);
+    }
     last_words = NULL;
     while (s->n-- > 0)
         sigaction(s->number[s->n], &s->before[s->n], NULL);

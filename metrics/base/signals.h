@@ -23,6 +23,10 @@ int signals_next(const struct signals *s); // one that came, or 0
 // status 128 and its number, and these words on standard error: for work that asks nobody and
 // leaves nothing behind. NULL: no more.
 void signals_end(const char *words);
+// Until the release: who has not come to it `seconds` after the first SIGHUP, SIGINT, SIGQUIT or
+// SIGTERM hangs, in a write that nobody reads, say. Then `last` is called, which may do what a
+// handler may, and the process ends with status 128 and the number. Takes SIGALRM.
+void signals_hurry(unsigned seconds, void (*last)(void));
 // As it was before. A fork of the process that took them does the same.
 void signals_release(struct signals *s);
 

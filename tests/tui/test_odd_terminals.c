@@ -222,6 +222,44 @@ Test(terminal, is_given_back_while_stopped)
     watched_end(&r, 0);
 }
 
+// Whether it stands in a write to its terminal.
+static int hangs(pid_t pid)
+{
+    char path[64], text[128] = "", first[32] = "";
+    snprintf(path, sizeof path, "/proc/%d/syscall", (int)pid);
+    FILE *f = fopen(path, "r");
+    cr_assert(f, "%s", path);
+    int got = fgets(text, sizeof text, f) && sscanf(text, "%*s %31s", first) == 1;
+    fclose(f);
+    return got && strcmp(first, "0x1") == 0;
+}
+
+// A terminal that does not read (a connection that hangs): a signal is heard all the same.
+Test(terminal, that_does_not_read_is_left, .timeout = 120)
+{
+    struct watched r;
+    struct session s = {0};
+    char path[200];
+    make_log(&r, path);
+    char *argv[] = {"ssltop", "replay", path, NULL};
+    session_run(&s, 60, 200, run_binary, argv);
+    session_wait(&s, "REPLAY");
+    for (int in_a_row = 0, i = 0; in_a_row < 20; i++) {
+        session_type(&s, i & 1 ? "1" : "2");
+        poll(NULL, 0, 20);
+        in_a_row = hangs(s.pid) ? in_a_row + 1 : 0;
+    }
+    cr_assert_eq(kill(s.pid, SIGTERM), 0);
+    int status = 0;
+    cr_assert_eq(waitpid(s.pid, &status, 0), s.pid);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 143, "%d", status);
+    while (session_feed(&s, 0) > 0)
+        continue;
+    cr_expect(!s.mouse && !s.paste);
+    cr_assert_eq(unlink(path), 0);
+    watched_end(&r, 0);
+}
+
 // --- what nobody typed ---
 
 Test(terminal, bytes_that_nobody_typed_steer_nothing)

@@ -461,6 +461,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
         goto done;
     if (signals_take(&w->signals, signals, sizeof signals / sizeof *signals, 0, e))
         goto done;
+    signals_hurry(2, terminal_drop);
     reap(w); // it may have died before SIGCHLD was told
     rc = terminal_open(w->v.look.theme, e);
     if (rc == 0) {

@@ -4,6 +4,7 @@
 #include "tui/hands/terminal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -54,6 +55,20 @@ static void on_death(int sig)
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
     }
     raise(sig); // the handler was reset: this kills
+}
+
+void terminal_drop(void)
+{
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    if (!terminal.screen)
+        return;
+    terminal.open = 0;
+    tcflush(STDOUT_FILENO, TCOFLUSH);
+    fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+    ssize_t ignored = write(STDOUT_FILENO, terminal.reset, terminal.reset_len);
+    (void)ignored;
+    fcntl(STDOUT_FILENO, F_SETFL, flags);
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal.before);
 }
 
 // One of the terminal's strings without its padding marks, behind what is there.

@@ -18,6 +18,9 @@ int terminal_suits(struct error *e);
 int terminal_open(const struct theme *theme, struct error *e);
 // Give it back as it was. Does nothing when it is not open.
 void terminal_close(void);
+// The same in a signal's handler and without waiting for a terminal that does not read: what it was
+// still to be sent is lost. The process ends behind it.
+void terminal_drop(void);
 // Locale and terminal show Unicode with its Braille: 1, else 0 with the reason (the Linux console
 // and VT terminals have none).
 int terminal_unicode(struct error *why);
