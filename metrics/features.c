@@ -370,6 +370,7 @@ int features_measure_array(const struct npy *a, int l2, int threads, struct feat
     out->behind = a->behind;
     out->again = a->again;
     out->untyped = a->untyped;
+    out->whole = a->ndim == 1 && a->type >= NPY_I8;
     if (rc < 0)
         features_report_free(out);
     return rc;

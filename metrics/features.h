@@ -24,6 +24,7 @@ struct features_report {
     int d;
     size_t behind; // bytes of the file behind the array, which were not read
     int again;     // another array begins there
+    int whole;     // singular values that were whole numbers, as labels are
     int untyped;   // its numbers were two bytes of no type: read as bfloat16
     double *sigma; // descending, malloc'd; infinite where beyond the doubles
     double mean_norm;

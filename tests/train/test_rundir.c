@@ -196,3 +196,31 @@ Test(rundir, a_pipe_in_the_place_of_control, .timeout = 60)
     cr_assert_eq(RUN(&lab, "--resume", "a"), 0, "%s", lab_text(lab.out));
     lab_close(&lab);
 }
+
+// A run that others may not look at is not said to be none. Where this user may look at everything
+// it is tried as another.
+Test(rundir, what_may_not_be_looked_at_is_said)
+{
+    struct lab lab;
+    char path[128], inner[200];
+    lab_open(&lab);
+    snprintf(path, sizeof path, "%s/a", lab.dir);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct error e = {""};
+        char found[4200];
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(2);
+        if (geteuid() != 65534 && chmod(path, 0) != 0)
+            _exit(3);
+        snprintf(inner, sizeof inner, "%s/b", path);
+        _exit(runs_find(lab.dir, inner, 0, found, sizeof found, &e) == -1 &&
+                      strstr(e.text, "Permission denied")
+                  ? 0
+                  : 1);
+    }
+    cr_expect_eq(lab_wait(pid), 0);
+    chmod(path, 0700);
+    lab_close(&lab);
+}

@@ -323,6 +323,8 @@ Test(tools, embed_writes_features_in_order)
     npy_close(&b);
     cr_assert(dataset_open("synthetic:128", 1, &d, &e) == 0, "%s", e.text);
     same_labels(labels, &d.split[SPLIT_TRAIN]);
+    cr_expect(ASK(cmd_metrics, "metrics", labels) == 0 && strstr(err, "are they labels?"), "%s",
+              err);
     rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file[0]);
     cr_assert(rc == 0 && !*err, "%s", err);
     same_labels(labels, &d.split[SPLIT_TEST]);

@@ -166,5 +166,7 @@ int runs_find(const char *runs, const char *run, int want_alive, char *path, siz
     if (snprintf(path, size, "%s", run) < (int)size && is_run(path))
         return 0;
     text_clean(shown, sizeof shown, run);
+    if (errno == EACCES) // of the last that was looked at
+        return error_set(e, "can't look at the run %s: %s", shown, strerror(errno));
     return error_set(e, "there is no run %s, neither in %s nor as a folder", shown, runs);
 }

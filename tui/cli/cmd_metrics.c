@@ -222,6 +222,11 @@ static void warn(const char *path, const struct features_report *r)
                 "ssltop: %s: * %lld rows of %d features: below %d times as many rows as features "
                 "what is marked reads as more collapsed than it is\n",
                 name, (long long)r->n, r->d, METRIC_ROWS);
+    if (r->whole)
+        fprintf(stderr,
+                "ssltop: %s: one dimension of whole numbers is taken for singular values: are they "
+                "labels?\n",
+                name);
     if (r->untyped)
         fprintf(stderr, "ssltop: %s: numbers of two bytes without a type are read as bfloat16\n",
                 name);
