@@ -79,13 +79,8 @@ static int obey(struct recorder *r, const struct link_message *m, char *text, in
                 struct error *e)
 {
     text_clean(text, strlen(text) + 1, text);
-    if (m->kind == LINK_RING) {
-        if (steps_take(r, e) < 0) // those in the ring before
-            return -1;
-        steps_settle(r, -1);
-        return memory < 0 ? error_set(e, "a ring without its memory")
-                          : slots_open(&r->slots, memory, e);
-    }
+    if (m->kind == LINK_RING)
+        return steps_ring(r, memory, e);
     if (m->kind == LINK_STEP)
         return steps_take(r, e);
     if (m->kind == LINK_PROBE)
@@ -267,6 +262,7 @@ int recorder_main(int fd, const char *runs, int *works, struct error *e)
     }
     measuring_free(&r->measuring);
     slots_close(&r->slots);
+    slots_close(&r->before);
     probing_free(&r->probing);
     live_forecast_free(&r->report.forecast);
     rundir_close(&r->dir);

@@ -43,6 +43,7 @@ struct recorder {
     struct rundir dir;
     struct report report;
     struct slots slots;
+    struct slots before; // the ring that the measurement under way reads, where it is not that one
     struct measuring measuring;
     struct waiting waiting;
     struct probing probing;

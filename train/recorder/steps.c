@@ -123,7 +123,10 @@ static void advance(struct recorder *r, int held)
     for (;;) {
         if (measuring_end(m)) {
             w->is_measured = 1;
-            slots_release(&r->slots, m->slot);
+            if (r->before.ring)
+                slots_close(&r->before);
+            else
+                slots_release(&r->slots, m->slot);
         }
         if (!w->n)
             return;
@@ -190,6 +193,24 @@ int steps_take(struct recorder *r, struct error *e)
         if (got > 0 && take(r, slot, &head, (const struct intake_rows(*)[LINK_VIEWS])rows, e) < 0)
             return -1;
     }
+    return 0;
+}
+
+int steps_ring(struct recorder *r, int memory, struct error *e)
+{
+    struct slots next = {0};
+    if (steps_take(r, e) < 0) // those in the ring before
+        return -1;
+    steps_settle(r, STEPS_SOON); // and none of them waits with rows there
+    if (memory < 0)
+        return error_set(e, "a ring without its memory");
+    if (slots_open(&next, memory, e) < 0)
+        return -1;
+    if (r->measuring.is_busy && !r->before.ring)
+        r->before = r->slots;
+    else
+        slots_close(&r->slots);
+    r->slots = next;
     return 0;
 }
 

@@ -9,6 +9,9 @@
 // until a few newer steps are there; then it goes without. The first one begins log and folder.
 int steps_take(struct recorder *r, struct error *e);
 
+// The client's ring from now on (a memfd, the caller's), in place of the one before.
+int steps_ring(struct recorder *r, int memory, struct error *e);
+
 // Before something is written of what comes after these steps: all of them go into the log,
 // measured where that takes no longer than so many milliseconds (-1: however long). STEPS_SOON is
 // what a sentence waits for the step before it, STEPS_LAST what the end waits where others take the
