@@ -255,6 +255,13 @@ Test(random_bytes, that_are_no_order_give_none)
 
 // ---------------------------------------------------------------- any byte at all
 
+// Behind the key that leaves, Ctrl-C and Ctrl-\ are the terminal's again.
+static void gone_by_any_byte(struct session *s)
+{
+    int status = session_finish(s, 1), sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    cr_assert(status == 0 || sig == SIGINT || sig == SIGQUIT, "%d", status);
+}
+
 // But Ctrl-Z, which stops the viewer, and s, which may stop the training that is looked at.
 Test(random_bytes, give_the_orders_of_their_keys_at_most)
 {
@@ -288,9 +295,7 @@ Test(random_bytes, give_the_orders_of_their_keys_at_most)
         siginfo_t gone = {0};
         cr_assert(waitid(P_PID, (id_t)t.s.pid, &gone, WEXITED | WNOHANG | WNOWAIT) == 0);
         if (gone.si_pid == t.s.pid) {
-            // Behind it Ctrl-C and Ctrl-\ are the terminal's again.
-            int status = session_finish(&t.s, 1), sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-            cr_assert(status == 0 || sig == SIGINT || sig == SIGQUIT, "%d", status);
+            gone_by_any_byte(&t.s);
             attach(&t.s, &t.r);
             session_wait(&t.s, "ssltop");
         }
@@ -306,6 +311,6 @@ Test(random_bytes, give_the_orders_of_their_keys_at_most)
             continue;
     }
     session_type(&t.s, "d");
-    session_end(&t.s);
+    gone_by_any_byte(&t.s);
     watched_end(&t.r, trainer);
 }
