@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int pipe_end = -1; // a handler has no other way to know it
@@ -20,7 +21,7 @@ static struct {
 static void on_alarm(int number)
 {
     hurry.last();
-    _exit(128 + hurry.number);
+    _exit(128 + (hurry.number ? hurry.number : number)); // somebody's own SIGALRM
 }
 
 static void hurry_up(int number)
@@ -63,6 +64,28 @@ int signals_take(struct signals *s, const int *number, int n, unsigned ignored, 
         sigaction(number[s->n], &ours, &s->before[s->n]);
     }
     return 0;
+}
+
+unsigned signals_ignored(const int *number, int n)
+{
+    unsigned bits = 0;
+    struct sigaction now;
+    for (int i = 0; i < n; i++)
+        if (number[i] != SIGINT && number[i] != SIGTERM && sigaction(number[i], NULL, &now) == 0 &&
+            now.sa_handler == SIG_IGN)
+            bits |= 1u << i;
+    return bits;
+}
+
+void signals_warn_of_limit(int cores)
+{
+    enum { SECONDS = 10 };
+    struct rlimit l;
+    if (getrlimit(RLIMIT_CPU, &l) != 0 || l.rlim_cur != l.rlim_max || l.rlim_max == RLIM_INFINITY)
+        return;
+    rlim_t most = SECONDS * (rlim_t)cores, before = l.rlim_max / 10;
+    l.rlim_cur -= before < most ? before : most;
+    setrlimit(RLIMIT_CPU, &l);
 }
 
 int signals_next(const struct signals *s)

@@ -7,7 +7,11 @@
 
 #include "metrics/base/error.h"
 
-enum { SIGNALS_MAX = 8 };
+enum { SIGNALS_MAX = 16 };
+
+// What asks a process to end: a person, a machine that goes down, and schedulers, which warn of it
+// (Slurm's --signal, a limit of CPU time).
+#define SIGNALS_ENDING SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGUSR2, SIGXCPU, SIGALRM, SIGPWR
 
 struct signals {
     int fd; // readable when there is one
@@ -19,6 +23,13 @@ struct signals {
 // else either, where bit i of `ignored` is set. One at a time in a process. -1: no pipe.
 int signals_take(struct signals *s, const int *number, int n, unsigned ignored, struct error *e);
 int signals_next(const struct signals *s); // one that came, or 0
+// Bits of those that are ignored so far, as by nohup, and are to stay so. Never of SIGINT and
+// SIGTERM: what a shell starts in the background ignores the first, and is ended by it all the
+// same.
+unsigned signals_ignored(const int *number, int n);
+// Where the limit of CPU time kills without a warning, as `ulimit -t` sets it, SIGXCPU comes before
+// that: when a tenth is left, or what so many cores use in ten seconds.
+void signals_warn_of_limit(int cores);
 // Until the next call, or the release, what of them comes, but for SIGUSR1, ends the process with
 // status 128 and its number, and these words on standard error: for work that asks nobody and
 // leaves nothing behind. NULL: no more.

@@ -81,6 +81,7 @@ pid_t lab_start(struct lab *lab, size_t limit_file, const char *const *word)
     if (pid == 0) {
         // Tests that run in the background, or under nohup, were told to ignore these.
         signal(SIGINT, SIG_DFL);
+        signal(SIGQUIT, SIG_DFL);
         signal(SIGHUP, SIG_DFL);
         _exit(child(lab, limit_file, word));
     }

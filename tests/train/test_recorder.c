@@ -291,6 +291,20 @@ Test(recorder, told_to_end)
                              "\"stopped\",\"text\":\"the recorder was ended by SIGTERM\""));
 }
 
+// Schedulers warn all processes of a job, and it is the training that answers.
+Test(recorder, warnings_are_for_the_training)
+{
+    static const int sent[] = {SIGUSR1, SIGUSR2, SIGXCPU, SIGALRM, SIGQUIT, SIGPWR, SIGHUP};
+    ssltop_client *c = theirs_open(&lab, "warned", 0);
+    steps(c, 0, 3);
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+        kill(theirs_recorder(getpid()), sent[i]);
+    steps(c, 3, 6);
+    cr_expect(ssltop_alive(c));
+    ssltop_close(c, SSLTOP_STOPPED, "out of time");
+    cr_expect(theirs_log_has(&lab, "warned", "\"stopped\",\"text\":\"out of time\""));
+}
+
 // A script that names its data by a path, and gives no name.
 Test(recorder, data_by_their_path)
 {

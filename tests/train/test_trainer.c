@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -135,13 +136,76 @@ static int handles(pid_t pid, int number)
     return has;
 }
 
+#define ENDLESS TINY, "--steps", "1000000", "--eval-every", "1000000"
+
+// By what schedulers warn, and machines that go down.
+Test(trainer, a_warning_makes_a_checkpoint, .timeout = 120)
+{
+    static const int sent[] = {SIGUSR2, SIGXCPU, SIGALRM, SIGQUIT, SIGPWR};
+    struct lab lab;
+    char name[32], file[96];
+    lab_open(&lab);
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+        snprintf(name, sizeof name, "r%zu", i);
+        pid_t pid = START(&lab, ENDLESS, "--name", name);
+        lab_ready(&lab, name, pid);
+        kill(pid, sent[i]);
+        cr_expect_eq(lab_wait(pid), 128 + sent[i]);
+        int64_t at = lab_event(&lab, name, "stop", "signal");
+        snprintf(file, sizeof file, "%s/ckpt-%ld.safetensors", name, (long)at);
+        cr_expect(lab_exists(&lab, file), "%s: %s", sigabbrev_np(sent[i]), file);
+    }
+    lab_close(&lab);
+}
+
+// As nohup and `trap '' USR2` leave them.
+Test(trainer, what_is_ignored_stays_so, .timeout = 60)
+{
+    static const int sent[] = {SIGUSR2, SIGXCPU};
+    struct lab lab;
+    lab_open(&lab);
+    signal(SIGUSR2, SIG_IGN);
+    signal(SIGXCPU, SIG_IGN);
+    pid_t pid = START(&lab, ENDLESS, "--name", "r");
+    lab_ready(&lab, "r", pid);
+    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
+        kill(pid, sent[i]);
+    lab_until_step(&lab, "r", lab_say(&lab, "r", "status").step + 2);
+    kill(pid, SIGTERM);
+    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
+    says(&lab, "by SIGTERM");
+    lab_close(&lab);
+}
+
+// `ulimit -t` sets both limits, and the kernel kills at the second.
+Test(trainer, is_warned_of_a_limit_of_cpu_time, .timeout = 60)
+{
+    enum { LIMIT = 1000 };
+    struct rlimit limit = {LIMIT, LIMIT};
+    struct lab lab;
+    char path[64];
+    long soft = 0, hard = 0;
+    lab_open(&lab);
+    cr_assert_eq(setrlimit(RLIMIT_CPU, &limit), 0);
+    pid_t pid = START(&lab, ENDLESS, "--name", "r");
+    lab_ready(&lab, "r", pid);
+    snprintf(path, sizeof path, "/proc/%d/limits", (int)pid);
+    char *text = lab_text(path), *line = strstr(text, "Max cpu time");
+    cr_assert(line && sscanf(line, "Max cpu time %ld %ld", &soft, &hard) == 2);
+    cr_expect(hard == LIMIT && soft < hard && soft >= LIMIT - LIMIT / 10, "%ld", soft);
+    free(text);
+    kill(pid, SIGTERM);
+    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
+    lab_close(&lab);
+}
+
 // Data that take minutes to make, or to read, are no reason to hear nothing meanwhile.
 Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
 {
     struct lab lab;
-    static const int sent[] = {SIGINT, SIGTERM};
+    static const int sent[] = {SIGINT, SIGTERM, SIGUSR2};
     lab_open(&lab);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pid_t pid = START(&lab, "--data", "synthetic:250000:64", "--steps", "1", "--name", "long");
         while (!handles(pid, SIGUSR1)) // the last that is taken
             poll(NULL, 0, 1);

@@ -27,7 +27,7 @@ static pid_t trainer(int code, int ready)
 
 Test(launch, stays_as_long_as_the_trainer)
 {
-    static const int sent[] = {SIGTERM, SIGINT};
+    static const int sent[] = {SIGTERM, SIGINT, SIGUSR2};
     for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
         int said[2], ready[2], status;
         char line[256], byte;

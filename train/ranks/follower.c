@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "metrics/base/cores.h"
 #include "metrics/base/signals.h"
 #include "metrics/science/alignment.h"
 #include "train/ranks/orders.h"
@@ -154,15 +155,18 @@ static void leave_room(const struct ranks *r, struct error *e)
 
 int follower_run(struct ranks *r, struct error *e)
 {
-    static const int heard[] = {SIGHUP, SIGINT, SIGTERM};
+    static const int heard[] = {SIGNALS_ENDING, SIGUSR1};
+    enum { ENDING = sizeof heard / sizeof *heard - 1, NO_SOCKET = 1 << ENDING };
+    unsigned ignored = signals_ignored(heard, ENDING) | NO_SOCKET;
     struct order order;
     struct follower *f = calloc(1, sizeof *f);
-    int rc = f ? signals_take(&f->signals, heard, sizeof heard / sizeof *heard, 0, e)
+    int rc = f ? signals_take(&f->signals, heard, ENDING + 1, ignored, e)
                : error_set(e, "out of memory");
     if (f)
         f->ranks = r;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    signals_warn_of_limit(cores_usable());
     while (rc == 0)
         rc = orders_hear(r, &order, e) < 0 ? -1 : obey(f, &order, e);
     if (rc < 0) {

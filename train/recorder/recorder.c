@@ -168,13 +168,16 @@ static int serve(struct recorder *r, struct error *e)
 
 static int open_run(struct recorder *r, const char *runs, struct error *e)
 {
-    static const int ending[] = {SIGTERM, SIGINT, SIGHUP};
+    // Warnings are for the training, though schedulers send them to all processes of a job.
+    static const int heard[] = {SIGTERM, SIGINT,  SIGHUP,  SIGQUIT, SIGUSR1,
+                                SIGUSR2, SIGXCPU, SIGALRM, SIGPWR};
+    enum { HEARD = sizeof heard / sizeof *heard, ENDING = 2 };
     if (rundir_create(&r->dir, *r->word[LINK_RUNS] ? r->word[LINK_RUNS] : runs, r->word[LINK_RUN],
                       *r->data ? r->data : "run", NULL, e) < 0)
         return -1;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    if (signals_take(&r->signals, ending, 3, 1u << 2, e) < 0 ||
+    if (signals_take(&r->signals, heard, HEARD, ~0u << ENDING, e) < 0 ||
         measuring_init(&r->measuring, !r->hello.ok, e) < 0)
         return -1;
     r->report.log_fd = r->dir.trainer_log_fd;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/cores.h"
 #include "train/methods/method.h"
 #include "train/ranks/follower.h"
 #include "train/ranks/leader.h"
@@ -28,22 +29,17 @@ enum { FAILED = 1, REFUSED = 2 };
 
 // ---------------------------------------------------------------- signals
 
-// The writer thread hears of them: those that end a training, and one that asks for a new socket.
-static const int heard[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+// The writer thread hears of them: those that end a training (SIGHUP a headless one), and one that
+// asks for a new socket.
+static const int heard[] = {SIGNALS_ENDING, SIGUSR1};
 enum { HEARD = sizeof heard / sizeof *heard, HANGUP = 1 << 0 };
-
-// SIGHUP ends a headless training, unless nohup says that it does not.
-static int minds_hangup(int headless)
-{
-    struct sigaction now;
-    return headless && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler != SIG_IGN;
-}
 
 static int catch_signals(const struct trainer *tr, struct error *e)
 {
-    unsigned ignored = minds_hangup(tr->report.headless) ? 0 : HANGUP;
+    unsigned ignored = signals_ignored(heard, HEARD - 1) | (tr->report.headless ? 0 : HANGUP);
     if (signals_take(tr->signals, heard, HEARD, ignored, e) < 0)
         return -1;
+    signals_warn_of_limit(cores_usable());
     // A full disk and a gone reader are errors to be told, not reasons to die.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -10,6 +10,7 @@
 #include "data/sets/dataset_table.h"
 #include "data/sets/pack.h"
 #include "metrics/base/clock.h"
+#include "metrics/base/signals.h"
 #include "metrics/base/text.h"
 #include "tui/cli/cmd.h"
 #include "tui/model/format.h"
@@ -21,6 +22,17 @@ static volatile sig_atomic_t caught;
 static void note_signal(int sig)
 {
     caught = sig;
+}
+
+static void heed_signals(void)
+{
+    static const int ending[] = {SIGNALS_ENDING};
+    enum { ENDING = sizeof ending / sizeof *ending };
+    unsigned ignored = signals_ignored(ending, ENDING);
+    struct sigaction act = {.sa_handler = note_signal};
+    for (int i = 0; i < ENDING; i++)
+        if (!(ignored >> i & 1))
+            sigaction(ending[i], &act, NULL);
 }
 
 struct showing {
@@ -84,12 +96,8 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     if (opened < 0)
         return CMD_FAILED;
     showing.begun = clock_seconds();
-    struct sigaction act = {.sa_handler = note_signal}, before[2];
-    sigaction(SIGINT, &act, &before[0]);
-    sigaction(SIGTERM, &act, &before[1]);
+    heed_signals();
     int rc = pack_write(&d, &o, &made, e);
-    sigaction(SIGINT, &before[0], NULL);
-    sigaction(SIGTERM, &before[1], NULL);
     if (showing.terminal)
         fputc('\n', stderr);
     cmd_name_broken(&d);

@@ -129,9 +129,10 @@ int launch_trainer(const struct options *o, const unsigned char *given, struct l
     int fd[2];
     if (pipe2(fd, O_CLOEXEC))
         return error_set(e, "pipe: %s", strerror(errno)) + 2;
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int ending[] = {SIGNALS_ENDING};
+    enum { ENDING = sizeof ending / sizeof *ending };
     struct signals signals;
-    if (signals_take(&signals, ending, sizeof ending / sizeof *ending, 0, e)) {
+    if (signals_take(&signals, ending, ENDING, signals_ignored(ending, ENDING), e)) {
         close(fd[0]);
         close(fd[1]);
         return 1;
@@ -160,11 +161,13 @@ int launch_trainer(const struct options *o, const unsigned char *given, struct l
 
 int launch_stay(pid_t trainer, FILE *say)
 {
-    static const int heard[] = {SIGHUP, SIGINT, SIGTERM, SIGCHLD};
+    static const int heard[] = {SIGNALS_ENDING, SIGCHLD};
+    enum { ENDING = sizeof heard / sizeof *heard - 1, HANGUP = 1 << 0 };
+    unsigned ignored = signals_ignored(heard, ENDING) | HANGUP;
     struct signals signals;
     struct error e;
     int status = 0, told = 0, sig;
-    if (signals_take(&signals, heard, sizeof heard / sizeof *heard, 1 << 0, &e) < 0) {
+    if (signals_take(&signals, heard, ENDING + 1, ignored, &e) < 0) {
         fprintf(say, "ssltop: %s\n", e.text);
         return -1;
     }

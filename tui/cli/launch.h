@@ -16,14 +16,14 @@ struct launch {
 
 // Fork, train in the child, wait until its run folder stands. Before any device is opened: libgomp
 // does not survive a fork. What it is doing meanwhile goes to stderr. 0; or the exit code of a
-// trainer that could not begin, with its sentence in `e`; SIGINT and SIGTERM while waiting end the
-// child too (130, 143).
+// trainer that could not begin, with its sentence in `e`; SIGNALS_ENDING while waiting end the
+// child too (130, 143, ...).
 int launch_trainer(const struct options *o, const unsigned char *given, struct launch *out,
                    struct error *e);
 
 // Stay until the trainer has ended, for a process whose end takes all others with it (that of
-// number 1 in a container): says so on `say` when there is something to wait for. SIGINT and
-// SIGTERM are passed on as SIGTERM. The trainer's exit code, or -1: it is gone already.
+// number 1 in a container): says so on `say` when there is something to wait for. SIGNALS_ENDING
+// but SIGHUP are passed on as SIGTERM. The trainer's exit code, or -1: it is gone already.
 int launch_stay(pid_t trainer, FILE *say);
 
 #endif
