@@ -73,36 +73,57 @@ static int follow(const char *path, struct path *at)
     return -1;
 }
 
+static int in_the_way(const struct file *f, const char *why, struct error *e)
+{
+    return error_set(e, "can't write %.300s: %.300s %s", f->path.s, f->part.s, why);
+}
+
 // Opening and locking are two steps, and between them another process may finish: hence a second
 // look at the name when the lock is held.
-static int open_part(const struct file *f, mode_t mode, struct error *e)
+static int open_part(struct file *f, mode_t mode, struct error *e)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     struct stat ours, there;
+    f->part = path_of("%s.part", f->path.s);
     for (int i = 0; i < TRIES; i++) {
         int fd = open(f->part.s, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (fd < 0 || fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode)) {
-            error_set(e, "can't write %.300s: %s", f->part.s,
-                      fd < 0 ? strerror(errno) : "it is not a file");
-        } else if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-            if (errno == EAGAIN || errno == EACCES)
-                error_set(e, "%.300s is being written by another process", f->part.s);
-            else
-                error_set(e, "can't lock %.300s: %s", f->part.s, strerror(errno));
-        } else if (lstat(f->part.s, &there) != 0 || ours.st_dev != there.st_dev ||
-                   ours.st_ino != there.st_ino) {
+        if (fd < 0 && errno == ELOOP)
+            in_the_way(f, "is a link", e);
+        else if (fd < 0)
+            failed(f, e);
+        else if (fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode))
+            in_the_way(f, "is not a file", e);
+        else if (fcntl(fd, F_OFD_SETLK, &lock) != 0)
+            in_the_way(f,
+                       errno == EAGAIN || errno == EACCES ? "is being written by another process"
+                                                          : "can't be locked",
+                       e);
+        else if (lstat(f->part.s, &there) == 0 && ours.st_dev == there.st_dev &&
+                 ours.st_ino == there.st_ino)
+            return fd;
+        else {
             close(fd);
             continue;
-        } else if (f->flags & FILE_RESUME || ftruncate(fd, 0) == 0) {
-            return fd;
-        } else {
-            failed(f, e);
         }
         if (fd >= 0)
             close(fd);
         return -1;
     }
-    return error_set(e, "%.300s is always another file", f->part.s);
+    return in_the_way(f, "is always another file", e);
+}
+
+// What is there is somebody's own, or is being written.
+static int open_beside(struct file *f, mode_t mode, struct error *e)
+{
+    for (int i = 0; i < TRIES; i++) {
+        f->part = i ? path_of("%s.part%d", f->path.s, i) : path_of("%s.part", f->path.s);
+        int fd = open(f->part.s, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd >= 0)
+            return fd;
+        if (errno != EEXIST)
+            return failed(f, e);
+    }
+    return in_the_way(f, "and all before it are there", e);
 }
 
 static int open_nameless(const struct file *f, mode_t mode)
@@ -140,10 +161,8 @@ static int open_output(struct file *f, const char *path, struct error *e)
         close(fd);
     int replaces = fd >= 0;
     fd = open_nameless(f, mode);
-    if (fd < 0) {
-        f->part = path_of("%s.part", f->path.s);
-        fd = open_part(f, mode, e);
-    }
+    if (fd < 0)
+        fd = f->flags & FILE_RESUME ? open_part(f, mode, e) : open_beside(f, mode, e);
     if (fd >= 0 && replaces) {
         if (fchown(fd, old.st_uid, old.st_gid) != 0)
             errno = 0; // it is ours then

@@ -1,7 +1,7 @@
 // An output: a file that appears under its name when it is whole, and the one place where the
-// program writes one. What is written goes into a file without a name beside it, or PATH.part where
-// the file system has no such; until it is finished the old file stays as it is, and a failure
-// leaves nothing behind.
+// program writes one. What is written goes into a file without a name beside it, or where the file
+// system has no such into PATH.part, PATH.part1, ..., the first that is not there; until it is
+// finished the old file stays as it is, and a failure leaves nothing behind.
 //
 //     struct file out;
 //     if (file_create(&out, path, FILE_DURABLE, e) < 0)
@@ -25,7 +25,7 @@ enum {
     FILE_PRIVATE = 2, // a new one is its owner's only
     FILE_NEW = 4,     // never over what is there, whenever that came
     FILE_RESUME = 8,  // in PATH.part, with what is in there, which one process at a time works on;
-                      // a failure leaves it for the next; only over a file
+                      // the caller looks whose that is; a failure leaves it; only over a file
     FILE_ANYWHERE = 16, // its descriptor is written and read at any place: for a device, a pipe or
                         // standard output it is made in a temporary file first
 };

@@ -6,12 +6,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -252,10 +257,50 @@ Test(file, one_at_a_time_works_on_what_is_resumed, .init = enter, .fini = leave)
     cr_assert(file_finish(&f, 0, &e) == 0, "%s", e.text);
     has("x", "half, whole");
     cr_assert(symlink("x", "y.part") == 0 && mkfifo("z.part", 0600) == 0);
-    refuses("y", FILE_RESUME, "can't write y.part");
+    refuses("y", FILE_RESUME, "can't write y: y.part is a link");
     refuses("z", FILE_RESUME, "not a file");
     has("x", "half, whole");
     cr_assert_eq(names("."), 3);
+}
+
+// As on file systems that have no files without a name. 0: that can't be had here.
+static int forget_nameless(void)
+{
+    enum { NAMELESS = O_TMPFILE & ~O_DIRECTORY };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, NAMELESS, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0 &&
+           open(".", O_TMPFILE | O_RDWR, 0600) < 0 && errno == EOPNOTSUPP;
+}
+
+Test(file, what_is_called_part_is_somebodys_own, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f, second;
+    if (!forget_nameless())
+        cr_skip_test("no system call can be filtered here");
+    put("x.part", "theirs");
+    cr_assert(symlink("x.part", "y.part") == 0);
+    cr_assert(write_text("x", FILE_DURABLE, "old", 0) == 0 && write_text("y", 0, "1", 0) == 0);
+    has("x", "old");
+    cr_assert_eq(write_text("x", 0, "lost", -7), -7);
+    cr_assert(file_create(&f, "x", 0, &e) == 0 && file_create(&second, "x", FILE_DURABLE, &e) == 0);
+    fputs("one", f.stream);
+    fputs("two", second.stream);
+    cr_assert(file_finish(&second, 0, &e) == 0 && file_finish(&f, 0, &e) == 0, "%s", e.text);
+    has("x", "one");
+    has("x.part", "theirs");
+    refuses("x", FILE_NEW, "exists");
+    refuses("no/such", 0, "can't write no/such: ");
+    cr_assert_eq(names("."), 4);
 }
 
 // Two work on the same name all the time. Between opening the file in the making and locking it the

@@ -427,7 +427,7 @@ void rundir_sweep(const char *path)
         // ".tmp" is what versions before this one left.
         const char *dot = strrchr(entry->d_name, '.');
         int temporary =
-            dot && (strcmp(dot, ".part") == 0 || strcmp(dot, ".tmp") == 0) &&
+            dot && (strncmp(dot, ".part", 5) == 0 || strcmp(dot, ".tmp") == 0) &&
             (strncmp(entry->d_name, "ckpt-", 5) == 0 || strncmp(entry->d_name, "best.", 5) == 0 ||
              strncmp(entry->d_name, "surrogates.", 11) == 0 ||
              strncmp(entry->d_name, "control.", 8) == 0);
