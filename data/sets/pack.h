@@ -67,9 +67,10 @@ struct pack_options {
 };
 
 // Pack an open images:DIR into PATH. Works in PATH.part (metrics/base/file.h), which a later call
-// for the same images and size goes on with, and renames at the end; what is at PATH must be a file
-// or nothing. -1: an error; 1: stopped. Broken images are left out; more than 1 % stop with a list.
-// Those that an earlier call left out are tried again: they count in this one.
+// for the same images and size goes on with, and renames at the end; what is there already must be
+// of such a call, what is at PATH a file or nothing. -1: an error; 1: stopped. Broken images are
+// left out; more than 1 % stop with a list. Those that an earlier call left out are tried again:
+// they count in this one.
 int pack_write(struct dataset *d, const struct pack_options *o, struct pack_progress *out,
                struct error *e);
 

@@ -235,8 +235,16 @@ static int take_records(struct packing *p, uint64_t file, struct error *e)
     return rc;
 }
 
+// Whether what is there begins as a pack does, as far as it goes.
+static int is_a_pack(const struct packing *p, uint64_t file)
+{
+    struct pack_head h;
+    size_t n = file < sizeof h.magic ? (size_t)file : sizeof h.magic;
+    return pread(p->fd, h.magic, n, 0) == (ssize_t)n && memcmp(h.magic, p->head.magic, n) == 0;
+}
+
 // Go on with what a file of the same head holds; what is behind that (a broken tail, an index) is
-// cut off.
+// cut off. It begins as a pack at every moment.
 static int take_up(struct packing *p, struct error *e)
 {
     struct pack_head h;
@@ -244,13 +252,18 @@ static int take_up(struct packing *p, struct error *e)
     if (fstat(p->fd, &st) != 0)
         return error_set(e, "cannot look at %.300s: %s", p->o->path, strerror(errno));
     uint64_t file = (uint64_t)st.st_size;
+    if (!is_a_pack(p, file))
+        return error_set(e,
+                         "can't write %.300s: the file of this name and .part is not of an "
+                         "earlier call; move it away",
+                         p->o->path);
     p->end = sizeof h;
     int same = file >= sizeof h && pread(p->fd, &h, sizeof h, 0) == (ssize_t)sizeof h &&
                same_source(&h, &p->head);
     int rc = same ? take_records(p, file, e) : 0;
     if (rc != 0)
         return rc;
-    if (ftruncate(p->fd, (off_t)p->end) != 0)
+    if (ftruncate(p->fd, same ? (off_t)p->end : 0) != 0)
         return error_set(e, "cannot write %.300s: %s", p->o->path, strerror(errno));
     return write_at(p, 0, &p->head, sizeof p->head, e);
 }

@@ -276,6 +276,30 @@ Test(pack, finished_but_for_its_name)
     scratch_remove(dir);
 }
 
+// A file that happens to have that name is not ours to empty.
+Test(pack, somebody_elses_part)
+{
+    char dir[64], path[160], part[170];
+    struct error e = {""};
+    struct pack_progress made;
+    size_t n;
+    imageset_make(dir, 2);
+    snprintf(path, sizeof path, "%s/a.pack", dir);
+    snprintf(part, sizeof part, "%s.part", path);
+    for (int k = 0; k < 2; k++) {
+        const char *text = k ? "the first part of my novel" : "x";
+        picture_write(part, (const uint8_t *)text, strlen(text));
+        cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), -1);
+        cr_expect(strstr(e.text, path) && strstr(e.text, "move it away"), "%s", e.text);
+        uint8_t *p = content(part, &n);
+        cr_expect(n == strlen(text) && memcmp(p, text, n) == 0);
+        free(p);
+    }
+    imageset_cut(part, 0);
+    cr_assert_eq(imageset_pack(dir, path, 40, 1, &made, &e), 0, "%s", e.text);
+    scratch_remove(dir);
+}
+
 // What cannot become a file is refused before any work.
 Test(pack, places_that_are_no_file)
 {
