@@ -13,7 +13,7 @@
 
 #include "metrics/base/text.h"
 
-enum { FILE_MOST = 1 << 26, NO_LABEL = -1 };
+enum { FILE_MOST = 1 << 26, NAMES_MOST = 1024, NO_LABEL = -1 };
 
 // A file of a split that its folder, or somebody, calls NAME: beside the folder or in it.
 static int find_of(int root, const char *folder, const char *name, char *path, size_t size)
@@ -48,6 +48,36 @@ int labels_find(int root, const char *name, char *path, size_t size)
     return 0;
 }
 
+// ---------------------------------------------------------------- words
+
+static int is_between(char c) // names in tables may be quoted
+{
+    return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '"' || c == '\r';
+}
+
+static size_t trim(const char *text, size_t n)
+{
+    while (n && is_between(text[n - 1]))
+        n--;
+    return n;
+}
+
+// The same without its last word.
+static size_t shorten(const char *text, size_t n)
+{
+    while (n && !is_between(text[n - 1]))
+        n--;
+    return trim(text, n);
+}
+
+static size_t word_of(const char *text, size_t n)
+{
+    size_t len = 0;
+    while (len < n && !is_between(text[len]))
+        len++;
+    return len;
+}
+
 // ---------------------------------------------------------------- names
 
 struct stem {
@@ -56,12 +86,20 @@ struct stem {
     int64_t image;
 };
 
-static struct stem stem_of(const char *path, size_t n)
+// Without its folders.
+static struct stem name_of(const char *path, size_t n)
 {
     const char *slash = memrchr(path, '/', n), *first = slash ? slash + 1 : path;
-    n -= (size_t)(first - path);
-    const char *dot = memrchr(first, '.', n);
-    return (struct stem){first, dot && dot > first ? (size_t)(dot - first) : n, 0};
+    return (struct stem){first, n - (size_t)(first - path), 0};
+}
+
+static struct stem stem_of(const char *path, size_t n)
+{
+    struct stem s = name_of(path, n);
+    const char *dot = memrchr(s.text, '.', s.n), *end = s.text + s.n;
+    if (dot && dot > s.text && dot + word_of(dot, (size_t)(end - dot)) == end)
+        s.n = (size_t)(dot - s.text);
+    return s;
 }
 
 static int by_text(const void *a, const void *b)
@@ -89,19 +127,6 @@ static struct stem *sort_stems(const struct folder *f, struct error *e)
 
 // ---------------------------------------------------------------- lines
 
-static const char between[] = " \t,;\""; // names in tables may be quoted
-
-// The word at *at, up to `end`.
-static size_t take_word(const char **at, const char *end, const char **word)
-{
-    while (*at < end && memchr(between, **at, sizeof between - 1))
-        ++*at;
-    *word = *at;
-    while (*at < end && !memchr(between, **at, sizeof between - 1))
-        ++*at;
-    return (size_t)(*at - *word);
-}
-
 // A class by its name, or by its number. -1: none.
 static int32_t class_of(const struct folder *known, const char *word, size_t n)
 {
@@ -128,35 +153,83 @@ struct reading {
     struct folder *f;
     const struct stem *stem;
     const char *path;
-    int64_t line;
+    int64_t line, stray; // stray: the first that names no image, but for the first of all
 };
 
+// The first of the images of this name, which may have several endings or folders: they stand side
+// by side. A dot in a name is an ending only if it has to be.
+static const struct stem *find_image(const struct reading *r, const char *text, size_t n)
+{
+    const char *slash = memrchr(text, '/', n);
+    for (const char *c = text; slash && c < slash; c++)
+        if (is_between(*c) && *c != ' ') // the folder of what stands behind the image
+            return NULL;
+    struct stem key[] = {name_of(text, n), stem_of(text, n)};
+    const struct stem *found = NULL;
+    for (int k = 0; k < 2 && !found && key[k].n <= NAME_MAX; k++)
+        found = bsearch(&key[k], r->stem, (size_t)r->f->n, sizeof *key, by_text);
+    while (found && found > r->stem && by_text(found - 1, found) == 0)
+        found--;
+    return found;
+}
+
+static int32_t find_class(const struct reading *r, const char *text, size_t n)
+{
+    int32_t label = NO_LABEL;
+    for (n = trim(text, n); n && label < 0; n = shorten(text, n))
+        label = class_of(r->known, text, n);
+    return label;
+}
+
+static void give(const struct reading *r, const struct stem *first, int32_t label)
+{
+    for (const struct stem *s = first; s < r->stem + r->f->n && by_text(s, first) == 0; s++)
+        r->f->file[s->image].label = label;
+}
+
+// Names may have blanks: the longest beginning that is an image with a class behind it counts.
 static int take_line(struct reading *r, const char *line, size_t n, struct error *e)
 {
-    const char *at = line, *end = line + n, *word;
-    if (n > 0 && end[-1] == '\r')
-        end--;
-    size_t len = take_word(&at, end, &word);
-    struct stem key = stem_of(word, len);
+    const char *wrong = NULL, *end = line + n;
     r->line++;
-    if (!len)
+    for (; line < end && is_between(*line); line++)
+        continue;
+    n = trim(line, (size_t)(end - line));
+    end = line + n;
+    if (!n)
         return 0;
-    const struct stem *found = bsearch(&key, r->stem, (size_t)r->f->n, sizeof key, by_text);
-    if (!found)
+    for (size_t k = n < NAMES_MOST ? n : shorten(line, NAMES_MOST); k; k = shorten(line, k)) {
+        const struct stem *found = find_image(r, line, k);
+        if (!found)
+            continue;
+        for (wrong = line + k; wrong < end && is_between(*wrong); wrong++)
+            continue;
+        int32_t label = find_class(r, wrong, (size_t)(end - wrong));
+        if (label >= 0)
+            return give(r, found, label), 0;
+        if (wrong < end)
+            break;
+    }
+    if (!wrong) {
+        r->stray = r->stray || r->line == 1 ? r->stray : r->line;
         return 0;
-    len = take_word(&at, end, &word);
-    int32_t label = class_of(r->known, word, len);
-    if (label < 0)
-        return error_set(e,
-                         "line %lld of %.100s: the training images have no class '%.*s' (numbers "
-                         "count from 0 in the order of their folders)",
-                         (long long)r->line, r->path, (int)(len < 40 ? len : 40), word);
-    // One name with several endings, or in several folders: they stand side by side.
-    while (found > r->stem && by_text(found - 1, &key) == 0)
-        found--;
-    for (; found < r->stem + r->f->n && by_text(found, &key) == 0; found++)
-        r->f->file[found->image].label = label;
-    return 0;
+    }
+    size_t len = word_of(wrong, (size_t)(end - wrong));
+    return error_set(e,
+                     "line %lld of %.100s: the training images have no class '%.*s' (numbers "
+                     "count from 0 in the order of their folders)",
+                     (long long)r->line, r->path, (int)(len < 40 ? len : 40), wrong);
+}
+
+// Perhaps its line has its name spelled otherwise.
+static int no_label(const struct reading *r, int64_t image, struct error *e)
+{
+    char line[60] = "";
+    if (r->stray)
+        snprintf(line, sizeof line, "; line %lld names no image that is there",
+                 (long long)r->stray);
+    return error_set(e, "%.100s has no label for %.200s%s", r->path, folder_path(r->f, image),
+                     line);
 }
 
 static char *read_text(int root, const char *path, size_t *n, struct error *e)
@@ -188,14 +261,14 @@ int labels_read(int root, const char *path, const struct folder *known, struct f
     struct stem *stem = sort_stems(f, e);
     char *text = stem ? read_text(root, path, &n, e) : NULL;
     int rc = text ? 0 : -1;
-    struct reading r = {known, f, stem, path, 0};
+    struct reading r = {known, f, stem, path, 0, 0};
     if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) // as Windows begins a text
         at = 3;
     while (rc == 0 && text_line(text, n, &at, &line, &len))
         rc = take_line(&r, line, len, e);
     for (int64_t i = 0; i < f->n && rc == 0; i++)
         if (f->file[i].label < 0)
-            rc = error_set(e, "%.100s has no label for %.200s", path, folder_path(f, i));
+            rc = no_label(&r, i, e);
     free(text);
     free(stem);
     return rc;

@@ -13,9 +13,9 @@ int labels_find(int root, const char *name, char *path, size_t size);
 
 // Give every image of `f` its label. A line has an image, with or without folders and an ending,
 // and behind a blank, a tab, a comma or a semicolon its class, either may be quoted: the name of a
-// folder of classes of `known`, or its number in their order, from 0. What else is on a line, a
-// first line that names no image, and images that `f` does not have are passed over. -1: an image
-// has no label or a class is none.
+// folder of classes of `known`, or its number in their order, from 0. Either may have such
+// characters in it. What else is on a line, a first line that names no image, and images that `f`
+// does not have are passed over. -1: an image has no label or a class is none.
 int labels_read(int root, const char *path, const struct folder *known, struct folder *f,
                 struct error *e);
 

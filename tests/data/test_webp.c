@@ -271,6 +271,59 @@ Test(labels, of_a_flat_folder)
     }
 }
 
+static void rename_in(const char *dir, const char *from, const char *to)
+{
+    char a[200], b[200];
+    snprintf(a, sizeof a, "%s/%s", dir, from);
+    snprintf(b, sizeof b, "%s/%s", dir, to);
+    cr_assert_eq(rename(a, b), 0, "%s", b);
+}
+
+// Blanks, commas and dots in the names of images, blanks in those of classes.
+Test(labels, names_with_blanks)
+{
+    static const char *const name[] = {"my ant.jpg", "my ant 1.JPEG", "a, b.jpg", "v1.5.jpg"};
+    static const struct {
+        const char *text;
+        int32_t want[4]; // in the order of the names as they are sorted
+    } good[] = {
+        {"my ant.jpg 1\nmy ant 1.JPEG 2\na, b.jpg 0\nv1.5.jpg 2\n", {0, 2, 1, 2}},
+        {"name,class\nmy ant.jpg,1\nmy ant 1.JPEG,2\n\"a, b.jpg\",0\nv1.5,2\n", {0, 2, 1, 2}},
+        {"my ant\t1\nmy ant 1\t2\na, b\tant\nv1.5\tbig cat\n", {0, 2, 1, 2}},
+        {"\"my ant.jpg\";\"bee\"\r\n\"my ant 1.JPEG\";\"big cat\"\r\n\"a, b.jpg\";\"ant\"\r\n"
+         "\"v1.5.jpg\";\"big cat\"\r\n",
+         {0, 2, 1, 2}},
+        {"/my data/val/my ant.jpg 1 0 0\n/my data/my ant 1.JPEG big cat 3 4\na, b.jpg 0\n"
+         "x/v1.5.jpg 2",
+         {0, 2, 1, 2}},
+        {"my ant 1\nmy ant 1 0\na, b 1\nv1.5 0", {1, 0, 1, 0}},
+    };
+    char dir[64], from[20], to[40];
+    struct dataset d;
+    struct error e;
+    make_flat(dir, "");
+    rename_in(dir, "train/cat", "train/big cat");
+    for (int i = 0; i < 4; i++) {
+        snprintf(from, sizeof from, "val/v_%d.JPEG", i);
+        snprintf(to, sizeof to, "val/%s", name[i]);
+        rename_in(dir, from, to);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        put_text(dir, "val.txt", good[i].text);
+        cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%zu: %s", i, e.text);
+        const struct dataset_split *val = &d.split[SPLIT_TEST];
+        cr_assert(val->n == 4 && val->labels);
+        for (int k = 0; k < 4; k++)
+            cr_expect_eq(val->labels[k], good[i].want[k], "%zu, %d: %d", i, k, val->labels[k]);
+        dataset_close(&d);
+    }
+    put_text(dir, "val.txt", "my ant 1\nmy  ant 1 2\na, b 0\nv1.5 0\n");
+    imageset_refused("images", dir, "no label for val/my ant 1.JPEG", "line 2 names no image");
+    put_text(dir, "val.txt", "my ant 1\nmy ant 1 small cat\n");
+    imageset_refused("images", dir, "line 2 of val.txt", "no class");
+    scratch_remove(dir);
+}
+
 // Other labels are another set.
 Test(labels, are_part_of_the_checksum)
 {
