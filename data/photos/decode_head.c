@@ -241,15 +241,57 @@ static int webp_head(int fd, const uint8_t b[30], struct decode_head *h, struct 
 
 // --- all ---
 
+// Images of other kinds, whatever their names end with.
+static const char *other_image(const uint8_t *b, size_t n)
+{
+    static const struct {
+        size_t at, n;
+        const char *bytes, *is;
+    } kind[] = {
+        {0, 4, "GIF8", "a GIF"},
+        {0, 2, "BM", "a BMP"},
+        {0, 4, "II*\0", "a TIFF"},
+        {0, 4, "MM\0*", "a TIFF"},
+        {0, 4, "\0\0\1\0", "an icon"},
+        {4, 8, "ftypavif", "an AVIF"},
+        {4, 8, "ftypavis", "an AVIF"},
+        {4, 7, "ftyphei", "a HEIC"},
+        {4, 7, "ftyphev", "a HEIC"},
+        {4, 8, "ftypmif1", "a HEIC or AVIF"},
+        {4, 4, "ftyp", "a video"},
+        {4, 8, "jP  \r\n\x87\n", "a JPEG 2000"},
+        {0, 4, "\xff\x4f\xff\x51", "a JPEG 2000"},
+        {4, 8, "JXL \r\n\x87\n", "a JPEG XL"},
+        {0, 2, "\xff\x0a", "a JPEG XL"},
+        {0, 4, "8BPS", "a file of Photoshop"},
+        {0, 5, "%PDF-", "a PDF"},
+    };
+    for (size_t i = 0; i < sizeof kind / sizeof *kind; i++)
+        if (kind[i].at + kind[i].n <= n && memcmp(b + kind[i].at, kind[i].bytes, kind[i].n) == 0)
+            return kind[i].is;
+    return NULL;
+}
+
+static int refuse_other(const uint8_t *b, size_t n, struct error *e)
+{
+    const char *image = other_image(b, n), *other = image ? NULL : other_file(b, n);
+    if (image)
+        return error_set(e, "is %s: JPEG, PNG and WebP are read", image);
+    return error_set(e, "%s", other ? other : "is neither a JPEG, nor a PNG, nor a WebP");
+}
+
 int decode_head(int fd, struct decode_head *out, struct error *e)
 {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     uint8_t b[30] = {0};
     memset(out, 0, sizeof *out);
     out->orientation = 1;
-    if (bytes_at(fd, 0, b, 1) < 0)
+    size_t n = sizeof b; // a short file keeps zeros, which are no image
+    if (bytes_at(fd, 0, b, n) < 0)
+        for (n = 0; n < sizeof b && bytes_at(fd, (int64_t)n, b + n, 1) == 0;)
+            n++;
+    if (!n)
         return error_set(e, "is empty or cannot be read");
-    (void)bytes_at(fd, 0, b, sizeof b); // a short file keeps zeros, which are no image
     if (b[0] == 0xff && b[1] == 0xd8) {
         out->kind = DECODE_JPEG;
         return jpeg_head(fd, out, e);
@@ -258,10 +300,8 @@ int decode_head(int fd, struct decode_head *out, struct error *e)
         out->kind = DECODE_WEBP;
         return webp_head(fd, b, out, e);
     }
-    if (memcmp(b, png, sizeof png) != 0) {
-        const char *other = other_file(b, strnlen((const char *)b, sizeof b));
-        return error_set(e, "%s", other ? other : "is neither a JPEG, nor a PNG, nor a WebP");
-    }
+    if (memcmp(b, png, sizeof png) != 0)
+        return refuse_other(b, n, e);
     if (memcmp(b + 12, "IHDR", 4) != 0)
         return error_set(e, "is a PNG without a head");
     out->kind = DECODE_PNG;

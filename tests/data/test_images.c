@@ -303,6 +303,55 @@ Test(images, too_many_broken)
     scratch_remove(dir);
 }
 
+// As people have them: other formats by an ending that is read, one in a set of many.
+Test(images, of_other_kinds)
+{
+    static const struct {
+        size_t n;
+        const char *bytes, *is;
+    } row[] = {
+        {13, "GIF89a\x10\0\x10\0\x80\0\0", "is a GIF"},
+        {18, "BM\x8a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", "is a BMP"},
+        {8, "II*\0\x08\0\0\0", "is a TIFF"},
+        {8, "MM\0*\0\0\0\x08", "is a TIFF"},
+        {12,
+         "\0\0\0\x1c"
+         "ftypavif",
+         "is an AVIF"},
+        {12,
+         "\0\0\0\x18"
+         "ftypheic",
+         "is a HEIC"},
+        {12,
+         "\0\0\0\x18"
+         "ftypisom",
+         "is a video"},
+        {12, "\0\0\0\x0cjP  \r\n\x87\n", "is a JPEG 2000"},
+        {4, "\xff\x0a\x10\x20", "is a JPEG XL"},
+        {8, "\0\0\1\0\1\0\x10\x10", "is an icon"},
+        {9, "8BPS\0\1\0\0\0", "is a file of Photoshop"},
+        {9, "%PDF-1.7\n", "is a PDF"},
+        {14, "<!DOCTYPE html", "is a web page"},
+        {6, "\1\2\3\4\5\6", "is neither a JPEG, nor a PNG, nor a WebP"},
+    };
+    char dir[64], path[160];
+    imageset_make(dir, 40);
+    snprintf(path, sizeof path, "%s/train/bee/003.jpg", dir);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct dataset d;
+        struct error e;
+        picture_write(path, (const uint8_t *)row[i].bytes, row[i].n);
+        cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s", e.text);
+        struct pictures *s = d.split[SPLIT_TRAIN].source;
+        cr_assert(s->n == 119 && pictures_broken(s) == 1);
+        const char *said = pictures_sentence(s, 0);
+        cr_expect(said && strstr(said, "train/bee/003.jpg: ") && strstr(said, row[i].is), "%s: %s",
+                  row[i].is, said);
+        dataset_close(&d);
+    }
+    scratch_remove(dir);
+}
+
 // What this user may not read is a broken image like others; a folder is not passed over in
 // silence. Root may read everything: then nobody looks.
 Test(images, unreadable)

@@ -32,7 +32,11 @@ const char *const picture_form_name[PICTURE_FORMS] = {
     [PNG_GRAY] = "gray PNG",
     [PNG_GRAY_ALPHA] = "gray PNG with alpha",
     [PNG_PALETTE] = "palette PNG",
-    [PNG_16] = "PNG of 16 bits"};
+    [PNG_PALETTE_ALPHA] = "palette PNG with alpha",
+    [PNG_16] = "PNG of 16 bits",
+    [PNG_RGBA_16] = "PNG of 16 bits with alpha",
+    [PNG_GRAY_16] = "gray PNG of 16 bits",
+    [PNG_GRAY_1] = "PNG of one bit"};
 
 static void *need(size_t n)
 {
@@ -146,6 +150,29 @@ static uint8_t *encode_jpeg(enum picture_form form, const uint8_t *rgb, int heig
 
 // --- PNG ---
 
+// A row of pixels as PNG has it.
+static void png_row(const uint8_t *rgb, int width, int y, int type, int depth, uint8_t *p)
+{
+    for (int x = 0; x < width; x++, rgb += 3) {
+        uint8_t v[4] = {rgb[0], rgb[1], rgb[2]};
+        int n = 3;
+        if (type == SPNG_COLOR_TYPE_INDEXED)
+            v[0] = (uint8_t)(rgb[0] * 6 / 256 * 36 + rgb[1] * 6 / 256 * 6 + rgb[2] * 6 / 256),
+            n = 1;
+        else if (!(type & SPNG_COLOR_TYPE_TRUECOLOR))
+            v[0] = rgb[1], n = 1;
+        if (type & SPNG_COLOR_TYPE_GRAYSCALE_ALPHA)
+            v[n++] = (uint8_t)((y * width + x) % 251);
+        if (depth == 1)
+            p[x / 8] |= (uint8_t)(v[0] >> 7 << (7 - x % 8));
+        for (int k = 0; k < n && depth > 1; k++) {
+            *p++ = v[k];
+            if (depth == 16)
+                *p++ = 77;
+        }
+    }
+}
+
 static uint8_t *encode_png(enum picture_form form, const uint8_t *rgb, int height, int width,
                            int orientation, size_t *size)
 {
@@ -158,61 +185,47 @@ static uint8_t *encode_png(enum picture_form form, const uint8_t *rgb, int heigh
         [PNG_GRAY] = {SPNG_COLOR_TYPE_GRAYSCALE, 1, 8},
         [PNG_GRAY_ALPHA] = {SPNG_COLOR_TYPE_GRAYSCALE_ALPHA, 2, 8},
         [PNG_PALETTE] = {SPNG_COLOR_TYPE_INDEXED, 1, 8},
+        [PNG_PALETTE_ALPHA] = {SPNG_COLOR_TYPE_INDEXED, 1, 8},
         [PNG_16] = {SPNG_COLOR_TYPE_TRUECOLOR, 3, 16},
+        [PNG_RGBA_16] = {SPNG_COLOR_TYPE_TRUECOLOR_ALPHA, 4, 16},
+        [PNG_GRAY_16] = {SPNG_COLOR_TYPE_GRAYSCALE, 1, 16},
+        [PNG_GRAY_1] = {SPNG_COLOR_TYPE_GRAYSCALE, 1, 1},
     };
-    int channels = kind[form].channels, bytes = kind[form].depth / 8, code;
-    size_t pixels = (size_t)height * (size_t)width, n = pixels * (size_t)(channels * bytes);
-    uint8_t *raw = need(n), *p = raw;
-    for (size_t i = 0; i < pixels; i++, rgb += 3)
-        switch (form) {
-        case PNG_GRAY:
-        case PNG_GRAY_ALPHA:
-            *p++ = rgb[1];
-            if (form == PNG_GRAY_ALPHA)
-                *p++ = (uint8_t)(i % 251);
-            break;
-        case PNG_PALETTE:
-            *p++ = (uint8_t)(rgb[0] * 6 / 256 * 36 + rgb[1] * 6 / 256 * 6 + rgb[2] * 6 / 256);
-            break;
-        case PNG_16:
-            for (int k = 0; k < 3; k++) {
-                *p++ = rgb[k];
-                *p++ = 77;
-            }
-            break;
-        default:
-            memcpy(p, rgb, 3);
-            p += 3;
-            if (form == PNG_RGBA)
-                *p++ = (uint8_t)(i % 251);
-        }
+    int type = kind[form].type, depth = kind[form].depth, code;
+    size_t row = ((size_t)(width * kind[form].channels * depth) + 7) / 8, n = row * (size_t)height;
+    uint8_t *raw = need(n);
+    memset(raw, 0, n);
+    for (int y = 0; y < height; y++)
+        png_row(rgb + (size_t)y * (size_t)width * 3, width, y, type, depth, raw + (size_t)y * row);
     spng_ctx *c = spng_ctx_new(SPNG_CTX_ENCODER);
     struct spng_ihdr head = {.width = (uint32_t)width,
                              .height = (uint32_t)height,
-                             .bit_depth = (uint8_t)kind[form].depth,
-                             .color_type = (uint8_t)kind[form].type,
+                             .bit_depth = (uint8_t)depth,
+                             .color_type = (uint8_t)type,
                              .interlace_method = form == PNG_INTERLACED};
     struct spng_plte palette = {.n_entries = 216};
+    struct spng_trns clear = {.n_type3_entries = 216};
     for (int k = 0; k < 216; k++) {
         palette.entries[k].red = (uint8_t)(k / 36 * 51);
         palette.entries[k].green = (uint8_t)(k / 6 % 6 * 51);
         palette.entries[k].blue = (uint8_t)(k % 6 * 51);
+        clear.type3_alpha[k] = (uint8_t)k;
     }
     cr_assert_not_null(c);
     spng_set_option(c, SPNG_ENCODE_TO_BUFFER, 1);
     spng_set_ihdr(c, &head);
-    if (form == PNG_PALETTE)
+    if (type == SPNG_COLOR_TYPE_INDEXED)
         spng_set_plte(c, &palette);
+    if (form == PNG_PALETTE_ALPHA)
+        spng_set_trns(c, &clear);
     uint8_t text[EXIF];
     make_exif(text, orientation);
     struct spng_exif exif = {.length = EXIF - 6, .data = (char *)text + 6};
     if (orientation)
         spng_set_exif(c, &exif);
-    if (form == PNG_16) { // PNG's order of bytes is what was written
-        code = spng_encode_image(c, raw, n, SPNG_FMT_RAW, SPNG_ENCODE_FINALIZE);
-    } else {
-        code = spng_encode_image(c, raw, n, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
-    }
+    // With 16 bits PNG's order of bytes is what was written.
+    code = spng_encode_image(c, raw, n, depth == 16 ? SPNG_FMT_RAW : SPNG_FMT_PNG,
+                             SPNG_ENCODE_FINALIZE);
     cr_assert_eq(code, 0, "%s", spng_strerror(code));
     uint8_t *data = spng_get_png_buffer(c, size, &code);
     cr_assert_not_null(data);
@@ -232,10 +245,13 @@ void picture_expect(enum picture_form form, uint8_t *rgb, int height, int width)
 {
     for (size_t i = 0; i < (size_t)height * (size_t)width; i++, rgb += 3)
         for (int k = 0; k < 3; k++) {
-            if (form == JPEG_GRAY || form == PNG_GRAY || form == PNG_GRAY_ALPHA)
+            if (form == JPEG_GRAY || form == PNG_GRAY || form == PNG_GRAY_ALPHA ||
+                form == PNG_GRAY_16)
                 rgb[k] = rgb[1];
-            else if (form == PNG_PALETTE)
+            else if (form == PNG_PALETTE || form == PNG_PALETTE_ALPHA)
                 rgb[k] = (uint8_t)(rgb[k] * 6 / 256 * 51);
+            else if (form == PNG_GRAY_1)
+                rgb[k] = rgb[1] < 128 ? 0 : 255;
         }
 }
 

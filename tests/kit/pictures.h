@@ -30,7 +30,11 @@ enum picture_form {
     PNG_GRAY,
     PNG_GRAY_ALPHA,
     PNG_PALETTE,
-    PNG_16, // RGB, 16 bits
+    PNG_PALETTE_ALPHA, // its colours are transparent, each otherwise
+    PNG_16,            // RGB, 16 bits
+    PNG_RGBA_16,
+    PNG_GRAY_16,
+    PNG_GRAY_1, // black and white, eight pixels a byte
     PICTURE_FORMS
 };
 extern const char *const picture_form_name[PICTURE_FORMS];
