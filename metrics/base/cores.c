@@ -76,6 +76,28 @@ static void find_own(const char *proc, struct path own[VERSIONS])
         fclose(f);
 }
 
+// mountinfo has blanks and the like as \ooo.
+static void unescape(char *s)
+{
+    char *to = s;
+    for (; *s; s++) {
+        int octal = *s == '\\' && strspn(s + 1, "01234567") >= 3;
+        *to++ = (char)(octal ? 64 * (s[1] - '0') + 8 * (s[2] - '0') + (s[3] - '0') : *s);
+        s += octal ? 3 : 0;
+    }
+    *to = '\0';
+}
+
+// The path of a group below the root that is mounted; "": what is outside of that, or of our name
+// space, cannot be seen.
+static const char *below(const char *own, const char *root)
+{
+    size_t n = strcmp(root, "/") == 0 ? 0 : strlen(root), len = strlen(own);
+    int is_above = strstr(own, "/../") || (len >= 3 && strcmp(own + len - 3, "/..") == 0);
+    int is_beside = strncmp(own, root, n) != 0 || (own[n] && own[n] != '/');
+    return is_above || is_beside ? "" : own + n;
+}
+
 int cores_quota(const char *proc)
 {
     struct path own[VERSIONS] = {{""}, {""}}, root, mount;
@@ -94,11 +116,10 @@ int cores_quota(const char *proc)
         int version = strcmp(type, "cgroup2") == 0 ? V2 : V1;
         if (version == V1 && (strcmp(type, "cgroup") != 0 || !is_among(options, "cpu")))
             continue;
-        // What is outside of the root that is mounted, or of our name space, cannot be seen.
-        const char *below = own[version].s;
-        size_t n = strcmp(root.s, "/") == 0 ? 0 : strlen(root.s);
-        below = strncmp(below, root.s, n) == 0 && !strstr(below, "/..") ? below + n : "";
-        most = least(path_of("%s%s", mount.s, below), strlen(mount.s), version, most);
+        unescape(root.s);
+        unescape(mount.s);
+        struct path folder = path_of("%s%s", mount.s, below(own[version].s, root.s));
+        most = least(folder, strlen(mount.s), version, most);
     }
     free(line);
     if (f)

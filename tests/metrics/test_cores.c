@@ -79,7 +79,8 @@ Test(cores, quotas, .init = enter, .fini = leave)
         {"/docker/x", "/docker/x/a/b", "1001", "", "", 2}, // as a host sees a container
         {"/docker/x", "/docker/x", "", "", "3000", 3},     // as the container sees itself
         {"/docker/x", "/", "", "", "3000", 3},
-        {"/..", "/a/../../b", "1000", "1000", "", 0}, // another name space's
+        {"/docker/x", "/docker/xa/b", "1000", "1000", "3000", 3}, // beside what is mounted
+        {"/..", "/a/../../b", "1000", "1000", "", 0},             // another name space's
         {"/", "/gone/away", "1000", "1000", "5000", 5},
     };
     for (int version = 1; version <= 2; version++)
@@ -102,6 +103,17 @@ Test(cores, quotas, .init = enter, .fini = leave)
             cr_expect_eq(cores_quota(home), row[i].cores, "version %d, row %zu: %d", version, i,
                          cores_quota(home));
         }
+}
+
+// Blanks are escaped in one of the two files; two dots may begin a name.
+Test(cores, names_of_groups, .init = enter, .fini = leave)
+{
+    put("cgroup", "0::/my group/..inner\n");
+    put("mountinfo", "30 22 0:26 /my\\040group %s/my\\040mount rw - cgroup2 cgroup2 rw\n", home);
+    put("my mount/cpu.max", "400000 100000\n");
+    cr_expect_eq(cores_quota(home), 4);
+    put("my mount/..inner/cpu.max", "200000 100000\n");
+    cr_expect_eq(cores_quota(home), 2);
 }
 
 Test(cores, files_that_are_not_there_or_not_right, .init = enter, .fini = leave)
