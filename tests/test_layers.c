@@ -1,6 +1,7 @@
 // The house: a floor includes only itself and floors below it, also by way of others; no files
 // include each other in a circle; the screen never looks at a device, and nothing but the screen
-// knows curses, nothing but gpu/cpu/onednn which oneDNN there is; rooms stay as large as a
+// knows curses, nothing but gpu/cpu/onednn which oneDNN there is, nothing but metrics/base/clock.c
+// what time it is on the wall; rooms stay as large as a
 // person can overlook.
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -23,7 +24,7 @@ enum {
 
 static struct file {
     char path[PATH];
-    int floor, lines, curses, onednn;
+    int floor, lines, curses, onednn, wall;
     char include[INCLUDES][PATH]; // paths from the top
     int n;
 } files[FILES];
@@ -68,6 +69,17 @@ static int asks_onednn(const char *line)
     return strstr(line, "DNNL_VERSION") != NULL;
 }
 
+// A question of the clock that people and daemons set.
+static int asks_wall(const char *line)
+{
+    static const char *const how[] = {" time(NULL)", " time(0)", "gettimeofday(", "CLOCK_REALTIME",
+                                      "timespec_get("};
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++)
+        if (strstr(line, how[i]))
+            return 1;
+    return 0;
+}
+
 static void read_file(const char *path, int floor)
 {
     char line[1024];
@@ -80,6 +92,7 @@ static void read_file(const char *path, int floor)
     while (fgets(line, sizeof line, in)) {
         f->lines++;
         f->onednn |= asks_onednn(line);
+        f->wall |= asks_wall(line);
         char *what = included(line), *end;
         // The one name that is not a path: the tests' stand-in for the card, in no build of ours.
         if (!what || strncmp(what, "CUDA_SHIM", 9) == 0)
@@ -159,6 +172,8 @@ Test(layers, nothing_calls_upward)
         cr_expect(!f->onednn || strncmp(f->path, "gpu/cpu/onednn", 14) == 0,
                   "%s: oneDNN outside gpu/cpu/onednn.c", f->path);
         cr_expect(!f->curses || f->floor == TUI, "%s: curses outside tui/", f->path);
+        cr_expect(!f->wall || strcmp(f->path, "metrics/base/clock.c") == 0,
+                  "%s: a clock that jumps, outside metrics/base/clock.c", f->path);
         for (int k = 0; k < n_files; k++) {
             if (!seen[k])
                 continue;
