@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/output.h"
+
 enum { LINKS_MAX = 40, TRIES = 100 };
 
 // The descriptor of which the path is a name; -1: of none.
@@ -207,9 +209,7 @@ static int copy_out(struct file *f)
 
 static int flush(struct file *f, int to_disk, struct error *e)
 {
-    errno = 0;
-    if (fflush(f->stream) == 0 && !ferror(f->stream) &&
-        (!to_disk || f->as_it_is || fsync(fileno(f->stream)) == 0))
+    if (output_flush(f->stream) == 0 && (!to_disk || f->as_it_is || fsync(fileno(f->stream)) == 0))
         return 0;
     errno = errno ? errno : EIO;
     return failed(f, e);

@@ -86,3 +86,13 @@ int output_end(struct output *o, int fd)
     errno = why;
     return rc;
 }
+
+int output_flush(FILE *f)
+{
+    errno = 0;
+    if (fflush(f) == 0 && !ferror(f))
+        return 0;
+    if (!errno && fputc('\n', f) != EOF)
+        fflush(f);
+    return -1;
+}

@@ -20,4 +20,9 @@ struct output {
 FILE *output_begin(struct output *o); // o->f
 int output_end(struct output *o, int fd);
 
+// -1: something of what was written to the stream so far is not there; errno, or 0 where the reason
+// is not known. stdio forgets it when it was not the last write that failed: then one more byte is
+// tried, most likely in vain.
+int output_flush(FILE *f);
+
 #endif

@@ -64,3 +64,19 @@ Test(output, errors)
     cr_expect(rc == -1 && why == ENOSPC, "%s", strerror(why));
     cr_expect(closed == -1 && because == EBADF, "%s", strerror(because));
 }
+
+// Also where it was asked to write before, and has forgotten.
+Test(output, a_stream_says_why)
+{
+    FILE *full = fopen("/dev/full", "w"), *fine = tmpfile();
+    cr_assert(full && fine);
+    for (int i = 0; i < 100000; i++)
+        fputc('x', full);
+    fflush(full);
+    int rc = output_flush(full), why = errno;
+    cr_expect(rc == -1 && why == ENOSPC, "%s", strerror(why));
+    cr_expect(fputs("text", fine) >= 0 && output_flush(fine) == 0);
+    cr_expect_eq(ftell(fine), 4);
+    fclose(full);
+    fclose(fine);
+}

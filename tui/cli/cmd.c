@@ -1,5 +1,6 @@
 // Words and options of a command without a screen, taken apart by rows.
 #include "metrics/base/file.h"
+#include "metrics/base/output.h"
 #include "train/store/checkpoint.h"
 #include "train/store/rundir.h"
 #include "tui/cli/cmd.h"
@@ -161,9 +162,7 @@ int cmd_spares_data(const char *out, const char *data, const char *magic, struct
 
 int cmd_check_output(struct error *e)
 {
-    errno = 0;
-    int rc = fflush(stdout);
-    if (!rc && !ferror(stdout))
+    if (output_flush(stdout) == 0)
         return 0;
     error_set(e, "can't write to standard output%s%s", errno ? ": " : "",
               errno ? strerror(errno) : "");
@@ -184,6 +183,8 @@ int cmd_print_json(json_t *object)
     json_decref(object);
     if (rc == 0 && putchar('\n') != EOF)
         return CMD_OK;
+    if (ferror(stdout)) // which is said in the end
+        return CMD_FAILED;
     error_set(&e, "the answer cannot be written: memory is short, or a name is not UTF-8");
     return cmd_complain(CMD_FAILED, &e);
 }
