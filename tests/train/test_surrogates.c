@@ -201,3 +201,43 @@ Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
     loader_free(&l);
     setup_close(&s);
 }
+
+static int is_over(void *asks)
+{
+    return (*(int *)asks)-- == 0;
+}
+
+// Between any two batches of any of its passes.
+Test(surrogates, an_evaluation_that_is_broken_off_changes_nothing)
+{
+    static const char *const fixed[][2] = {
+        {"data", "synthetic:512"}, {"width", "4"},         {"batch", "64"},
+        {"precision", "f32"},      {"threads", "1"},       {"device", "cpu"},
+        {"steps", "10"},           {"probe-images", "64"}, {"surrogates", "off"}};
+    struct progress p = {quiet, NULL};
+    struct options o;
+    struct setup s;
+    struct evaluation v;
+    struct record whole, eval, spectrum;
+    struct error e = {""};
+    int asks = -1, cuts = 0;
+    options_default(&o);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
+    cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
+    cr_assert(evaluation_init(&v, &s, &e) == 0, "%s", e.text);
+    v.end = (struct team_end){is_over, &asks};
+    cr_assert(evaluation_run(&v, &s, 0, &whole, &spectrum, &e) == 0, "%s", e.text);
+    for (int rc = -1; rc < 0; cuts += rc < 0) {
+        asks = cuts;
+        rc = evaluation_run(&v, &s, 0, &eval, &spectrum, &e);
+        cr_assert(rc == 0 || rc == TEAM_BROKEN_OFF, "%d: %s", rc, e.text);
+    }
+    cr_expect_gt(cuts, 512 / 64 + 1, "%d", cuts);
+    for (int i = 0; i < METRIC_COUNT; i++)
+        cr_expect(isnan(whole.u.eval.metric[i]) ? isnan(eval.u.eval.metric[i])
+                                                : whole.u.eval.metric[i] == eval.u.eval.metric[i],
+                  "%d", i);
+    evaluation_free(&v);
+    setup_close(&s);
+}

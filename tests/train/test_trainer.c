@@ -158,6 +158,30 @@ Test(trainer, a_warning_makes_a_checkpoint, .timeout = 120)
     lab_close(&lab);
 }
 
+// Who is told that time is nearly over does not evaluate first; the run that goes on does. (The
+// first evaluation takes long enough for a signal to find it.)
+Test(trainer, a_signal_breaks_off_an_evaluation, .timeout = 240)
+{
+#define LONG_LOOK                                                                                  \
+    "--data", "synthetic:4000", "--width", "4", "--batch", "8", "--threads", "1", "--precision",   \
+        "f32", "--eval-images", "4000", "--probe-images", "20", "--eval-share", "1", "--steps",    \
+        "3", "--eval-every", "100"
+    struct lab lab;
+    lab_open(&lab);
+    pid_t pid = START(&lab, LONG_LOOK, "--name", "r");
+    lab_ready(&lab, "r", pid);
+    kill(pid, SIGTERM);
+    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
+    json_t *log = lab_log(&lab, "r");
+    int evaluated = json_object_get(log, "eval/0") != NULL;
+    cr_expect(evaluated == (lab_event(&lab, "r", "stop", "signal") > 0));
+    json_decref(log);
+    cr_assert(RUN(&lab, "--resume", "r") == 0, "%s", lab_text(lab.out));
+    cr_assert(RUN(&lab, LONG_LOOK, "--name", "whole") == 0);
+    lab_same(&lab, "whole", "r");
+    lab_close(&lab);
+}
+
 // As nohup and `trap '' USR2` leave them.
 Test(trainer, what_is_ignored_stays_so, .timeout = 60)
 {

@@ -72,10 +72,24 @@ int team_tell_times(struct team *t, const struct team_times *mine, struct error 
 }
 
 // --- an evaluation ---
+static int is_wanted(const struct team_end *end)
+{
+    return end && end->is_wanted && end->is_wanted(end->context);
+}
+
+static int broken_off(struct error *e)
+{
+    error_set(e, "broken off");
+    return TEAM_BROKEN_OFF;
+}
+
+enum { COULD, COULD_NOT, ENDS }; // what stands behind the features of a rank
+
 // One round: a batch for each rank, and behind its features whether it could. What one says of its
 // failure it says itself; the round goes on, or the others would wait.
 static int round_of(struct setup *s, struct images *images, const int64_t *index, int64_t n,
-                    float *room, size_t block, int *bad, struct error *e)
+                    float *room, size_t block, const struct team_end *end, int *bad,
+                    struct error *e)
 {
     struct ranks *r = s->ranks;
     int batch = s->o.batch / r->size;
@@ -87,16 +101,29 @@ static int round_of(struct setup *s, struct images *images, const int64_t *index
         error_set(e, "rank %d on %s: %.300s", r->rank, r->place[r->rank].host, why.text);
         *bad = 1;
     }
-    mine[block - 1] = (float)*bad;
+    mine[block - 1] = (float)(r->rank == 0 && is_wanted(end) ? ENDS : *bad ? COULD_NOT : COULD);
     return ranks_gather(r, mine, room, block * sizeof *room, r->rank && *bad ? &why : e);
 }
 
+static int evaluate_alone(struct setup *s, struct images *images, const int64_t *index, int64_t n,
+                          float *h, const struct team_end *end, struct error *e)
+{
+    for (int64_t at = 0; at < n; at += s->o.batch) {
+        int64_t some = n - at < s->o.batch ? n - at : s->o.batch;
+        if (is_wanted(end))
+            return broken_off(e);
+        if (plan_evaluate_all(s->plan, images, index + at, some, s->d, h + at * s->d, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int team_evaluate(struct setup *s, struct images *images, const int64_t *index, int64_t n, float *h,
-                  struct error *e)
+                  const struct team_end *end, struct error *e)
 {
     struct ranks *r = s->ranks;
     if (!r)
-        return plan_evaluate_all(s->plan, images, index, n, s->d, h, e);
+        return evaluate_alone(s, images, index, n, h, end, e);
     size_t d = (size_t)s->d, batch = (size_t)(s->o.batch / r->size), block = batch * d + 1;
     int bad = 0, rc = 0;
     float *room = calloc(((size_t)r->size + 1) * block, sizeof *room);
@@ -105,7 +132,11 @@ int team_evaluate(struct setup *s, struct images *images, const int64_t *index, 
         return error_set(e, "out of memory for an evaluation of %d ranks", r->size);
     }
     for (int64_t at = 0; at < n && rc == 0; at += s->o.batch) {
-        rc = round_of(s, images, index + at, n - at, room, block, &bad, e);
+        rc = round_of(s, images, index + at, n - at, room, block, end, &bad, e);
+        if (rc == 0 && room[block - 1] == ENDS) {
+            free(room);
+            return broken_off(e);
+        }
         for (size_t k = 0; k < (size_t)r->size && rc == 0; k++) {
             int64_t first = at + (int64_t)(k * batch), some = n - first;
             if (room[k * block + block - 1] != 0 && !bad)

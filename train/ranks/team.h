@@ -49,9 +49,15 @@ int team_projections(struct team *t, struct setup *s, float *const z[2], struct 
 int team_tell_times(struct team *t, const struct team_times *mine, struct error *e);
 
 // --- an evaluation ---
+// Rank 0 is asked before each batch whether it is to be broken off.
+struct team_end {
+    int (*is_wanted)(void *context); // NULL: never
+    void *context;
+};
+enum { TEAM_BROKEN_OFF = -2 };
 // plan_evaluate_all, the batches shared out; h (n x d) of rank 0. Where one rank could not, all of
-// them say so, and go on together.
+// them say so, and go on together. TEAM_BROKEN_OFF: on all of them; `end` is rank 0's.
 int team_evaluate(struct setup *s, struct images *images, const int64_t *index, int64_t n, float *h,
-                  struct error *e);
+                  const struct team_end *end, struct error *e);
 
 #endif

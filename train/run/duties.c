@@ -45,16 +45,27 @@ static void lengthen(struct trainer *tr, double cost, double now)
                  100 * tr->eval_seconds / (training + tr->eval_seconds), tr->eval_every);
 }
 
-void duties_evaluate(struct trainer *tr, int periodic)
+static int has_signal(void *context)
+{
+    const struct trainer *tr = context;
+    return publisher_has_signal(tr->report.publisher);
+}
+
+int duties_evaluate(struct trainer *tr, int periodic)
 {
     struct record eval, spectrum;
     struct error why = {{0}};
     double since = clock_seconds();
     const struct order order = {.kind = ORDER_EVALUATE};
-    if (orders_tell(tr->ranks, &order, &why) < 0 ||
-        evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why) < 0) {
+    tr->evaluation.end = (struct team_end){periodic ? has_signal : NULL, tr};
+    int rc = orders_tell(tr->ranks, &order, &why);
+    if (rc == 0)
+        rc = evaluation_run(&tr->evaluation, &tr->setup, tr->t, &eval, &spectrum, &why);
+    if (rc == TEAM_BROKEN_OFF)
+        return -1;
+    if (rc < 0) {
         report_warning(&tr->report, tr->t, "no evaluation: %s", why.text);
-        return;
+        return 0;
     }
     eval.u.eval.auc_live = tr->report.forecast.live[FORECAST_AUC];
     // A look in between, or where a run is stopped, changes nothing: a guard may ask for the best.
@@ -82,6 +93,7 @@ void duties_evaluate(struct trainer *tr, int periodic)
         duties_checkpoint(tr, &why);
     if (counts)
         keep_best(tr, is_best);
+    return 0;
 }
 
 int duties_evaluation_is_due(const struct trainer *tr)

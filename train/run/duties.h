@@ -5,8 +5,9 @@
 #include "train/run/state.h"
 
 // Evaluate before step t. `periodic`: because it was due; then it counts towards the share of the
-// time that evaluations may have.
-void duties_evaluate(struct trainer *tr, int periodic);
+// time that evaluations may have, and is broken off where a signal has come: -1, and the step that
+// it is before is not to be made, for a run that goes on has it then.
+int duties_evaluate(struct trainer *tr, int periodic);
 int duties_evaluation_is_due(const struct trainer *tr);
 
 // Write a checkpoint before step t. 0; -1 with the reason (told already), -2 not finite: then the

@@ -230,16 +230,19 @@ void evaluation_free(struct evaluation *v)
 static int pass(struct evaluation *v, struct setup *s, struct error *e)
 {
     int wanted = !s->ranks || s->ranks->rank == 0;
-    if (team_statistics(s, e) < 0 ||
-        team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, e) < 0 ||
-        need_views(v, s, e) < 0)
-        return -1;
-    if (v->views.n && team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
-                                    wanted ? v->view_x : NULL, e) < 0)
-        return -1;
-    return v->n_train && v->n_test
-               ? team_evaluate(s, v->test, v->test_index, v->n_test, wanted ? v->test_x : NULL, e)
-               : 0;
+    int rc = team_statistics(s, e);
+    if (rc == 0)
+        rc = team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, &v->end,
+                           e);
+    if (rc == 0)
+        rc = need_views(v, s, e);
+    if (rc == 0 && v->views.n)
+        rc = team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
+                           wanted ? v->view_x : NULL, &v->end, e);
+    if (rc == 0 && v->n_train && v->n_test)
+        rc = team_evaluate(s, v->test, v->test_index, v->n_test, wanted ? v->test_x : NULL, &v->end,
+                           e);
+    return rc;
 }
 
 static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *eval,
@@ -310,8 +313,11 @@ int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct r
     record_init(eval, RECORD_EVAL, step);
     record_init(spectrum, RECORD_SPECTRUM, step);
     eval->u.eval.n_train = v->n;
-    if (pass(v, s, e) < 0 || exact_spectrum(v, s, eval, spectrum, e) < 0)
-        return -1;
+    int rc = pass(v, s, e);
+    if (rc == 0)
+        rc = exact_spectrum(v, s, eval, spectrum, e);
+    if (rc < 0)
+        return rc;
     return v->n_train && v->n_test ? probe(v, s, &eval->u.eval, e) : 0;
 }
 

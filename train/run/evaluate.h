@@ -11,6 +11,7 @@
 #include "metrics/log/record.h"
 #include "metrics/science/questions.h"
 #include "metrics/science/spectrum.h"
+#include "train/ranks/team.h"
 #include "train/run/setup.h"
 
 enum {
@@ -40,6 +41,7 @@ struct evaluation {
     int64_t *test_index; // n_test
     float *train_x, *test_x;
     int32_t *train_label, *test_label;
+    struct team_end end;
 };
 
 // --probe and --probe-images say whether and with how many images to probe: as many of each class,
@@ -50,7 +52,7 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
 void evaluation_free(struct evaluation *v); // takes a zeroed struct too
 
 // Measure now, before step `step`. Both records are filled (`spectrum` borrows v->sigma: no
-// record_free). Changes nothing that training sees.
+// record_free). Changes nothing that training sees. TEAM_BROKEN_OFF: because v->end said so.
 int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
                    struct record *spectrum, struct error *e);
 // What the ranks other than 0 do while it measures: their part of the forward passes.

@@ -241,8 +241,8 @@ static int loop(struct trainer *tr, struct error *e)
             duties_evaluation_is_due(tr); // before a repeated run hears that it was lengthened here
         steer_announce(tr);
         duties_repeat(tr);
-        if (due && tr->last_eval != tr->t)
-            duties_evaluate(tr, 1);
+        if (due && tr->last_eval != tr->t && duties_evaluate(tr, 1) < 0)
+            continue;
         if (duties_checkpoint_is_due(tr))
             duties_checkpoint(tr, &why);
         if (ranks_alive(tr->ranks, e) < 0)

@@ -131,6 +131,14 @@ int publisher_next(struct publisher *p, struct request *out, int wait)
     return got;
 }
 
+int publisher_has_signal(struct publisher *p)
+{
+    pthread_mutex_lock(&p->lock);
+    int has = p->signal != 0;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
 int publisher_fd(struct publisher *p, struct error *e)
 {
     pthread_mutex_lock(&p->lock);

@@ -50,6 +50,7 @@ int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
 // --- commands ---
 // The next request: 1, or 0 when there is none. `wait`: block until there is one.
 int publisher_next(struct publisher *p, struct request *out, int wait);
+int publisher_has_signal(struct publisher *p); // whether the next one is a signal
 // For who waits for other things too: readable while publisher_next has something. Stays the
 // publisher's. -1: there is none.
 int publisher_fd(struct publisher *p, struct error *e);
