@@ -57,6 +57,9 @@ struct npy_writer;
 // is replaced only when all has been written: until npy_finish it has a temporary name beside.
 int npy_create(const char *path, int64_t n, int64_t d, struct npy_writer **out, struct error *e);
 int npy_write(struct npy_writer *w, const void *items, size_t count, struct error *e);
+// All of it is on the disk, and has only to get its name: for who writes several that belong
+// together.
+int npy_sync(struct npy_writer *w, struct error *e);
 // -1 when less or more was written than announced, or the disk is full: then nothing is left.
 // Frees the writer in any case.
 int npy_finish(struct npy_writer *w, struct error *e);

@@ -1,5 +1,4 @@
 // Writing .npy, version 1.0.
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +30,7 @@ static int header(const struct npy_writer *w, int64_t n, int64_t d, struct error
     if (fwrite(magic, 1, 8, w->file.stream) == 8 && fwrite(count, 1, 2, w->file.stream) == 2 &&
         fwrite(text, 1, (size_t)length, w->file.stream) == (size_t)length)
         return 0;
-    return error_set(e, "can't write an array: %s", strerror(errno));
+    return file_failed(&w->file, e);
 }
 
 int npy_create(const char *path, int64_t n, int64_t d, struct npy_writer **out, struct error *e)
@@ -60,9 +59,14 @@ int npy_create(const char *path, int64_t n, int64_t d, struct npy_writer **out, 
 int npy_write(struct npy_writer *w, const void *items, size_t count, struct error *e)
 {
     if (fwrite(items, ITEM, count, w->file.stream) != count)
-        return error_set(e, "can't write an array: %s", strerror(errno));
+        return file_failed(&w->file, e);
     w->written += count;
     return 0;
+}
+
+int npy_sync(struct npy_writer *w, struct error *e)
+{
+    return file_sync(&w->file, e);
 }
 
 int npy_finish(struct npy_writer *w, struct error *e)

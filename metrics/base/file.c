@@ -54,7 +54,7 @@ int file_distinct(const char *out, const char *in, struct error *e)
     return 0;
 }
 
-static int failed(const struct file *f, struct error *e)
+int file_failed(const struct file *f, struct error *e)
 {
     return error_set(e, "can't write %.300s: %s",
                      file_is_standard(f->path.s) ? "standard output" : f->path.s, strerror(errno));
@@ -92,7 +92,7 @@ static int open_part(struct file *f, mode_t mode, struct error *e)
         if (fd < 0 && errno == ELOOP)
             in_the_way(f, "is a link", e);
         else if (fd < 0)
-            failed(f, e);
+            file_failed(f, e);
         else if (fstat(fd, &ours) != 0 || !S_ISREG(ours.st_mode))
             in_the_way(f, "is not a file", e);
         else if (fcntl(fd, F_OFD_SETLK, &lock) != 0)
@@ -123,7 +123,7 @@ static int open_beside(struct file *f, mode_t mode, struct error *e)
         if (fd >= 0)
             return fd;
         if (errno != EEXIST)
-            return failed(f, e);
+            return file_failed(f, e);
     }
     return in_the_way(f, "and all before it are there", e);
 }
@@ -151,7 +151,7 @@ static int open_output(struct file *f, const char *path, struct error *e)
     if (fd < 0 && errno == EISDIR)
         return error_set(e, "%.300s is a folder: the output needs another name", path);
     if ((fd < 0 && (errno != ENOENT || number >= 0)) || (fd >= 0 && fstat(fd, &old) != 0)) {
-        failed(f, e);
+        file_failed(f, e);
         if (fd >= 0)
             close(fd);
         return -1;
@@ -189,7 +189,7 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     if (f->stream)
         return 0;
     if (fd >= 0) {
-        failed(f, e);
+        file_failed(f, e);
         close(fd);
     }
     return -1;
@@ -212,7 +212,7 @@ static int flush(struct file *f, int to_disk, struct error *e)
     if (output_flush(f->stream) == 0 && (!to_disk || f->as_it_is || fsync(fileno(f->stream)) == 0))
         return 0;
     errno = errno ? errno : EIO;
-    return failed(f, e);
+    return file_failed(f, e);
 }
 
 int file_sync(struct file *f, struct error *e)
@@ -259,11 +259,11 @@ int file_finish(struct file *f, int rc, struct error *e)
     if (rc == 0)
         rc = flush(f, to_disk, e);
     if (rc == 0 && (f->target >= 0 ? copy_out(f) : f->as_it_is ? 0 : give_name(f)) != 0)
-        rc = failed(f, e);
+        rc = file_failed(f, e);
     if (f->target >= 0 && close(f->target) != 0 && rc == 0)
-        rc = failed(f, e);
+        rc = file_failed(f, e);
     if (fclose(f->stream) != 0 && rc == 0)
-        rc = failed(f, e);
+        rc = file_failed(f, e);
     int folder = rc == 0 && to_disk && !f->as_it_is
                      ? open(path_folder(f->path.s).s, O_RDONLY | O_CLOEXEC)
                      : -1;

@@ -44,6 +44,9 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
 // name.
 int file_sync(struct file *f, struct error *e);
 
+// -1, and that it can't be written, by errno: for who writes to the stream.
+int file_failed(const struct file *f, struct error *e);
+
 // Ends it in any case. rc 0: give it its name; otherwise what was written goes. rc, or -1: what was
 // written is not there (disk full, file too large, ...).
 int file_finish(struct file *f, int rc, struct error *e);

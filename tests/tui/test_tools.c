@@ -495,6 +495,20 @@ Test(tools, embed_writes_over_nothing_else)
     done();
 }
 
+// Neither has its name before both are written.
+Test(tools, embed_leaves_no_features_without_labels)
+{
+    char file[128], labels[128];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "1", "--name", "a") == 0, "%s", lab_text(lab.out));
+    snprintf(file, sizeof file, "%s/x.npy", lab.dir);
+    snprintf(labels, sizeof labels, "%s/x.labels.npy", lab.dir);
+    cr_assert_eq(symlink("/dev/full", labels), 0);
+    int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_assert(rc == 1 && strstr(err, "/dev/full: No space left") && size_of(file) < 0, "%s", err);
+    done();
+}
+
 // Labels lie beside the features that they are of, and beside no others.
 Test(tools, embed_leaves_no_labels_of_other_images)
 {

@@ -85,6 +85,8 @@ static int write_both(struct embed *m, enum split split, const char *out, const 
     int rc = write_features(m, split, out, &x, e);
     if (rc == 0 && s->labels && beside)
         rc = write_labels(s, labels, &y, e);
+    if (rc == 0 && y)
+        rc = npy_sync(y, e);
     rc = finish(y, finish(x, rc, e), e);
     if (rc == 0 && s->labels && !beside)
         fprintf(stderr, "the labels are left out: they need a file to lie beside\n");
