@@ -191,16 +191,17 @@ static void handle(struct trainer *tr, const struct request *r)
 }
 
 // Until something is asked. 0: another rank is gone meanwhile.
-static int await(struct trainer *tr)
+static int await(struct trainer *tr, struct request *r)
 {
     enum { LOOK_MS = 250 };
-    struct pollfd p = {.fd = tr->ranks ? publisher_fd(tr->report.publisher, NULL) : -1,
-                       .events = POLLIN};
-    if (p.fd < 0)
-        return 1;
-    while (poll(&p, 1, LOOK_MS) == 0)
+    if (!tr->ranks)
+        return publisher_next(tr->report.publisher, r, 1);
+    struct pollfd p = {.fd = publisher_fd(tr->report.publisher, NULL), .events = POLLIN};
+    while (!publisher_next(tr->report.publisher, r, 0)) {
         if (ranks_alive(tr->ranks, NULL) < 0)
             return 0;
+        poll(&p, 1, LOOK_MS); // also woken by a signal; without a descriptor it sleeps
+    }
     return 1;
 }
 
@@ -216,9 +217,8 @@ void commands_handle(struct trainer *tr)
     double since = clock_seconds();
     steer_status(tr);
     while (!tr->over && state_is_paused(tr)) {
-        if (!await(tr))
+        if (!await(tr, &r))
             break;
-        publisher_next(tr->report.publisher, &r, 1);
         handle(tr, &r);
     }
     double now = clock_seconds();
