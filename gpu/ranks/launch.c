@@ -173,14 +173,16 @@ int ranks_open(struct ranks **out, struct error *e)
     return rc;
 }
 
-// A launcher that talks with a machine that is cut off notices it by itself where nothing is on the
-// way there; told to end all, it waits for an answer for a long time.
+// A launcher passes on what was just said, if it has the time before it is told to end all. One
+// that talks with a machine that is cut off notices it by itself where nothing is on the way there;
+// told to end all, it waits for an answer for a long time.
 static void let_notice(const struct ranks *r)
 {
-    static const struct timespec patience = {3, 0};
+    static const struct timespec here = {0, 300000000}, elsewhere = {3, 0};
     int gone = atomic_load(&r->gone);
-    if (gone && strcmp(r->place[gone - 1].host, r->place[r->rank].host) != 0)
-        nanosleep(&patience, NULL);
+    if (gone)
+        nanosleep(strcmp(r->place[gone - 1].host, r->place[r->rank].host) != 0 ? &elsewhere : &here,
+                  NULL);
 }
 
 void ranks_close(struct ranks *r, int code)

@@ -1,6 +1,7 @@
 // Trainings in several processes, started by mpirun as a person would; see tests/kit/runs.h. It is
-// Open MPI's; SSLTOP_MPIRUN="mpirun.mpich -bind-to none" or "srun --mpi=pmi2 --overcommit" names
-// another, SSLTOP_MPI the ssltop-mpi.so that goes with it.
+// Open MPI's; SSLTOP_MPIRUN="mpirun.mpich -bind-to none -disable-auto-cleanup" (or MPICH kills the
+// others before one can say who is gone) or "srun --mpi=pmi2 --overcommit" names another,
+// SSLTOP_MPI the ssltop-mpi.so that goes with it.
 #ifndef SSLTOP_TESTS_KIT_SEVERAL_H
 #define SSLTOP_TESTS_KIT_SEVERAL_H
 
@@ -18,8 +19,7 @@ pid_t several_start(struct lab *lab, int ranks, const char *const *word);
 // The processes that it has started, in the order of their ranks, as soon as all are there.
 void several_find(const struct lab *lab, pid_t mpirun, int ranks, pid_t *pid);
 
-// Whether what was said names the rank that is gone, and its machine; or it is of MPICH's mpirun,
-// which kills the others before one of them can say anything.
+// Whether what was said names the rank that is gone, and its machine.
 int several_named(const char *said, int rank);
 
 #endif
