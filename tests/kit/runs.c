@@ -95,6 +95,17 @@ int lab_wait(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
+int lab_handles(pid_t pid, int number)
+{
+    char path[64], *text, *line;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    text = lab_text(path);
+    line = strstr(text, "SigCgt:");
+    int has = line && strtoull(line + 7, NULL, 16) >> (number - 1) & 1;
+    free(text);
+    return has;
+}
+
 int lab_exists(const struct lab *lab, const char *name)
 {
     char path[256];

@@ -40,6 +40,7 @@ struct answer lab_say(const struct lab *lab, const char *name, const char *text)
 void lab_until_paused(const struct lab *lab, const char *name);
 void lab_until_step(const struct lab *lab, const char *name, int64_t step);
 
+int lab_handles(pid_t pid, int number); // whether a process has a handler of this signal
 int lab_exists(const struct lab *lab, const char *name); // file or folder below the lab
 char *lab_text(const char *path); // a whole file, malloc'd; "" if it can't be read
 

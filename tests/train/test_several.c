@@ -2,6 +2,7 @@
 // same to the last bit; what one is told holds on all; one that dies ends all.
 #include <criterion/criterion.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +267,52 @@ Test(several, a_signal_makes_one_checkpoint)
         snprintf(file, sizeof file, "%s/ckpt-%ld.safetensors", name, (long)at);
         cr_expect(lab_exists(&lab, file), "%s is not there", file);
     }
+    lab_close(&lab);
+}
+
+// What the ranks prepare takes minutes where the images are many.
+Test(several, a_signal_while_they_prepare_ends_all, .timeout = 60)
+{
+    struct lab lab;
+    pid_t rank[2];
+    several_need();
+    lab_open(&lab);
+    pid_t pid = SEVERAL(&lab, 2, SMALL, "--data", "synthetic:250000:64", "--name", "r");
+    several_find(&lab, pid, 2, rank);
+    while (!lab_handles(rank[0], SIGUSR1)) // the last that is taken
+        poll(NULL, 0, 1);
+    cr_assert_eq(kill(rank[0], SIGUSR2), 0);
+    cr_expect_eq(lab_wait(pid), 128 + SIGUSR2);
+    char *said = lab_text(lab.out);
+    cr_expect(strstr(said, "interrupted before it began") != NULL, "%s", said);
+    cr_expect(!lab_exists(&lab, "r") && !lab_exists(&lab, ".r.new"));
+    free(said);
+    lab_close(&lab);
+}
+
+// Broken off on all ranks after the same batch.
+Test(several, a_signal_breaks_off_an_evaluation, .timeout = 120)
+{
+#define LONG_LOOK                                                                                  \
+    "--data", "synthetic:4000", "--width", "4", "--batch", "8", "--threads", "1", "--precision",   \
+        "f32", "--eval-images", "4000", "--probe-images", "20", "--eval-share", "1", "--steps",    \
+        "3", "--eval-every", "100"
+    struct lab lab;
+    pid_t rank[2];
+    several_need();
+    lab_open(&lab);
+    pid_t pid = SEVERAL(&lab, 2, LONG_LOOK, "--name", "r");
+    lab_ready(&lab, "r", pid);
+    several_find(&lab, pid, 2, rank);
+    kill(rank[0], SIGTERM);
+    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
+    json_t *log = lab_log(&lab, "r");
+    int evaluated = json_object_get(log, "eval/0") != NULL;
+    cr_expect(evaluated == (lab_event(&lab, "r", "stop", "signal") > 0));
+    json_decref(log);
+    finish(&lab, SEVERAL(&lab, 2, "--resume", "r"));
+    finish(&lab, SEVERAL(&lab, 2, LONG_LOOK, "--name", "whole"));
+    lab_same(&lab, "whole", "r");
     lab_close(&lab);
 }
 

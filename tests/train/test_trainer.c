@@ -124,18 +124,6 @@ Test(trainer, resumes_after_signals)
     lab_close(&lab);
 }
 
-// Whether a process has a handler of this signal.
-static int handles(pid_t pid, int number)
-{
-    char path[64], *text, *line;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    text = lab_text(path);
-    line = strstr(text, "SigCgt:");
-    int has = line && strtoull(line + 7, NULL, 16) >> (number - 1) & 1;
-    free(text);
-    return has;
-}
-
 #define ENDLESS TINY, "--steps", "1000000", "--eval-every", "1000000"
 
 // By what schedulers warn, and machines that go down.
@@ -231,7 +219,7 @@ Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
     lab_open(&lab);
     for (int i = 0; i < 3; i++) {
         pid_t pid = START(&lab, "--data", "synthetic:250000:64", "--steps", "1", "--name", "long");
-        while (!handles(pid, SIGUSR1)) // the last that is taken
+        while (!lab_handles(pid, SIGUSR1)) // the last that is taken
             poll(NULL, 0, 1);
         cr_assert_eq(kill(pid, sent[i]), 0);
         cr_expect_eq(lab_wait(pid), 128 + sent[i]);

@@ -461,7 +461,7 @@ static int lead(struct ranks *r, const struct options *o, const unsigned char *g
     tr->report.headless = ready_fd < 0;
     tr->signals = &signals;
     tr->ranks = r;
-    signals_end(r ? NULL : "ssltop: interrupted before it began\n"); // of ranks all have to hear
+    signals_end("ssltop: interrupted before it began\n");
     if (catch_signals(tr, e) < 0) {
         free(tr);
         return FAILED;
