@@ -170,6 +170,30 @@ Test(trainer, a_signal_breaks_off_an_evaluation, .timeout = 240)
     lab_close(&lab);
 }
 
+// Asked for where one is due it is the one that was due: a run that goes on from there, or is
+// repeated, counts the same as the best and its age.
+Test(trainer, an_evaluation_that_is_asked_for_where_one_is_due, .timeout = 120)
+{
+    enum { DUE = 40 };
+    struct lab lab;
+    lab_open(&lab);
+    pid_t pid = START(&lab, TINY, "--steps", "80", "--eval-every", "40", "--name", "s");
+    lab_ready(&lab, "s", pid);
+    int64_t at = lab_say(&lab, "s", "pause").step;
+    lab_until_paused(&lab, "s");
+    cr_assert(at < DUE, "%ld", (long)at);
+    for (; at < DUE; at++) {
+        cr_assert(lab_say(&lab, "s", "step").ok);
+        lab_until_paused(&lab, "s");
+    }
+    cr_assert(lab_say(&lab, "s", "eval").ok && lab_say(&lab, "s", "stop").ok);
+    cr_assert_eq(lab_wait(pid), 0);
+    cr_assert(RUN(&lab, "--resume", "s") == 0, "%s", lab_text(lab.out));
+    cr_assert(RUN(&lab, "--rerun", "s", "--name", "again") == 0, "%s", lab_text(lab.out));
+    lab_same(&lab, "s", "again");
+    lab_close(&lab);
+}
+
 // As nohup and `trap '' USR2` leave them.
 Test(trainer, what_is_ignored_stays_so, .timeout = 60)
 {

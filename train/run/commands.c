@@ -86,12 +86,15 @@ static void do_step(struct trainer *tr, const struct command_call *c, struct ans
 
 static void do_eval(struct trainer *tr, const struct command_call *c, struct answer *a)
 {
+    int rc = 0;
     if (tr->last_eval != tr->t) { // else it would only say the same again
         report_event(&tr->report, tr->t, "eval", c->by, "", "", 0, "%s", "");
-        duties_evaluate(tr, 0);
+        rc = duties_evaluate(tr, duties_evaluation_is_due(tr));
     }
     if (tr->last_eval == tr->t)
         settle(a, 0, NULL, tr->t, "evaluated before step %" PRId64, tr->t);
+    else if (rc < 0)
+        refuse(a, "the evaluation was broken off: the training ends by a signal");
     else
         refuse(a, "the evaluation failed; trainer.log says why");
 }

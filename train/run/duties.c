@@ -248,7 +248,7 @@ void duties_repeat(struct trainer *tr)
             int64_t every = strtoll(v->to, NULL, 10);
             tr->eval_every = every > 0 ? every : tr->eval_every;
         } else if (does_eval) {
-            duties_evaluate(tr, 0);
+            duties_evaluate(tr, duties_evaluation_is_due(tr));
         }
         struct error why;
         if (does_checkpoint && tr->last_checkpoint != tr->t)

@@ -4,9 +4,10 @@
 
 #include "train/run/state.h"
 
-// Evaluate before step t. `periodic`: because it was due; then it counts towards the share of the
-// time that evaluations may have, and is broken off where a signal has come: -1, and the step that
-// it is before is not to be made, for a run that goes on has it then.
+// Evaluate before step t. `periodic`: because it was due, whether or not it was asked for as well;
+// then it counts towards the share of the time that evaluations may have, and is broken off where a
+// signal has come: -1, and the step that it is before is not to be made, for a run that goes on has
+// it then.
 int duties_evaluate(struct trainer *tr, int periodic);
 int duties_evaluation_is_due(const struct trainer *tr);
 
