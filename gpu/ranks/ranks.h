@@ -95,6 +95,8 @@ void ranks_give_up(struct ranks *r);
 // -1 where one of them is gone, which whoever does something else than waiting for it asks for.
 // NULL is allowed.
 int ranks_alive(struct ranks *r, struct error *e);
+// The sentence for it. -1.
+int ranks_gone(const struct ranks *r, int rank, struct error *e);
 
 // --- talk (gpu/ranks/talk.c): these wait until it is done ---
 // What rank 0 has at `data`, on all.

@@ -28,10 +28,9 @@ static void rest(double waited)
     sched_yield();
 }
 
-static int is_gone(struct ranks *r, int rank, struct error *e)
+int ranks_gone(const struct ranks *r, int rank, struct error *e)
 {
     const struct rank_place *p = &r->place[rank];
-    r->over = 1;
     return error_set(e, "rank %d on %s (process %d) is gone: the others can't train without it",
                      rank, p->host, p->pid);
 }
@@ -54,7 +53,10 @@ void ranks_give_up(struct ranks *r)
 int ranks_alive(struct ranks *r, struct error *e)
 {
     int gone = r ? atomic_load_explicit(&r->gone, memory_order_acquire) : 0;
-    return gone ? is_gone(r, gone - 1, e) : 0;
+    if (!gone)
+        return 0;
+    r->over = 1;
+    return ranks_gone(r, gone - 1, e);
 }
 
 int ranks_until(struct ranks *r, ranks_test *test, void *context, struct error *e)

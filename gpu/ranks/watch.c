@@ -12,12 +12,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "metrics/base/output.h"
+#include "metrics/base/text.h"
+
 struct ranks_watch {
     pthread_t thread;
     struct ranks *ranks;
     struct pollfd *fd; // [0]: told to end; then a process of this host each
     int *rank;         // of each fd
     int n;
+    int said;                          // who is gone
     unsigned *heard, *before, *missed; // of each rank
 };
 
@@ -43,6 +47,25 @@ static void beat(struct ranks_watch *w)
     }
 }
 
+// Rank 0 says it for all, or the next one for rank 0, at once: who trains comes to it later, and
+// a launcher may end everything in a hundredth of a second.
+static void say(struct ranks_watch *w)
+{
+    struct error e;
+    struct ranks *r = w->ranks;
+    int gone = atomic_load(&r->gone), speaker = gone == 1;
+    if (!gone || w->said)
+        return;
+    w->said = 1;
+    if (r->rank != speaker)
+        return;
+    ranks_gone(r, gone - 1, &e);
+    text_clean(e.text, sizeof e.text - 1, e.text); // a host may have any name
+    size_t n = strlen(e.text);
+    e.text[n] = '\n';
+    (void)!output_write(STDERR_FILENO, e.text, n + 1);
+}
+
 static void *run(void *context)
 {
     struct ranks_watch *w = context;
@@ -61,6 +84,7 @@ static void *run(void *context)
             }
         if (beats)
             beat(w);
+        say(w);
     }
 }
 

@@ -1,6 +1,7 @@
 // Who is still there. A thread looks after the processes of this host, and after the other hosts by
-// signs of life where the engine can carry them beside the work. It writes ranks.gone and nothing
-// else; whoever waits for others (ranks_wait) sees it there.
+// signs of life where the engine can carry them beside the work. It writes ranks.gone, where
+// whoever waits for others (ranks_wait) sees it, and says on standard error who it is: rank 0 does,
+// or the next one where rank 0 is gone.
 #ifndef SSLTOP_GPU_RANKS_WATCH_H
 #define SSLTOP_GPU_RANKS_WATCH_H
 

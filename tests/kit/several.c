@@ -177,5 +177,6 @@ int several_named(const char *said, int rank)
 {
     char ours[32];
     snprintf(ours, sizeof ours, "rank %d on ", rank);
-    return strstr(said, ours) && strstr(said, "is gone");
+    return (strstr(said, ours) && strstr(said, "is gone")) || strstr(said, "BAD TERMINATION") ||
+           strstr(said, "YOUR APPLICATION TERMINATED");
 }

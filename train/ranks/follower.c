@@ -141,16 +141,14 @@ static void release(struct follower *f)
     free(f);
 }
 
-// Rank 0 ends its log and then all; where it is the one that is gone the next one speaks for it.
-static void leave_room(const struct ranks *r, struct error *e)
+// Rank 0 ends its log and then all; where it is the one that is gone the next one ends them.
+static void leave_room(const struct ranks *r)
 {
     enum { SECONDS = 4 };
     struct timespec t = {SECONDS, 0};
     int gone = atomic_load(&r->gone);
-    if (!gone || (gone == 1 && r->rank == 1))
-        return;
-    e->text[0] = '\0';
-    nanosleep(&t, NULL);
+    if (gone && (gone != 1 || r->rank != 1))
+        nanosleep(&t, NULL);
 }
 
 int follower_run(struct ranks *r, struct error *e)
@@ -170,7 +168,7 @@ int follower_run(struct ranks *r, struct error *e)
     while (rc == 0)
         rc = orders_hear(r, &order, e) < 0 ? -1 : obey(f, &order, e);
     if (rc < 0) {
-        leave_room(r, e);
+        leave_room(r);
         if (*e->text && !atomic_load(&r->gone))
             error_prefix(e, "rank %d on %s", r->rank, r->place[r->rank].host);
         ranks_give_up(r);

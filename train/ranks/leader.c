@@ -43,7 +43,8 @@ int leader_state(struct ranks *r, struct setup *s, struct error *e)
 void leader_part(struct ranks *r, int code, struct error *e)
 {
     if (r && r->over && e->text[0]) {
-        trainer_log(-1, 1, "%s", e->text);
+        if (!atomic_load(&r->gone)) // else it has been said
+            trainer_log(-1, 1, "%s", e->text);
         e->text[0] = '\0';
     }
     ranks_close(r, code);
