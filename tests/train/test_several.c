@@ -279,7 +279,7 @@ Test(several, a_signal_while_they_prepare_ends_all, .timeout = 60)
     lab_open(&lab);
     pid_t pid = SEVERAL(&lab, 2, SMALL, "--data", "synthetic:250000:64", "--name", "r");
     several_find(&lab, pid, 2, rank);
-    while (!lab_handles(rank[0], SIGUSR1)) // the last that is taken
+    while (!lab_handles(rank[0], SIGUSR2))
         poll(NULL, 0, 1);
     cr_assert_eq(kill(rank[0], SIGUSR2), 0);
     cr_expect_eq(lab_wait(pid), 128 + SIGUSR2);
