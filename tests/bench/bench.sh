@@ -32,8 +32,9 @@ processor=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
 flags=$(grep -m 1 -o -w -E 'avx2|avx512f|avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null | sort -u | tr '\n' ' ')
 case $flags in
 *amx_bf16*) bf16=1.5 ;; # times as fast as the best of PyTorch
-*) bf16=1.3 ;;
+*) bf16= ;;             # Intel's without AMX have half the rate in bf16: auto takes f32 there
 esac
+! grep -q AuthenticAMD /proc/cpuinfo || bf16=1.3
 case $flags in
 *avx512f*) f32=1.5 ;;
 *) f32=1.2 ;;
