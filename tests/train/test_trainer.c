@@ -253,6 +253,23 @@ Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
     lab_close(&lab);
 }
 
+// At such a rate the statistics that evaluations take are of weights of long ago.
+Test(trainer, tells_of_statistics_behind_the_weights, .timeout = 60)
+{
+    struct lab lab;
+    lab_open(&lab);
+    cr_assert_eq(RUN(&lab, TINY, "--steps", "156", "--eval-every", "52", "--lr", "20", "--wd",
+                     "2e-2", "--name", "fast"),
+                 0);
+    cr_expect_gt(lab_event(&lab, "fast", "warning", "trainer"), 0);
+    says(&lab, "the running statistics of the batch norms are behind the weights");
+    cr_assert_eq(
+        RUN(&lab, TINY, "--steps", "156", "--eval-every", "52", "--lr", "0.05", "--name", "slow"),
+        0);
+    cr_expect_lt(lab_event(&lab, "slow", "warning", "trainer"), 0);
+    lab_close(&lab);
+}
+
 // A pager that stays at its first page: the training neither stands still nor goes deaf.
 Test(trainer, goes_on_where_nobody_reads_its_lines, .timeout = 120)
 {
