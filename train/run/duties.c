@@ -110,11 +110,10 @@ void duties_tell_lag(struct trainer *tr)
     if (norm_lag_measure(&tr->norm_lag, &s->net, s->plan, &lag, &why) < 0)
         trainer_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
     else if (lag > NORM_LAG_FAR)
-        report_warning(
-            &tr->report, tr->t,
-            "the running statistics of the batch norms are behind the weights (%.3g nats "
-            "a channel): evaluations and checkpoints are of another network than trains",
-            lag);
+        report_warning(&tr->report, tr->t,
+                       "batch norms lag (%.3g nats): evaluations see another network than trains: "
+                       "their running statistics are behind the weights",
+                       lag);
 }
 
 int duties_evaluation_is_due(const struct trainer *tr)
