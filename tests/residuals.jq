@@ -1,6 +1,8 @@
 # Where a forecast errs, as tables of tests/study.sh's report: by stage of the study, and by how far the probe has moved since
-# the evaluation before; also where the run ends, foretold at a quarter of it. Input: the lines of `ssltop fit --points`; $c: the calibration fitted on them; $stage: stages of runs.
+# the evaluation before; also where the run ends, foretold at a quarter of it. Input: the lines of `ssltop fit --points`; $calibration: the one fitted on them; $stages: of runs.
 # Errors are root mean squares in points, of evaluations (in a fit every run weighs the same, here every evaluation).
+
+$calibration[0] as $c | $stages[0] as $stage |
 
 def rms: if length == 0 then null else (map(. * .) | add / length | sqrt) end;
 def cell: if . == null then "–" else (. * 10 | round / 10 | tostring | if test("\\.") then . else . + ".0" end) end;

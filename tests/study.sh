@@ -369,9 +369,10 @@ done
 # Where SimSiam's errs.
 rm -f "$folder/residuals.md"
 if [ -s "$folder/simsiam.json" ]; then
-    stages=$(tail -q -n +2 "$folder/all.csv" | cut -d, -f1,2 | jq -Rn '[inputs | split(",") | {(.[0]): .[1]}] | add')
-    jq -rs --argjson stage "$stages" --argjson c "$(cat "$folder/simsiam.json")" -f "$here/residuals.jq" \
-        "$folder/simsiam.jsonl" > "$folder/residuals.md"
+    tail -q -n +2 "$folder/all.csv" | cut -d, -f1,2 |
+        jq -Rn '[inputs | split(",") | {(.[0]): .[1]}] | add' > "$folder/stages.json"
+    jq -rs --slurpfile stages "$folder/stages.json" --slurpfile calibration "$folder/simsiam.json" \
+        -f "$here/residuals.jq" "$folder/simsiam.jsonl" > "$folder/residuals.md"
 fi
 awk -F, -v fits="$folder" -v photos="$OUT/study-photos.csv" -v data="$DATA" -v labelled="$labelled" -f "$here/study.awk" "$folder/all.csv" > "$folder/report.md"
 
