@@ -256,6 +256,8 @@ Test(terminal, that_does_not_read_is_left, .timeout = 120)
     while (session_feed(&s, 0) > 0)
         continue;
     cr_expect(!s.mouse && !s.paste);
+    close(s.master);
+    vterm_free(s.vt);
     cr_assert_eq(unlink(path), 0);
     watched_end(&r, 0);
 }

@@ -37,7 +37,7 @@ static struct {
     size_t reset_len;
     struct sigaction old[NSIG];
     unsigned char caught[NSIG];
-    char stack[DEATH_STACK]; // for the handler: the program's own may be what is full
+    _Alignas(16) char stack[DEATH_STACK]; // for the handler: the program's own may be what is full
     const struct theme *theme;
     int colours; // 0, 8 (and 16), 256, or more: direct colour
     int heat;    // pairs of the ramp can be had
