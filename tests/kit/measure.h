@@ -1,10 +1,17 @@
-// What the benchmarks measure with: a clock, and how much memory was taken at most.
+// What benchmarks and tests measure memory with.
 #ifndef SSLTOP_TESTS_KIT_MEASURE_H
 #define SSLTOP_TESTS_KIT_MEASURE_H
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+// A sanitizer wants address space and memory of its own: bounds on them say nothing there.
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+enum { MEMORY_IS_OURS = 0 };
+#else
+enum { MEMORY_IS_OURS = 1 };
+#endif
 
 // Peak resident set of this process in kB, 0 if unknown. (getrusage's would be that of the program
 // that started this one, if it had more.)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/runs.h"
 #include "train/wire/socket.h"
 #include "train/wire/watchers.h"
@@ -147,7 +148,7 @@ Test(socket_storm, everyone_is_answered_or_let_go)
     ten_thousand(&lab);
     two_hundred(&lab);
     long after = resident_kb(pid);
-    cr_expect(after - before <= KB, "it has %ld KB more", after - before);
+    cr_expect(after - before <= KB || !MEMORY_IS_OURS, "it has %ld KB more", after - before);
     int64_t step = lab_say(&lab, "s", "status").step;
     lab_until_step(&lab, "s", step + 2);
     cr_assert(lab_say(&lab, "s", "stop").ok);
@@ -278,7 +279,8 @@ Test(socket_storm, together_they_are_owed_no_more_than_some_megabytes)
         watchers_broadcast(r.w, line, sizeof line - 1);
     int left = watchers_following(r.w);
     cr_expect(left >= 1 && left < SOME, "%d are left", left);
-    cr_expect(resident_kb(getpid()) - before <= 2 * KB, "%ld KB", resident_kb(getpid()) - before);
+    long more = resident_kb(getpid()) - before;
+    cr_expect(more <= 2 * KB || !MEMORY_IS_OURS, "%ld KB", more);
     watchers_free(r.w);
     for (int i = 0; i < SOME; i++)
         close(fd[i]);

@@ -12,9 +12,12 @@
 
 #include "metrics/base/room.h"
 #include "metrics/science/blas.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/runs.h"
 
 enum { MB = 1 << 20, SECONDS = 120, LEAST = 100, MOST = 500, STEP = 25, LOADER = 127 };
+
+TestSuite(little_room, .disabled = !MEMORY_IS_OURS);
 
 static struct lab lab;
 
