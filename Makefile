@@ -388,6 +388,7 @@ $(B)/check-tsan: $(PARTS) $(CLIENT_OBJ) $(MOBJ) $(TOBJ) $(B)/tests/alone/runner.
 sanitized: $(BIN) $(B)/check
 	@rm -f $(B)/report.*
 	@$(CHECK_ENV) SSLTOP=$(CURDIR)/$(BIN) ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:log_path=$(CURDIR)/$(B)/report \
+	  LSAN_OPTIONS=suppressions=$(CURDIR)/tests/leaks.supp:print_suppressions=0 \
 	  $(B)/check -j$(CHECK_JOBS) $(CHECK_ARGS)
 	@! grep -s -h -A 30 'ERROR: ' $(B)/report.* # Criterion does not see what a test's process says at its very end
 

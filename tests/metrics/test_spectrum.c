@@ -430,7 +430,7 @@ Test(spectrum, blas_has_the_kernels_for_this_processor)
 {
     unsetenv("OPENBLAS_CORETYPE");
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma"))
-        cr_skip("no AVX2");
+        cr_skip_test("no AVX2");
     cr_assert_neq(kernels_of_program()[0], 0);
     cr_assert_str_neq(kernels_of_program(), "Prescott");
     // What a person asks for stands.
