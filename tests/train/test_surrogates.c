@@ -162,9 +162,8 @@ Test(surrogates, live_r2_is_the_exact_one_of_a_network_that_stands_still)
     setup_close(&s);
 }
 
-// Ten views of each of 2 d images, the same at every evaluation: what LiDAR says changes with the
-// network alone.
-Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
+// An evaluation that asks no surrogates.
+static void set_up(struct setup *s, struct evaluation *v)
 {
     static const char *const fixed[][2] = {
         {"data", "synthetic:512"}, {"width", "4"},         {"batch", "64"},
@@ -172,17 +171,26 @@ Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
         {"steps", "10"},           {"probe-images", "64"}, {"surrogates", "off"}};
     struct progress p = {quiet, NULL};
     struct options o;
+    struct error e = {""};
+    options_default(&o);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
+    cr_assert(setup_open(s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
+    cr_assert(evaluation_init(v, s, &e) == 0, "%s", e.text);
+}
+
+// Ten views of each of 2 d images, the same at every evaluation: what LiDAR says changes with the
+// network alone.
+Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
+{
     struct setup s;
     struct loader l;
     struct evaluation v;
     struct record eval, spectrum;
     struct error e = {""};
     double lidar[3], of_h;
-    options_default(&o);
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
-    cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
-    cr_assert(loader_init(&l, &s, &e) == 0 && evaluation_init(&v, &s, &e) == 0, "%s", e.text);
+    set_up(&s, &v);
+    cr_assert(loader_init(&l, &s, &e) == 0, "%s", e.text);
     for (int k = 0; k < 3; k++) {
         if (k == 2) // running statistics move, and nothing else
             cr_assert(loader_queue(&l, &s, 0, &e) == 0 && plan_forward(s.plan, &e) == 0);
@@ -210,22 +218,12 @@ static int is_over(void *asks)
 // Between any two batches of any of its passes.
 Test(surrogates, an_evaluation_that_is_broken_off_changes_nothing)
 {
-    static const char *const fixed[][2] = {
-        {"data", "synthetic:512"}, {"width", "4"},         {"batch", "64"},
-        {"precision", "f32"},      {"threads", "1"},       {"device", "cpu"},
-        {"steps", "10"},           {"probe-images", "64"}, {"surrogates", "off"}};
-    struct progress p = {quiet, NULL};
-    struct options o;
     struct setup s;
     struct evaluation v;
     struct record whole, eval, spectrum;
     struct error e = {""};
     int asks = -1, cuts = 0;
-    options_default(&o);
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        cr_assert(options_set(&o, fixed[i][0], fixed[i][1], &e) == 0, "%s", e.text);
-    cr_assert(setup_open(&s, &o, NULL, NULL, &p, &e) == 0, "%s", e.text);
-    cr_assert(evaluation_init(&v, &s, &e) == 0, "%s", e.text);
+    set_up(&s, &v);
     v.end = (struct team_end){is_over, &asks};
     cr_assert(evaluation_run(&v, &s, 0, &whole, &spectrum, &e) == 0, "%s", e.text);
     for (int rc = -1; rc < 0; cuts += rc < 0) {
