@@ -282,7 +282,8 @@ Test(several, a_signal_while_they_prepare_ends_all, .timeout = 60)
     while (!lab_handles(rank[0], SIGUSR2))
         poll(NULL, 0, 1);
     cr_assert_eq(kill(rank[0], SIGUSR2), 0);
-    cr_expect_eq(lab_wait(pid), 128 + SIGUSR2);
+    int rc = lab_wait(pid); // of another launcher it may be another rank's
+    cr_expect(getenv("SSLTOP_MPIRUN") ? rc != 0 : rc == 128 + SIGUSR2, "%d", rc);
     char *said = lab_text(lab.out);
     cr_expect(strstr(said, "interrupted before it began") != NULL, "%s", said);
     cr_expect(!lab_exists(&lab, "r") && !lab_exists(&lab, ".r.new"));
