@@ -48,7 +48,7 @@ OBJ    := $(SRC:%.c=$(B)/%.o)
 CLIENT_SRC := $(wildcard train/client/*.c)
 CLIENT_OBJ := $(CLIENT_SRC:%.c=$(B)/client/%.o)
 CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedule/schedule_text.o metrics/log/mode.o \
-                  $(addprefix metrics/base/,rng.o error.o grow.o text.o))
+                  $(addprefix metrics/base/,rng.o error.o memory.o text.o))
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.
@@ -96,7 +96,7 @@ CUDA_SMALL := $(if $(CUDA_SO),$(if $(findstring --compress-mode,$(shell $(NVCC) 
 CU     := $(sort $(wildcard gpu/cuda/kernels/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
 CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) $(addprefix gpu/,compile.c plan.c fuse.c net.c loss.c buckets.c vendor.c ranks/talk.c ranks/nccl/nccl.c views/pixels.c) \
-            data/augment.c data/resize.c $(addprefix metrics/base/,rng.c error.c file.c path.c cached.c grow.c clock.c output.c)
+            data/augment.c data/resize.c $(addprefix metrics/base/,rng.c error.c file.c path.c cached.c memory.c clock.c output.c)
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 

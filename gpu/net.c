@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 // Larger than any image or channel count that could be meant; keeps products of shapes far from
 // overflow.
@@ -15,7 +15,7 @@ enum { NET_EXTENT_MAX = 1 << 16, NET_COUNT_MAX = 1 << 30 };
 static int add_param(struct net *net, int node, enum param_kind kind, const char *suffix, int ndim,
                      const int64_t *dim)
 {
-    if (grow_array(net->param, net->cap_param, net->n_param + 1) < 0)
+    if (memory_grow(net->param, net->cap_param, net->n_param + 1) < 0)
         return error_set(&net->error, "out of memory describing the network");
     struct param *p = &net->param[net->n_param];
     memset(p, 0, sizeof *p);
@@ -51,7 +51,7 @@ static struct node *add_node(struct net *net, enum node_op op, int a, int b, con
         error_set(&net->error, "the node name %.40s... is too long", name);
         return NULL;
     }
-    if (grow_array(net->node, net->cap, net->n + 1) < 0) {
+    if (memory_grow(net->node, net->cap, net->n + 1) < 0) {
         error_set(&net->error, "out of memory describing the network");
         return NULL;
     }

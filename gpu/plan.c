@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 struct owned {
     void (*release)(void *);
@@ -15,7 +15,7 @@ struct owned {
 // --- what a plan owns ---
 int plan_own(struct plan *p, void (*release)(void *), void *object, struct error *e)
 {
-    if (grow_array(p->owned, p->cap_owned, p->n_owned + 1) < 0) {
+    if (memory_grow(p->owned, p->cap_owned, p->n_owned + 1) < 0) {
         release(object);
         return error_set(e, "out of memory compiling the network");
     }
@@ -53,7 +53,7 @@ void plan_release(struct plan *p)
 // --- operations ---
 struct op *plan_op(struct op_list *list, struct stage *s, int view, op_run *run, struct error *e)
 {
-    if (grow_array(list->op, list->cap, list->n + 1) < 0) {
+    if (memory_grow(list->op, list->cap, list->n + 1) < 0) {
         error_set(e, "out of memory compiling the network");
         return NULL;
     }

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 enum { LABEL_NONE = -1 };
 
@@ -149,7 +149,8 @@ static int add(struct folder *f, const char *path, int32_t label, struct error *
     size_t n = strlen(path) + 1;
     if (f->n == INT32_MAX)
         return error_set(e, "more than %d images", INT32_MAX);
-    if (grow_array(f->text, f->room, f->used + n) < 0 || grow_array(f->file, f->cap, f->n + 1) < 0)
+    if (memory_grow(f->text, f->room, f->used + n) < 0 ||
+        memory_grow(f->file, f->cap, f->n + 1) < 0)
         return error_set(e, "out of memory for the names of %lld files", (long long)f->n);
     memcpy(f->text + f->used, path, n);
     f->file[f->n++] = (struct folder_file){f->used, label};

@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
-#include "metrics/base/room.h"
+#include "metrics/base/memory.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t layout_object;
@@ -173,7 +172,7 @@ static int create(dnnl_primitive_desc_t pd, const char *what, dnnl_primitive_t *
                   struct error *e)
 {
     enum { JIT_ROOM = 16 << 20 };
-    if (room_check(JIT_ROOM, "the program of a layer", e) < 0)
+    if (memory_check(JIT_ROOM, "the program of a layer", e) < 0)
         return -1;
     return check(dnnl_primitive_create(out, pd), what, e);
 }
@@ -301,7 +300,7 @@ static int scratch(struct plan *p, dnnl_primitive_desc_t pd, struct call *c, str
     dnnl_memory_t m;
     if (onednn_memory(p, md, DNNL_MEMORY_NONE, &m, e) < 0)
         return -1;
-    if (grow_array(p->own->scratch, p->own->cap_scratch, p->own->n_scratch + 1) < 0)
+    if (memory_grow(p->own->scratch, p->own->cap_scratch, p->own->n_scratch + 1) < 0)
         return error_set(e, "out of memory compiling the network");
     p->own->scratch[p->own->n_scratch++] = m;
     onednn_scratch_want(p, size);

@@ -7,7 +7,7 @@
 
 #include "gpu/buckets.h"
 #include "gpu/ranks/ranks.h"
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 // Where `main` waits in a pass: marks about each sum, made in its first run. A graph records its
 // own at every launch, so that those of one step are read while the next one is under way.
@@ -216,7 +216,7 @@ static void begin_waits(struct plan *p, int pass)
 
 static int make_marks(struct plan *p, struct waits *w, struct error *e)
 {
-    if (grow_array(w->mark, w->cap, w->n + 1) < 0)
+    if (memory_grow(w->mark, w->cap, w->n + 1) < 0)
         return error_set(e, "out of memory for the clock of a sum");
     struct wait_marks *m = &w->mark[w->n];
     for (int i = 0; i < 2; i++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/record.h"
 
 struct cursor_turn {
@@ -42,7 +42,7 @@ static int track_of(const struct record_head *head)
 
 static int push(struct cursor_turns *t, int64_t key, struct error *e)
 {
-    if (grow_array(t->turn, t->cap, t->n + 1) < 0)
+    if (memory_grow(t->turn, t->cap, t->n + 1) < 0)
         return error_set(e, "out of memory for the lives of a run");
     t->turn[t->n++] = (struct cursor_turn){t->line, key};
     t->last = key - 1;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/record_columns.h"
 
 // --- a record's beginning and end ---
@@ -77,7 +77,7 @@ struct line {
 
 static void put(struct line *l, const char *s, size_t n)
 {
-    l->failed = l->failed || grow_array(l->p, l->cap, l->n + n + 1) < 0;
+    l->failed = l->failed || memory_grow(l->p, l->cap, l->n + n + 1) < 0;
     if (l->failed)
         return;
     memcpy(l->p + l->n, s, n);

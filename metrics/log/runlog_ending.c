@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/text.h"
 #include "metrics/log/runlog_frames.h"
 #include "metrics/log/seekable.h"
@@ -18,7 +18,7 @@ enum { HEAD = 16, CRC = 4 }; // of the index: magic, size, version, count; check
 void runlog_ending_add(struct runlog_ending *ending, const struct runlog_frame *f)
 {
     if (!ending->broken)
-        ending->broken = grow_array(ending->frame, ending->cap, ending->n + 1) < 0;
+        ending->broken = memory_grow(ending->frame, ending->cap, ending->n + 1) < 0;
     if (!ending->broken)
         ending->frame[ending->n++] = *f;
 }

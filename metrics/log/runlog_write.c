@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/text.h"
 #include "metrics/log/record_head.h"
 #include "metrics/log/runlog_ending.h"
@@ -225,7 +225,7 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
         q->n -= q->head;
         q->head = 0;
     }
-    if (grow_array(q->buf, q->cap, q->n + len + 1) < 0)
+    if (memory_grow(q->buf, q->cap, q->n + len + 1) < 0)
         return error_set(e, "out of memory for a line of the log");
     memcpy(q->buf + q->n, line, len);
     q->n += len;

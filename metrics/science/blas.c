@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "metrics/base/room.h"
+#include "metrics/base/memory.h"
 
 // Of one buffer (the library's BUFFER_SIZE, and how it is aligned), and what has to be left for the
 // rest of the program.
@@ -87,8 +87,9 @@ int blas_begin(int threads, struct error *e)
     // OpenBLAS's own threads beside OpenMP's cost milliseconds a call where the work is tenths.
     openblas_set_num_threads(1);
     pthread_mutex_lock(&lock);
-    if (threads > held && room_is_limited()) {
-        rc = room_check((size_t)(threads - held) * buffer + rest, "the linear algebra library", e);
+    if (threads > held && memory_is_limited()) {
+        rc =
+            memory_check((size_t)(threads - held) * buffer + rest, "the linear algebra library", e);
         if (rc == 0) {
             take(threads);
             held = threads;

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "metrics/base/room.h"
+#include "metrics/base/memory.h"
 #include "metrics/science/blas.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/runs.h"
@@ -92,10 +92,10 @@ Test(little_room, is_asked_for_before_it_is_needed)
     struct error e = {""};
     struct rlimit room;
     cr_assert(getrlimit(RLIMIT_AS, &room) == 0);
-    cr_assert(room_check(1 << 20, "a test", &e) == 0, "%s", e.text);
+    cr_assert(memory_check(1 << 20, "a test", &e) == 0, "%s", e.text);
     room.rlim_cur = (rlim_t)1 << 31;
-    cr_assert(setrlimit(RLIMIT_AS, &room) == 0 && room_is_limited());
-    cr_assert(room_check((size_t)1 << 31, "a test", &e) == -1);
+    cr_assert(setrlimit(RLIMIT_AS, &room) == 0 && memory_is_limited());
+    cr_assert(memory_check((size_t)1 << 31, "a test", &e) == -1);
     cr_expect(strstr(e.text, "a test needs 2148 MB more than a limit of 2147 MB leaves"), "%s",
               e.text);
     cr_assert(blas_begin(64, &e) == -1, "64 buffers of 128 MB");

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/schedule/schedule_text.h"
@@ -32,7 +32,7 @@ static int keep_event(struct earlier *p, const struct record *r, struct error *e
         p->last_step = r->step - 1;
         return 0;
     }
-    if (grow_array(p->event, p->cap, p->n + 1) < 0)
+    if (memory_grow(p->event, p->cap, p->n + 1) < 0)
         return error_set(e, "out of memory for the events of a run");
     p->event[p->n++] = (struct earlier_event){r->step, *event};
     return 0;
@@ -40,7 +40,7 @@ static int keep_event(struct earlier *p, const struct record *r, struct error *e
 
 static int keep_eval(struct earlier *p, int64_t step, struct error *e)
 {
-    if (grow_array(p->evaluated, p->cap_evaluated, p->n_evaluated + 1) < 0)
+    if (memory_grow(p->evaluated, p->cap_evaluated, p->n_evaluated + 1) < 0)
         return error_set(e, "out of memory for the evaluations of a run");
     p->evaluated[p->n_evaluated++] = step;
     return 0;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/run_facts.h"
@@ -36,7 +36,7 @@ struct points {
 
 static int add(struct points *p, const struct forecast_point *point, struct error *e)
 {
-    if (grow_array(p->point, p->cap, p->n + 1) < 0)
+    if (memory_grow(p->point, p->cap, p->n + 1) < 0)
         return error_set(e, "out of memory for evaluations");
     p->point[p->n++] = *point;
     return 0;
@@ -153,7 +153,7 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
 
 static int add_name(struct points *p, const char *name, struct error *e)
 {
-    if (grow_array(p->name, p->runs_cap, p->runs + 1) < 0 || !(p->name[p->runs] = strdup(name)))
+    if (memory_grow(p->name, p->runs_cap, p->runs + 1) < 0 || !(p->name[p->runs] = strdup(name)))
         return error_set(e, "out of memory for the name of a run");
     p->runs++;
     return 0;

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/wire/control.h"
@@ -114,7 +114,7 @@ static int list(const char *runs, int all, struct runs_info **out, int *n, struc
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
         if (entry->d_name[0] == '.')
             continue;
-        if (grow_array(*out, cap, used + 1) < 0) {
+        if (memory_grow(*out, cap, used + 1) < 0) {
             free(*out);
             *out = NULL;
             closedir(d);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "train/methods/method.h"
 #include "train/schedule/schedule_text.h"
 
@@ -79,7 +79,7 @@ int rates_set(struct rates *r, int64_t from, double factor, struct error *e)
         r->entry[i].factor = factor;
         return 0;
     }
-    if (grow_array(r->entry, r->cap, r->n + 1) < 0)
+    if (memory_grow(r->entry, r->cap, r->n + 1) < 0)
         return error_set(e, "too many changes of the learning rate");
     memmove(r->entry + i + 1, r->entry + i, (size_t)(r->n - i) * sizeof *r->entry);
     r->entry[i] = (struct rates_entry){from, factor};

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/rng.h"
 
 typedef __int128 wide; // products of steps, chunks and images
@@ -88,7 +88,7 @@ int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct 
                          new.from, s->facts.steps);
     if (schedule_check_chunks(&s->facts, new.chunks, e) < 0)
         return -1;
-    if (grow_array(s->entry, s->cap, s->n + 1) < 0)
+    if (memory_grow(s->entry, s->cap, s->n + 1) < 0)
         return error_set(e, "out of memory for a schedule");
     while (w->clears >= 0 && s->n > 1 && s->entry[s->n - 1].from > w->clears)
         s->n--;   // the first is from step 0

@@ -18,7 +18,7 @@
 #include "metrics/base/text.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/file.h"
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "train/store/checkpoint.h"
 
 enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, TRAINER_LOG_ROOM = 8192 };
@@ -331,7 +331,7 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
         int64_t s = checkpoint_step(entry->d_name);
         if (s < 0)
             continue;
-        if (grow_array(*step, cap, *n + 1) < 0) {
+        if (memory_grow(*step, cap, *n + 1) < 0) {
             free(*step);
             closedir(d);
             *step = NULL;

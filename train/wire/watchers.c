@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/record.h"
 #include "train/wire/socket.h"
 
@@ -113,7 +113,7 @@ static void owe(struct client *c, const char *text, size_t n)
         drop(c);
         return;
     }
-    if (grow_array(c->owed, c->cap, c->used + n) < 0) {
+    if (memory_grow(c->owed, c->cap, c->used + n) < 0) {
         drop(c);
         return;
     }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/run_facts.h"
 #include "train/methods/method.h"
 #include "train/store/checkpoint.h"
@@ -230,7 +230,7 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
 static int add_event_text(struct history *h, int64_t step, enum history_kind kind, int warning,
                           const char *text, struct error *e)
 {
-    if (grow_array(h->event, h->event_cap, h->n_event + (h->n_event < HISTORY_EVENTS)) < 0)
+    if (memory_grow(h->event, h->event_cap, h->n_event + (h->n_event < HISTORY_EVENTS)) < 0)
         return error_set(e, "out of memory for the events of a run");
     if (h->n_event == HISTORY_EVENTS) {
         h->n_event -= HISTORY_EVENTS / 4;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 const double timeline_gap = 2;
 
@@ -44,7 +44,7 @@ int timeline_add(struct timeline *l, int64_t step, double t, struct error *e)
     while (step / l->width >= TIMELINE_MAX)
         halve(l);
     int64_t i = step / l->width;
-    if (grow_array(l->at, l->cap, i + 1) < 0)
+    if (memory_grow(l->at, l->cap, i + 1) < 0)
         return error_set(e, "out of memory for the time of a run's steps");
     if (l->n > i + 1)
         l->n = i + 1;

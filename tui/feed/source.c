@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
 #include "train/store/rundir.h"
@@ -65,7 +65,7 @@ struct live {
 
 static int append(struct buffer *b, const char *data, size_t n)
 {
-    if (grow_array(b->data, b->cap, b->n + n) < 0)
+    if (memory_grow(b->data, b->cap, b->n + n) < 0)
         return -1;
     memcpy(b->data + b->n, data, n);
     b->n += n;

@@ -1,17 +1,46 @@
-// The kernel is asked by taking the room and giving it back: what is never touched costs nothing.
-#include "metrics/base/room.h"
+// One place that knows how fast arrays grow, where they end, and what the system has left.
+#include "metrics/base/memory.h"
 
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+enum { FIRST = 1024 }; // bytes, about
+
+int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
+{
+    size_t most = PTRDIFF_MAX / size;
+    if (counter <= sizeof(int) && most > INT_MAX)
+        most = INT_MAX;
+    if (want <= *cap)
+        return 0;
+    if (want > most)
+        return -1;
+    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : FIRST / size + (FIRST < size);
+    more = more > want ? more : want;
+    void *p;
+    memcpy(&p, array, sizeof p);
+    p = realloc(p, more * size); // cppcheck-suppress memleakOnRealloc ; the caller's is as it was
+    if (!p)
+        return -1;
+    memcpy(array, &p, sizeof p);
+    *cap = more;
+    return 0;
+}
+
+// --- room ---
 static rlim_t limit(void)
 {
     struct rlimit l;
     return getrlimit(RLIMIT_AS, &l) == 0 ? l.rlim_cur : RLIM_INFINITY;
 }
 
-int room_check(size_t bytes, const char *what, struct error *e)
+// The kernel is asked by taking the room and giving it back: what is never touched costs nothing.
+int memory_check(size_t bytes, const char *what, struct error *e)
 {
     enum { MB = 1000000 };
     void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -38,7 +67,7 @@ static int promises_are_kept(void)
     return c == '2';
 }
 
-int room_is_limited(void)
+int memory_is_limited(void)
 {
     return limit() != RLIM_INFINITY || promises_are_kept();
 }

@@ -1,5 +1,5 @@
 // Arrays that grow: what is in them stays, additions are cheap, and no size goes round.
-#include "metrics/base/grow.h"
+#include "metrics/base/memory.h"
 
 #include <criterion/criterion.h>
 #include <limits.h>
@@ -8,7 +8,7 @@
 
 #include "metrics/base/rng.h"
 
-Test(grow, keeps_what_is_there_and_doubles)
+Test(memory, keeps_what_is_there_and_doubles)
 {
     struct rng r;
     rng_init(&r, 1, RNG_TEST, 0, 0);
@@ -18,7 +18,7 @@ Test(grow, keeps_what_is_there_and_doubles)
         while (n < 20000) {
             int64_t more = 1 + (int64_t)rng_below(&r, 1 << (round % 12));
             int before = cap;
-            cr_assert(grow_array(a, cap, n + more) == 0 && cap >= n + more);
+            cr_assert(memory_grow(a, cap, n + more) == 0 && cap >= n + more);
             cr_assert(cap == before || cap >= 2 * before);
             moves += cap != before;
             for (int64_t i = 0; i < more; i++, n++)
@@ -31,7 +31,7 @@ Test(grow, keeps_what_is_there_and_doubles)
     }
 }
 
-Test(grow, refuses_what_cannot_be_counted)
+Test(memory, refuses_what_cannot_be_counted)
 {
     struct big {
         char byte[1 << 20];
@@ -40,13 +40,13 @@ Test(grow, refuses_what_cannot_be_counted)
     int small = 0;
     int64_t wide = 0;
     size_t size = 0;
-    cr_assert(grow_array(text, small, (size_t)INT_MAX + 1) == -1 && !text && small == 0);
-    cr_assert(grow_array(text, size, SIZE_MAX) == -1 && grow_array(text, wide, INT64_MIN) == -1);
-    cr_assert(grow_array(big, size, SIZE_MAX >> 20) == -1 && !big && size == 0);
-    cr_assert(grow_array(text, size, 3) == 0 && size >= 3);
+    cr_assert(memory_grow(text, small, (size_t)INT_MAX + 1) == -1 && !text && small == 0);
+    cr_assert(memory_grow(text, size, SIZE_MAX) == -1 && memory_grow(text, wide, INT64_MIN) == -1);
+    cr_assert(memory_grow(big, size, SIZE_MAX >> 20) == -1 && !big && size == 0);
+    cr_assert(memory_grow(text, size, 3) == 0 && size >= 3);
     size_t before = size;
     text[2] = 'x';
-    cr_assert(grow_array(text, size, (size_t)PTRDIFF_MAX) == -1);
+    cr_assert(memory_grow(text, size, (size_t)PTRDIFF_MAX) == -1);
     cr_assert(size == before && text[2] == 'x', "as it was");
     free(text);
 }

@@ -1,0 +1,39 @@
+// Memory that is asked for as it is needed: arrays that grow, and whether there is room for what a
+// library will take.
+#ifndef SSLTOP_METRICS_BASE_MEMORY_H
+#define SSLTOP_METRICS_BASE_MEMORY_H
+
+#include <stddef.h>
+
+#include "metrics/base/error.h"
+
+// Room for `want` elements in an array from malloc (NULL: none yet) that has room for `cap`, which
+// may be a variable of any integer type. It doubles, so that n additions cost n. 0; or -1, and both
+// are as they were: no memory, or more than the type of `cap` can count.
+//
+//     if (memory_grow(p->point, p->cap, p->n + 1) < 0)
+//         return error_set(e, "out of memory for evaluations");
+//     p->point[p->n++] = *point;
+#define memory_grow(array, cap, want)                                                              \
+    ({                                                                                             \
+        size_t memory_cap = (size_t)(cap);                                                         \
+        int memory_rc = memory_grow_bytes(&(array), &memory_cap, (size_t)(want), sizeof *(array),  \
+                                          sizeof(cap));                                            \
+        (cap) = (__typeof__(cap))memory_cap;                                                       \
+        memory_rc;                                                                                 \
+    })
+
+// What memory_grow does: `array` points to the pointer, `counter` is the size of the type of `cap`.
+int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter);
+
+// Room in the address space, which `ulimit -v` and the queues of clusters limit. There are
+// libraries that ask for memory for ever, and some that do not look whether they got it: so who
+// calls them asks first whether it is there. -1: so many bytes more can't be had just now, with a
+// sentence that says what wants them: "the linear algebra library".
+int memory_check(size_t bytes, const char *what, struct error *e);
+
+// Whether there is a limit that a process comes to before its memory is full: on its address space,
+// or on what all may promise themselves.
+int memory_is_limited(void);
+
+#endif
