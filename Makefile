@@ -96,7 +96,7 @@ CUDA_SMALL := $(if $(CUDA_SO),$(if $(findstring --compress-mode,$(shell $(NVCC) 
 CU     := $(sort $(wildcard gpu/cuda/kernels/*.cu))
 # What the loaded object needs of the house it carries itself: it asks nothing of the program.
 CUDA_SRC := $(sort $(wildcard gpu/cuda/*.c)) $(addprefix gpu/,compile.c plan.c fuse.c net.c loss.c buckets.c vendor.c ranks/talk.c ranks/nccl/nccl.c views/pixels.c) \
-            data/augment.c data/resize.c $(addprefix metrics/base/,rng.c error.c file.c path.c cached.c memory.c clock.c output.c)
+            data/augment.c data/resize.c $(addprefix metrics/base/,rng.c error.c file.c path.c text.c memory.c clock.c output.c)
 CUDA_OBJ := $(CUDA_SRC:%.c=$(B)/cuda/%.o) $(CU:%.cu=$(B)/cuda/%.cu.o)
 -include $(wildcard $(CUDA_OBJ:.o=.d))
 

@@ -10,8 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "metrics/base/cached.h"
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
+#include "metrics/base/text.h"
 
 enum { FILE_MAX = 1 << 20, ENTRIES_MAX = 8192, NUMBERS = 10, EXTENT_MAX = 1 << 24 };
 
@@ -196,7 +197,7 @@ static void load(struct cache *c)
     int before = c->n;
     if (access(c->path.s, F_OK) < 0)
         return;
-    char *text = cached_read(c->path.s, FILE_MAX, &n), *lines = text ? whole(c, text, n) : NULL;
+    char *text = text_read(c->path.s, FILE_MAX, &n), *lines = text ? whole(c, text, n) : NULL;
     if (!lines || take_lines(c, lines) < 0) {
         c->n = before;
         error_set(&c->notice, "%s is damaged and passed over: convolutions are clocked anew",
@@ -232,7 +233,7 @@ void cache_save(struct cache *c)
         return;
     load(c); // others may have written meanwhile
     c->fresh = 0;
-    int rc = cached_folder(c->path.s, &c->notice);
+    int rc = path_make_folder(c->path.s, &c->notice);
     if (rc == 0)
         rc = file_create(&out, c->path.s, FILE_DURABLE, &c->notice);
     if (rc == 0)
@@ -253,7 +254,7 @@ struct cache *cache_open(const char *card, int sm, size_t cudnn)
         name[n] = isalnum((unsigned char)card[n]) ? card[n] : '_';
     name[n] = '\0';
     snprintf(c->title, sizeof c->title, "ssltop-plans 1 %s sm_%d cudnn%zu\n", name, sm, cudnn);
-    c->path = cached_path(path_of("plans-%s-sm_%d-cudnn%zu", name, sm, cudnn).s);
+    c->path = path_cache(path_of("plans-%s-sm_%d-cudnn%zu", name, sm, cudnn).s);
     if (c->path.s[0])
         load(c);
     return c;

@@ -1,9 +1,12 @@
 // The kernel takes PATH_MAX bytes with the NUL: what had to be cut here has one more.
 #include "metrics/base/path.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct path path_of(const char *fmt, ...)
@@ -40,4 +43,50 @@ struct path path_library(const char *name)
             return file;
     }
     return path_of("%s", "");
+}
+
+// A copied tree, a package and an archive unpacked anywhere all work: the program looks from where
+// it lies itself.
+int path_installed(const char *variable, const char *kind, struct path folder[PATH_INSTALLED])
+{
+    const char *set = getenv(variable);
+    if (set && *set) {
+        folder[0] = path_of("%s", set);
+        return 1;
+    }
+    struct path here = path_folder(path_program().s);
+    folder[0] = path_of("%sdata/%s", here.s, kind);
+    folder[1] = path_of("%s../share/ssltop/%s", here.s, kind);
+    return PATH_INSTALLED;
+}
+
+static struct path of_user(const char *variable, const char *otherwise, const char *name)
+{
+    const char *set = getenv(variable), *home = getenv("HOME");
+    if (set && set[0] == '/')
+        return path_of("%s/ssltop/%s", set, name);
+    if (home && home[0] == '/')
+        return path_of("%s/%s/ssltop/%s", home, otherwise, name);
+    return path_of("%s", "");
+}
+
+struct path path_cache(const char *name)
+{
+    return of_user("XDG_CACHE_HOME", ".cache", name);
+}
+
+struct path path_config(const char *name)
+{
+    return of_user("XDG_CONFIG_HOME", ".config", name);
+}
+
+int path_make_folder(const char *path, struct error *e)
+{
+    struct path folder = path_folder(path);
+    folder.s[strlen(folder.s) - 1] = '\0'; // its slash
+    struct path around = path_folder(folder.s);
+    if ((mkdir(around.s, 0700) < 0 && errno != EEXIST) ||
+        (mkdir(folder.s, 0700) < 0 && errno != EEXIST))
+        return error_set(e, "%s: %s", folder.s, strerror(errno));
+    return 0;
 }

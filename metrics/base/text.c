@@ -2,8 +2,11 @@
 // and lines on their way to a terminal.
 #include "metrics/base/text.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int text_utf8(const char *s, size_t n, uint32_t *code)
 {
@@ -103,4 +106,23 @@ const char *text_word(const char **rest, char separator, size_t *n)
     *n = (size_t)(strchrnul(word, separator) - word);
     *rest = word + *n + (word[*n] != '\0');
     return word;
+}
+
+char *text_read(const char *path, size_t most, size_t *n)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // not to wait at a pipe
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!f && fd >= 0)
+        close(fd);
+    char *text = f ? malloc(most + 1) : NULL;
+    *n = text ? fread(text, 1, most + 1, f) : 0;
+    if (text && (ferror(f) || *n > most || memchr(text, '\0', *n))) {
+        free(text);
+        text = NULL;
+    }
+    if (text)
+        text[*n] = '\0';
+    if (f)
+        fclose(f);
+    return text;
 }

@@ -22,6 +22,10 @@ void text_clean(char *dst, size_t size, const char *src);
 // that changes nothing.
 void text_quote(char *dst, size_t size, const char *src);
 
+// The whole of a small file, a NUL behind its n bytes, to be freed; NULL: it is not there, larger
+// than `most`, no text (it has a NUL), or there is no memory.
+char *text_read(const char *path, size_t most, size_t *n);
+
 // The next line of the n bytes of text from *at on, without its newline, which the last one may
 // lack: 1, and *at is behind it; 0: there is none. An empty line is one.
 int text_line(const char *text, size_t n, size_t *at, const char **line, size_t *len);

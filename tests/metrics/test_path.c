@@ -1,8 +1,10 @@
-// Paths: what is too long is refused by whoever uses it, never another path.
+// Paths: what is too long is refused by whoever uses it, never another path; and where our own
+// files lie.
 #include "metrics/base/path.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,4 +39,34 @@ Test(path, too_long_is_too_long)
                   "%d: %s", n, strerror(errno));
         free(text);
     }
+}
+
+Test(path, of_a_user_is_where_xdg_says)
+{
+    cr_assert(setenv("XDG_CACHE_HOME", "/a", 1) == 0 && setenv("HOME", "/b", 1) == 0);
+    cr_expect_str_eq(path_cache("x").s, "/a/ssltop/x");
+    cr_assert(setenv("XDG_CACHE_HOME", "a", 1) == 0); // relative ones do not count
+    cr_expect_str_eq(path_cache("x").s, "/b/.cache/ssltop/x");
+    cr_assert(unsetenv("HOME") == 0);
+    cr_expect_str_eq(path_cache("x").s, "");
+    cr_assert(setenv("XDG_CONFIG_HOME", "/c", 1) == 0);
+    cr_expect_str_eq(path_config("x").s, "/c/ssltop/x");
+}
+
+Test(path, has_its_folder_made)
+{
+    char top[] = "/tmp/ssltop-test-XXXXXX";
+    struct error e = {""};
+    cr_assert(mkdtemp(top) && setenv("XDG_CACHE_HOME", path_of("%s/deep", top).s, 1) == 0);
+    struct path path = path_cache("x");
+    for (int again = 0; again < 2; again++)
+        cr_assert(path_make_folder(path.s, &e) == 0, "%s", e.text);
+    FILE *f = fopen(path.s, "w");
+    cr_assert(f && fclose(f) == 0);
+    // A file is in the way of a folder.
+    cr_expect(path_make_folder(path_of("%s/y/z", path.s).s, &e) == -1 &&
+                  strstr(e.text, "/ssltop/x/y"),
+              "%s", e.text);
+    cr_assert(unlink(path.s) == 0 && rmdir(path_folder(path.s).s) == 0);
+    cr_assert(rmdir(path_of("%s/deep", top).s) == 0 && rmdir(top) == 0);
 }

@@ -3,7 +3,12 @@
 
 #include <criterion/criterion.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "metrics/base/path.h"
 
 Test(text, clean)
 {
@@ -143,4 +148,34 @@ Test(text, lines_and_words)
     cr_expect(text_line("a\0b\ncd", 5, &at, &line, &len) && len == 3 && at == 4);
     cr_expect(text_line("a\0b\ncd", 5, &at, &line, &len) && len == 1 && at == 5);
     cr_expect(!text_line("a\0b\ncd", 5, &at, &line, &len));
+}
+
+Test(text, small_and_nothing_else_is_read)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        int is_read;
+    } rows[] = {{"", 0, 1},
+                {"1234567", 7, 1},
+                {"12345678", 8, 1},
+                {"123456789", 9, 0},
+                {"12\0"
+                 "4",
+                 4, 0}};
+    char top[] = "/tmp/ssltop-test-XXXXXX";
+    size_t n;
+    cr_assert(mkdtemp(top) != NULL);
+    struct path path = path_of("%s/x", top);
+    cr_expect(text_read(path.s, 8, &n) == NULL && n == 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        FILE *f = fopen(path.s, "w");
+        cr_assert(f && fwrite(rows[i].bytes, 1, rows[i].n, f) == rows[i].n && fclose(f) == 0);
+        char *text = text_read(path.s, 8, &n);
+        cr_expect(!!text == rows[i].is_read, "row %zu", i);
+        if (text)
+            cr_expect(n == rows[i].n && strcmp(text, rows[i].bytes) == 0, "row %zu: %s", i, text);
+        free(text);
+    }
+    cr_assert(unlink(path.s) == 0 && rmdir(top) == 0);
 }

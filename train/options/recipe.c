@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 #include "train/methods/method.h"
-#include "train/options/installed.h"
 
 #define SUFFIX ".ini"
 
@@ -31,10 +31,10 @@ static int is_recipe(const struct dirent *d)
 
 int recipe_value(int i, char *text, size_t size)
 {
-    struct path folder[INSTALLED_FOLDERS];
+    struct path folder[PATH_INSTALLED];
     struct dirent **entry;
     int found = 0, n = 0;
-    for (int k = 0; k < installed_folders("SSLTOP_RECIPES", "recipes", folder) && n < 1; k++) {
+    for (int k = 0; k < path_installed("SSLTOP_RECIPES", "recipes", folder) && n < 1; k++) {
         n = scandir(folder[k].s, &entry, is_recipe, alphasort);
         if (n > i) {
             text_clean(text, size, entry[i]->d_name);
@@ -52,11 +52,11 @@ int recipe_value(int i, char *text, size_t size)
 int recipe_read(struct options *o, const char *name, unsigned char *given, struct error *e)
 {
     static const struct option_row known = {.values = recipe_value};
-    struct path folder[INSTALLED_FOLDERS];
+    struct path folder[PATH_INSTALLED];
     char names[256];
     if (recipe_check(name, e) < 0)
         return error_prefix(e, "--recipe");
-    int n = installed_folders("SSLTOP_RECIPES", "recipes", folder);
+    int n = path_installed("SSLTOP_RECIPES", "recipes", folder);
     for (int i = 0; i < n; i++) {
         struct path path = path_of("%s/%s" SUFFIX, folder[i].s, name);
         if (access(path.s, F_OK) == 0)

@@ -13,7 +13,6 @@
 
 #include "metrics/base/path.h"
 #include "metrics/log/cursor.h"
-#include "train/options/installed.h"
 
 #define SUFFIX ".json"
 
@@ -79,12 +78,12 @@ int live_forecast_calibrate(struct live_forecast *o, const char *word, const cha
                             const char *arch, const char *method, char *path, size_t size,
                             struct error *e)
 {
-    struct path folder[INSTALLED_FOLDERS];
+    struct path folder[PATH_INSTALLED];
     path[0] = '\0';
     if (strcmp(word, "off") == 0)
         return 0;
     if (strcmp(word, "auto") == 0) {
-        int n = installed_folders("SSLTOP_CALIBRATION", "calibration", folder);
+        int n = path_installed("SSLTOP_CALIBRATION", "calibration", folder);
         for (int i = 0; i < n; i++)
             if (look_in(o, folder[i].s, data, arch, method, path, size, e))
                 break;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/base/cached.h"
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 
 enum { FILE_MAX = (1 << 18) - 1, LINES = 256 };
@@ -41,7 +41,7 @@ static int look_up(const char *text, size_t n, const char *key, double *value)
 int remembered_find(const char *name, const char *key, double *value)
 {
     size_t n;
-    char *text = cached_read(cached_path(name).s, FILE_MAX, &n);
+    char *text = text_read(path_cache(name).s, FILE_MAX, &n);
     int found = text && look_up(text, n, key, value);
     free(text);
     return found;
@@ -62,15 +62,15 @@ static void write_all(FILE *f, const char *text, size_t n, const char *key, doub
 
 int remembered_add(const char *name, const char *key, double *value, struct error *e)
 {
-    struct path path = cached_path(name);
+    struct path path = path_cache(name);
     struct file out;
     size_t n;
     char number[32];
     if (!path.s[0])
         return error_set(e, "there is neither $XDG_CACHE_HOME nor $HOME");
-    if (cached_folder(path.s, e) < 0)
+    if (path_make_folder(path.s, e) < 0)
         return -1;
-    char *text = cached_read(path.s, FILE_MAX, &n);
+    char *text = text_read(path.s, FILE_MAX, &n);
     if (text && look_up(text, n, key, value)) {
         free(text);
         return 0;

@@ -11,7 +11,6 @@
 #include "metrics/base/text.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/run_facts.h"
-#include "train/options/installed.h"
 #include "train/run/runs.h"
 
 #define SUFFIX ".jsonl"
@@ -61,8 +60,8 @@ static int is_underlay(const struct dirent *d)
 // Calls `take` with each in turn, until it says that it has enough: 1.
 static int each_installed(int (*take)(void *to, const char *path, const char *name), void *to)
 {
-    struct path folder[INSTALLED_FOLDERS];
-    int n = installed_folders("SSLTOP_REFERENCE", "reference", folder), found = 0;
+    struct path folder[PATH_INSTALLED];
+    int n = path_installed("SSLTOP_REFERENCE", "reference", folder), found = 0;
     for (int k = 0; k < n && !found; k++) {
         struct dirent **entry;
         int files = scandir(folder[k].s, &entry, is_underlay, alphasort), any = files > 0;

@@ -6,7 +6,6 @@
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -58,12 +57,7 @@ static int count(const char *choices)
 
 int settings_path(char *path, size_t size)
 {
-    const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (base && *base == '/')
-        n = snprintf(path, size, "%s/ssltop/ssltop.ini", base);
-    else if (home && *home == '/')
-        n = snprintf(path, size, "%s/.config/ssltop/ssltop.ini", home);
+    int n = snprintf(path, size, "%s", path_config("ssltop.ini").s);
     return n > 0 && (size_t)n < size ? 0 : -1;
 }
 

@@ -20,7 +20,7 @@
 #include <ncurses.h>
 #include <term.h>
 
-#include "train/options/installed.h"
+#include "metrics/base/path.h"
 
 #define MOUSE_ON  "\033[?1006;1000h"
 #define MOUSE_OFF "\033[?1006;1000l"
@@ -221,9 +221,9 @@ void terminal_mouse(int on)
 // in, behind the system's own (the empty one).
 static int set_up_from_ours(int *found)
 {
-    struct path folder[INSTALLED_FOLDERS];
+    struct path folder[PATH_INSTALLED];
     const char *set = getenv("TERMINFO_DIRS");
-    int n = installed_folders("SSLTOP_TERMINFO", "terminfo", folder);
+    int n = path_installed("SSLTOP_TERMINFO", "terminfo", folder);
     return setenv("TERMINFO_DIRS", path_of("%s:%s", set ? set : "", folder[n - 1].s).s, 1) == 0 &&
            setupterm(NULL, STDOUT_FILENO, found) == OK;
 }
