@@ -6,12 +6,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
 #include "metrics/base/path.h"
+#include "metrics/base/text.h"
 
 enum { STREAMS = 3, PATIENCE_MS = 1000, AT_ONCE = 4096 }; // which a pipe takes whole or not at all
 
@@ -70,6 +73,32 @@ int output_write(int fd, const char *text, size_t n)
         close(own);
     errno = why;
     return rc;
+}
+
+// One write, so that threads do not mix their lines.
+void output_log(int fd, int echo, const char *fmt, ...)
+{
+    char line[1024];
+    va_list ap;
+
+    clock_utc(line);
+    size_t at = strlen(line);
+    line[at++] = ' ';
+    size_t text = at;
+    va_start(ap, fmt);
+    int n = vsnprintf(line + at, sizeof line - at - 1, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    text_clean(line + at, sizeof line - at - 1, line + at); // of files and libraries
+    n = (int)strlen(line + at);
+    at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
+    line[at++] = '\n';
+    // The disk may be full or the reader gone: there is nowhere left to tell it.
+    ssize_t told = fd >= 0 ? write(fd, line, at) : 0;
+    if (echo)
+        told = output_write(STDERR_FILENO, line + text, at - text);
+    (void)told;
 }
 
 FILE *output_begin(struct output *o)

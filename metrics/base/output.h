@@ -11,7 +11,12 @@
 // then what it did not take is left out. Whole lines are not mixed with those of other threads.
 int output_write(int fd, const char *text, size_t n);
 
-// The same from a stream: text in memory.
+// One line with the time in front to `fd` (-1: nowhere), and to stderr too when `echo`: for
+// trainer.log, which a person reads when a training went wrong while nobody looked. Safe from any
+// thread; a failing write is nobody's trouble.
+void output_log(int fd, int echo, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+// output_write from a stream: text in memory.
 struct output {
     FILE *f; // NULL: no memory, and nothing is to be written
     char *text;

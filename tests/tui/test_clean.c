@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/output.h"
 #include "tests/kit/runs.h"
 #include "tests/kit/say.h"
-#include "train/store/trainer_log.h"
 
 #define BAD "x\x1b]0;owned\a\x7f"
 enum { CIFAR_RECORD = 3073, IMAGES = 8 };
@@ -132,7 +132,7 @@ Test(clean, notes)
     snprintf(path, sizeof path, "%s/log", lab.dir);
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     cr_assert(fd >= 0);
-    trainer_log(fd, 0, "what a file %s said", BAD "\nsecond");
+    output_log(fd, 0, "what a file %s said", BAD "\nsecond");
     close(fd);
     char *text = lab_text(path);
     expect_clean(text, "note");

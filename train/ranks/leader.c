@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "metrics/base/output.h"
 #include "train/ranks/orders.h"
 #include "train/ranks/team.h"
-#include "train/store/trainer_log.h"
 
 void leader_describe(const struct ranks *r, const struct setup *s, FILE *f)
 {
@@ -44,7 +44,7 @@ void leader_part(struct ranks *r, int code, struct error *e)
 {
     if (r && r->over && e->text[0]) {
         if (!atomic_load(&r->gone)) // else it has been said
-            trainer_log(-1, 1, "%s", e->text);
+            output_log(-1, 1, "%s", e->text);
         e->text[0] = '\0';
     }
     ranks_close(r, code);

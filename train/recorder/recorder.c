@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/output.h"
 #include "metrics/base/text.h"
 #include "train/recorder/greeting.h"
 #include "train/recorder/line.h"
 #include "train/recorder/orders.h"
 #include "train/recorder/steps.h"
-#include "train/store/trainer_log.h"
 
 enum { NICE = 5, FAILED = 1 };
 
@@ -192,7 +192,7 @@ static int open_run(struct recorder *r, const char *runs, struct error *e)
     snprintf(path, sizeof path, "%s/%s", r->dir.runs, r->dir.name);
     if (line_say(r->fd, LINK_READY, &m, path) < 0)
         return error_set(e, "the client does not listen: %s", strerror(errno));
-    trainer_log(r->dir.trainer_log_fd, 0, "recording for process %d", (int)r->client);
+    output_log(r->dir.trainer_log_fd, 0, "recording for process %d", (int)r->client);
     return 0;
 }
 

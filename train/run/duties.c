@@ -9,13 +9,13 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/output.h"
 #include "metrics/base/text.h"
 #include "train/ranks/orders.h"
 #include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
 #include "train/schedule/schedule_text.h"
-#include "train/store/trainer_log.h"
 
 #define EVAL_PATIENCE 2.0 // seconds of evaluations before their share is looked at
 
@@ -79,7 +79,7 @@ int duties_evaluate(struct trainer *tr, int periodic)
     }
     tr->last_eval = tr->t;
     if (norm_lag_keep(&tr->norm_lag, &tr->setup.net, tr->setup.plan, &why) < 0)
-        trainer_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
+        output_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
     double now = clock_seconds();
     if (!periodic)
         tr->paused_seconds += state_is_paused(tr) ? 0 : now - since; // asked for: nobody's share
@@ -108,7 +108,7 @@ void duties_tell_lag(struct trainer *tr)
     if (tr->t - 1 < SETTLED || tr->last_eval != tr->t - 1)
         return;
     if (norm_lag_measure(&tr->norm_lag, &s->net, s->plan, &lag, &why) < 0)
-        trainer_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
+        output_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
     else if (lag > NORM_LAG_FAR)
         report_warning(&tr->report, tr->t,
                        "batch norms lag (%.3g nats): evaluations see another network than trains: "
@@ -242,8 +242,8 @@ void duties_tell_broken(struct trainer *tr)
                 report_warning(&tr->report, tr->t,
                                "more images are broken; the trainer's notes name them");
             if (*told >= NAMED)
-                trainer_log(tr->dir.trainer_log_fd, 0, "broken image %" PRId64 ", left out: %s",
-                            *told + 1, sentence ? sentence : "");
+                output_log(tr->dir.trainer_log_fd, 0, "broken image %" PRId64 ", left out: %s",
+                           *told + 1, sentence ? sentence : "");
         }
     }
 }

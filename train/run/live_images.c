@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/output.h"
 #include "metrics/base/path.h"
 #include "train/store/checkpoint.h"
 #include "train/store/surrogate_file.h"
-#include "train/store/trainer_log.h"
 
 enum { VIEWS = 2 };
 
@@ -28,7 +28,7 @@ void live_images_keep(const struct setup *s, const char *run, int trainer_log_fd
     struct path path = path_of("%s/" SURROGATE_FILE, run);
     if (s->surrogates.s.pixels &&
         surrogate_file_write(path.s, &s->surrogates.s, s->data_crc, &why) < 0)
-        trainer_log(trainer_log_fd, 0, "%s is not kept: %s", SURROGATE_FILE, why.text);
+        output_log(trainer_log_fd, 0, "%s is not kept: %s", SURROGATE_FILE, why.text);
 }
 
 int live_images_init(struct live_images *o, const struct setup *s, struct error *e)

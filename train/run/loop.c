@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
-#include "train/store/trainer_log.h"
+#include "metrics/base/output.h"
 #include "train/ranks/orders.h"
 #include "train/schedule/schedule_text.h"
 #include "train/run/commands.h"
@@ -284,7 +284,7 @@ int loop_run(struct trainer *tr, struct error *e)
             ranks_give_up(tr->ranks);
         duties_tell_broken(tr); // perhaps what it ends for
         snprintf(tr->why, sizeof tr->why, "%.190s", e->text);
-        trainer_log(tr->dir.trainer_log_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
+        output_log(tr->dir.trainer_log_fd, 0, "step %" PRId64 ": %s", tr->t, e->text);
         report_end(&tr->report, tr->t, "failed", tr->why);
         return 1;
     }

@@ -13,7 +13,6 @@
 #include "metrics/base/output.h"
 #include "metrics/base/text.h"
 #include "metrics/science/views.h"
-#include "train/store/trainer_log.h"
 
 #define WAITING_SHOWN 0.1 // from this share of a step on, waiting for data is worth a word
 
@@ -212,8 +211,8 @@ int report_event(struct report *p, int64_t step, const char *what, const char *b
     }
     if (publisher_sync(p->publisher, &r, &why) == 0)
         return 0;
-    trainer_log(p->log_fd, p->headless, "the %s at step %" PRId64 " is not on disk: %s", what, step,
-                why.text);
+    output_log(p->log_fd, p->headless, "the %s at step %" PRId64 " is not on disk: %s", what, step,
+               why.text);
     return -1;
 }
 
@@ -224,7 +223,7 @@ void report_warning(struct report *p, int64_t step, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    trainer_log(p->log_fd, p->headless, "step %" PRId64 ": %s", step, text);
+    output_log(p->log_fd, p->headless, "step %" PRId64 ": %s", step, text);
     report_event(p, step, "warning", "trainer", "", "", 0, "%s", text);
 }
 
@@ -243,7 +242,7 @@ void report_end(struct report *p, int64_t step, const char *reason, const char *
     snprintf(r.u.end.reason, sizeof r.u.end.reason, "%s", reason);
     text_clean(r.u.end.text, sizeof r.u.end.text, why);
     publisher_put(p->publisher, &r);
-    trainer_log(p->log_fd, 0, "%s at step %" PRId64 "%s%s", reason, step, *why ? ": " : "", why);
+    output_log(p->log_fd, 0, "%s at step %" PRId64 "%s%s", reason, step, *why ? ": " : "", why);
     if (p->headless) {
         char clean[200], path[4096];
         text_clean(clean, sizeof clean, why);

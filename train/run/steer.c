@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/output.h"
 #include "train/ranks/orders.h"
 #include "train/run/keep.h"
 #include "train/run/report.h"
-#include "train/store/trainer_log.h"
 #include "train/schedule/schedule_text.h"
 
 // Remember that the switch at this step has its event.
@@ -64,7 +64,7 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
     const struct order order = {.kind = ORDER_SWITCH, .change = *w};
     struct error lost; // the next step ends for it
     if (orders_tell(tr->ranks, &order, &lost) < 0)
-        trainer_log(tr->dir.trainer_log_fd, 0, "%s", lost.text);
+        output_log(tr->dir.trainer_log_fd, 0, "%s", lost.text);
     keep_forget_after(tr, step);
     if (w->clears < 0)
         mark_announced(tr, step);
@@ -215,8 +215,7 @@ void steer_break(struct trainer *tr, const char *why)
     else
         snprintf(tr->why, sizeof tr->why, "%.80s; %sbegin again with a lower --lr", why,
                  stops ? "" : "stop, and ");
-    trainer_log(tr->dir.trainer_log_fd, tr->report.headless, "step %" PRId64 ": %s", tr->t,
-                tr->why);
+    output_log(tr->dir.trainer_log_fd, tr->report.headless, "step %" PRId64 ": %s", tr->t, tr->why);
     report_event(&tr->report, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
     steer_status(tr);
 }

@@ -15,10 +15,10 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
+#include "metrics/base/output.h"
 #include "train/methods/method.h"
 #include "train/ranks/follower.h"
 #include "train/ranks/leader.h"
-#include "train/store/trainer_log.h"
 #include "train/run/duties.h"
 #include "train/run/keep.h"
 #include "train/run/loop.h"
@@ -270,8 +270,8 @@ static int enter(struct trainer *tr, struct error *e)
     }
     tr->report.dir = tr->dir.path;
     tr->report.log_fd = tr->dir.trainer_log_fd;
-    trainer_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
-                resumed ? "resumed" : "started", tr->report.begin, tr->setup.steps, (int)getpid());
+    output_log(tr->dir.trainer_log_fd, 0, "%s at step %" PRId64 " of %" PRId64 ", process %d",
+               resumed ? "resumed" : "started", tr->report.begin, tr->setup.steps, (int)getpid());
     live_images_keep(&tr->setup, tr->dir.path, tr->dir.trainer_log_fd);
     // A run that does not begin with its seed's weights keeps those it begins with.
     int borrowed = !resumed && (*o->init || *tr->start.file);
@@ -327,7 +327,7 @@ static void announce_ready(const struct trainer *tr, int ready_fd)
     }
     leave_terminal(tr);
     if (dprintf(ready_fd, "%s\n", tr->dir.path) < 0)
-        trainer_log(tr->dir.trainer_log_fd, 0, "the process that started this one is gone");
+        output_log(tr->dir.trainer_log_fd, 0, "the process that started this one is gone");
     close(ready_fd);
 }
 
@@ -341,7 +341,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
         return FAILED;
     }
     if (*tr->setup.compared)
-        trainer_log(tr->dir.trainer_log_fd, 0, "%s", tr->setup.compared);
+        output_log(tr->dir.trainer_log_fd, 0, "%s", tr->setup.compared);
     if (*tr->setup.notice)
         report_warning(&tr->report, tr->t, "%s", tr->setup.notice);
     if (*plan_notice(tr->setup.plan))
@@ -357,7 +357,7 @@ static int train(struct trainer *tr, int ready_fd, struct error *e)
     int code = loop_run(tr, e);
     int rc = publisher_close(tr->report.publisher, &late);
     if (rc != 0)
-        trainer_log(tr->dir.trainer_log_fd, tr->report.headless, "%s", late.text);
+        output_log(tr->dir.trainer_log_fd, tr->report.headless, "%s", late.text);
     tr->report.publisher = NULL;
     if (rc < 0 && code != FAILED) {
         *e = late;

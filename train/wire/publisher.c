@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/output.h"
 #include "metrics/base/path.h"
-#include "train/store/trainer_log.h"
 #include "train/wire/socket.h"
 #include "train/wire/writer.h"
 
@@ -59,7 +59,7 @@ static uint64_t put_record(struct publisher *p, const struct record *r)
     struct item item = {0};
     struct error why = {{0}};
     if (record_format(r, &item.line, &item.len, &why) < 0) {
-        trainer_log(p->trainer_log_fd, p->echo, "a record could not be written: %s", why.text);
+        output_log(p->trainer_log_fd, p->echo, "a record could not be written: %s", why.text);
         return 0;
     }
     return publisher_queue(p, &item, is_rare(r), 0);

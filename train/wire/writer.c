@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
-#include "train/store/trainer_log.h"
+#include "metrics/base/output.h"
 #include "train/wire/socket.h"
 
 static void keep_for_watchers(struct publisher *p, const char *line, size_t n)
@@ -31,7 +31,7 @@ static void deliver(struct publisher *p, const char *line, size_t n)
 {
     struct error why = {{0}};
     if (runlog_write(p->log, line, n, &why) < 0)
-        trainer_log(p->trainer_log_fd, p->echo, "a log line was lost: %s", why.text);
+        output_log(p->trainer_log_fd, p->echo, "a log line was lost: %s", why.text);
     else if (!p->dirty_since)
         p->dirty_since = clock_ms();
     keep_for_watchers(p, line, n);
@@ -45,7 +45,7 @@ static void warn(struct publisher *p, const char *text)
     char *line = NULL;
     size_t n = 0;
 
-    trainer_log(p->trainer_log_fd, p->echo, "%s", text);
+    output_log(p->trainer_log_fd, p->echo, "%s", text);
     pthread_mutex_lock(&p->lock);
     int64_t step = p->status.step;
     pthread_mutex_unlock(&p->lock);
@@ -225,7 +225,7 @@ static void renew_socket(struct publisher *p)
         memcpy(p->socket_path, path, sizeof path);
         watchers_listen(p->watchers, fd);
         p->told_socket = 0;
-        trainer_log(p->trainer_log_fd, 0, "the control socket is %s now", path);
+        output_log(p->trainer_log_fd, 0, "the control socket is %s now", path);
         return;
     }
     if (fd >= 0) {
@@ -233,7 +233,7 @@ static void renew_socket(struct publisher *p)
         unlink(path);
     }
     if (!p->told_socket++)
-        trainer_log(p->trainer_log_fd, p->echo, "the control socket is gone: %s", why.text);
+        output_log(p->trainer_log_fd, p->echo, "the control socket is gone: %s", why.text);
 }
 
 // systemd removes the user's runtime folder at the last logout, and others clean /tmp.
@@ -309,7 +309,7 @@ static void wait_for_work(struct publisher *p, struct pollfd set[OURS + WATCHERS
         return;
     // Somebody allows fewer descriptors than are open: the log goes on, and so do signals.
     if (!p->told_poll++)
-        trainer_log(p->trainer_log_fd, p->echo, "nobody can watch or steer: %s", strerror(why));
+        output_log(p->trainer_log_fd, p->echo, "nobody can watch or steer: %s", strerror(why));
     poll(set, OURS, PATIENCE_MS);
 }
 
@@ -333,7 +333,7 @@ void *writer_run(void *context)
         pthread_mutex_unlock(&p->lock);
         busy = drain(p) > 0;
         if (watchers_handle(p->watchers, set + OURS, clock_ms(), &why) < 0 && !p->told_deaf++)
-            trainer_log(p->trainer_log_fd, p->echo, "%s", why.text);
+            output_log(p->trainer_log_fd, p->echo, "%s", why.text);
         look_after_socket(p);
         if (p->dirty_since && clock_ms() >= p->dirty_since + FLUSH_MS)
             writer_flush(p, &why);
