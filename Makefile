@@ -48,7 +48,7 @@ OBJ    := $(SRC:%.c=$(B)/%.o)
 CLIENT_SRC := $(wildcard train/client/*.c)
 CLIENT_OBJ := $(CLIENT_SRC:%.c=$(B)/client/%.o)
 CLIENT_HOUSE := $(addprefix $(B)/client/,train/schedule/schedule.o train/schedule/schedule_text.o metrics/log/mode.o \
-                  $(addprefix metrics/base/,rng.o error.o memory.o text.o))
+                  $(addprefix metrics/base/,rng.o error.o memory.o text.o clock.o))
 CLIENT_SO  := libssltop-client.so
 PARTS   = $(filter-out $(B)/tui/cli/main.o,$(OBJ)) # all but main: what the tests and benchmarks link
 # Tests lie in folders named after the floors, what they share in tests/kit; programs have a main of their own.

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "gpu/ranks/watch.h"
+#include "metrics/base/clock.h"
 #include "metrics/base/path.h"
 
 #define LIBRARY  "ssltop-mpi.so"
@@ -178,11 +178,9 @@ int ranks_open(struct ranks **out, struct error *e)
 // told to end all, it waits for an answer for a long time.
 static void let_notice(const struct ranks *r)
 {
-    static const struct timespec here = {0, 300000000}, elsewhere = {3, 0};
     int gone = atomic_load(&r->gone);
     if (gone)
-        nanosleep(strcmp(r->place[gone - 1].host, r->place[r->rank].host) != 0 ? &elsewhere : &here,
-                  NULL);
+        clock_sleep(strcmp(r->place[gone - 1].host, r->place[r->rank].host) != 0 ? 3 : 0.3);
 }
 
 void ranks_close(struct ranks *r, int code)

@@ -6,23 +6,20 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "metrics/base/clock.h"
 
 // Seconds of waiting from which on it sleeps, and for how long at a time.
 static const struct {
-    double after;
-    long sleep; // nanoseconds
-} patience[] = {{10, 5000000}, {1, 2000000}, {0.1, 500000}, {0.002, 50000}};
+    double after, sleep;
+} patience[] = {{10, 5e-3}, {1, 2e-3}, {0.1, 5e-4}, {2e-3, 5e-5}};
 enum { LOOKS = 64, STEPS = sizeof patience / sizeof *patience };
 
 static void rest(double waited)
 {
     for (int i = 0; i < STEPS; i++)
         if (waited >= patience[i].after) {
-            struct timespec t = {0, patience[i].sleep};
-            nanosleep(&t, NULL);
+            clock_sleep(patience[i].sleep);
             return;
         }
     sched_yield();

@@ -33,6 +33,18 @@ int clock_wait(pthread_cond_t *c, pthread_mutex_t *held, double until)
     return pthread_cond_clockwait(c, held, CLOCK_MONOTONIC, &t);
 }
 
+int clock_left(int64_t until)
+{
+    int64_t left = until - clock_ms();
+    return left > 0 ? (int)left : 0;
+}
+
+void clock_sleep(double seconds)
+{
+    time_t whole = (time_t)seconds;
+    nanosleep(&(struct timespec){whole, (long)(1e9 * (seconds - (double)whole))}, NULL);
+}
+
 void clock_utc(char text[CLOCK_TEXT])
 {
     time_t now = time(NULL);

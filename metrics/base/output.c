@@ -27,8 +27,7 @@ static struct {
 static int wait_for(int fd, int64_t until)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-    int64_t left = until - clock_ms();
-    int rc = poll(&p, 1, left > 0 ? (int)left : 0);
+    int rc = poll(&p, 1, clock_left(until));
     if (rc == 0)
         errno = EAGAIN;
     return rc > 0 || (rc < 0 && errno == EINTR);

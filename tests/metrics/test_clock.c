@@ -38,6 +38,19 @@ Test(clock, a_wait_ends_at_its_moment)
     pthread_mutex_unlock(&lock);
 }
 
+Test(clock, sleeps_no_less_and_tells_what_is_left)
+{
+    static const double seconds[] = {0, 1e-5, 2e-3, 0.02};
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        double since = clock_seconds();
+        clock_sleep(seconds[i]);
+        cr_assert(clock_seconds() >= since + seconds[i] - 1e-6);
+    }
+    cr_assert_eq(clock_left(clock_ms() - 1000), 0);
+    int left = clock_left(clock_ms() + 100000);
+    cr_assert(left > 0 && left <= 100000, "%d", left);
+}
+
 // What was written is a time between the two at which the clock was asked.
 static void check(const char *text, const char *again, time_t t, time_t before)
 {

@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics/base/clock.h"
+
 extern char **environ;
 
 enum { START_MS = 20000, LEAVE_MS = 10000 };
@@ -68,19 +70,12 @@ static int start(const char *program, int theirs, pid_t *pid)
     return rc;
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 // Wait for the recorder to end, at most so long; then it is left to itself.
 static void reap(pid_t pid, int wait_ms)
 {
-    int64_t until = now_ms() + wait_ms;
-    while (waitpid(pid, NULL, WNOHANG) == 0 && now_ms() < until)
-        nanosleep(&(struct timespec){0, 2000000}, NULL);
+    int64_t until = clock_ms() + wait_ms;
+    while (waitpid(pid, NULL, WNOHANG) == 0 && clock_ms() < until)
+        clock_sleep(2e-3);
 }
 
 static int greet(ssltop_client *c, const ssltop_settings *s, char *why, size_t size)
@@ -112,10 +107,10 @@ static int greet(ssltop_client *c, const ssltop_settings *s, char *why, size_t s
     m.chunks = s->chunks;
     client_say(c, &m, text, n, -1); // who does not listen does not answer
     struct pollfd p = {c->fd, POLLIN, 0};
-    int64_t until = now_ms() + START_MS;
+    int64_t until = clock_ms() + START_MS;
     int rc = 0;
     do
-        rc = c->fd < 0 ? 1 : poll(&p, 1, (int)(until - now_ms() > 0 ? until - now_ms() : 0));
+        rc = c->fd < 0 ? 1 : poll(&p, 1, clock_left(until));
     while (rc < 0 && errno == EINTR);
     if (rc == 0)
         return snprintf(why, size, "the recorder did not answer within %d s", START_MS / 1000), -1;
@@ -426,10 +421,11 @@ void ssltop_close(ssltop_client *c, ssltop_reason reason, const char *text)
         m.what = (uint32_t)reason;
         m.step = c->step + 1;
         size_t n = strlen(text ? text : "");
-        int64_t until = now_ms() + LEAVE_MS;
+        int64_t until = clock_ms() + LEAVE_MS;
         // Its queue may be full of steps for a moment.
-        while (client_say(c, &m, text ? text : "", n < 240 ? n : 240, -1) == 1 && now_ms() < until)
-            nanosleep(&(struct timespec){0, 2000000}, NULL);
+        while (client_say(c, &m, text ? text : "", n < 240 ? n : 240, -1) == 1 &&
+               clock_ms() < until)
+            clock_sleep(2e-3);
         if (c->fd >= 0)
             shutdown(c->fd, SHUT_WR);
         reap(c->recorder, LEAVE_MS);

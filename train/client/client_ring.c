@@ -7,8 +7,9 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "metrics/base/clock.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -122,25 +123,18 @@ static void stream(char *to, const char *from, size_t n)
 }
 #endif
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 // `to` is aligned to 64 bytes.
 static void copy(ssltop_client *c, char *to, const char *from, size_t n)
 {
     int tries = n >= LARGE && c->copies < TRIES;
     int past = n >= LARGE && (tries ? c->copies % 2 : c->copy_seconds[1] < c->copy_seconds[0]);
-    double since = tries ? now() : 0;
+    double since = tries ? clock_seconds() : 0;
     if (past)
         stream(to, from, n);
     else
         memcpy(to, from, n);
     if (tries) {
-        c->copy_seconds[past] += (now() - since) / (double)n;
+        c->copy_seconds[past] += (clock_seconds() - since) / (double)n;
         c->copies++;
     }
 }

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/signals.h"
 #include "metrics/science/alignment.h"
@@ -145,10 +145,9 @@ static void release(struct follower *f)
 static void leave_room(const struct ranks *r)
 {
     enum { SECONDS = 4 };
-    struct timespec t = {SECONDS, 0};
     int gone = atomic_load(&r->gone);
     if (gone && (gone != 1 || r->rank != 1))
-        nanosleep(&t, NULL);
+        clock_sleep(SECONDS);
 }
 
 int follower_run(struct ranks *r, struct error *e)

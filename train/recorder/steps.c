@@ -216,10 +216,11 @@ int steps_ring(struct recorder *r, int memory, struct error *e)
 
 void steps_settle(struct recorder *r, int ms)
 {
-    int64_t until = clock_ms() + ms, left = -1;
+    int64_t until = clock_ms() + ms;
+    int left = -1;
     advance(r, STEPS_WAITING - 1);
-    while (r->measuring.is_busy && (ms < 0 || (r->waiting.n && (left = until - clock_ms()) > 0))) {
-        measuring_wait(&r->measuring, (int)left);
+    while (r->measuring.is_busy && (ms < 0 || (r->waiting.n && (left = clock_left(until)) > 0))) {
+        measuring_wait(&r->measuring, left);
         advance(r, STEPS_WAITING - 1);
     }
     advance(r, 0);

@@ -120,9 +120,8 @@ static int send_line(int fd, const char *line, size_t n, struct error *e)
 static int read_line(int fd, char *buf, size_t *used, int64_t deadline, struct error *e)
 {
     for (;;) {
-        int64_t left = deadline - clock_ms();
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        int rc = poll(&p, 1, left > 0 ? (int)left : 0);
+        int rc = poll(&p, 1, clock_left(deadline));
         if (rc < 0 && errno == EINTR)
             continue;
         if (rc < 0)

@@ -374,10 +374,10 @@ void watchers_drain(struct watchers *w, int timeout_ms)
             if (c->fd >= 0 && c->sent < c->used)
                 set[owed++] = (struct pollfd){.fd = c->fd, .events = POLLOUT};
         }
-        int64_t left = deadline - clock_ms();
-        if (!owed || left <= 0)
+        int left = clock_left(deadline);
+        if (!owed || left == 0)
             return;
-        if (poll(set, owed, (int)left) < 0 && errno != EINTR)
+        if (poll(set, owed, left) < 0 && errno != EINTR)
             return;
     }
 }

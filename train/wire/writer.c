@@ -248,9 +248,9 @@ static void look_after_socket(struct publisher *p)
 
 static void sooner(int *timeout, int64_t at)
 {
-    int64_t left = at - clock_ms();
+    int left = clock_left(at);
     if (*timeout < 0 || *timeout > left)
-        *timeout = left > 0 ? (int)left : 0;
+        *timeout = left;
 }
 
 // How long the thread may sleep; -1 when only a wake will do. `busy`: lines came in the last round.

@@ -24,9 +24,9 @@ struct replay {
 static int replay_poll(struct source *base, struct pollfd *p, int *timeout_ms)
 {
     struct replay *s = (struct replay *)base;
-    int64_t left = s->at_end ? s->next_look - clock_ms() : 0;
+    int left = s->at_end ? clock_left(s->next_look) : 0;
     if (left < *timeout_ms)
-        *timeout_ms = left > 0 ? (int)left : 0;
+        *timeout_ms = left;
     return 0;
 }
 

@@ -327,7 +327,7 @@ static int live_poll(struct source *base, struct pollfd *p, int *timeout_ms)
         (s->fd >= 0 && has_line(s)))
         wait = 0;
     else if (s->stage == STAGE_WAITING)
-        wait = s->next_try > clock_ms() ? (int)(s->next_try - clock_ms()) : 0;
+        wait = clock_left(s->next_try);
     if (wait < *timeout_ms)
         *timeout_ms = wait;
     if (s->fd < 0)
