@@ -10,7 +10,7 @@
 
 #include "data/sets/dataset_table.h"
 #include "gpu/device.h"
-#include "metrics/base/denormals.h"
+#include "metrics/base/cores.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
 #include "train/methods/method.h"
@@ -113,7 +113,7 @@ static int open_network(struct embed *m, const struct embed_options *o, const ch
 {
     char notice[INITIAL_NOTICE];
     const char *device = o->device ? o->device : m->o.device;
-    denormals_flush(); // before its threads are there
+    cores_flush_denormals(); // before its threads are there
     if (device_open(device, o->threads, &m->device, e) < 0)
         return o->device ? -1 : error_prefix(e, "this was trained on %.20s; say --device", device);
     if (method_build(&m->o, m->data.channels, m->data.height, m->data.width, &m->net, e) < 0)

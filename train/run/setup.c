@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "metrics/base/cores.h"
-#include "metrics/base/denormals.h"
 #include "metrics/science/blas.h"
 #include "train/methods/method.h"
 #include "train/run/precision.h"
@@ -140,7 +139,7 @@ static int open_device(struct setup *s, const struct progress *p, struct error *
     char spec[sizeof o->device];
     p->say(p->context, "opening the device");
     choose_card(s, spec, sizeof spec);
-    denormals_flush(); // before its threads are there
+    cores_flush_denormals(); // before its threads are there
     if (device_open(spec, threads(s), &s->device, e) < 0)
         return FAILED;
     const struct device_info *info = device_info(s->device);
