@@ -11,21 +11,37 @@
 struct job {
     int64_t n;
     _Atomic int64_t next;
-    void (*work)(void *context, int64_t i);
+    parallel_work *work;
     void *context;
+    pthread_mutex_t lock;
+    int failed;
+    struct error first;
 };
+
+// The lock is for what fails: else the threads share nothing but the number of the next item.
+static void do_one(struct job *j, int64_t i)
+{
+    struct error why = {""};
+    if (j->work(j->context, i, &why) == 0)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (!j->failed)
+        j->first = why;
+    j->failed = 1;
+    pthread_mutex_unlock(&j->lock);
+}
 
 static void *help(void *argument)
 {
     struct job *j = argument;
     for (int64_t i = j->next++; i < j->n; i = j->next++)
-        j->work(j->context, i);
+        do_one(j, i);
     return NULL;
 }
 
-void parallel_run(int threads, int64_t n, void (*work)(void *context, int64_t i), void *context)
+int parallel_run(int threads, int64_t n, parallel_work *work, void *context, struct error *e)
 {
-    struct job job = {.n = n, .work = work, .context = context};
+    struct job job = {.n = n, .work = work, .context = context, .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t thread[PARALLEL_MAX];
     int most = threads > 0 ? threads : cores_usable(), started = 0;
     most = most < PARALLEL_MAX ? most : PARALLEL_MAX;
@@ -39,4 +55,6 @@ void parallel_run(int threads, int64_t n, void (*work)(void *context, int64_t i)
     help(&job);
     for (int i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
+    pthread_mutex_destroy(&job.lock);
+    return job.failed ? error_set(e, "%s", job.first.text) : 0;
 }

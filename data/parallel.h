@@ -4,11 +4,17 @@
 
 #include <stdint.h>
 
+#include "metrics/base/error.h"
+
 enum { PARALLEL_MAX = 256 };
 
-// work(context, i) for every i < n, in no order; returns when all are done. `threads` (0: as many
-// as there are cores) is the most that work at a time, and never more than PARALLEL_MAX. The caller
-// is one of them, so that it cannot fail: where no thread can be started it does everything.
-void parallel_run(int threads, int64_t n, void (*work)(void *context, int64_t i), void *context);
+// What is done for item i: 0, or -1 with the reason.
+typedef int parallel_work(void *context, int64_t i, struct error *e);
+
+// Work for every i < n, in no order; returns when all are done: 0, or -1 with the reason of the
+// item that failed first, and the others are done all the same. `threads` (0: as many as there are
+// cores) is the most that work at a time, and never more than PARALLEL_MAX. The caller is one of
+// them: where no thread can be started it does everything.
+int parallel_run(int threads, int64_t n, parallel_work *work, void *context, struct error *e);
 
 #endif

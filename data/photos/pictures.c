@@ -217,11 +217,10 @@ void pictures_plain(const struct pictures *s, int64_t i, int out_h, int out_w,
 
 struct measuring {
     struct pictures *s;
-    int out_h, out_w, failed;
+    int out_h, out_w;
     int64_t n;
     pthread_mutex_t lock;
     uint64_t count[3][256]; // bytes of each value: sums do not depend on the order
-    struct error why;
 };
 
 // The images of one share: every SHARES-th of the sample.
@@ -251,23 +250,19 @@ static int measure_share(struct measuring *m, int64_t share, float *view, uint64
     return rc;
 }
 
-static void work_share(void *context, int64_t share)
+static int work_share(void *context, int64_t share, struct error *e)
 {
     struct measuring *m = context;
-    struct error why = {""};
     uint64_t count[3][256] = {{0}};
     float *view = malloc(3 * (size_t)m->out_h * (size_t)m->out_w * sizeof *view);
-    int rc = view ? measure_share(m, share, view, count, &why) : error_set(&why, "out of memory");
+    int rc = view ? measure_share(m, share, view, count, e) : error_set(e, "out of memory");
     free(view);
     pthread_mutex_lock(&m->lock);
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++)
             m->count[c][v] += count[c][v];
-    if (rc < 0 && !m->failed) {
-        m->failed = 1;
-        m->why = why;
-    }
     pthread_mutex_unlock(&m->lock);
+    return rc;
 }
 
 int pictures_measure(struct pictures *s, int threads, int out_h, int out_w, float *mean, float *std,
@@ -276,10 +271,10 @@ int pictures_measure(struct pictures *s, int threads, int out_h, int out_w, floa
     struct measuring m = {
         .s = s, .out_h = out_h, .out_w = out_w, .n = s->n < MEASURED ? s->n : MEASURED};
     pthread_mutex_init(&m.lock, NULL);
-    parallel_run(threads, SHARES, work_share, &m);
+    int rc = parallel_run(threads, SHARES, work_share, &m, e);
     pthread_mutex_destroy(&m.lock);
-    if (m.failed)
-        return error_set(e, "%s", m.why.text);
+    if (rc < 0)
+        return -1;
     for (int c = 0; c < 3; c++) {
         double total = (double)m.n * out_h * out_w, sum = 0, v = 0;
         for (int k = 0; k < 256; k++)

@@ -131,20 +131,10 @@ struct look {
 struct looking {
     struct images_source *s;
     struct look *look;
-    pthread_mutex_t lock;
-    int failed; // not by an image: the last reason
-    struct error reason;
 };
 
-static void note_failed(struct looking *l, int64_t i, const struct error *why)
-{
-    pthread_mutex_lock(&l->lock);
-    l->failed = 1;
-    error_set(&l->reason, "%.200s: %.200s", folder_path(&l->s->folder, i), why->text);
-    pthread_mutex_unlock(&l->lock);
-}
-
-static void look_at(void *context, int64_t i)
+// -1: not for what the image is.
+static int look_at(void *context, int64_t i, struct error *e)
 {
     struct looking *l = context;
     struct images_source *s = l->s;
@@ -161,12 +151,13 @@ static void look_at(void *context, int64_t i)
         s->size[i] = (struct pictures_size){height, width};
         s->kind[i] = (uint8_t)(head.kind << 4 | head.orientation);
         l->look[i].bytes = st.st_size;
-        return;
+        return 0;
     }
     l->look[i].bytes = -1;
     l->look[i].why = strdup(why.text);
-    if (rc < -1 || !l->look[i].why)
-        note_failed(l, i, &why);
+    if (rc >= -1 && l->look[i].why)
+        return 0;
+    return error_set(e, "%.200s: %.200s", folder_path(&s->folder, i), why.text);
 }
 
 // Leave out what has no head.
@@ -222,10 +213,8 @@ static int look_at_all(struct images_source *s, struct error *e)
         free(l.look);
         return error_set(e, "out of memory for %zu images", n);
     }
-    pthread_mutex_init(&l.lock, NULL);
-    parallel_run(s->threads, (int64_t)n, look_at, &l);
-    pthread_mutex_destroy(&l.lock);
-    if (!l.failed) {
+    int rc = parallel_run(s->threads, (int64_t)n, look_at, &l, e);
+    if (rc == 0) {
         compact(s, l.look);
         s->base.size = s->size;
         s->base.labels = s->folder.classes || *s->labels ? s->label : NULL;
@@ -234,7 +223,7 @@ static int look_at_all(struct images_source *s, struct error *e)
     for (size_t i = 0; i < n; i++)
         free(l.look[i].why);
     free(l.look);
-    return l.failed ? error_set(e, "%s", l.reason.text) : pictures_init(&s->base, e);
+    return rc < 0 ? -1 : pictures_init(&s->base, e);
 }
 
 // `said`: what there is to say before, or "".

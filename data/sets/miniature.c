@@ -2,7 +2,6 @@
 #include "data/sets/miniature.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,13 +117,11 @@ struct taking {
     const int64_t *index;
     int64_t n;
     float *out;
-    pthread_mutex_t lock;
-    int failed;
-    struct error why;
 };
 
-static int take_share(const struct taking *t, int64_t k, struct error *e)
+static int take_share(void *context, int64_t k, struct error *e)
 {
+    const struct taking *t = context;
     struct pictures_reader *reader;
     int h, w, size = miniature_size(t->d, &h, &w);
     int rc = pictures_reader_new(t->source, &reader, e);
@@ -140,19 +137,6 @@ static int take_share(const struct taking *t, int64_t k, struct error *e)
     return rc;
 }
 
-static void work_share(void *context, int64_t k)
-{
-    struct taking *t = context;
-    struct error why = {""};
-    if (take_share(t, k, &why) == 0)
-        return;
-    pthread_mutex_lock(&t->lock);
-    if (!t->failed)
-        t->why = why;
-    t->failed = 1;
-    pthread_mutex_unlock(&t->lock);
-}
-
 int miniature_take(const struct dataset *d, enum split split, const int64_t *index, int64_t n,
                    int threads, float *out, struct error *e)
 {
@@ -164,8 +148,5 @@ int miniature_take(const struct dataset *d, enum split split, const int64_t *ind
             take_plain(d, split, index[i], out + (size_t)i * size);
         return 0;
     }
-    pthread_mutex_init(&t.lock, NULL);
-    parallel_run(threads, n < SHARES ? n : SHARES, work_share, &t);
-    pthread_mutex_destroy(&t.lock);
-    return t.failed ? error_set(e, "%s", t.why.text) : 0;
+    return parallel_run(threads, n < SHARES ? n : SHARES, take_share, &t, e);
 }

@@ -76,14 +76,17 @@ struct crew {
     pthread_t caller;
     pthread_barrier_t *all;
     _Atomic int others; // items on other threads than the caller's
+    _Atomic int done;
 };
 
-static void take_part(void *context, int64_t i)
+static int take_part(void *context, int64_t i, struct error *e)
 {
     struct crew *c = context;
+    c->done++;
     c->others += !pthread_equal(pthread_self(), c->caller);
     if (c->all)
         pthread_barrier_wait(c->all);
+    return i < 7 ? 0 : error_set(e, "item %d", (int)i);
 }
 
 // Opening keeps to the threads that were asked for, and the caller is one of them.
@@ -94,11 +97,12 @@ Test(images, threads_of_opening, .timeout = 60)
     struct error e;
     pthread_barrier_t all;
     struct crew crew = {.caller = pthread_self()};
-    parallel_run(1, 100, take_part, &crew);
-    cr_expect_eq(crew.others, 0);
+    // Where there is one thread the first that fails is known, and all are done all the same.
+    cr_expect(parallel_run(1, 100, take_part, &crew, &e) == -1 && !strcmp(e.text, "item 7"));
+    cr_expect(crew.others == 0 && crew.done == 100);
     cr_assert_eq(pthread_barrier_init(&all, NULL, 5), 0); // opens when five are there
     crew.all = &all;
-    parallel_run(5, 5, take_part, &crew);
+    cr_expect_eq(parallel_run(5, 5, take_part, &crew, NULL), 0);
     cr_expect_eq(crew.others, 4);
     pthread_barrier_destroy(&all);
     imageset_make(dir, 20);
