@@ -225,3 +225,20 @@ int resizer_run(struct resizer *r, const struct picture *p, const struct box *b,
     }
     return 0;
 }
+
+int resizer_bytes(const struct picture *p, const struct box *b, int out_h, int out_w, uint8_t *out,
+                  struct error *e)
+{
+    struct resizer *r = NULL;
+    size_t pixels = (size_t)out_h * (size_t)out_w;
+    float *planes = malloc(3 * pixels * sizeof *planes);
+    int rc = planes ? resizer_new(3, out_h, out_w, &r, e) : error_set(e, "out of memory");
+    if (rc == 0)
+        rc = resizer_run(r, p, b, 1.0f, planes, e);
+    for (size_t i = 0; i < pixels && rc == 0; i++)
+        for (size_t c = 0; c < 3; c++)
+            out[3 * i + c] = (uint8_t)fminf(255.0f, fmaxf(0.0f, planes[c * pixels + i] + 0.5f));
+    resizer_free(r);
+    free(planes);
+    return rc;
+}

@@ -36,4 +36,8 @@ int resizer_reserve(struct resizer *r, int height, int width, struct error *e);
 int resizer_run(struct resizer *r, const struct picture *p, const struct box *b, float gain,
                 float *out, struct error *e);
 
+// The same for once, of a picture in colour, into bytes: out[out_h][out_w][3], rounded.
+int resizer_bytes(const struct picture *p, const struct box *b, int out_h, int out_w, uint8_t *out,
+                  struct error *e);
+
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -16,18 +17,24 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "data/sets/images.h"
-#include "data/sets/pack_image.h"
 #include "data/parallel.h"
+#include "data/resize.h"
+#include "data/sets/images.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/file.h"
 
 enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
+// One image as it goes into the file.
+struct image {
+    struct pack_record record;
+    uint8_t *pixel; // height x width x 3, malloc'd; NULL: broken, and in the ledger of its source
+};
+
 // A place for one image between a worker and the writer.
 struct place {
-    struct pack_image image;
+    struct image image;
     int ready, failed;
     struct error why; // of failed: not the image's fault
 };
@@ -56,6 +63,36 @@ struct packing {
 };
 
 // ---------------------------------------------------------------- images
+
+// Image i of `s`, all of it, with a shorter side of at most `size`. -1: it could not be made, and
+// that is not its fault.
+static int make_image(struct pictures_reader *reader, const struct pictures *s, int64_t i, int size,
+                      struct image *out, struct error *e)
+{
+    struct picture picture;
+    struct box whole = {0, 0, s->size[i].height, s->size[i].width}, box;
+    struct error why = {""};
+    double by = fmin(1.0, size / fmin(whole.height, whole.width));
+    int height = (int)fmax(1, rint(whole.height * by)),
+        width = (int)fmax(1, rint(whole.width * by));
+    *out = (struct image){{PACK_RECORD, 0, 0, s->labels ? s->labels[i] : -1, 0}, NULL};
+    int rc = pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why);
+    if (rc < 0)
+        return rc == PICTURES_FAILED ? error_set(e, "%s", why.text) : 0;
+    size_t bytes = 3 * (size_t)height * (size_t)width;
+    uint8_t *pixel = malloc(bytes);
+    if (!pixel)
+        return error_set(e, "out of memory for an image of %zu bytes", bytes);
+    if (resizer_bytes(&picture, &box, height, width, pixel, e) < 0) {
+        free(pixel);
+        return -1;
+    }
+    out->pixel = pixel;
+    out->record.height = height;
+    out->record.width = width;
+    out->record.crc = (uint32_t)crc32_z(0, pixel, bytes);
+    return 0;
+}
 
 // Image k of both splits: whose it is.
 static struct pictures *pictures_at(const struct packing *p, int64_t k, int64_t *i)
@@ -92,8 +129,8 @@ static void *work(void *argument)
         struct place *to = &p->place[k % p->places];
         struct place made = {0};
         if (rc == 0)
-            rc = pack_image_make(reader[s == p->d->split[SPLIT_TEST].source], s, i, p->o->size,
-                                 &made.image, &why);
+            rc = make_image(reader[s == p->d->split[SPLIT_TEST].source], s, i, p->o->size,
+                            &made.image, &why);
         made.failed = rc < 0;
         made.why = why;
         made.ready = 1;
@@ -175,10 +212,10 @@ static int still_broken(struct packing *p, int64_t k, struct error *e)
     int64_t i;
     struct pictures *s = pictures_at(p, k, &i);
     struct pictures_reader *reader;
-    struct pack_image made = {0};
+    struct image made = {0};
     if (pictures_reader_new(s, &reader, e) < 0)
         return -1;
-    int rc = pack_image_make(reader, s, i, p->o->size, &made, e);
+    int rc = make_image(reader, s, i, p->o->size, &made, e);
     pictures_reader_free(reader);
     int broken = !made.pixel;
     free(made.pixel);
