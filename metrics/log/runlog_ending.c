@@ -10,8 +10,8 @@
 
 #include "metrics/base/memory.h"
 #include "metrics/base/text.h"
+#include "metrics/log/frame.h"
 #include "metrics/log/runlog_frames.h"
-#include "metrics/log/seekable.h"
 
 enum { HEAD = 16, CRC = 4 }; // of the index: magic, size, version, count; checksum
 
@@ -43,8 +43,7 @@ int64_t runlog_count(const char *text, size_t n)
 
 // The rows of the seek table before the index' own: a frame of lines each, and one for what lies
 // between them (marks), which decodes to nothing. How many, or 0: they can't be written.
-static size_t table_rows(const struct runlog_ending *ending, int64_t end,
-                         struct seekable_entry *row)
+static size_t table_rows(const struct runlog_ending *ending, int64_t end, struct frame_row *row)
 {
     size_t n = 0;
     int64_t at = 0;
@@ -53,8 +52,8 @@ static size_t table_rows(const struct runlog_ending *ending, int64_t end,
         if (f->offset - at > UINT32_MAX || f->lines < 0 || f->lines > UINT32_MAX || !f->content)
             return 0;
         if (f->offset > at)
-            row[n++] = (struct seekable_entry){(uint32_t)(f->offset - at), 0};
-        row[n++] = (struct seekable_entry){f->size, f->content};
+            row[n++] = (struct frame_row){(uint32_t)(f->offset - at), 0};
+        row[n++] = (struct frame_row){f->size, f->content};
         at = f->offset + f->size;
     }
     return at == end ? n : 0;
@@ -69,25 +68,25 @@ static uint32_t checksum(const unsigned char *bytes, size_t index, size_t table)
 unsigned char *runlog_ending_bytes(const struct runlog_ending *ending, int64_t end, size_t *size)
 {
     size_t most = 2 * ending->n + 1;
-    if (ending->broken || !ending->n || most > SEEKABLE_FRAMES_MAX)
+    if (ending->broken || !ending->n || most > FRAME_TABLE_MAX)
         return NULL;
-    struct seekable_entry *row = malloc(most * sizeof *row);
+    struct frame_row *row = malloc(most * sizeof *row);
     size_t n = row ? table_rows(ending, end, row) : 0;
-    size_t index = HEAD + ending->n * RUNLOG_HOLDS + CRC, table = seekable_size(n + 1);
+    size_t index = HEAD + ending->n * RUNLOG_HOLDS + CRC, table = frame_table_size(n + 1);
     unsigned char *bytes = n && index <= UINT32_MAX ? malloc(index + table) : NULL;
     if (bytes) {
-        row[n] = (struct seekable_entry){(uint32_t)index, 0};
-        unsigned char *p = seekable_put(bytes, RUNLOG_INDEX, 4);
-        p = seekable_put(p, index - 8, 4);
-        p = seekable_put(p, RUNLOG_INDEX_VERSION, 4);
-        p = seekable_put(p, ending->n, 4);
+        row[n] = (struct frame_row){(uint32_t)index, 0};
+        unsigned char *p = frame_put(bytes, RUNLOG_INDEX, 4);
+        p = frame_put(p, index - 8, 4);
+        p = frame_put(p, RUNLOG_INDEX_VERSION, 4);
+        p = frame_put(p, ending->n, 4);
         for (size_t i = 0; i < ending->n; i++) {
             const struct runlog_frame *f = &ending->frame[i];
             struct runlog_holds h = {f->kind, f->first_step, f->lines};
             p = runlog_put_holds(p, &h);
         }
-        seekable_write(bytes + index, row, n + 1);
-        seekable_put(p, checksum(bytes, index, table), CRC);
+        frame_table_write(bytes + index, row, n + 1);
+        frame_put(p, checksum(bytes, index, table), CRC);
         *size = index + table;
     }
     free(row);
@@ -125,14 +124,14 @@ static int read_table(int fd, int64_t size, struct last *l)
 {
     uint64_t table = 0;
     unsigned char *footer =
-        size > SEEKABLE_FOOTER ? piece(fd, size - SEEKABLE_FOOTER, SEEKABLE_FOOTER) : NULL;
-    int rc = footer ? seekable_footer(footer, &table, &l->rows) : -1;
+        size > FRAME_TABLE_FOOTER ? piece(fd, size - FRAME_TABLE_FOOTER, FRAME_TABLE_FOOTER) : NULL;
+    int rc = footer ? frame_table_footer(footer, &table, &l->rows) : -1;
     free(footer);
     if (rc || !l->rows || table > (uint64_t)size)
         return -1;
     l->table = table;
     l->bytes = piece(fd, size - (int64_t)table, table);
-    return l->bytes ? seekable_check(l->bytes, table) : -1;
+    return l->bytes ? frame_table_check(l->bytes, table) : -1;
 }
 
 static int read_last(int fd, int64_t size, struct last *l)
@@ -140,7 +139,7 @@ static int read_last(int fd, int64_t size, struct last *l)
     if (read_table(fd, size, l))
         return -1;
     // The last row is the index itself: its size says where it begins.
-    l->index = seekable_entry_at(l->bytes, l->table, l->rows - 1).size;
+    l->index = frame_table_row(l->bytes, l->table, l->rows - 1).size;
     if (l->index < HEAD + CRC || l->table + l->index > (uint64_t)size)
         return -1;
     l->at = size - (int64_t)(l->table + l->index);
@@ -153,11 +152,11 @@ static int read_last(int fd, int64_t size, struct last *l)
 static int is_good(const struct last *l, uint32_t *frames)
 {
     const unsigned char *p = l->bytes;
-    *frames = (uint32_t)seekable_get(p + 12, 4);
-    return seekable_get(p, 4) == RUNLOG_INDEX && seekable_get(p + 4, 4) == l->index - 8 &&
-           seekable_get(p + 8, 4) == RUNLOG_INDEX_VERSION &&
+    *frames = (uint32_t)frame_get(p + 12, 4);
+    return frame_get(p, 4) == RUNLOG_INDEX && frame_get(p + 4, 4) == l->index - 8 &&
+           frame_get(p + 8, 4) == RUNLOG_INDEX_VERSION &&
            l->index == HEAD + (uint64_t)*frames * RUNLOG_HOLDS + CRC &&
-           seekable_get(p + l->index - CRC, CRC) == checksum(p, l->index, l->table);
+           frame_get(p + l->index - CRC, CRC) == checksum(p, l->index, l->table);
 }
 
 // 1 = the list is whole, 0 = index and table do not belong together.
@@ -166,7 +165,7 @@ static int list(const struct last *l, uint32_t frames, struct runlog_ending *end
     const unsigned char *table = l->bytes + l->index, *holds = l->bytes + HEAD;
     int64_t at = 0;
     for (size_t i = 0; i + 1 < l->rows; i++) {
-        struct seekable_entry row = seekable_entry_at(table, l->table, i);
+        struct frame_row row = frame_table_row(table, l->table, i);
         if (row.content) {
             if (ending->n == frames || row.content > RUNLOG_CONTENT_MAX)
                 return 0;

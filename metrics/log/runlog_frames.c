@@ -15,7 +15,6 @@
 #include <zlib.h>
 
 #include "metrics/log/frame.h"
-#include "metrics/log/seekable.h"
 
 #define CHUNK ((size_t)256 << 10)
 // Work on what turns out not to be a frame (bytes decoded, blocks looked at) that a file of `size`
@@ -42,18 +41,18 @@ enum runlog_kind runlog_kind_of(const struct record_head *head)
 unsigned char *runlog_put_holds(unsigned char *p, const struct runlog_holds *h)
 {
     int has = h->first_step >= 0 && (uint64_t)h->first_step < NO_STEP;
-    p = seekable_put(p, has ? (uint64_t)h->first_step : NO_STEP, 7);
-    p = seekable_put(p, h->kind, 1);
-    return seekable_put(p, (uint64_t)h->lines, 4);
+    p = frame_put(p, has ? (uint64_t)h->first_step : NO_STEP, 7);
+    p = frame_put(p, h->kind, 1);
+    return frame_put(p, (uint64_t)h->lines, 4);
 }
 
 struct runlog_holds runlog_get_holds(const unsigned char *p)
 {
-    uint64_t step = seekable_get(p, 7);
+    uint64_t step = frame_get(p, 7);
     return (struct runlog_holds){
         .kind = p[7] < RUNLOG_KINDS ? (enum runlog_kind)p[7] : RUNLOG_OTHER,
         .first_step = step == NO_STEP ? -1 : (int64_t)step,
-        .lines = (int64_t)seekable_get(p + 8, 4),
+        .lines = (int64_t)frame_get(p + 8, 4),
     };
 }
 
@@ -64,11 +63,11 @@ static uint32_t crc(const unsigned char *p, size_t n)
 
 size_t runlog_put_mark(unsigned char *out, const struct runlog_holds *h, size_t n)
 {
-    unsigned char *p = seekable_put(out, RUNLOG_MARK, 4);
-    p = seekable_put(p, n * RUNLOG_HOLDS + 4, 4);
+    unsigned char *p = frame_put(out, RUNLOG_MARK, 4);
+    p = frame_put(p, n * RUNLOG_HOLDS + 4, 4);
     for (size_t i = 0; i < n; i++)
         p = runlog_put_holds(p, &h[i]);
-    p = seekable_put(p, crc(out + 8, n * RUNLOG_HOLDS), 4);
+    p = frame_put(p, crc(out + 8, n * RUNLOG_HOLDS), 4);
     return (size_t)(p - out);
 }
 
@@ -185,7 +184,7 @@ static int may_follow(struct runlog_scan *s, int64_t at, struct error *e)
         return -1;
     if (n < 4)
         return at + (int64_t)n >= s->limit;
-    uint32_t magic = (uint32_t)seekable_get(s->in + (at - s->base), 4);
+    uint32_t magic = (uint32_t)frame_get(s->in + (at - s->base), 4);
     return magic == FRAME_MAGIC || (magic & ~0xfu) == FRAME_SKIPPABLE_MAGIC;
 }
 
@@ -238,7 +237,7 @@ static int take_mark(struct runlog_scan *s, int64_t at, size_t size, struct erro
     if (fill(s, at, size, &n, e) < 0)
         return -1;
     const unsigned char *p = s->in + (at - s->base);
-    if (n < size || crc(p + 8, payload - 4) != seekable_get(p + size - 4, 4))
+    if (n < size || crc(p + 8, payload - 4) != frame_get(p + size - 4, 4))
         return 0;
     for (size_t i = 0; i < count; i++)
         s->promised[i] = runlog_get_holds(p + 8 + i * RUNLOG_HOLDS);
@@ -250,7 +249,7 @@ static int take_mark(struct runlog_scan *s, int64_t at, size_t size, struct erro
 
 static uint32_t magic_at(const struct runlog_scan *s, int64_t at)
 {
-    return (uint32_t)seekable_get(s->in + (at - s->base), 4);
+    return (uint32_t)frame_get(s->in + (at - s->base), 4);
 }
 
 // Whether the skippable frame is one to pass over: 1, 0, -1.
@@ -272,7 +271,7 @@ static int seek_magic(struct runlog_scan *s, int64_t *at, struct error *e)
             return -1;
         const unsigned char *p = s->in + (*at - s->base);
         for (size_t i = 0; i + 4 <= n; i++) {
-            uint32_t magic = (uint32_t)seekable_get(p + i, 4);
+            uint32_t magic = (uint32_t)frame_get(p + i, 4);
             if (magic == FRAME_MAGIC || (magic & ~0xfu) == FRAME_SKIPPABLE_MAGIC) {
                 *at += (int64_t)i;
                 return 0;

@@ -11,7 +11,6 @@
 
 #include "metrics/base/other_file.h"
 #include "metrics/log/frame.h"
-#include "metrics/log/seekable.h"
 
 // Lines as they are, behind what may stand before a text.
 static int is_plain(const char *head, ssize_t n)
@@ -24,7 +23,7 @@ static int is_plain(const char *head, ssize_t n)
 
 static int is_packed(const char *head, ssize_t n)
 {
-    uint32_t magic = n >= 4 ? (uint32_t)seekable_get((const unsigned char *)head, 4) : 0;
+    uint32_t magic = n >= 4 ? (uint32_t)frame_get((const unsigned char *)head, 4) : 0;
     return magic == FRAME_MAGIC || (magic & ~0xfu) == FRAME_SKIPPABLE_MAGIC;
 }
 

@@ -12,7 +12,7 @@
 #include "metrics/log/record_columns.h"
 #include "metrics/log/run_facts.h"
 #include "metrics/log/runlog_frames.h"
-#include "metrics/log/seekable.h"
+#include "metrics/log/frame.h"
 #include "tests/fuzz/foreign.h"
 #include "train/run/earlier.h"
 #include "train/run/live_forecast.h"
@@ -241,7 +241,7 @@ static void add(struct piece *to, const void *p, size_t n)
 static void add_number(struct piece *to, uint64_t v, int bytes)
 {
     unsigned char p[8];
-    seekable_put(p, v, bytes);
+    frame_put(p, v, bytes);
     add(to, p, (size_t)bytes);
 }
 
@@ -264,21 +264,21 @@ static void add_mark(struct piece *to, struct input holds, int wrong)
 // An index whose rows and whose table are the input's.
 static void add_index(struct piece *to, struct input holds, struct input rows, int wrong)
 {
-    size_t frames = holds.n / RUNLOG_HOLDS, entries = rows.n / SEEKABLE_ENTRY + 1;
+    size_t frames = holds.n / RUNLOG_HOLDS, entries = rows.n / FRAME_TABLE_ROW + 1;
     struct piece index = {.n = 0}, table = {.n = 0};
     add_number(&index, RUNLOG_INDEX, 4);
     add_number(&index, 12 + holds.n, 4);
     add_number(&index, RUNLOG_INDEX_VERSION, 4);
     add_number(&index, frames, 4);
     add(&index, holds.p, holds.n);
-    add_number(&table, SEEKABLE_FRAME, 4);
-    add_number(&table, entries * SEEKABLE_ENTRY + SEEKABLE_FOOTER, 4);
-    add(&table, rows.p, (entries - 1) * SEEKABLE_ENTRY);
+    add_number(&table, FRAME_TABLE_MAGIC, 4);
+    add_number(&table, entries * FRAME_TABLE_ROW + FRAME_TABLE_FOOTER, 4);
+    add(&table, rows.p, (entries - 1) * FRAME_TABLE_ROW);
     add_number(&table, index.n + 4, 4);
     add_number(&table, 0, 4);
     add_number(&table, entries, 4);
     add_number(&table, 0, 1);
-    add_number(&table, SEEKABLE_MAGIC, 4);
+    add_number(&table, FRAME_TABLE_END, 4);
     uLong crc = crc32_z(0, index.p + 8, index.n - 8);
     crc = crc32_z(crc, table.p, table.n);
     add_number(&index, crc ^ (uLong)wrong, 4);

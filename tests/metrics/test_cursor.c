@@ -12,7 +12,7 @@
 
 #include "tests/kit/logfile.h"
 #include "metrics/log/runlog.h"
-#include "metrics/log/seekable.h"
+#include "metrics/log/frame.h"
 
 TestSuite(cursor, .init = logfile_open, .fini = logfile_close);
 
