@@ -57,3 +57,13 @@ void run_facts_read(const struct record_run *run, struct run_facts *out)
     }
     json_decref(config);
 }
+
+int run_facts_alike(const struct record_run *a, const struct record_run *b)
+{
+    struct run_facts of_a, of_b;
+    run_facts_read(a, &of_a);
+    run_facts_read(b, &of_b);
+    return strcmp(a->dataset.name, b->dataset.name) == 0 &&
+           strcmp(a->model.arch, b->model.arch) == 0 && a->model.width == b->model.width &&
+           strcmp(of_a.method, of_b.method) == 0;
+}

@@ -20,4 +20,8 @@ struct run_facts {
 // A record without a config tells nothing; never fails.
 void run_facts_read(const struct record_run *run, struct run_facts *out);
 
+// Whether both train the same network on the same data by the same method: then their curves can
+// be laid over each other.
+int run_facts_alike(const struct record_run *a, const struct record_run *b);
+
 #endif

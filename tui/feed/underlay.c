@@ -113,18 +113,11 @@ static int is_for(const char *path, const struct record_run *run)
 {
     struct cursor *c;
     struct record r;
-    struct run_facts ours, theirs;
     record_init(&r, RECORD_UNKNOWN, -1);
     if (cursor_open(path, &c, NULL) < 0)
         return 0;
-    int rc = cursor_record(c, &r, NULL) == 1 && r.type == RECORD_RUN;
-    if (rc) {
-        run_facts_read(run, &ours);
-        run_facts_read(&r.u.run, &theirs);
-        rc = strcmp(r.u.run.dataset.name, run->dataset.name) == 0 &&
-             strcmp(r.u.run.model.arch, run->model.arch) == 0 &&
-             r.u.run.model.width == run->model.width && strcmp(ours.method, theirs.method) == 0;
-    }
+    int rc =
+        cursor_record(c, &r, NULL) == 1 && r.type == RECORD_RUN && run_facts_alike(&r.u.run, run);
     record_free(&r);
     cursor_free(c);
     return rc;
