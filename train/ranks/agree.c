@@ -1,5 +1,4 @@
-// What all ranks must have in common before the first step, and how rank 0 tells what to do.
-#include "train/ranks/orders.h"
+// What all ranks must have in common before the first step; see team.h.
 #include "train/ranks/team.h"
 
 #include <inttypes.h>
@@ -7,18 +6,6 @@
 #include <string.h>
 
 #include "train/schedule/schedule_text.h"
-
-// --- orders: the struct itself travels, since all ranks are the same program ---
-int orders_tell(struct ranks *r, const struct order *order, struct error *e)
-{
-    struct order copy = *order;
-    return r ? ranks_broadcast(r, &copy, sizeof copy, e) : 0;
-}
-
-int orders_hear(struct ranks *r, struct order *order, struct error *e)
-{
-    return ranks_broadcast(r, order, sizeof *order, e);
-}
 
 // --- options ---
 // Text of any length, of rank 0 on all; the others' is malloc'd.

@@ -6,10 +6,12 @@
 #define SSLTOP_TRAIN_RANKS_ORDERS_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "gpu/device.h"
 #include "gpu/ranks/ranks.h"
 #include "metrics/base/error.h"
+#include "train/run/setup.h"
 #include "train/schedule/schedule.h"
 
 enum order_kind {
@@ -33,5 +35,20 @@ struct order {
 // By rank 0; without ranks nothing happens. By the others: wait for the next one.
 int orders_tell(struct ranks *r, const struct order *order, struct error *e);
 int orders_hear(struct ranks *r, struct order *order, struct error *e);
+
+// --- beside the steps, by rank 0; without ranks (NULL) there is nothing to do ---
+// How many take them, where, and what each works; the end of a sentence.
+void orders_describe(const struct ranks *r, const struct setup *s, FILE *f);
+// They build what is built here: what was found by measuring is found once. `threads`: as given, 0
+// for each to choose. The outcome is setup_open's, with the sentence of whoever could not.
+int orders_setup(struct ranks *r, const struct setup *s, int threads, char *algorithms,
+                 const struct progress *p, struct error *e);
+// They take the state that is here.
+int orders_state(struct ranks *r, struct setup *s, struct error *e);
+// Tell them that all is over, unless it ended half-way: cards are let go of by all together.
+void orders_end(struct ranks *r);
+// The end of any rank. Where it ended half-way this process may end here, before anybody above can
+// say why: then it says so on stderr.
+void orders_leave(struct ranks *r, int code, struct error *e);
 
 #endif

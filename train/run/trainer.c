@@ -18,7 +18,7 @@
 #include "metrics/base/output.h"
 #include "train/methods/method.h"
 #include "train/ranks/follower.h"
-#include "train/ranks/leader.h"
+#include "train/ranks/orders.h"
 #include "train/run/duties.h"
 #include "train/run/keep.h"
 #include "train/run/loop.h"
@@ -75,7 +75,7 @@ static void describe(const struct trainer *tr, FILE *f)
     fprintf(f, "%" PRId64 " parameters, %d features, %.0f MB on the device", net_count(&s->net),
             s->d, network + rest);
     if (tr->ranks)
-        leader_describe(tr->ranks, s, f);
+        orders_describe(tr->ranks, s, f);
     if (rest > 0)
         fprintf(f, " (network %.0f, images and workspace %.0f; the driver takes more)", network,
                 rest);
@@ -135,7 +135,7 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     if (start_count(&tr->start, s, e) < 0) // before what follows from it, refusals too
         return FAILED;
     if (rc == 0)
-        rc = leader_setup(tr->ranks, s, tr->start.o.threads, algorithms, p, e);
+        rc = orders_setup(tr->ranks, s, tr->start.o.threads, algorithms, p, e);
     if (rc != 0)
         return rc;
     p->say(p->context, "preparing the first step");
@@ -162,7 +162,7 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
           checkpoint_load_paced(tr->start.file, CHECKPOINT_VIEWS, &tr->views.h, e) < 0)))
         return FAILED;
     if (team_open(&tr->team, tr->ranks, s, s->d, tr->alignment.rows, dim, e) < 0 ||
-        leader_state(tr->ranks, s, e) < 0)
+        orders_state(tr->ranks, s, e) < 0)
         return FAILED;
     tr->t = tr->start.step;
     tr->report.begin = tr->t;
@@ -468,9 +468,9 @@ static int lead(struct ranks *r, const struct options *o, const unsigned char *g
         return FAILED;
     }
     int code = run(tr, o, given, ready_fd, e);
-    leader_end(r);
+    orders_end(r);
     release(tr);
-    leader_part(r, code, e);
+    orders_leave(r, code, e);
     signals_release(&signals);
     return code;
 }
@@ -490,7 +490,7 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
     own.ranks = r ? r->size : 0;
     if (r && r->rank) {
         code = follower_run(r, e);
-        leader_part(r, code, e);
+        orders_leave(r, code, e);
         return code;
     }
     return lead(r, &own, given, ready_fd, e);

@@ -1,13 +1,24 @@
-// What rank 0 does with the others beside training; see leader.h.
-#include "train/ranks/leader.h"
+// Orders travel as the struct itself, since all ranks are the same program; see orders.h.
+#include "train/ranks/orders.h"
 
 #include <string.h>
 
 #include "metrics/base/output.h"
-#include "train/ranks/orders.h"
 #include "train/ranks/team.h"
 
-void leader_describe(const struct ranks *r, const struct setup *s, FILE *f)
+int orders_tell(struct ranks *r, const struct order *order, struct error *e)
+{
+    struct order copy = *order;
+    return r ? ranks_broadcast(r, &copy, sizeof copy, e) : 0;
+}
+
+int orders_hear(struct ranks *r, struct order *order, struct error *e)
+{
+    return ranks_broadcast(r, order, sizeof *order, e);
+}
+
+// --- beside the steps ---
+void orders_describe(const struct ranks *r, const struct setup *s, FILE *f)
 {
     int hosts = 0;
     for (int k = 0; k < r->size; k++) {
@@ -20,7 +31,7 @@ void leader_describe(const struct ranks *r, const struct setup *s, FILE *f)
             hosts == 1 ? "" : "s", r->detail, setup_share(s), setup_share(s) == 1 ? "" : "s");
 }
 
-int leader_setup(struct ranks *r, const struct setup *s, int threads, char *algorithms,
+int orders_setup(struct ranks *r, const struct setup *s, int threads, char *algorithms,
                  const struct progress *p, struct error *e)
 {
     const struct order order = {.kind = ORDER_SETUP};
@@ -34,13 +45,13 @@ int leader_setup(struct ranks *r, const struct setup *s, int threads, char *algo
     return team_agree(r, 0, s, e);
 }
 
-int leader_state(struct ranks *r, struct setup *s, struct error *e)
+int orders_state(struct ranks *r, struct setup *s, struct error *e)
 {
     const struct order order = {.kind = ORDER_STATE};
     return orders_tell(r, &order, e) < 0 ? -1 : team_state(r, s, e);
 }
 
-void leader_part(struct ranks *r, int code, struct error *e)
+void orders_leave(struct ranks *r, int code, struct error *e)
 {
     if (r && r->over && e->text[0]) {
         if (!atomic_load(&r->gone)) // else it has been said
@@ -50,7 +61,7 @@ void leader_part(struct ranks *r, int code, struct error *e)
     ranks_close(r, code);
 }
 
-void leader_end(struct ranks *r)
+void orders_end(struct ranks *r)
 {
     const struct order order = {.kind = ORDER_END};
     if (r && !r->over && orders_tell(r, &order, NULL) < 0)
