@@ -19,7 +19,7 @@
 #include "train/run/runs.h"
 #include "train/schedule/schedule_text.h"
 #include "tui/export/export.h"
-#include "tui/feed/log_lookup.h"
+#include "tui/feed/past.h"
 
 // --- every reader of a log ---
 
@@ -62,21 +62,21 @@ static void find_in(struct cursor *c)
 // What a viewer asks for at its cursor.
 static void look_up(struct cursor *c)
 {
-    struct log_lookup k;
+    struct past_spectrum k;
     struct record r;
-    log_lookup_init(&k);
+    past_spectrum_init(&k);
     for (int64_t step = 0; step < 6; step++) {
         for (int kind = RUNLOG_LIVE; kind < RUNLOG_KINDS; kind++)
-            if (log_lookup_spectrum(c, &k, step, (enum runlog_kind)kind, NULL) == 0 && k.p.sigma) {
+            if (past_spectrum_find(c, &k, step, (enum runlog_kind)kind, NULL) == 0 && k.p.sigma) {
                 volatile double smallest = k.p.sigma[k.p.d - 1]; // it is there
                 fuzz_require(k.p.step <= step && (smallest <= 0 || !(smallest <= 0)));
             }
-        if (log_lookup_step(c, step, &r, NULL) == 1) {
+        if (past_step(c, step, &r, NULL) == 1) {
             fuzz_require(r.type == RECORD_STEP && r.step == step);
             record_free(&r);
         }
     }
-    log_lookup_free(&k);
+    past_spectrum_free(&k);
 }
 
 static void export_from(struct cursor *c, const char *path)

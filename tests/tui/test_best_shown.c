@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tests/kit/scene.h"
-#include "tui/feed/history_at.h"
+#include "tui/feed/past.h"
 #include "tui/model/verdict.h"
 
 // An evaluation of this accuracy, and what the run says is the best by then.
@@ -95,7 +95,7 @@ Test(best_shown, only_while_nothing_is_gained)
     cr_expect(shows(&t, 60, 200, "\u2605 best 75.0 % @900"));
     // In a replay what was known then.
     struct history then;
-    history_at(&t.h, 850, &then);
+    past_at(&t.h, 850, &then);
     char text[256];
     verdict_best(&then, text, sizeof text);
     cr_expect_str_eq(text, "best step 500 (probe 73.0 %)");

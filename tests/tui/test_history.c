@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/kit/scene.h"
-#include "tui/feed/history_at.h"
+#include "tui/feed/past.h"
 #include "tui/model/series.h"
 
 static uint32_t next(uint32_t *x)
@@ -147,7 +147,7 @@ Test(history, spectra_of_projections)
     cr_assert(t.h.first_z.step == 63 && t.h.z.step == 959 && t.h.z.d == 4 * t.h.live.d);
     cr_assert_eq(t.h.z_rows.n, 15);
     cr_assert_float_eq(series_range(&t.h.series[METRIC_Z_AUC], 0, 1000).last, 0.9, 0.02);
-    history_at(&t.h, 500, &past);
+    past_at(&t.h, 500, &past);
     cr_assert(past.first_z.step == 63 && past.z.step == -1);
     record_init(&r, RECORD_STEP, 700);
     scene_add(&t, &r);
@@ -360,7 +360,7 @@ Test(history, the_past_is_what_was_known_then)
         struct history past;
         scene_init(&then);
         scene_train(&then, (int)at + 1);
-        history_at(&all.h, at, &past);
+        past_at(&all.h, at, &past);
         // what stands behind the last step of a run that ended there comes one step later
         int at_its_end = at == 467;
         const struct history *h = &then.h;
@@ -388,9 +388,9 @@ Test(history, the_past_is_what_was_known_then)
         scene_free(&then);
     }
     struct history past;
-    history_at(&all.h, -1, &past);
+    past_at(&all.h, -1, &past);
     cr_assert(past.last_step == -1 && past.n_event == 0 && past.n_eval == 0);
-    history_at(&all.h, 5000, &past);
+    past_at(&all.h, 5000, &past);
     cr_assert_eq(memcmp(&past, &all.h, sizeof past), 0);
     scene_free(&all);
 }

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "tests/kit/room.h"
+#include "tui/feed/past.h"
 #include "tui/model/verdict.h"
 #include "tests/kit/scene.h"
-#include "tui/feed/log_lookup.h"
 
 static void expect_screen(struct room *m, const char *name, int h, int w)
 {
@@ -452,13 +452,13 @@ Test(replay, what_was_looked_up)
     struct room m;
     struct test_scene t;
     struct cursor *log;
-    struct log_lookup k;
+    struct past_spectrum k;
     room_init(&m);
     scene_init(&t);
     cr_assert_eq(runlog_create(m.path[0], &t.log, NULL), 0);
     add_spectrum(&t, 3, 0.5);
     cr_assert_eq(cursor_open(m.path[0], &log, NULL), 0);
-    log_lookup_init(&k);
+    past_spectrum_init(&k);
     static const struct {
         int64_t add, found;
         double second;
@@ -470,12 +470,12 @@ Test(replay, what_was_looked_up)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         add_spectrum(&t, rows[i].add, rows[i].second);
-        cr_assert_eq(log_lookup_spectrum(log, &k, 6, RUNLOG_LIVE, NULL), 0);
+        cr_assert_eq(past_spectrum_find(log, &k, 6, RUNLOG_LIVE, NULL), 0);
         cr_assert_eq(k.p.step, rows[i].found, "%zu", i);
         if (rows[i].add == rows[i].found)
             cr_assert_eq(k.p.sigma[1], rows[i].second, "%zu", i);
     }
-    log_lookup_free(&k);
+    past_spectrum_free(&k);
     cursor_free(log);
     cr_assert_eq(runlog_close(t.log, NULL), 0);
     scene_free(&t);
@@ -501,20 +501,20 @@ Test(replay, spectra_on_demand)
     cr_assert_eq(r.step, 468);
     record_free(&r);
     cr_assert_eq(cursor_find(log, RUNLOG_LIVE, -1, &r, NULL), 0);
-    cr_assert_eq(log_lookup_step(log, 1199, &r, NULL), 1);
+    cr_assert_eq(past_step(log, 1199, &r, NULL), 1);
     cr_assert_eq(r.step, 1199);
     record_free(&r);
-    cr_assert_eq(log_lookup_step(log, 1200, &r, NULL), 0);
-    struct log_lookup kept;
-    log_lookup_init(&kept);
-    cr_assert_eq(log_lookup_spectrum(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
+    cr_assert_eq(past_step(log, 1200, &r, NULL), 0);
+    struct past_spectrum kept;
+    past_spectrum_init(&kept);
+    cr_assert_eq(past_spectrum_find(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.step, 601);
     const double *sigma = kept.p.sigma;
-    cr_assert_eq(log_lookup_spectrum(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
+    cr_assert_eq(past_spectrum_find(log, &kept, 601, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.sigma, sigma, "it is not read again");
-    cr_assert_eq(log_lookup_spectrum(log, &kept, -1, RUNLOG_LIVE, NULL), 0);
+    cr_assert_eq(past_spectrum_find(log, &kept, -1, RUNLOG_LIVE, NULL), 0);
     cr_assert_eq(kept.p.step, -1);
-    log_lookup_free(&kept);
+    past_spectrum_free(&kept);
     cursor_free(log);
     m.v.time.mark = 777; // which the waterfall does not have
     cr_assert_eq(room_scene(&m).marked->step, 777);

@@ -14,9 +14,9 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/signals.h"
+#include "tui/feed/past.h"
 #include "tui/hands/actions.h"
 #include "tui/model/format.h"
-#include "tui/feed/log_lookup.h"
 #include "tui/feed/underlay.h"
 #include "tui/hands/settings.h"
 #include "tui/hands/terminal.h"
@@ -49,7 +49,7 @@ struct viewer {
     struct look begun;         // how it looked at first
     const struct theme *liked; // of the settings
     struct cursor *log;        // for what is looked up, once it was needed
-    struct log_lookup read, marked, switched;
+    struct past_spectrum read, marked, switched;
     struct underlay reference; // once it was wanted: has steps
     struct peer under;
     int reference_due; // it is to be shown as soon as it is known of which run
@@ -263,13 +263,14 @@ static void look_at_link(struct viewer *w)
 // --- keys and drawing ---
 
 // A live spectrum of the log; NULL: it has none, or not yet.
-static const struct history_spectrum *look_up(struct viewer *w, struct log_lookup *k, int64_t step)
+static const struct history_spectrum *look_up(struct viewer *w, struct past_spectrum *k,
+                                              int64_t step)
 {
     if (step < 0 || step >= w->h.last_step || !w->o->log)
         return NULL;
     if (!w->log && cursor_open(w->o->log, &w->log, NULL))
         return NULL;
-    return log_lookup_spectrum(w->log, k, step, RUNLOG_LIVE, NULL) ? NULL : &k->p;
+    return past_spectrum_find(w->log, k, step, RUNLOG_LIVE, NULL) ? NULL : &k->p;
 }
 
 static void draw(struct viewer *w, int again)
@@ -442,9 +443,9 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     w->child = o->child;
     view_init(&w->v);
     w->v.now = clock_seconds();
-    log_lookup_init(&w->read);
-    log_lookup_init(&w->marked);
-    log_lookup_init(&w->switched);
+    past_spectrum_init(&w->read);
+    past_spectrum_init(&w->marked);
+    past_spectrum_init(&w->switched);
     read_settings(w);
     choose_characters(w);
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
@@ -481,9 +482,9 @@ done:
     history_free(&w->h);
     schedule_view_free(&w->schedule);
     canvas_free(&w->canvas);
-    log_lookup_free(&w->read);
-    log_lookup_free(&w->marked);
-    log_lookup_free(&w->switched);
+    past_spectrum_free(&w->read);
+    past_spectrum_free(&w->marked);
+    past_spectrum_free(&w->switched);
     cursor_free(w->log);
     underlay_free(&w->reference);
     free(w);

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tui/feed/history_at.h"
-#include "tui/feed/log_lookup.h"
+#include "tui/feed/past.h"
 #include "tui/feed/replay.h"
 #include "train/schedule/schedule_text.h"
 #include "tui/draw/timeplot.h"
@@ -28,7 +27,7 @@ struct reel {
     struct schedule_switch *steered;
     int n_steered;
     struct timeline line;
-    struct log_lookup spectrum[LOOKED_UP];
+    struct past_spectrum spectrum[LOOKED_UP];
 };
 
 struct playback {
@@ -89,7 +88,7 @@ static int reel_open(struct reel *r, const char *path, const char *name, struct 
     text_clean(r->name, sizeof r->name, name);
     r->then_n = -1;
     for (int i = 0; i < LOOKED_UP; i++)
-        log_lookup_init(&r->spectrum[i]);
+        past_spectrum_init(&r->spectrum[i]);
     if (source_replay_open(path, &r->source, e) || cursor_open(path, &r->log, e))
         return -1;
     return history_init(&r->h, e);
@@ -106,7 +105,7 @@ static void reel_free(struct reel *r)
     free(r->steered);
     timeline_free(&r->line);
     for (int i = 0; i < LOOKED_UP; i++)
-        log_lookup_free(&r->spectrum[i]);
+        past_spectrum_free(&r->spectrum[i]);
 }
 
 int playback_open(const char *const *log_path, const char *const *name, int n, double now,
@@ -230,8 +229,8 @@ static void schedule_then(struct reel *r, int64_t step)
 // The newest live spectrum by `step`; NULL: there is none, or it cannot be read any more.
 static const struct history_spectrum *look_up(struct reel *r, int which, int64_t step)
 {
-    struct log_lookup *k = &r->spectrum[which];
-    return step >= 0 && log_lookup_spectrum(r->log, k, step, RUNLOG_LIVE, NULL) == 0 ? &k->p : NULL;
+    struct past_spectrum *k = &r->spectrum[which];
+    return step >= 0 && past_spectrum_find(r->log, k, step, RUNLOG_LIVE, NULL) == 0 ? &k->p : NULL;
 }
 
 // The first step with a live AUC, and so with a live spectrum; -1: none.
@@ -258,11 +257,11 @@ static void look_back(struct reel *r, int64_t step)
     int newest = step >= h->last_step;
     // What was measured behind the last step bears the number of the next.
     int64_t until = newest ? h->last_step + 1 : step;
-    log_lookup_spectrum(r->log, &r->spectrum[LIVE], until, RUNLOG_LIVE, NULL);
-    log_lookup_spectrum(r->log, &r->spectrum[EXACT], until, RUNLOG_EXACT, NULL);
-    log_lookup_spectrum(r->log, &r->spectrum[FIRST_LIVE], first_live(h), RUNLOG_LIVE, NULL);
+    past_spectrum_find(r->log, &r->spectrum[LIVE], until, RUNLOG_LIVE, NULL);
+    past_spectrum_find(r->log, &r->spectrum[EXACT], until, RUNLOG_EXACT, NULL);
+    past_spectrum_find(r->log, &r->spectrum[FIRST_LIVE], first_live(h), RUNLOG_LIVE, NULL);
     if (h->n_eval)
-        log_lookup_spectrum(r->log, &r->spectrum[FIRST_EXACT], h->eval[0].step, RUNLOG_EXACT, NULL);
+        past_spectrum_find(r->log, &r->spectrum[FIRST_EXACT], h->eval[0].step, RUNLOG_EXACT, NULL);
     past->live = r->spectrum[LIVE].p;
     past->exact = r->spectrum[EXACT].p;
     past->first_live = r->spectrum[FIRST_LIVE].p;
@@ -272,7 +271,7 @@ static void look_back(struct reel *r, int64_t step)
     if (past->first_exact.step > step && !newest)
         past->first_exact.step = -1;
     struct record rec;
-    if (newest || log_lookup_step(r->log, step, &rec, NULL) != 1)
+    if (newest || past_step(r->log, step, &rec, NULL) != 1)
         return;
     past->last = rec.u.step;
     record_free(&rec);
@@ -284,7 +283,7 @@ void playback_scene(struct playback *p, struct view_state *v, struct scene *out)
         struct reel *r = &p->reel[i];
         int64_t step = p->player.step >= 0 && p->player.step < r->h.last_step ? p->player.step
                                                                               : r->h.last_step;
-        history_at(&r->h, step, &r->past);
+        past_at(&r->h, step, &r->past);
         look_back(r, step);
         schedule_then(r, p->player.step < 0 ? INT64_MAX : step);
         p->peer[i] = (struct peer){r->name, &r->past, &r->h};

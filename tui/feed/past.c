@@ -1,7 +1,9 @@
-// Counts and series cut short: nothing of a history is kept by step but what can be cut.
-#include "tui/feed/history_at.h"
+// Counts and series cut short: nothing of a history is kept by step but what can be cut. A log that
+// is still growing is looked at anew when it does not have what is asked for.
+#include "tui/feed/past.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 // The same series without the points behind `step`. Its upper levels still hold them where a group
@@ -20,7 +22,7 @@ static double value(const struct history *h, int series, int64_t step)
     return series_range(&h->series[series], step, step + 1).last;
 }
 
-static void past_step(struct history *h, int64_t step)
+static void last_step(struct history *h, int64_t step)
 {
     struct record_step *r = &h->last;
     memset(r, 0, sizeof *r);
@@ -59,7 +61,7 @@ static void forget_later(struct history_spectrum *p, int64_t step)
         p->step = -1;
 }
 
-void history_at(const struct history *h, int64_t step, struct history *out)
+void past_at(const struct history *h, int64_t step, struct history *out)
 {
     *out = *h;
     if (step >= h->last_step)
@@ -82,7 +84,55 @@ void history_at(const struct history *h, int64_t step, struct history *out)
     out->steps = out->last_step + 1;
     out->paused = out->ended = 0;
     out->end_reason[0] = out->end_text[0] = 0;
-    past_step(out, step);
+    last_step(out, step);
     out->rate = out->last.images_s;
     out->spectrum_step = last_spectrum(out, step);
+}
+
+// --- from the log ---
+void past_spectrum_init(struct past_spectrum *k)
+{
+    *k = (struct past_spectrum){.at = -1, .p.step = -1};
+}
+
+void past_spectrum_free(struct past_spectrum *k)
+{
+    free(k->p.sigma);
+    past_spectrum_init(k);
+}
+
+int past_spectrum_find(struct cursor *log, struct past_spectrum *k, int64_t step,
+                       enum runlog_kind kind, struct error *e)
+{
+    struct record r;
+    size_t frames;
+    if (cursor_look(log, e) < 0)
+        return -1;
+    const struct runlog_frame *frame = cursor_frames(log, &frames);
+    // Not so when a resumed run makes the step again.
+    int passed = frames > 0 && frame[frames - 1].first_step > step;
+    if (k->at == step && (k->frames == frames || (k->passed && passed)))
+        return 0;
+    past_spectrum_free(k);
+    k->at = step;
+    k->frames = frames;
+    k->passed = passed;
+    int rc = cursor_find(log, kind, step, &r, e);
+    if (rc == 1 && r.u.spectrum.d > 0 && r.u.spectrum.sigma) {
+        k->p =
+            (struct history_spectrum){r.step, r.u.spectrum.n, r.u.spectrum.d, r.u.spectrum.sigma};
+        r.u.spectrum.sigma = NULL;
+    }
+    record_free(&r);
+    return rc < 0 ? -1 : 0;
+}
+
+int past_step(struct cursor *log, int64_t step, struct record *out, struct error *e)
+{
+    int rc = cursor_find(log, RUNLOG_SCALARS, step, out, e);
+    if (rc == 1 && out->step != step) {
+        record_free(out);
+        return 0;
+    }
+    return rc;
 }
