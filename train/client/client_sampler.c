@@ -89,8 +89,7 @@ int ssltop_sampler_switch(ssltop_sampler *s, int64_t from, int mode, int chunks,
     }
     const struct schedule_switch w = {from, (enum mode)mode, chunks, -1};
     schedule_at(&s->schedule, from, &now);
-    if (now.mode == w.mode && (w.mode == MODE_MULTI_EPOCH ||
-                               now.chunks == (chunks ? chunks : s->schedule.facts.chunks))) {
+    if (mode_same(now.mode, now.chunks, w.mode, chunks ? chunks : s->schedule.facts.chunks)) {
         error_set(&e, "it is %s already", mode_name(w.mode));
         return told(&e, why, size);
     }

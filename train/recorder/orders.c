@@ -115,7 +115,7 @@ static void carried_out(struct recorder *r, const struct order *o, int64_t step,
     const char *done = row[c->command].done;
     char to[64] = "", event[96];
     if (is_mode)
-        snprintf(to, sizeof to, c->chunks ? "%s@%d" : "%s", mode_name(c->mode), c->chunks);
+        mode_text(to, sizeof to, c->mode, c->chunks);
     if (is_rate)
         snprintf(to, sizeof to, "%g", c->factor);
     a->ok = 1;

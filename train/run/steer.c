@@ -56,8 +56,7 @@ int steer_switch(struct trainer *tr, const struct schedule_switch *w, const char
     if (w->clears < 0 && step >= tr->report.end)
         return error_set(e, "no step is left to switch: the run ends at step %" PRId64,
                          tr->report.end);
-    if (w->clears < 0 && now.mode == w->mode &&
-        (w->mode == MODE_MULTI_EPOCH || now.chunks == chunks))
+    if (w->clears < 0 && mode_same(now.mode, now.chunks, w->mode, chunks))
         return error_set(e, "it is %s already", mode_name(w->mode));
     if (schedule_switch(s, w, e) < 0)
         return -1;

@@ -12,7 +12,7 @@
 #include "metrics/base/memory.h"
 #include "metrics/base/rng.h"
 
-typedef __int128 wide; // products of steps, chunks and images
+typedef __int128 wide; // products of steps and images
 
 // --- lengths and bounds ---
 
@@ -107,32 +107,10 @@ int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct 
 
 // --- where a step stands ---
 
-struct pool {
-    enum mode mode;
-    int chunk;
-    int64_t lo, hi;
-    int64_t from, to; // steps in which the entry would have this pool
-};
-
-static struct pool pool_at(const struct schedule_facts *f, const struct schedule_entry *entry,
-                           int64_t t)
+static struct mode_pool pool_at(const struct schedule_facts *f, const struct schedule_entry *entry,
+                                int64_t t)
 {
-    if (entry->mode == MODE_MULTI_EPOCH)
-        return (struct pool){.mode = entry->mode, .chunk = -1, .hi = f->n, .to = f->steps};
-    wide n = f->n, k = entry->chunks, steps = f->steps;
-    wide chunk = t * k / steps;
-    wide lo = entry->mode == MODE_CONTINUAL ? chunk * n / k : 0;
-    return (struct pool){.mode = entry->mode,
-                         .chunk = (int)chunk,
-                         .lo = (int64_t)lo,
-                         .hi = (int64_t)((chunk + 1) * n / k),
-                         .from = (int64_t)((chunk * steps + k - 1) / k),
-                         .to = (int64_t)(((chunk + 1) * steps + k - 1) / k)};
-}
-
-static int same_pool(const struct pool *a, const struct pool *b)
-{
-    return a->mode == b->mode && a->lo == b->lo && a->hi == b->hi;
+    return mode_pool(entry->mode, f->n, entry->chunks, f->steps, t);
 }
 
 void schedule_at(const struct schedule *s, int64_t t, struct schedule_place *out)
@@ -142,21 +120,21 @@ void schedule_at(const struct schedule *s, int64_t t, struct schedule_place *out
     int i = 0;
     while (i + 1 < s->n && s->entry[i + 1].from <= t)
         i++;
-    struct pool here = pool_at(f, &s->entry[i], t);
+    struct mode_pool here = pool_at(f, &s->entry[i], t);
 
     // A segment goes on over an entry that changes neither mode nor pool.
     int64_t segment = here.from > s->entry[i].from ? here.from : s->entry[i].from;
     for (int j = i; j > 0 && segment == s->entry[j].from; j--) {
-        struct pool before = pool_at(f, &s->entry[j - 1], segment - 1);
-        if (!same_pool(&before, &here))
+        struct mode_pool before = pool_at(f, &s->entry[j - 1], segment - 1);
+        if (!mode_pool_same(&before, &here))
             break;
         segment = before.from > s->entry[j - 1].from ? before.from : s->entry[j - 1].from;
     }
     int64_t ends = here.to;
     for (int j = i + 1; j < s->n && s->entry[j].from <= ends; j++) {
         int64_t from = s->entry[j].from;
-        struct pool after = from < f->steps ? pool_at(f, &s->entry[j], from) : here;
-        if (!same_pool(&after, &here)) {
+        struct mode_pool after = from < f->steps ? pool_at(f, &s->entry[j], from) : here;
+        if (!mode_pool_same(&after, &here)) {
             ends = from;
             break;
         }
@@ -170,10 +148,7 @@ void schedule_at(const struct schedule *s, int64_t t, struct schedule_place *out
                                    .pool_hi = here.hi,
                                    .segment = segment,
                                    .ends = ends < f->steps ? ends : f->steps};
-    int64_t epoch = size / f->batch; // steps
-    double done = (double)(t - segment);
-    out->passes =
-        here.mode == MODE_MULTI_EPOCH ? done / (double)epoch : done * f->batch / (double)size;
+    out->passes = (double)(t - segment) * f->batch / (double)mode_pass(here.mode, size, f->batch);
 }
 
 // --- permutations ---
@@ -283,8 +258,7 @@ int schedule_batch(struct schedule *s, int64_t t, int64_t *position, struct erro
     struct schedule_place at;
     schedule_at(s, t, &at);
     int64_t size = at.pool_hi - at.pool_lo, batch = s->facts.batch;
-    // Passes are joined end to end; in multi-epoch each is cut to whole batches first.
-    int64_t length = at.mode == MODE_MULTI_EPOCH ? size - size % batch : size;
+    int64_t length = mode_pass(at.mode, size, s->facts.batch);
     wide begin = (wide)(t - at.segment) * batch;
     int64_t pass = (int64_t)(begin / length), offset = (int64_t)(begin % length);
     for (int64_t i = 0; i < batch; pass++, offset = 0) {

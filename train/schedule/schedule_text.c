@@ -52,10 +52,8 @@ int schedule_text_mode(const char *text, size_t n, const struct schedule_facts *
 void schedule_text_name(const struct schedule *s, enum mode mode, int chunks, char *text,
                         size_t size)
 {
-    if (mode == MODE_MULTI_EPOCH || chunks == 0 || chunks == s->facts.chunks)
-        snprintf(text, size, "%s", mode_name(mode));
-    else
-        snprintf(text, size, "%s@%d", mode_name(mode), chunks);
+    int usual = mode == MODE_MULTI_EPOCH || chunks == s->facts.chunks;
+    mode_text(text, size, mode, usual ? 0 : chunks);
 }
 
 // --- points of a run ---
