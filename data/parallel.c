@@ -56,5 +56,5 @@ int parallel_run(int threads, int64_t n, parallel_work *work, void *context, str
     for (int i = 0; i < started; i++)
         pthread_join(thread[i], NULL);
     pthread_mutex_destroy(&job.lock);
-    return job.failed ? error_set(e, "%s", job.first.text) : 0;
+    return job.failed ? error_pass(e, &job.first) : 0;
 }

@@ -224,7 +224,7 @@ int loss_describe(const struct net *net, int batch, struct loss *out, struct err
     for (int m = 0; m < out->n_matrix; m++)
         if (out->matrix[m].source == LOSS_GRADIENT && !is_written(out, m))
             error_set(&out->error, "a gradient of the loss is not written");
-    return out->error.text[0] ? error_set(e, "%s", out->error.text) : 0;
+    return out->error.text[0] ? error_pass(e, &out->error) : 0;
 }
 
 static int is_shareable(const struct loss_step *s, int n)

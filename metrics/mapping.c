@@ -28,7 +28,7 @@ static int open_nameless(struct error *e)
         if (fd >= 0)
             unlink(name.s);
     }
-    return fd >= 0 ? fd : error_set(e, "cannot be kept in %.200s: %s", folder(), strerror(errno));
+    return fd >= 0 ? fd : error_system(e, "cannot be kept in %.200s", folder());
 }
 
 int mapping_put(int fd, const void *bytes, size_t n, struct error *e)
@@ -38,7 +38,7 @@ int mapping_put(int fd, const void *bytes, size_t n, struct error *e)
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            return error_set(e, "cannot be kept in %.200s: %s", folder(), strerror(errno));
+            return error_system(e, "cannot be kept in %.200s", folder());
         at += put;
         n -= (size_t)put;
     }
@@ -49,14 +49,14 @@ static int map(struct mapping *m, int fd, struct error *e)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
-        return error_set(e, "cannot be looked at: %s", strerror(errno));
+        return error_system(e, "cannot be looked at");
     if (!S_ISREG(st.st_mode))
         return error_set(e, "is neither a regular file nor a pipe");
     if (st.st_size == 0)
         return error_set(e, "is empty");
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED)
-        return error_set(e, "cannot be mapped: %s", strerror(errno));
+        return error_system(e, "cannot be mapped");
     m->data = data;
     m->size = (size_t)st.st_size;
     return 0;
@@ -87,7 +87,7 @@ static int copy(void *context, int to, struct error *e)
         if (n > 0)
             rc = mapping_put(to, bytes, (size_t)n, e);
         else if (errno != EINTR)
-            rc = error_set(e, "cannot be read: %s", strerror(errno));
+            rc = error_system(e, "cannot be read");
     }
     free(bytes);
     return rc;
@@ -100,7 +100,7 @@ int mapping_open(struct mapping *m, const char *path, struct error *e)
                                     : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     *m = (struct mapping){0};
     if (fd < 0)
-        return error_set(e, "cannot be opened: %s", strerror(errno));
+        return error_system(e, "cannot be opened");
     int pipe = fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
     // It is waited for a writer that writes, not for one that may come.
     if (pipe)

@@ -58,7 +58,7 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
     struct stat st;
     if (fstat(fd, &st) != 0) {
         int blame = decode_blame(errno);
-        error_set(e, "cannot be looked at: %s", strerror(errno));
+        error_system(e, "cannot be looked at");
         return blame;
     }
     if (!S_ISREG(st.st_mode))
@@ -80,7 +80,7 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
             continue;
         if (got < 0) {
             int blame = decode_blame(errno);
-            error_set(e, "cannot be read at byte %zu: %s", have, strerror(errno));
+            error_system(e, "cannot be read at byte %zu", have);
             return blame;
         }
         if (got == 0)

@@ -168,7 +168,7 @@ int pictures_read(struct pictures_reader *r, int64_t i, const struct box *crop, 
         if (rc == 0)
             return 0;
         if (rc == PICTURES_FAILED)
-            return error_set(e, "%s", why.text);
+            return error_pass(e, &why);
         pthread_mutex_lock(&s->lock);
         rc = pictures_check(s, e);
         pthread_mutex_unlock(&s->lock);

@@ -22,7 +22,7 @@ static int check(struct fixed_file *b, struct error *e)
 {
     struct stat st;
     if (fstat(b->fd, &st) != 0)
-        return error_set(e, "cannot look at %s: %s", b->path, strerror(errno));
+        return error_system(e, "cannot look at %s", b->path);
     if (!S_ISREG(st.st_mode))
         return error_set(e, "%s is not a regular file", b->path);
     uint64_t size = (uint64_t)st.st_size, whole = size / b->record * b->record;
@@ -49,7 +49,7 @@ int fixed_file_open(struct fixed_file *b, const char *dir, const char *name, siz
     int why = errno;
     free(path);
     if (b->fd < 0)
-        return error_set(e, "cannot open %s: %s", b->path, strerror(why));
+        return error_number(e, why, "cannot open %s", b->path);
     if (check(b, e) == 0)
         return 0;
     fixed_file_close(b);
@@ -68,8 +68,7 @@ int fixed_file_read(struct fixed_file *b, void *to, int64_t n, struct error *e)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_set(e, "cannot read %s at byte %" PRIu64 ": %s", b->path, at,
-                             strerror(errno));
+            return error_system(e, "cannot read %s at byte %" PRIu64, b->path, at);
         if (got == 0)
             return error_set(e, "%s has become shorter while it was read: it ends at byte %" PRIu64,
                              b->path, at);

@@ -2,7 +2,6 @@
 #include "data/sets/folder.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -82,7 +81,7 @@ static int seen_upwards(struct seen *s, int root, const char *path, struct error
     struct stat st;
     int fd = openat(root, path, O_PATH | O_DIRECTORY | O_CLOEXEC), rc = 1;
     if (fd < 0)
-        return error_set(e, "cannot look at %.300s: %s", path, strerror(errno));
+        return error_system(e, "cannot look at %.300s", path);
     while (fd >= 0 && rc > 0 && fstat(fd, &st) == 0) {
         rc = seen_add(s, &st, e); // what is there has all above it with it; / is its own parent
         int up = rc > 0 ? openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -185,7 +184,7 @@ static int read_folder(struct walk *w, const char *path, int depth, struct error
     struct dirent **list = NULL;
     int n = scandirat(w->root, path, &list, visible, by_name), rc = 0;
     if (n < 0)
-        return error_set(e, "cannot read the folder %.300s: %s", path, strerror(errno));
+        return error_system(e, "cannot read the folder %.300s", path);
     char *child = malloc(PATH_MAX);
     if (!child)
         rc = error_set(e, "out of memory for a path");
@@ -213,7 +212,7 @@ static int find_classes(int root, const char *name, struct folder *f, struct err
     struct dirent **list = NULL;
     int n = scandirat(root, name, &list, visible, by_name), rc = 0;
     if (n < 0)
-        return error_set(e, "cannot read the folder %.300s: %s", name, strerror(errno));
+        return error_system(e, "cannot read the folder %.300s", name);
     f->class_name = calloc((size_t)n + 1, sizeof *f->class_name);
     char *child = malloc(PATH_MAX);
     if (!f->class_name || !child)
@@ -254,7 +253,7 @@ static int read_class(struct walk *w, const char *path, struct error *e)
 {
     struct stat st;
     if (fstatat(w->root, path, &st, 0) != 0)
-        return error_set(e, "cannot look at %.300s: %s", path, strerror(errno));
+        return error_system(e, "cannot look at %.300s", path);
     seen_clear(&w->class);
     if (seen_has(&w->outer, &st))
         return 0;

@@ -68,7 +68,7 @@ static int file_open(struct idx_file *f, const char *dir, const char *name, stru
              len > keep ? path + len - keep : path);
     free(path);
     if (fd < 0 && why)
-        return error_set(e, "cannot open %s: %s", f->path, strerror(why));
+        return error_number(e, why, "cannot open %s", f->path);
     if (fd < 0)
         return error_set(e, "%s is missing, and so is the same name without .gz", f->path);
 
@@ -81,7 +81,7 @@ static int file_open(struct idx_file *f, const char *dir, const char *name, stru
     if (pread(fd, start, sizeof start, 0) < 0) {
         int failed = errno;
         close(fd);
-        return error_set(e, "cannot read %s: %s", f->path, strerror(failed));
+        return error_number(e, failed, "cannot read %s", f->path);
     }
     f->size = (uint64_t)st.st_size;
     f->compressed = start[0] == 0x1f && start[1] == 0x8b;
@@ -101,8 +101,7 @@ static int read_failed(struct idx_file *f, uint64_t expected, struct error *e)
     const char *text = gzerror(f->gz, &code);
     const char *content = f->compressed ? " of its content" : "";
     if (code == Z_ERRNO)
-        return error_set(e, "cannot read %s at byte %" PRIu64 ": %s", f->path, f->at,
-                         strerror(saved));
+        return error_number(e, saved, "cannot read %s at byte %" PRIu64, f->path, f->at);
     if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
         return error_set(e, "%s is damaged at byte %" PRIu64 "%s: %s", f->path, f->at, content,
                          text);

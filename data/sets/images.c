@@ -74,7 +74,7 @@ static int open_image(const struct images_source *s, int64_t i, struct error *e)
     } while (fd < 0 && why == EINTR);
     if (fd >= 0)
         return fd;
-    error_set(e, "cannot be opened: %s", strerror(why));
+    error_number(e, why, "cannot be opened");
     return decode_blame(why);
 }
 
@@ -275,7 +275,7 @@ static int open_split(int root, const char *name, const struct folder *known, co
     pthread_mutex_init(&s->base.lock, NULL);
     s->root = fcntl(root, F_DUPFD_CLOEXEC, 0);
     int rc = s->root >= 0 ? find_files(s, name, known, e)
-                          : error_set(e, "cannot open the folder twice: %s", strerror(errno));
+                          : error_system(e, "cannot open the folder twice");
     s->threads = threads;
     s->classes = known ? known->classes : s->folder.classes;
     if (rc == 0)

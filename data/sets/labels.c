@@ -239,7 +239,7 @@ static char *read_text(int root, const char *path, size_t *n, struct error *e)
     FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
     char *text = NULL;
     if (!f || fstat(fd, &st) != 0)
-        error_set(e, "cannot read the labels in %.200s: %s", path, strerror(errno));
+        error_system(e, "cannot read the labels in %.200s", path);
     else if (st.st_size > FILE_MOST)
         error_set(e, "%.200s is too large for a list of labels", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))

@@ -200,7 +200,7 @@ static int open_split(int fd, const struct pack_head *h, const uint8_t *index, e
     s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); // each split closes its own
     int rc = pictures_init(&s->base, e);
     if (rc == 0 && s->fd < 0)
-        rc = error_set(e, "cannot open %.300s twice: %s", path, strerror(errno));
+        rc = error_system(e, "cannot open %.300s twice", path);
     if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
         rc = error_set(e, "out of memory for %zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
@@ -261,7 +261,7 @@ int pack_open(const char *path, uint64_t seed, struct dataset *out, struct error
     uint8_t *index = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(e, "cannot open %.300s: %s", path, strerror(errno));
+        return error_system(e, "cannot open %.300s", path);
     int rc = 0;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         rc = error_set(e, "%.300s is not a file", path);

@@ -78,7 +78,7 @@ static int make_image(struct pictures_reader *reader, const struct pictures *s, 
     *out = (struct image){{PACK_RECORD, 0, 0, s->labels ? s->labels[i] : -1, 0}, NULL};
     int rc = pictures_try(reader, i, &whole, 1, height, width, &picture, &box, &why);
     if (rc < 0)
-        return rc == PICTURES_FAILED ? error_set(e, "%s", why.text) : 0;
+        return rc == PICTURES_FAILED ? error_pass(e, &why) : 0;
     size_t bytes = 3 * (size_t)height * (size_t)width;
     uint8_t *pixel = malloc(bytes);
     if (!pixel)
@@ -154,8 +154,7 @@ static int write_at(struct packing *p, uint64_t at, const void *from, size_t n, 
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
-            return error_set(e, "cannot write %.300s: %s", p->o->path,
-                             strerror(put < 0 ? errno : EIO));
+            return error_number(e, put < 0 ? errno : EIO, "cannot write %.300s", p->o->path);
         c += put;
         at += (uint64_t)put;
         n -= (size_t)put;
@@ -287,7 +286,7 @@ static int take_up(struct packing *p, struct error *e)
     struct pack_head h;
     struct stat st;
     if (fstat(p->fd, &st) != 0)
-        return error_set(e, "cannot look at %.300s: %s", p->o->path, strerror(errno));
+        return error_system(e, "cannot look at %.300s", p->o->path);
     uint64_t file = (uint64_t)st.st_size;
     if (!is_a_pack(p, file))
         return error_set(e,
@@ -301,7 +300,7 @@ static int take_up(struct packing *p, struct error *e)
     if (rc != 0)
         return rc;
     if (ftruncate(p->fd, same ? (off_t)p->end : 0) != 0)
-        return error_set(e, "cannot write %.300s: %s", p->o->path, strerror(errno));
+        return error_system(e, "cannot write %.300s", p->o->path);
     return write_at(p, 0, &p->head, sizeof p->head, e);
 }
 
@@ -322,7 +321,7 @@ static int write_images(struct packing *p, struct error *e)
         }
         pthread_mutex_unlock(&p->lock);
         if (got.failed) {
-            error_set(e, "%s", got.why.text);
+            error_pass(e, &got.why);
             rc = -1;
         } else if (got.ready) {
             const struct pack_record *r = &got.image.record;

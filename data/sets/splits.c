@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,7 +40,7 @@ static int read_list(int root, struct list *l, struct error *e)
     int n = scandirat(root, ".", &entry, NULL, alphasort);
     *l = (struct list){0};
     if (n < 0)
-        return error_set(e, "cannot read the folder: %s", strerror(errno));
+        return error_system(e, "cannot read the folder");
     l->name = calloc((size_t)n + 1, sizeof *l->name);
     int rc = l->name ? 0 : error_set(e, "out of memory for %d names", n);
     for (int i = 0; i < n; i++) {
@@ -251,7 +250,7 @@ int splits_find(const char *dir, struct splits *out, struct error *e)
     char clean[sizeof out->notice];
     *out = (struct splits){.root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (out->root < 0)
-        return error_set(e, "cannot open the folder %.300s: %s", dir, strerror(errno));
+        return error_system(e, "cannot open the folder %.300s", dir);
     int rc = read_list(out->root, &list, e);
     if (rc == 0)
         rc = find_here(out, &list, e);

@@ -326,7 +326,7 @@ static int fetch(struct eigen *g, const struct moments *m, double *sigma, double
         return 1;
     g->done = 0;
     if (g->failed)
-        return error_set(e, "%s", g->error.text);
+        return error_pass(e, &g->error);
     for (int i = 0; i < g->d; i++)
         sigma[i] = sqrt(fmax(0, g->value[g->d - 1 - i]));
     for (int i = 0; i < g->d && raw; i++)

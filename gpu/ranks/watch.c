@@ -153,7 +153,7 @@ int watch_open(struct ranks *r, struct error *e)
     int rc = start(w);
     if (rc != 0) {
         release(w);
-        return error_set(e, "no thread for the watch over the ranks: %s", strerror(rc));
+        return error_number(e, rc, "no thread for the watch over the ranks");
     }
     r->watch = w;
     return 0;

@@ -182,9 +182,9 @@ static int start_workers(struct pixel_pool *p, int threads, struct error *e)
         }
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc == 0 ? 0
-                   : error_set(e, "cannot start pixel worker %d of %d: %s", p->workers + 1, threads,
-                               strerror(rc));
+    return rc == 0
+               ? 0
+               : error_number(e, rc, "cannot start pixel worker %d of %d", p->workers + 1, threads);
 }
 
 int pixel_pool_new(const struct pixel_shape *shape, int threads, int nice, int max_batch,
@@ -361,7 +361,7 @@ int pixel_pool_wait(struct pixel_pool *p, struct error *e)
     p->head = (p->head + 1) % PIXEL_POOL_DEPTH;
     p->queued--;
     pthread_mutex_unlock(&p->lock);
-    return s->failed ? error_set(e, "%s", s->why.text) : 0;
+    return s->failed ? error_pass(e, &s->why) : 0;
 }
 
 int pixel_pool_queued(const struct pixel_pool *p)

@@ -1,17 +1,51 @@
 // Error sentences: formatted where the failure is known, carried up, printed once.
 #include "metrics/base/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { NO_NUMBER = -1 };
+
+static void say(struct error *e, int number, const char *fmt, va_list ap)
+{
+    int n = e ? vsnprintf(e->text, sizeof e->text, fmt, ap) : -1;
+    if (number != NO_NUMBER && n >= 0 && (size_t)n < sizeof e->text)
+        snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(number));
+}
+
 int(error_set)(struct error *e, const char *fmt, ...)
 {
-    if (!e)
-        return -1;
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    say(e, NO_NUMBER, fmt, ap);
     va_end(ap);
+    return -1;
+}
+
+int(error_system)(struct error *e, const char *fmt, ...)
+{
+    int number = errno;
+    va_list ap;
+    va_start(ap, fmt);
+    say(e, number, fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+int(error_number)(struct error *e, int number, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    say(e, number, fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+int(error_pass)(struct error *e, const struct error *from)
+{
+    if (e)
+        *e = *from;
     return -1;
 }
 

@@ -56,8 +56,8 @@ int file_distinct(const char *out, const char *in, struct error *e)
 
 int file_failed(const struct file *f, struct error *e)
 {
-    return error_set(e, "can't write %.300s: %s",
-                     file_is_standard(f->path.s) ? "standard output" : f->path.s, strerror(errno));
+    return error_system(e, "can't write %.300s",
+                        file_is_standard(f->path.s) ? "standard output" : f->path.s);
 }
 
 // Where links lead, the last of which may lead to nothing yet. -1: in circles.
@@ -180,7 +180,7 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     if (flags & FILE_NEW && descriptor(path) < 0 && lstat(path, &st) == 0)
         return error_set(e, "%.300s exists; give a name that does not", path);
     if (follow(path, &f->path) < 0)
-        return error_set(e, "can't write %.300s: %s", path, strerror(errno));
+        return error_system(e, "can't write %.300s", path);
     int fd = open_output(f, path, e);
     f->target = fd >= 0 && f->as_it_is && flags & FILE_ANYWHERE ? fd : -1;
     f->stream = f->target >= 0 ? tmpfile() : fd >= 0 ? fdopen(fd, "w") : NULL;

@@ -87,6 +87,6 @@ int path_make_folder(const char *path, struct error *e)
     struct path around = path_folder(folder.s);
     if ((mkdir(around.s, 0700) < 0 && errno != EEXIST) ||
         (mkdir(folder.s, 0700) < 0 && errno != EEXIST))
-        return error_set(e, "%s: %s", folder.s, strerror(errno));
+        return error_system(e, "%s", folder.s);
     return 0;
 }

@@ -55,7 +55,7 @@ int signals_take(struct signals *s, const int *number, int n, unsigned ignored, 
     int ends[2];
     sigemptyset(&ours.sa_mask);
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return error_set(e, "no pipe for signals: %s", strerror(errno));
+        return error_system(e, "no pipe for signals");
     s->fd = ends[0];
     pipe_end = ends[1];
     for (s->n = 0; s->n < n && s->n < SIGNALS_MAX; s->n++) {

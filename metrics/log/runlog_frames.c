@@ -111,7 +111,7 @@ static int fill(struct runlog_scan *s, int64_t at, size_t want, size_t *n, struc
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return error_set(e, "can't read the log: %s", strerror(errno));
+            return error_system(e, "can't read the log");
         if (!got)
             break;
         s->in_n += (size_t)got;
@@ -290,7 +290,7 @@ static int begin(struct runlog_scan *s, struct error *e)
 {
     struct stat st;
     if (fstat(s->fd, &st))
-        return error_set(e, "can't read the log: %s", strerror(errno));
+        return error_system(e, "can't read the log");
     int same = st.st_size == s->size && st.st_mtim.tv_sec == s->at.tv_sec &&
                st.st_mtim.tv_nsec == s->at.tv_nsec;
     if (same || s->given_up)
@@ -401,7 +401,7 @@ int runlog_scan_read(struct runlog_scan *s, const struct runlog_frame *found, st
     struct frame f;
     size_t n;
     if (fstat(s->fd, &st))
-        return error_set(e, "can't read the log: %s", strerror(errno));
+        return error_system(e, "can't read the log");
     s->limit = st.st_size;
     s->in_n = 0;
     s->decoded = 0;

@@ -2,7 +2,6 @@
 #include "metrics/log/runlog_frames.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@ int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
     *s = (struct runlog_scan){.fd = -1};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return error_set(e, "can't open the log %s: %s", path, strerror(errno));
+        return error_system(e, "can't open the log %s", path);
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
         close(fd);
         return error_set(e, "can't read the log %s: it is not a file", path);

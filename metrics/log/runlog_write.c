@@ -84,7 +84,7 @@ int runlog_create(const char *path, struct runlog_writer **out, struct error *e)
     *out = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
-        return error_set(e, "can't create the log %s: %s", path, strerror(errno));
+        return error_system(e, "can't create the log %s", path);
     *out = writer_new(fd, e);
     if (!*out) {
         close(fd);
@@ -101,7 +101,7 @@ int runlog_create_in(int fd, struct runlog_writer **out, struct error *e)
     *out = ours < 0 ? NULL : writer_new(ours, e);
     if (!*out && ours >= 0)
         close(ours);
-    return ours < 0 ? error_set(e, "can't write the log: %s", strerror(errno)) : *out ? 0 : -1;
+    return ours < 0 ? error_system(e, "can't write the log") : *out ? 0 : -1;
 }
 
 static int cut(int fd, int64_t end)
@@ -155,14 +155,13 @@ int runlog_append(const char *path, struct runlog_writer **out, int64_t *lines, 
     end = s.whole;
     runlog_scan_close(&s);
     if (rc == 0 && (fd = open(path, O_RDWR | O_CLOEXEC)) < 0)
-        rc = error_set(e, "can't open the log %s for writing: %s", path, strerror(errno));
+        rc = error_system(e, "can't open the log %s for writing", path);
     else if (rc == 0 && !end && !begins_like_a_log(fd))
         rc = error_set(e, "%s is not the log of a run: nothing in it can be read", path);
     else if (rc == 0 && !(*out = writer_new(fd, e)))
         rc = -1;
     else if (rc == 0 && cut(fd, end))
-        rc = error_set(e, "can't cut the log %s after its last whole frame: %s", path,
-                       strerror(errno));
+        rc = error_system(e, "can't cut the log %s after its last whole frame", path);
     if (rc) {
         if (*out)
             ZSTD_freeCCtx((*out)->zstd);
@@ -342,11 +341,11 @@ static int write_group(struct runlog_writer *w, struct error *e)
     if (compress(w, &g, e))
         return -1;
     if (w->torn && cut(w->fd, w->end))
-        return error_set(e, "can't cut back the log: %s", strerror(errno));
+        return error_system(e, "can't cut back the log");
     int64_t from = w->end;
     w->torn = 1;
     size_t done = write_all(w->fd, w->out, g.bytes, from);
-    int failed = done < g.bytes ? error_set(e, "can't write the log: %s", strerror(errno)) : 0;
+    int failed = done < g.bytes ? error_system(e, "can't write the log") : 0;
     for (int i = 0; i < g.n; i++) {
         const struct runlog_frame *f = &g.frame[i];
         if (f->offset + f->size > from + (int64_t)done)
@@ -369,7 +368,7 @@ static int sync_data(struct runlog_writer *w, struct error *e)
     while (rc && errno == EINTR);
     // Pipes and some network file systems have nothing to sync.
     if (rc && errno != EINVAL && errno != ENOSYS)
-        return error_set(e, "can't sync the log: %s", strerror(errno));
+        return error_system(e, "can't sync the log");
     w->unsynced = 0;
     return 0;
 }
@@ -428,7 +427,7 @@ int runlog_close(struct runlog_writer *w, struct error *e)
     if (!rc)
         write_ending(w);
     if (close(w->fd) && !rc)
-        rc = error_set(e, "can't close the log: %s", strerror(errno));
+        rc = error_system(e, "can't close the log");
     ZSTD_freeCCtx(w->zstd);
     for (int k = 0; k < RUNLOG_KINDS; k++)
         free(w->queue[k].buf);

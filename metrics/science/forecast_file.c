@@ -162,7 +162,7 @@ int forecast_write(const struct forecast *f, FILE *out, struct error *e)
     int rc = json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(root);
     if (rc < 0 || fputc('\n', out) == EOF)
-        return error_set(e, "the calibration cannot be written: %s", strerror(errno));
+        return error_system(e, "the calibration cannot be written");
     return 0;
 }
 
@@ -400,7 +400,7 @@ static FILE *open_file(const char *path, struct error *e)
         if (fine && !S_ISREG(st.st_mode))
             error_set(e, "%.300s is not a regular file", path);
         else
-            error_set(e, "%.300s: %s", path, strerror(errno));
+            error_system(e, "%.300s", path);
         if (fd >= 0)
             close(fd);
     }
@@ -420,7 +420,7 @@ int forecast_read(const char *path, struct forecast *out, struct error *e)
     fclose(f);
     if (!text || failed) {
         free(text);
-        return error_set(e, "%.300s: %s", path, strerror(failed ? failed : ENOMEM));
+        return error_number(e, failed ? failed : ENOMEM, "%.300s", path);
     }
     char head[512];
     memcpy(head, text, n < sizeof head ? n : sizeof head);

@@ -160,7 +160,7 @@ int method_build(const struct options *o, int channels, int height, int width, s
     sized.proj_layers = o->proj_layers ? o->proj_layers : usual->proj_layers;
     m->heads(out, &sized, &encoder);
     if (out->error.text[0]) {
-        error_set(e, "%s", out->error.text);
+        error_pass(e, &out->error);
         net_free(out);
         return -1;
     }

@@ -2,7 +2,6 @@
 // file and command line, in this order.
 #include "train/options/options.h"
 
-#include <errno.h>
 #include <ini.h>
 #include <string.h>
 
@@ -71,7 +70,7 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
     struct reading r = {.o = o, .given = given, .e = &why};
     r.f = fopen(path, "re");
     if (!r.f)
-        return error_set(e, "%s: %s", path, strerror(errno));
+        return error_system(e, "%s", path);
     // Debian's inih is set up at run time. Text after ';' belongs to the value (guard rules),
     // nothing is continued.
     ini_max_line = ini_initial_alloc = LINE_MAX_BYTES;
@@ -81,7 +80,7 @@ int options_read_file(struct options *o, const char *path, unsigned char *given,
     ini_stop_on_first_error = true;
     int rc = ini_parse_stream(read_line, &r, read_value, &r);
     if (ferror(r.f))
-        rc = error_set(e, "%s: %s", path, strerror(errno));
+        rc = error_system(e, "%s", path);
     else if (r.failed)
         rc = error_set(e, "%s, line %d: %s", path, r.line, why.text);
     else if (rc > 0)

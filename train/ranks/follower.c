@@ -4,7 +4,6 @@
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
@@ -121,7 +120,7 @@ static int obey(struct follower *f, const struct order *order, struct error *e)
         return update(f, order, e);
     case ORDER_EVALUATE: // what keeps a rank from it is told, and training goes on
         if (evaluation_help(&f->evaluation, &f->setup, &why) < 0 && f->ranks->over)
-            return error_set(e, "%s", why.text);
+            return error_pass(e, &why);
         return 0;
     case ORDER_END:
         return 1;

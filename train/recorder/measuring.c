@@ -1,6 +1,5 @@
 #include "train/recorder/measuring.h"
 
-#include <errno.h>
 #include <math.h>
 #include <poll.h>
 #include <string.h>
@@ -51,12 +50,12 @@ int measuring_init(struct measuring *m, int stands_back, struct error *e)
     *m = (struct measuring){.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                             .stands_back = stands_back};
     if (m->fd < 0)
-        return error_set(e, "no descriptor for the measurements: %s", strerror(errno));
+        return error_system(e, "no descriptor for the measurements");
     if (sem_init(&m->wanted, 0, 0) < 0)
-        return error_set(e, "no semaphore for the measurements: %s", strerror(errno));
+        return error_system(e, "no semaphore for the measurements");
     int rc = pthread_create(&m->thread, NULL, work, m);
     if (rc != 0)
-        return error_set(e, "no thread for the measurements: %s", strerror(rc));
+        return error_number(e, rc, "no thread for the measurements");
     m->runs = 1;
     return 0;
 }

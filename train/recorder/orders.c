@@ -1,7 +1,6 @@
 // A row a command: what it is to the client, and how it is told.
 #include "train/recorder/orders.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -90,7 +89,7 @@ static int send(struct recorder *r, const struct request *q, const char *rule, s
                              .factor = c->factor};
     snprintf(m.by, sizeof m.by, "%s", c->by);
     if (line_say(r->fd, LINK_ORDER, &m, "") < 0)
-        return error_set(e, "the training does not listen: %s", strerror(errno));
+        return error_system(e, "the training does not listen");
     *o = (struct order){.id = r->ids, .request = *q, .from = from, .by_guard = rule != NULL};
     snprintf(o->text, sizeof o->text, "%s", rule ? rule : "");
     return 0;

@@ -1,7 +1,6 @@
 // The memory can't change any more once it is here: sizes and labels are looked at once.
 #include "train/recorder/probing.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +21,7 @@ enum { CLASSES = 32768, WEIGHTS = 1 << 26, THREADS = 1 };
 int probing_init(struct probing *p, struct error *e)
 {
     p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return p->fd < 0 ? error_set(e, "no descriptor for evaluations: %s", strerror(errno)) : 0;
+    return p->fd < 0 ? error_system(e, "no descriptor for evaluations") : 0;
 }
 
 static void let_go(struct probing *p)
@@ -156,7 +155,7 @@ static int look_at(struct probing *p, int fd, struct error *e)
         return error_set(e, "features for an evaluation that make no sense");
     void *memory = mmap(NULL, p->at.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (memory == MAP_FAILED)
-        return error_set(e, "features for an evaluation can't be mapped: %s", strerror(errno));
+        return error_system(e, "features for an evaluation can't be mapped");
     p->memory = memory;
     return 0;
 }
@@ -177,7 +176,7 @@ int probing_begin(struct probing *p, int memory, int64_t step, double auc_live, 
         return 0;
     }
     let_go(p);
-    return error_set(e, "no thread for an evaluation: %s", strerror(rc));
+    return error_number(e, rc, "no thread for an evaluation");
 }
 
 int probing_end(struct probing *p, int wait, struct error *e)
@@ -190,5 +189,5 @@ int probing_end(struct probing *p, int wait, struct error *e)
     let_go(p);
     if (wait && read(p->fd, &done, sizeof done) < 0)
         return error_set(e, "an evaluation did not say that it is done");
-    return *p->why.text ? error_set(e, "%s", p->why.text) : 1;
+    return *p->why.text ? error_pass(e, &p->why) : 1;
 }

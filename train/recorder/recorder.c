@@ -143,7 +143,7 @@ static int serve(struct recorder *r, struct error *e)
                                 {r->pidfd, POLLIN, 0},
                                 {r->measuring.fd, POLLIN, 0}};
         if (poll(set, 5, r->pidfd >= 0 ? -1 : 1000) < 0 && errno != EINTR)
-            return error_set(e, "poll: %s", strerror(errno));
+            return error_system(e, "poll");
         if (steps_take(r, e) < 0)
             return -1;
         tell_evaluation(r, 0);
@@ -191,7 +191,7 @@ static int open_run(struct recorder *r, const char *runs, struct error *e)
     char path[sizeof r->dir.runs + sizeof r->dir.name + 1];
     snprintf(path, sizeof path, "%s/%s", r->dir.runs, r->dir.name);
     if (line_say(r->fd, LINK_READY, &m, path) < 0)
-        return error_set(e, "the client does not listen: %s", strerror(errno));
+        return error_system(e, "the client does not listen");
     output_log(r->dir.trainer_log_fd, 0, "recording for process %d", (int)r->client);
     return 0;
 }
@@ -256,7 +256,7 @@ int recorder_main(int fd, const char *runs, int *works, struct error *e)
     }
     struct error late = {{0}};
     if (finish(r, &late) < 0 && rc == 0)
-        rc = error_set(e, "%s", late.text);
+        rc = error_pass(e, &late);
     *works = r->measuring.is_busy;
     if (*works) { // what it reads and writes stays
         rundir_close(&r->dir);

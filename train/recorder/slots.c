@@ -1,6 +1,5 @@
 #include "train/recorder/slots.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -24,7 +23,7 @@ int slots_open(struct slots *f, int fd, struct error *e)
     size_t bytes = (size_t)st.st_size;
     struct link_ring *ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (ring == MAP_FAILED)
-        return error_set(e, "the client's memory cannot be mapped: %s", strerror(errno));
+        return error_system(e, "the client's memory cannot be mapped");
     uint64_t room = ring->room;
     if (ring->magic != LINK_MAGIC || room < 64 || room > LINK_ROOM || room % 64 != 0 ||
         bytes != LINK_DATA + LINK_SLOTS * room) {

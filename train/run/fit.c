@@ -3,7 +3,6 @@
 #include "metrics/base/file.h"
 #include "train/run/fit.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,7 +235,7 @@ static int check_different(char *const *dir, int n, struct error *e)
     int rc = st ? 0 : error_set(e, "out of memory for %d runs", n);
     for (int i = 0; i < n && rc == 0; i++) {
         if (stat(dir[i], &st[i]) < 0)
-            rc = error_set(e, "%.300s: %s", dir[i], strerror(errno));
+            rc = error_system(e, "%.300s", dir[i]);
         for (int j = 0; j < i && rc == 0; j++)
             if (st[j].st_dev == st[i].st_dev && st[j].st_ino == st[i].st_ino)
                 rc = error_set(e, "%.300s is given twice", dir[i]);

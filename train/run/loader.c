@@ -2,7 +2,6 @@
 // device meanwhile. Of a batch that ranks share each draws its own part.
 #include "train/run/loader.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@ static int open_trace(struct loader *l, const struct setup *s, struct error *e)
         return 0;
     struct path path = path_of("%s.%d", name, s->ranks ? s->ranks->rank : 0);
     l->trace = fopen(path.s, "we");
-    return l->trace ? 0 : error_set(e, "can't write the trace %s: %s", path.s, strerror(errno));
+    return l->trace ? 0 : error_system(e, "can't write the trace %s", path.s);
 }
 
 static int trace(const struct loader *l, const struct setup *s, int64_t step, struct error *e)
@@ -31,7 +30,7 @@ static int trace(const struct loader *l, const struct setup *s, int64_t step, st
         crc32(0, (const Bytef *)l->position, (uInt)((size_t)s->o.batch * sizeof *l->position));
     if (fprintf(l->trace, "%" PRId64 " %s %d %08lx\n", step, mode_name(p.mode), p.chunk, crc) < 0 ||
         fflush(l->trace) != 0)
-        return error_set(e, "can't write the trace: %s", strerror(errno));
+        return error_system(e, "can't write the trace");
     return 0;
 }
 

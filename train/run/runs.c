@@ -109,7 +109,7 @@ static int list(const char *runs, int all, struct runs_info **out, int *n, struc
     if (!d) {
         if (errno == ENOENT)
             return 0; // nothing was ever trained here
-        return error_set(e, "can't read %s: %s", runs, strerror(errno));
+        return error_system(e, "can't read %s", runs);
     }
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
         if (entry->d_name[0] == '.')
@@ -167,6 +167,6 @@ int runs_find(const char *runs, const char *run, int want_alive, char *path, siz
         return 0;
     text_clean(shown, sizeof shown, run);
     if (errno == EACCES) // of the last that was looked at
-        return error_set(e, "can't look at the run %s: %s", shown, strerror(errno));
+        return error_system(e, "can't look at the run %s", shown);
     return error_set(e, "there is no run %s, neither in %s nor as a folder", shown, runs);
 }

@@ -98,7 +98,7 @@ static int prepare_forecast(struct trainer *tr, struct error *e)
     if (live_forecast_calibrate(&tr->report.forecast, o->calibration, s->data.name, o->arch, method,
                                 tr->calibration, sizeof tr->calibration,
                                 &tr->calibration_error) < 0)
-        return error_set(e, "%s", tr->calibration_error.text), REFUSED;
+        return error_pass(e, &tr->calibration_error), REFUSED;
     // A relative path would mean another file when the run is resumed from elsewhere.
     char *path =
         strcmp(o->calibration, tr->calibration) == 0 ? realpath(tr->calibration, NULL) : NULL;

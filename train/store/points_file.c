@@ -1,7 +1,6 @@
 // Numbers that are not known are left out of a line.
 #include "train/store/points_file.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
@@ -24,9 +23,8 @@ static int put(FILE *out, json_t *o, struct error *e)
             e, "an evaluation cannot be written: a name is not UTF-8, or memory is short");
     int rc = json_dumpf(o, out, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
     json_decref(o);
-    return rc < 0 || fputc('\n', out) == EOF
-               ? error_set(e, "an evaluation cannot be written: %s", strerror(errno))
-               : 0;
+    return rc < 0 || fputc('\n', out) == EOF ? error_system(e, "an evaluation cannot be written")
+                                             : 0;
 }
 
 int points_file_begin(FILE *out, const struct points_head *head, struct error *e)
@@ -160,7 +158,7 @@ static int read_lines(FILE *f, struct place *at, const struct points_reader *r, 
     }
     free(line);
     if (rc == 0 && ferror(f))
-        return error_set(e, "%.300s: %s", at->path, strerror(errno));
+        return error_system(e, "%.300s", at->path);
     return rc == 0 && !at->line ? error_set(e, "%.300s is empty", at->path) : rc;
 }
 
@@ -173,7 +171,7 @@ int points_file_read(const char *path, const struct points_reader *r, struct err
     FILE *f = fine && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
     if (!f) {
         int rc = fine && !S_ISREG(st.st_mode) ? error_set(e, "%.300s is not a regular file", path)
-                                              : error_set(e, "%.300s: %s", path, strerror(errno));
+                                              : error_system(e, "%.300s", path);
         if (fd >= 0)
             close(fd);
         return rc;

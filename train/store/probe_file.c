@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "metrics/base/file.h"
@@ -22,7 +21,7 @@ int probe_file_write(const char *dir, const struct probe_kept *k, struct error *
         out.stream,
         "{\"step\": %lld, \"n_train\": %lld, \"n_test\": %lld, \"linear_correct\": %lld}\n",
         (long long)k->step, (long long)k->n_train, (long long)k->n_test, (long long)k->correct);
-    return file_finish(&out, n < 0 ? error_set(e, "%s: %s", dir, strerror(errno)) : 0, e);
+    return file_finish(&out, n < 0 ? error_system(e, "%s", dir) : 0, e);
 }
 
 static int take(const json_t *o, const char *key, int64_t *out)
@@ -46,12 +45,12 @@ int probe_file_read(const char *dir, struct probe_kept *out, struct error *e)
     struct path path = path_of("%s/" PROBE_FILE, dir);
     int fd = open(path.s, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // not to wait at a pipe
     if (fd < 0)
-        return errno == ENOENT ? 1 : error_set(e, "%.300s: %s", path.s, strerror(errno));
+        return errno == ENOENT ? 1 : error_system(e, "%.300s", path.s);
     ssize_t n = read(fd, text, sizeof text);
     int why = errno;
     close(fd);
     if (n < 0)
-        return error_set(e, "%.300s: %s", path.s, strerror(why));
+        return error_number(e, why, "%.300s", path.s);
     json_t *o = n < MOST ? json_loadb(text, (size_t)n, JSON_REJECT_DUPLICATES, NULL) : NULL;
     int rc = o && makes_sense(o, out)
                  ? 0

@@ -63,7 +63,7 @@ static int lock_folder(struct rundir *d, struct error *e)
     d->lock_fd =
         open(path_of("%s/lock", d->path).s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0)
-        return error_set(e, "can't write in %s: %s", d->path, strerror(errno));
+        return error_system(e, "can't write in %s", d->path);
     if (acquire_lock(d->lock_fd) == 0)
         return 0;
     int why = errno;
@@ -72,7 +72,7 @@ static int lock_folder(struct rundir *d, struct error *e)
         return error_set(
             e, "%s is locked: another trainer is running it; watch it with ssltop attach %s",
             d->path, pasted);
-    return error_set(e, "can't lock %s: %s", d->path, strerror(why));
+    return error_number(e, why, "can't lock %s", d->path);
 }
 
 // ---------------------------------------------------------------- making it
@@ -110,9 +110,9 @@ int rundir_check(const char *runs, const char *name, struct error *e)
         if (!S_ISDIR(st.st_mode))
             return error_set(e, "%s is not a folder: no run can be kept there", runs);
         if (access(runs, W_OK | X_OK) < 0)
-            return error_set(e, "can't write in %s: %s", runs, strerror(errno));
+            return error_system(e, "can't write in %s", runs);
     } else if (errno != ENOENT) {
-        return error_set(e, "can't use %s for runs: %s", runs, strerror(errno));
+        return error_system(e, "can't use %s for runs", runs);
     }
     if (!*name)
         return 0;
@@ -183,12 +183,12 @@ static int make_hidden(struct rundir *d, struct error *e)
     if (mkdir(d->path, 0700) == 0 || errno == EEXIST)
         d->lock_fd = open(lock.s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (d->lock_fd < 0)
-        return errno == ENOENT ? 2
-                               : error_set(e, "can't make the run folder %s/%s: %s", d->runs,
-                                           d->name, strerror(errno));
+        return errno == ENOENT
+                   ? 2
+                   : error_system(e, "can't make the run folder %s/%s", d->runs, d->name);
     int rc = 0;
     if (flock(d->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        rc = errno == EWOULDBLOCK ? 1 : error_set(e, "can't lock %s: %s", lock.s, strerror(errno));
+        rc = errno == EWOULDBLOCK ? 1 : error_system(e, "can't lock %s", lock.s);
     else if (!is_there(d->lock_fd, lock.s))
         rc = 2;
     else if (rundir_check(d->runs, d->name, NULL) < 0) { // it was given its name just before
@@ -213,7 +213,7 @@ static int make_folder(struct rundir *d, const char *name, const char *data, str
         if (mkdir(d->runs, 0777) == 0)
             d->made_runs = 1;
         else if (errno != EEXIST)
-            return error_set(e, "can't make the folder %s: %s", d->runs, strerror(errno));
+            return error_system(e, "can't make the folder %s", d->runs);
         if (*name)
             snprintf(d->name, sizeof d->name, "%s", name);
         else
@@ -245,7 +245,7 @@ int rundir_publish(struct rundir *d, struct error *e)
     if (rc < 0 && errno == EEXIST)
         return rundir_check(d->runs, d->name, e);
     if (rc < 0)
-        return error_set(e, "can't make the run folder %s: %s", path, strerror(errno));
+        return error_system(e, "can't make the run folder %s", path);
     memcpy(d->path, path, sizeof d->path);
     int fd = open(d->runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
@@ -326,7 +326,7 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
     *step = NULL;
     *n = 0;
     if (!d)
-        return error_set(e, "can't read %s: %s", path, strerror(errno));
+        return error_system(e, "can't read %s", path);
     for (struct dirent *entry = readdir(d); entry; entry = readdir(d)) {
         int64_t s = checkpoint_step(entry->d_name);
         if (s < 0)

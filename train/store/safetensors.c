@@ -194,7 +194,7 @@ static int read_header(struct safetensors *f, struct error *e)
     struct stat st;
     unsigned char raw[512] = {0};
     if (fstat(f->fd, &st) < 0)
-        return error_set(e, "can't read %s: %s", f->path, strerror(errno));
+        return error_system(e, "can't read %s", f->path);
     if (!S_ISREG(st.st_mode))
         return error_set(e, "%s is not a file", f->path);
     uint64_t size = (uint64_t)st.st_size, len = 0;
@@ -202,7 +202,7 @@ static int read_header(struct safetensors *f, struct error *e)
         return error_set(e, "%s: %llu bytes are too short for a safetensors file", f->path,
                          (unsigned long long)size);
     if (read_at(f->fd, raw, size < sizeof raw ? size : sizeof raw, 0) < 0)
-        return error_set(e, "can't read %s: %s", f->path, strerror(errno));
+        return error_system(e, "can't read %s", f->path);
     for (int i = 7; i >= 0; i--)
         len = len << 8 | raw[i];
     const char *other = other_file(raw, size < sizeof raw ? size : sizeof raw);
@@ -220,7 +220,7 @@ static int read_header(struct safetensors *f, struct error *e)
         return error_set(e, "out of memory");
     int rc = read_at(f->fd, text, len, 8);
     if (rc < 0)
-        error_set(e, "can't read %s: %s", f->path, strerror(errno));
+        error_system(e, "can't read %s", f->path);
     json_error_t why;
     if (rc == 0)
         f->header = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
@@ -245,7 +245,7 @@ int safetensors_open(const char *path, struct safetensors **out, struct error *e
     if (!f->path)
         rc = error_set(e, "out of memory");
     else if (f->fd < 0)
-        rc = error_set(e, "can't open %s: %s", path, strerror(errno));
+        rc = error_system(e, "can't open %s", path);
     else
         rc = read_header(f, e);
     if (rc < 0) {
@@ -345,7 +345,7 @@ static int convert(struct safetensors *f, const struct tensor *t, float *single,
     for (size_t i = 0; i < n; i += each) {
         size_t m = n - i < each ? n - i : each;
         if (read_at(f->fd, buf, m * bytes, f->start + t->offset + i * bytes) < 0)
-            return error_set(e, "can't be read: %s", strerror(errno));
+            return error_system(e, "can't be read");
         for (size_t j = 0; j < m; j++) {
             double v = element(t->dtype, buf + j * bytes);
             if (single)
@@ -433,7 +433,7 @@ static int put_header(FILE *f, const char *text, struct error *e)
         return error_set(e, "the header would have %zu bytes, more than %d", padded, HEADER_MAX);
     if (fwrite(raw, 1, 8, f) != 8 || fwrite(text, 1, len, f) != len ||
         fwrite("       ", 1, padded - len, f) != padded - len)
-        return error_set(e, "write failed: %s", strerror(errno));
+        return error_system(e, "write failed");
     return 0;
 }
 
@@ -459,7 +459,7 @@ int safetensors_write(FILE *f, const struct tensor_source *source, size_t n,
             if (!s->data)
                 rc = fetch(context, s, buf, bytes, e);
             if (rc == 0 && fwrite(s->data ? s->data : buf, 1, bytes, f) != bytes)
-                rc = error_set(e, "write failed: %s", strerror(errno));
+                rc = error_system(e, "write failed");
         }
     }
     free(buf);

@@ -27,7 +27,7 @@ static int read_path(const char *run_dir, char *path, size_t size, struct error 
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
         return 1;
     if (fd < 0)
-        return error_set(e, "can't read %s/control: %s", run_dir, strerror(errno));
+        return error_system(e, "can't read %s/control", run_dir);
     ssize_t n = read(fd, path, size - 1);
     close(fd);
     if (n <= 0)
@@ -49,14 +49,14 @@ static int try_connect(const char *run_dir, struct sockaddr_un *a, struct error 
         return error_set(e, "%s/control does not name a socket", run_dir);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return error_set(e, "no socket: %s", strerror(errno));
+        return error_system(e, "no socket");
     rc = connect(fd, (struct sockaddr *)a, sizeof *a);
     if (rc < 0 && (errno == ECONNREFUSED || errno == ENOENT))
         rc = NOBODY;
     else if (rc < 0 && errno == EAGAIN)
         rc = FULL;
     else if (rc < 0)
-        error_set(e, "can't reach the trainer of %s: %s", run_dir, strerror(errno));
+        error_system(e, "can't reach the trainer of %s", run_dir);
     else if (!socket_peer_is_mine(fd))
         rc = error_set(e, "the socket of %s belongs to somebody else", run_dir);
     if (rc < 0) {
@@ -78,8 +78,7 @@ int control_connect(const char *run_dir, int patience_ms, struct error *e)
             return fd;
         int alive = fd == NOBODY ? rundir_alive(run_dir) : 1;
         if (alive < 0)
-            return error_set(e, "it can't be told whether a trainer runs %s: %s", run_dir,
-                             strerror(errno));
+            return error_system(e, "it can't be told whether a trainer runs %s", run_dir);
         if (!alive)
             return error_set(e, "no trainer is running %s", run_dir);
         if (clock_ms() >= until && clock_ms() >= busy && fd == FULL)
@@ -107,7 +106,7 @@ static int send_line(int fd, const char *line, size_t n, struct error *e)
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            return error_set(e, "the trainer went away: %s", strerror(errno));
+            return error_system(e, "the trainer went away");
         line += k;
         n -= (size_t)k;
     }
@@ -125,7 +124,7 @@ static int read_line(int fd, char *buf, size_t *used, int64_t deadline, struct e
         if (rc < 0 && errno == EINTR)
             continue;
         if (rc < 0)
-            return error_set(e, "can't wait for the trainer: %s", strerror(errno));
+            return error_system(e, "can't wait for the trainer");
         if (rc == 0)
             return 0;
         size_t want = LINE_MAX_BYTES - *used < PEEK ? LINE_MAX_BYTES - *used : PEEK;

@@ -93,7 +93,7 @@ int publisher_sync(struct publisher *p, const struct record *r, struct error *e)
     if (p->done_seq >= seq)
         rc = 0;
     else if (p->failed_seq >= seq)
-        rc = error_set(e, "%s", p->why.text);
+        rc = error_pass(e, &p->why);
     else if (stuck)
         rc = error_set(e, "the disk does not answer");
     else
@@ -146,7 +146,7 @@ int publisher_fd(struct publisher *p, struct error *e)
         p->asked_fd = eventfd((unsigned)(p->requests > 0 || p->signal), EFD_CLOEXEC | EFD_NONBLOCK);
     int fd = p->asked_fd;
     pthread_mutex_unlock(&p->lock);
-    return fd < 0 ? error_set(e, "no eventfd: %s", strerror(errno)) : fd;
+    return fd < 0 ? error_system(e, "no eventfd") : fd;
 }
 
 void publisher_answer(struct publisher *p, const struct request *r, const struct answer *a)
@@ -203,7 +203,7 @@ static int open_parts(struct publisher *p, const struct publisher_options *o, st
     if (!p->ring || !p->working || !p->backlog || !p->dir)
         return error_set(e, "out of memory");
     if (p->wake_fd < 0)
-        return error_set(e, "no eventfd: %s", strerror(errno));
+        return error_system(e, "no eventfd");
     int fd = socket_listen(p->socket_path, sizeof p->socket_path, e);
     if (fd < 0) {
         p->socket_path[0] = '\0';
@@ -240,7 +240,7 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     }
     int rc = pthread_create(&p->thread, NULL, writer_run, p);
     if (rc != 0) {
-        error_set(e, "no thread for the log: %s", strerror(rc));
+        error_number(e, rc, "no thread for the log");
         release(p);
         return -1;
     }

@@ -34,9 +34,9 @@ static int private_folder(const char *path, struct error *e)
 {
     struct stat st;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return error_set(e, "can't make %s for the control socket: %s", path, strerror(errno));
+        return error_system(e, "can't make %s for the control socket", path);
     if (lstat(path, &st) < 0)
-        return error_set(e, "can't use %s for the control socket: %s", path, strerror(errno));
+        return error_system(e, "can't use %s for the control socket", path);
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
         return error_set(e,
                          "%s is not a folder of mode 0700 that belongs to this user: where it is "
@@ -89,9 +89,9 @@ static int bind_listen(int fd, const char *path, struct error *e)
         (int)sizeof a.sun_path)
         return error_set(e, "%s is too long for a socket", path);
     if (bind(fd, (struct sockaddr *)&a, sizeof a) < 0)
-        return error_set(e, "can't make the control socket %s: %s", path, strerror(errno));
+        return error_system(e, "can't make the control socket %s", path);
     if (chmod(a.sun_path, 0600) < 0 || listen(fd, 16) < 0 || rename(a.sun_path, path) < 0) {
-        error_set(e, "can't make the control socket %s: %s", path, strerror(errno));
+        error_system(e, "can't make the control socket %s", path);
         unlink(a.sun_path);
         return -1;
     }
@@ -107,12 +107,12 @@ int socket_listen(char *path, size_t size, struct error *e)
         return -1;
     sweep(dir);
     if (getrandom(&tag, sizeof tag, 0) != sizeof tag)
-        return error_set(e, "no random number for the control socket: %s", strerror(errno));
+        return error_system(e, "no random number for the control socket");
     if (snprintf(path, size, "%s/%d-%08x.sock", dir, (int)getpid(), (unsigned)tag) >= (int)size)
         return error_set(e, "the path of the control socket is too long");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return error_set(e, "no control socket: %s", strerror(errno));
+        return error_system(e, "no control socket");
     if (bind_listen(fd, path, e) < 0) {
         close(fd);
         return -1;

@@ -264,7 +264,7 @@ static int welcome(struct watchers *w, int64_t now, struct error *e)
         if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
             return 0;
         w->deaf_until = now + DEAF_MS;
-        return error_set(e, "nobody new can watch or steer: %s", strerror(errno));
+        return error_system(e, "nobody new can watch or steer");
     }
     int i = socket_peer_is_mine(fd) ? find_place(w, now) : -1;
     if (i < 0) {

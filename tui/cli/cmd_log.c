@@ -1,5 +1,4 @@
 // ssltop log: what a log holds and whether it is whole, and a whole one made of what is left.
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +65,7 @@ static int look(const char *path, struct cursor *c, struct findings *f, struct e
     int rc;
     *f = (struct findings){.first_step = -1, .last_step = -1};
     if (stat(path, &st))
-        return error_set(e, "can't read %s: %s", path, strerror(errno));
+        return error_system(e, "can't read %s", path);
     for (; (rc = cursor_record(c, &r, e)) == 1; record_free(&r))
         note(f, &r);
     const struct runlog_frame *frame = cursor_frames(c, &n);

@@ -106,7 +106,7 @@ static int wait_until_ready(struct launch *l, const struct signals *signals, str
         struct pollfd p[2] = {{.fd = l->fd, .events = POLLIN},
                               {.fd = signals->fd, .events = POLLIN}};
         if (poll(p, 2, -1) < 0 && errno != EINTR) {
-            error_set(e, "poll: %s", strerror(errno));
+            error_system(e, "poll");
             break;
         }
         int came = p[1].revents ? signals_next(signals) : 0;
@@ -128,7 +128,7 @@ int launch_trainer(const struct options *o, const unsigned char *given, struct l
     *out = (struct launch){.fd = -1};
     int fd[2];
     if (pipe2(fd, O_CLOEXEC))
-        return error_set(e, "pipe: %s", strerror(errno)) + 2;
+        return error_system(e, "pipe") + 2;
     static const int ending[] = {SIGNALS_ENDING};
     enum { ENDING = sizeof ending / sizeof *ending };
     struct signals signals;
@@ -144,7 +144,7 @@ int launch_trainer(const struct options *o, const unsigned char *given, struct l
         signals_release(&signals);
         child(o, given, fd[1]);
     }
-    int rc = out->pid < 0 ? error_set(e, "can't start the trainer: %s", strerror(errno)) + 2 : 0;
+    int rc = out->pid < 0 ? error_system(e, "can't start the trainer") + 2 : 0;
     close(fd[1]);
     out->fd = fd[0];
     if (rc == 0)

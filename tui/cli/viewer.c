@@ -357,7 +357,7 @@ static int loop(struct viewer *w, struct error *e)
         if (play)
             playback_poll(play, &timeout);
         if (poll(p, (nfds_t)n, until_key(w, timeout)) < 0 && errno != EINTR)
-            return error_set(e, "poll: %s", strerror(errno));
+            return error_system(e, "poll");
         if (p[1].revents)
             take_signals(w);
         if (k && k->pump(w->source, n > 2 ? p[2].revents : 0, &sink, e))

@@ -90,9 +90,7 @@ int settings_read(const char *path, struct look *look, struct error *e)
     if (!f && fd >= 0)
         close(fd);
     if (!f)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? 0
-                   : error_set(e, "can't read %s: %s", path, strerror(errno));
+        return errno == ENOENT || errno == ENOTDIR ? 0 : error_system(e, "can't read %s", path);
     int line = ini_parse_file(f, take, look);
     fclose(f);
     return line ? error_set(e, "%s, line %d: not understood", path, line) : 0;
@@ -114,7 +112,7 @@ int settings_write(const char *path, const struct look *look, struct error *e)
     if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
         return error_set(e, "%.300s is a pipe", path);
     if (make_folders(path))
-        return error_set(e, "can't make the folder of %.300s: %s", path, strerror(errno));
+        return error_system(e, "can't make the folder of %.300s", path);
     if (file_create(&out, path, 0, e) < 0)
         return -1;
     FILE *f = out.stream;

@@ -149,7 +149,7 @@ int nccl_join(struct ranks *ranks, int card, const struct nccl_id *id, struct nc
     int error = pthread_create(&thread, NULL, join, j);
     if (error) {
         free(j);
-        return error_set(e, "the cards cannot be connected: %s", strerror(error));
+        return error_number(e, error, "the cards cannot be connected");
     }
     int rc = ranks_until(ranks, is_joined, j, e);
     if (rc < 0 && move_on(j, LEFT)) {
