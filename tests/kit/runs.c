@@ -183,6 +183,13 @@ char *lab_text(const char *path)
     return text;
 }
 
+void lab_says(const struct lab *lab, const char *part)
+{
+    char *text = lab_text(lab->out);
+    cr_assert(strstr(text, part) != NULL, "'%s' is not in: %s", part, text);
+    free(text);
+}
+
 // Every line of the log, parsed; `newest`: but for what the run went back before.
 static void each_line(const struct lab *lab, const char *name, int newest,
                       void (*take)(json_t *to, json_t *line), json_t *to)

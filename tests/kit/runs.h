@@ -43,6 +43,8 @@ void lab_until_step(const struct lab *lab, const char *name, int64_t step);
 int lab_handles(pid_t pid, int number); // whether a process has a handler of this signal
 int lab_exists(const struct lab *lab, const char *name); // file or folder below the lab
 char *lab_text(const char *path); // a whole file, malloc'd; "" if it can't be read
+// Fails the test when this is not in what the last trainer said.
+void lab_says(const struct lab *lab, const char *part);
 
 // The log as an object: "step/17", "spectrum/17/live", "eval/0" -> record of that kind in the run's
 // newest life, without what a clock said.

@@ -115,13 +115,6 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
-static void says(const struct lab *lab, const char *sentence)
-{
-    char *said = lab_text(lab->out);
-    cr_expect(strstr(said, sentence) != NULL, "no '%s' in: %s", sentence, said);
-    free(said);
-}
-
 #define LONG TINY, "--steps", "100000", "--eval-every", "100000", "--checkpoint-every", "100000"
 
 // A folder that is gone can't take the last checkpoint: that is said, at the first signal.
@@ -139,8 +132,8 @@ Test(odd_times, a_run_folder_that_is_removed)
         cr_assert_eq(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         cr_assert_eq(kill(pid, sig[i]), 0);
         cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
-        says(&lab, "no last checkpoint: can't write ");
-        says(&lab, "No such file or directory");
+        lab_says(&lab, "no last checkpoint: can't write ");
+        lab_says(&lab, "No such file or directory");
         cr_expect(!lab_exists(&lab, "r"), "it is not made again");
     }
     lab_close(&lab);
@@ -173,7 +166,7 @@ Test(odd_times, a_run_folder_that_may_not_be_written)
     cr_assert_eq(chmod(path, 0500), 0);
     cr_assert_eq(kill(pid, SIGTERM), 0);
     cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
-    says(&lab, "no last checkpoint: can't write ");
+    lab_says(&lab, "no last checkpoint: can't write ");
     cr_assert_eq(chmod(path, 0700), 0);
     lab_close(&lab);
     snprintf(path, sizeof path, "/tmp/ssltop-%d", NOBODY); // its sockets'; nobody else's

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -36,13 +35,6 @@ static int count(const json_t *log, const char *prefix, const char *suffix)
 static double number(const json_t *log, const char *key, const char *field)
 {
     return json_number_value(json_object_get(json_object_get(log, key), field));
-}
-
-static void says(const struct lab *lab, const char *part)
-{
-    char *text = lab_text(lab->out);
-    cr_assert(strstr(text, part) != NULL, "'%s' is not in: %s", part, text);
-    free(text);
 }
 
 Test(trainer, records)
@@ -78,7 +70,7 @@ Test(trainer, records)
     cr_assert(lab_exists(&lab, "a/ckpt-40.safetensors"));
     cr_assert(lab_exists(&lab, "a/config.ini") && lab_exists(&lab, "a/trainer.log"));
     cr_assert(!lab_exists(&lab, "a/control"));
-    says(&lab, "finished at step 40");
+    lab_says(&lab, "finished at step 40");
     lab_close(&lab);
 }
 
@@ -96,77 +88,6 @@ Test(trainer, same_seed_same_run)
     cr_assert(number(a, "step/5", "loss") != number(c, "step/5", "loss"));
     json_decref(a);
     json_decref(c);
-    lab_close(&lab);
-}
-
-// Three evaluations in all: many of them would be lengthened where a busy machine makes them slow.
-#define SELDOM "--eval-every", "200"
-
-Test(trainer, resumes_after_signals)
-{
-    static const struct {
-        int number, code;
-        const char *name;
-    } sent[] = {{SIGINT, 130, "int"}, {SIGTERM, 143, "term"}, {SIGHUP, 129, "hup"}};
-    struct lab lab;
-    lab_open(&lab);
-    cr_assert(RUN(&lab, TINY, "--steps", "600", SELDOM, "--name", "whole") == 0);
-    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
-        pid_t pid = START(&lab, TINY, "--steps", "600", SELDOM, "--name", sent[i].name);
-        lab_ready(&lab, sent[i].name, pid);
-        kill(pid, sent[i].number);
-        cr_assert(lab_wait(pid) == sent[i].code);
-        says(&lab, "stopped at step");
-        cr_assert(lab_event(&lab, sent[i].name, "stop", "signal") >= 0);
-        cr_assert(RUN(&lab, "--resume", sent[i].name) == 0, "%s", lab_text(lab.out));
-        lab_same(&lab, "whole", sent[i].name);
-    }
-    lab_close(&lab);
-}
-
-#define ENDLESS TINY, "--steps", "1000000", "--eval-every", "1000000"
-
-// By what schedulers warn, and machines that go down.
-Test(trainer, a_warning_makes_a_checkpoint, .timeout = 120)
-{
-    static const int sent[] = {SIGUSR2, SIGXCPU, SIGALRM, SIGQUIT, SIGPWR};
-    struct lab lab;
-    char name[32], file[96];
-    lab_open(&lab);
-    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
-        snprintf(name, sizeof name, "r%zu", i);
-        pid_t pid = START(&lab, ENDLESS, "--name", name);
-        lab_ready(&lab, name, pid);
-        kill(pid, sent[i]);
-        cr_expect_eq(lab_wait(pid), 128 + sent[i]);
-        int64_t at = lab_event(&lab, name, "stop", "signal");
-        snprintf(file, sizeof file, "%s/ckpt-%ld.safetensors", name, (long)at);
-        cr_expect(lab_exists(&lab, file), "%s: %s", sigabbrev_np(sent[i]), file);
-    }
-    lab_close(&lab);
-}
-
-// Who is told that time is nearly over does not evaluate first; the run that goes on does. (The
-// first evaluation takes long enough for a signal to find it.)
-Test(trainer, a_signal_breaks_off_an_evaluation, .timeout = 240)
-{
-#define LONG_LOOK                                                                                  \
-    "--data", "synthetic:4000", "--width", "4", "--batch", "8", "--threads", "1", "--precision",   \
-        "f32", "--eval-images", "4000", "--probe-images", "20", "--eval-share", "1", "--steps",    \
-        "3", "--eval-every", "100"
-    struct lab lab;
-    lab_open(&lab);
-    pid_t pid = START(&lab, LONG_LOOK, "--name", "r");
-    lab_ready(&lab, "r", pid);
-    kill(pid, SIGTERM);
-    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
-    json_t *log = lab_log(&lab, "r");
-    int evaluated = json_object_get(log, "eval/0") != NULL;
-    cr_expect(evaluated == (lab_event(&lab, "r", "stop", "signal") > 0));
-    json_decref(log);
-    cr_assert(RUN(&lab, "--resume", "r") == 0, "%s", lab_text(lab.out));
-    cr_assert(RUN(&lab, LONG_LOOK, "--name", "whole") == 0);
-    lab_same(&lab, "whole", "r");
     lab_close(&lab);
 }
 
@@ -194,65 +115,6 @@ Test(trainer, an_evaluation_that_is_asked_for_where_one_is_due, .timeout = 120)
     lab_close(&lab);
 }
 
-// As nohup and `trap '' USR2` leave them.
-Test(trainer, what_is_ignored_stays_so, .timeout = 60)
-{
-    static const int sent[] = {SIGUSR2, SIGXCPU};
-    struct lab lab;
-    lab_open(&lab);
-    signal(SIGUSR2, SIG_IGN);
-    signal(SIGXCPU, SIG_IGN);
-    pid_t pid = START(&lab, ENDLESS, "--name", "r");
-    lab_ready(&lab, "r", pid);
-    for (size_t i = 0; i < sizeof sent / sizeof *sent; i++)
-        kill(pid, sent[i]);
-    lab_until_step(&lab, "r", lab_say(&lab, "r", "status").step + 2);
-    kill(pid, SIGTERM);
-    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
-    says(&lab, "by SIGTERM");
-    lab_close(&lab);
-}
-
-// `ulimit -t` sets both limits, and the kernel kills at the second.
-Test(trainer, is_warned_of_a_limit_of_cpu_time, .timeout = 60)
-{
-    enum { LIMIT = 1000 };
-    struct rlimit limit = {LIMIT, LIMIT};
-    struct lab lab;
-    char path[64];
-    long soft = 0, hard = 0;
-    lab_open(&lab);
-    cr_assert_eq(setrlimit(RLIMIT_CPU, &limit), 0);
-    pid_t pid = START(&lab, ENDLESS, "--name", "r");
-    lab_ready(&lab, "r", pid);
-    snprintf(path, sizeof path, "/proc/%d/limits", (int)pid);
-    char *text = lab_text(path), *line = strstr(text, "Max cpu time");
-    cr_assert(line && sscanf(line, "Max cpu time %ld %ld", &soft, &hard) == 2);
-    cr_expect(hard == LIMIT && soft < hard && soft >= LIMIT - LIMIT / 10, "%ld", soft);
-    free(text);
-    kill(pid, SIGTERM);
-    cr_expect_eq(lab_wait(pid), 128 + SIGTERM);
-    lab_close(&lab);
-}
-
-// Data that take minutes to make, or to read, are no reason to hear nothing meanwhile.
-Test(trainer, ends_by_a_signal_while_it_prepares, .timeout = 60)
-{
-    struct lab lab;
-    static const int sent[] = {SIGINT, SIGTERM, SIGUSR2};
-    lab_open(&lab);
-    for (int i = 0; i < 3; i++) {
-        pid_t pid = START(&lab, "--data", "synthetic:250000:64", "--steps", "1", "--name", "long");
-        while (!lab_handles(pid, SIGUSR1)) // the last that is taken
-            poll(NULL, 0, 1);
-        cr_assert_eq(kill(pid, sent[i]), 0);
-        cr_expect_eq(lab_wait(pid), 128 + sent[i]);
-        says(&lab, "interrupted before it began");
-        cr_expect(!lab_exists(&lab, "long") && !lab_exists(&lab, ".long.new"));
-    }
-    lab_close(&lab);
-}
-
 // At such a rate the statistics that evaluations take are of weights of long ago.
 Test(trainer, tells_of_statistics_behind_the_weights, .timeout = 60)
 {
@@ -262,7 +124,7 @@ Test(trainer, tells_of_statistics_behind_the_weights, .timeout = 60)
                      "2e-2", "--name", "fast"),
                  0);
     cr_expect_gt(lab_event(&lab, "fast", "warning", "trainer"), 0);
-    says(&lab, "evaluations see another network than trains");
+    lab_says(&lab, "evaluations see another network than trains");
     cr_assert_eq(
         RUN(&lab, TINY, "--steps", "156", "--eval-every", "52", "--lr", "0.05", "--name", "slow"),
         0);
@@ -437,7 +299,7 @@ Test(trainer, branches)
     cr_assert(RUN(&lab, "--rerun", "other", "--name", "other2") == 0, "%s", lab_text(lab.out));
     lab_same(&lab, "other", "other2");
     cr_assert(RUN(&lab, "--resume", "a", "--from", "21", "--name", "no") != 0);
-    says(&lab, "has no checkpoint of step 21; there are 10, 20");
+    lab_says(&lab, "has no checkpoint of step 21; there are 10, 20");
     cr_assert(!lab_exists(&lab, "no"));
     lab_close(&lab);
 }
@@ -460,7 +322,8 @@ Test(trainer, starts_from_a_file)
     json_decref(a);
     json_decref(b);
     cr_assert(RUN(&lab, TINY, "--width", "8", "--steps", "20", "--init", file, "--name", "c") == 1);
-    says(&lab, "encoder.conv1.weight has the shape [4, 1, 3, 3], the network needs [8, 1, 3, 3]");
+    lab_says(&lab,
+             "encoder.conv1.weight has the shape [4, 1, 3, 3], the network needs [8, 1, 3, 3]");
     cr_assert(RUN(&lab, "--rerun", "b", "--name", "b3") == 0);
     lab_same(&lab, "b", "b3");
     lab_close(&lab);
@@ -538,8 +401,8 @@ Test(trainer, ends_where_the_loss_is_not_finite)
     lab_open(&lab);
     cr_assert(RUN(&lab, TINY, "--steps", "100", "--lr", "1000000", "--wd", "1000", "--name", "n",
                   "--checkpoint-every", "1") == 1);
-    says(&lab, "not finite; branch: --resume n --from ");
-    says(&lab, "failed at step");
+    lab_says(&lab, "not finite; branch: --resume n --from ");
+    lab_says(&lab, "failed at step");
     cr_assert(lab_exists(&lab, "n/ckpt-1.safetensors"));
     cr_assert(lab_event(&lab, "n", "stop", "trainer") >= 1);
     cr_assert(lab_event(&lab, "n", "pause", "trainer") == -1);
@@ -600,8 +463,8 @@ Test(trainer, ends_where_a_checkpoint_is_not_finite)
             cr_assert(lab_say(&lab, name, "stop").ok);
         }
         cr_assert(lab_wait(pid) == 1);
-        says(&lab, "the state before step 1 is not finite; ");
-        says(&lab, "--from 0");
+        lab_says(&lab, "the state before step 1 is not finite; ");
+        lab_says(&lab, "--from 0");
         cr_assert(lab_event(&lab, name, name, "trainer") == 1);
     }
     lab_close(&lab);
@@ -630,21 +493,6 @@ Test(trainer, starts_without_standard_descriptors)
     json_t *log = lab_log(&lab, "a");
     cr_expect_eq(count(log, "step/", ""), 3);
     json_decref(log);
-    lab_close(&lab);
-}
-
-// 143 says that there is a checkpoint.
-Test(trainer, ends_by_a_signal_without_a_checkpoint_fails)
-{
-    struct lab lab;
-    lab_open(&lab);
-    pid_t pid = lab_start(&lab, 16384,
-                          (const char *const[]){TINY, "--steps", "1000000", "--name", "s", NULL});
-    lab_ready(&lab, "s", pid);
-    lab_until_step(&lab, "s", 2);
-    cr_assert(kill(pid, SIGTERM) == 0);
-    cr_assert(lab_wait(pid) == 1);
-    says(&lab, "no last checkpoint: can't write ");
     lab_close(&lab);
 }
 
@@ -726,27 +574,6 @@ Test(trainer, uses_no_time_while_paused)
     lab_close(&lab);
 }
 
-// Whoever gives an order to a trainer that a signal stopped is told so at once, not after minutes.
-Test(trainer, says_that_it_is_stopped)
-{
-    struct lab lab;
-    char command[512], line[512];
-    lab_open(&lab);
-    pid_t pid = START(&lab, TINY, "--steps", "100000", "--name", "s");
-    lab_ready(&lab, "s", pid);
-    cr_assert(kill(pid, SIGSTOP) == 0 && waitpid(pid, NULL, WUNTRACED) == pid);
-    snprintf(command, sizeof command, "%s ctl %s/s status 2>&1", getenv("SSLTOP"), lab.dir);
-    FILE *said = popen(command, "r");
-    cr_assert(said && fgets(line, sizeof line, said));
-    cr_expect(strstr(line, "is stopped by a signal; kill -CONT"), "%s", line);
-    cr_assert(kill(pid, SIGCONT) == 0 && fgets(line, sizeof line, said));
-    cr_expect(strstr(line, "running before step"), "%s", line);
-    cr_expect(pclose(said) == 0);
-    cr_assert(lab_say(&lab, "s", "stop").ok);
-    cr_assert(lab_wait(pid) == 0);
-    lab_close(&lab);
-}
-
 Test(trainer, goes_on_when_the_disk_is_full)
 {
     struct lab lab;
@@ -754,8 +581,8 @@ Test(trainer, goes_on_when_the_disk_is_full)
     pid_t pid = lab_start(&lab, 16384,
                           (const char *const[]){TINY, "--steps", "120", "--name", "full", NULL});
     cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
-    says(&lab, "failed at step 120, no last checkpoint: can't write ");
-    says(&lab, "no checkpoint: can't write ");
+    lab_says(&lab, "failed at step 120, no last checkpoint: can't write ");
+    lab_says(&lab, "no checkpoint: can't write ");
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors"));
     cr_assert(!lab_exists(&lab, "full/ckpt-120.safetensors.part"));
     char log[128];
@@ -808,7 +635,7 @@ Test(trainer, refuses_without_a_trace)
             word[n++] = wrong[i].word[j];
         cr_assert(lab_wait(lab_start(&lab, 0, word)) == wrong[i].code, "%s %s: %s",
                   wrong[i].word[0], wrong[i].word[1], lab_text(lab.out));
-        says(&lab, wrong[i].says);
+        lab_says(&lab, wrong[i].says);
         cr_assert(!lab_exists(&lab, "x") && !lab_exists(&lab, ".x.new"));
     }
     lab_close(&lab);
@@ -821,27 +648,27 @@ Test(trainer, refuses_what_exists_or_is_locked)
     lab_open(&lab);
     cr_assert(RUN(&lab, TINY, "--steps", "20", "--stop-at", "5", "--name", "a") == 0);
     cr_assert(RUN(&lab, TINY, "--steps", "20", "--name", "a") == 1);
-    says(&lab, "exists already");
+    lab_says(&lab, "exists already");
     snprintf(path, sizeof path, "%s/a/lock", lab.dir);
     int fd = open(path, O_RDWR | O_CLOEXEC);
     cr_assert(fd >= 0 && flock(fd, LOCK_EX) == 0);
     cr_assert(RUN(&lab, "--resume", "a") == 1);
-    says(&lab, "is locked");
+    lab_says(&lab, "is locked");
     struct runs_info *info;
     int n;
     cr_assert(runs_list(lab.dir, &info, &n, NULL) == 0 && n == 1 && info[0].alive);
     free(info);
     close(fd);
     cr_assert(RUN(&lab, "--resume", "a", "--lr", "7") == 2);
-    says(&lab, "--lr was 0.5 in");
+    lab_says(&lab, "--lr was 0.5 in");
     cr_assert(RUN(&lab, "--resume", "a", "--name", "b", "--no-predictor") == 2);
-    says(&lab, "--predictor is on in");
+    lab_says(&lab, "--predictor is on in");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2") == 2);
-    says(&lab, "--inexact allows it");
+    lab_says(&lab, "--inexact allows it");
     cr_assert(RUN(&lab, "--resume", "a", "--threads", "2", "--inexact") == 0, "%s",
               lab_text(lab.out));
     cr_assert(RUN(&lab, "--resume", "a") == 2);
-    says(&lab, "is finished");
+    lab_says(&lab, "is finished");
     cr_assert(runs_list(lab.dir, &info, &n, NULL) == 0 && n == 1);
     cr_assert(!info[0].alive && info[0].step == 19 && info[0].steps == 20);
     cr_assert_str_eq(info[0].state, "finished");
