@@ -35,21 +35,17 @@ onednn_layout ours_weights(struct plan *p, enum our_kernel by, enum pass pass,
     return onednn_layout_new(p, 4, weights, dnnl_f32, pass == PASS_DATA ? in_last : out_last, e);
 }
 
+// A convolution from x to y, as the kernels of both kinds are told of it.
+#define SHAPE(p, s, x, y)                                                                          \
+    .n = (p)->batch, .ic = padded(p, (x)->c), .oc = padded(p, (y)->c), .ih = (x)->h, .iw = (x)->w, \
+    .oh = (y)->h, .ow = (y)->w, .k = (s)->node->k, .stride = (s)->node->stride,                    \
+    .pad = (s)->node->pad, .threads = (p)->own->threads
+
 static int filter_new(struct plan *p, const struct stage *s, struct ours *o, struct error *e)
 {
     const struct kernels *k = p->own->k;
     struct filter_args *a = &o->filter;
-    *a = (struct filter_args){.n = p->batch,
-                              .ic = padded(p, s->in->c),
-                              .oc = padded(p, s->node->c),
-                              .ih = s->in->h,
-                              .iw = s->in->w,
-                              .oh = s->node->h,
-                              .ow = s->node->w,
-                              .k = s->node->k,
-                              .stride = s->node->stride,
-                              .pad = s->node->pad,
-                              .threads = p->own->threads};
+    *a = (struct filter_args){SHAPE(p, s, s->in, s->out)};
     if (o->by == OURS_TILES) {
         int32_t *place = cpu_take(p, k->filter_tiles_places(a) * sizeof *place, e);
         if (!place)
@@ -70,19 +66,7 @@ static int conv_new(struct plan *p, const struct stage *s, enum pass pass, struc
     const struct tensor *y = pass == PASS_DATA ? s->in : s->out;
     const struct kernels *k = p->own->k;
     struct conv_args *a = &o->conv;
-    *a = (struct conv_args){.back = pass == PASS_DATA,
-                            .n = p->batch,
-                            .ic = padded(p, x->c),
-                            .oc = padded(p, y->c),
-                            .depth = x->c,
-                            .ih = x->h,
-                            .iw = x->w,
-                            .oh = y->h,
-                            .ow = y->w,
-                            .k = s->node->k,
-                            .stride = s->node->stride,
-                            .pad = s->node->pad,
-                            .threads = p->own->threads};
+    *a = (struct conv_args){SHAPE(p, s, x, y), .back = pass == PASS_DATA, .depth = x->c};
     size_t side = (size_t)k->block, deep = o->by == OURS_TILES ? 2 * side : side;
     size_t block = side * deep * (size_t)(a->k * a->k), depth = ((size_t)a->ic + deep - 1) / deep;
     a->w_depth = a->back ? block * ((size_t)a->oc / side) : block;
