@@ -91,6 +91,7 @@ struct device {
 struct images_kind {
     int (*load)(struct plan *p, struct images *s, const int64_t *index,
                 const struct augment_view *const view[2], struct error *e);
+    // h NULL: nobody wants the features, only what plan->bn_batch says.
     int (*evaluate)(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                     struct error *e);
     // Before a forward pass of a plan that was loaded from here; NULL: there is nothing to do.

@@ -191,6 +191,11 @@ int plan_moments(struct plan *p, struct moments *m, struct error *e);
 // Leaves queued batches, running statistics and the last forward's scores alone.
 int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e);
+// Make the running statistics that it takes anew, of the weights as they are: the k-th batch of B
+// images, k = 1, 2, ..., goes through the network as one view, with statistics of its own, up to the
+// features; means and variances on the way become the average over batches 1 to k (PyTorch:
+// momentum=None). With ranks all of them make the call. Leaves alone what plan_evaluate does.
+int plan_update_bn(struct plan *p, struct images *s, const int64_t *index, int k, struct error *e);
 // Of any number of images, batch by batch.
 int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, int64_t n, int d,
                       float *h, struct error *e);

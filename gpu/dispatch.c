@@ -406,6 +406,18 @@ int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
     return s->kind->evaluate(p, s, index, n, h, e);
 }
 
+int plan_update_bn(struct plan *p, struct images *s, const int64_t *index, int k, struct error *e)
+{
+    if (has_features(p, e) < 0 || suits(p, s, e) < 0)
+        return -1;
+    if (k < 1)
+        return error_set(e, "batches are counted from 1 on, not from %d", k);
+    p->bn_batch = k;
+    int rc = s->kind->evaluate(p, s, index, p->batch, NULL, e);
+    p->bn_batch = 0;
+    return rc;
+}
+
 int plan_evaluate_all(struct plan *p, struct images *s, const int64_t *index, int64_t n, int d,
                       float *h, struct error *e)
 {

@@ -108,7 +108,15 @@ struct plan {
     double met;             // seconds of the host's waiting for other ranks before it began
     struct images *feeding; // what has to be delivered before a forward pass, or NULL
     int direct;             // bit a view: plan_input has set it
+    int bn_batch;           // while plan_update_bn runs: which batch, from 1 on; else 0
 };
+
+// How far running statistics go towards those of a batch: PyTorch's default, or all the way to the
+// average of the batches so far.
+static inline double plan_bn_share(const struct plan *p)
+{
+    return p->bn_batch ? 1.0 / p->bn_batch : 0.1;
+}
 
 // --- what a plan owns ---
 // The object is the plan's from here on; when that fails it is released at once.

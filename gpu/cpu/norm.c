@@ -7,7 +7,7 @@
 #include "gpu/cpu/params.h"
 #include "gpu/ranks/ranks.h"
 
-static const float EPS = 1e-5f, MOMENTUM = 0.1f; // PyTorch's defaults
+static const float EPS = 1e-5f; // PyTorch's default
 
 struct norm {
     struct stage base;             // in2: the residual, or NULL
@@ -94,6 +94,12 @@ static int forward_together(struct plan *p, const struct norm *s, const struct n
     return 0;
 }
 
+// All the way to a first batch, whatever was there before.
+static void follow(float *running, float batch, float share)
+{
+    *running = share == 1 ? batch : *running + share * (batch - *running);
+}
+
 static int run_forward(struct plan *p, const struct op *op, struct error *e)
 {
     struct norm *s = (struct norm *)op->stage;
@@ -104,15 +110,18 @@ static int run_forward(struct plan *p, const struct op *op, struct error *e)
     else if (forward_together(p, s, &a, e) < 0)
         return -1;
     double m = (double)p->whole * a.hw, unbias = m > 1 ? m / (m - 1) : 1;
+    float share = (float)plan_bn_share(p);
     for (int c = 0; c < s->base.in->c; c++) {
-        s->running_mean[c] += MOMENTUM * (a.mean[c] - s->running_mean[c]);
-        s->running_var[c] += MOMENTUM * ((float)(a.var[c] * unbias) - s->running_var[c]);
+        follow(&s->running_mean[c], a.mean[c], share);
+        follow(&s->running_var[c], (float)(a.var[c] * unbias), share);
     }
     return 0;
 }
 
 static int run_evaluate(struct plan *p, const struct op *op, struct error *e)
 {
+    if (p->bn_batch)
+        return run_forward(p, op, e);
     struct norm *s = (struct norm *)op->stage;
     struct norm_args a = args(p, s, op->view);
     for (int c = 0; c < s->base.in->c; c++) {

@@ -293,7 +293,8 @@ static int evaluate(struct plan *p, struct images *s, const int64_t *index, int 
 {
     if (feed_evaluate(p, s, index, n, e) < 0 || fresh(p, e) < 0 || plan_run(p, &p->evaluate, e) < 0)
         return -1;
-    memcpy(h, features(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h);
+    if (h)
+        memcpy(h, features(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h);
     return 0;
 }
 

@@ -228,8 +228,11 @@ static int make_marks(struct plan *p, struct waits *w, struct error *e)
 }
 
 // `main` has nothing to do from here on until the other mark.
+// Nobody asks how long an evaluation waits.
 static int waits_from(struct plan *p, struct error *e)
 {
+    if (p->bn_batch)
+        return 0;
     struct waits *w = p->own->reduce->now;
     if (w->at == w->n && make_marks(p, w, e) < 0)
         return -1;
@@ -238,6 +241,8 @@ static int waits_from(struct plan *p, struct error *e)
 
 static int waits_to(struct plan *p, cudaStream_t s, struct error *e)
 {
+    if (p->bn_batch)
+        return 0;
     struct waits *w = p->own->reduce->now;
     return mark(p, w->mark[w->at++].to[p->own->step & 1], s, e);
 }

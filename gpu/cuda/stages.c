@@ -18,14 +18,18 @@ static int meet(struct plan *p, const struct cuda_norm *a, struct error *e)
 
 static int run_norm(struct plan *p, const struct op *op, struct error *e)
 {
-    const struct cuda_norm *a = &((const struct norm *)op->stage)->args;
-    return cuda_ok(cuda_norm_sums(a, card(p)->main), "batch norm", e) < 0 || meet(p, a, e) < 0
+    struct cuda_norm a = ((const struct norm *)op->stage)->args;
+    a.views = plan_views(op);
+    a.share = plan_bn_share(p);
+    return cuda_ok(cuda_norm_sums(&a, card(p)->main), "batch norm", e) < 0 || meet(p, &a, e) < 0
                ? -1
-               : cuda_ok(cuda_norm_apply(a, card(p)->main), "batch norm", e);
+               : cuda_ok(cuda_norm_apply(&a, card(p)->main), "batch norm", e);
 }
 
 static int run_norm_evaluate(struct plan *p, const struct op *op, struct error *e)
 {
+    if (p->bn_batch)
+        return run_norm(p, op, e);
     struct cuda_norm a = ((const struct norm *)op->stage)->args;
     a.views = plan_views(op);
     return cuda_ok(cuda_norm_evaluate(&a, card(p)->main), "batch norm", e);

@@ -91,6 +91,12 @@ static void beside_cpu(const char *device, int channels)
     same_spectrum(&cpu, &card);
     int64_t index[BATCH] = {3, 11, 0};
     float h[2][BATCH * 8];
+    for (int k = 1; k <= 2; k++) {
+        cr_assert(plan_update_bn(cpu.plan, cpu.images, index, k, &cpu.e) == 0);
+        cr_assert(plan_update_bn(card.plan, card.images, index, k, &card.e) == 0, "%s",
+                  card.e.text);
+    }
+    same_parameters(&cpu, &card, 2e-4);
     cr_assert(plan_evaluate(cpu.plan, cpu.images, index, 3, h[0], &cpu.e) == 0);
     cr_assert(plan_evaluate(card.plan, card.images, index, 3, h[1], &card.e) == 0, "%s",
               card.e.text);

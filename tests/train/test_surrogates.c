@@ -189,11 +189,14 @@ Test(surrogates, lidar_of_an_evaluation_is_that_of_its_views)
     struct record eval, spectrum;
     struct error e = {""};
     double lidar[3], of_h;
+    const struct update update = {.lr = {0.5, 0.5}};
     set_up(&s, &v);
     cr_assert(loader_init(&l, &s, &e) == 0, "%s", e.text);
     for (int k = 0; k < 3; k++) {
-        if (k == 2) // running statistics move, and nothing else
+        if (k > 0) // running statistics move, and nothing else
             cr_assert(loader_queue(&l, &s, 0, &e) == 0 && plan_forward(s.plan, &e) == 0);
+        if (k == 2) // and the weights
+            cr_assert(plan_backward(s.plan, &e) == 0 && plan_update(s.plan, &update, &e) == 0);
         cr_assert(evaluation_run(&v, &s, 0, &eval, &spectrum, &e) == 0, "%s", e.text);
         lidar[k] = eval.u.eval.metric[METRIC_LIDAR];
     }

@@ -83,6 +83,54 @@ static int broken_off(struct error *e)
     return TEAM_BROKEN_OFF;
 }
 
+// A walk by steps of about the golden ratio of n comes by all of them, and each few in a row are
+// from everywhere: images and views that lie together do not make a batch.
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    return b ? common_divisor(b, a % b) : a;
+}
+
+static int64_t stride_of(int64_t n)
+{
+    int64_t stride = (int64_t)(0.618 * (double)n) + 1;
+    while (common_divisor(n, stride) != 1)
+        stride++;
+    return stride;
+}
+
+// All are asked whether it is to be broken off, so that all make the call or none.
+static int update_bn(struct setup *s, struct images *images, const int64_t *index, int64_t n,
+                     int64_t *batch, const struct team_end *end, struct error *e)
+{
+    struct ranks *r = s->ranks;
+    int64_t all = s->o.batch, each = all / (r ? r->size : 1), stride = stride_of(n);
+    int64_t from = r ? r->rank * each : 0;
+    for (int k = 0; k < TEAM_BATCHES; k++) {
+        double ends = (!r || r->rank == 0) && is_wanted(end);
+        if (r && ranks_add(r, &ends, 1, e) < 0)
+            return -1;
+        if (ends > 0)
+            return broken_off(e);
+        for (int64_t i = 0; i < each; i++)
+            batch[i] = index[(k * all + from + i) % n * stride % n];
+        if (plan_update_bn(s->plan, images, batch, k + 1, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int team_update_bn(struct setup *s, struct images *images, const int64_t *index, int64_t n,
+                   const struct team_end *end, struct error *e)
+{
+    int64_t *batch = malloc((size_t)s->o.batch * sizeof *batch);
+    int rc = batch ? update_bn(s, images, index, n, batch, end, e)
+                   : error_set(e, "out of memory for statistics of batch norms");
+    free(batch);
+    if (rc == -1 && s->ranks) // the others are in the midst of it
+        ranks_give_up(s->ranks);
+    return rc;
+}
+
 enum { COULD, COULD_NOT, ENDS }; // what stands behind the features of a rank
 
 // One round: a batch for each rank, and behind its features whether it could. What one says of its

@@ -78,8 +78,6 @@ int duties_evaluate(struct trainer *tr, int periodic)
                 tr->last_value[i] = eval.u.eval.metric[i];
     }
     tr->last_eval = tr->t;
-    if (norm_lag_keep(&tr->norm_lag, &tr->setup.net, tr->setup.plan, &why) < 0)
-        output_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
     double now = clock_seconds();
     if (!periodic)
         tr->paused_seconds += state_is_paused(tr) ? 0 : now - since; // asked for: nobody's share
@@ -96,24 +94,6 @@ int duties_evaluate(struct trainer *tr, int periodic)
     if (counts)
         keep_best(tr, is_best);
     return 0;
-}
-
-// The first steps only leave behind what the statistics were initialised with.
-void duties_tell_lag(struct trainer *tr)
-{
-    enum { SETTLED = 50 };
-    struct setup *s = &tr->setup;
-    struct error why = {{0}};
-    double lag;
-    if (tr->t - 1 < SETTLED || tr->last_eval != tr->t - 1)
-        return;
-    if (norm_lag_measure(&tr->norm_lag, &s->net, s->plan, &lag, &why) < 0)
-        output_log(tr->dir.trainer_log_fd, 0, "%s", why.text);
-    else if (lag > NORM_LAG_FAR)
-        report_warning(&tr->report, tr->t,
-                       "batch norms lag (%.3g nats): evaluations see another network than trains: "
-                       "their running statistics are behind the weights",
-                       lag);
 }
 
 int duties_evaluation_is_due(const struct trainer *tr)

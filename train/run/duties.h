@@ -10,8 +10,6 @@
 // it then.
 int duties_evaluate(struct trainer *tr, int periodic);
 int duties_evaluation_is_due(const struct trainer *tr);
-// After a step that an evaluation was before: whether that has seen another network than trains.
-void duties_tell_lag(struct trainer *tr);
 
 // Write a checkpoint before step t. 0; -1 with the reason (told already), -2 not finite: then the
 // run is broken.

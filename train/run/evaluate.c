@@ -230,12 +230,16 @@ void evaluation_free(struct evaluation *v)
 static int pass(struct evaluation *v, struct setup *s, struct error *e)
 {
     int wanted = !s->ranks || s->ranks->rank == 0;
-    int rc = team_statistics(s, e);
+    int rc = need_views(v, s, e);
+    if (rc == 0)
+        rc = v->views.n ? team_update_bn(s, v->views.images, v->view_index,
+                                         v->views.n * v->views.each, &v->end, e)
+                        : team_update_bn(s, s->images, v->index, v->n, &v->end, e);
+    if (rc == 0)
+        rc = team_statistics(s, e);
     if (rc == 0)
         rc = team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, &v->end,
                            e);
-    if (rc == 0)
-        rc = need_views(v, s, e);
     if (rc == 0 && v->views.n)
         rc = team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
                            wanted ? v->view_x : NULL, &v->end, e);

@@ -251,7 +251,6 @@ static int loop(struct trainer *tr, struct error *e)
             continue;
         if (make_step(tr, e) < 0)
             return -1;
-        duties_tell_lag(tr);
         steer_status(tr);
     }
     return 0;

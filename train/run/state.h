@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "gpu/norm_lag.h"
 #include "metrics/science/alignment.h"
 #include "train/ranks/team.h"
 #include "train/run/evaluate.h"
@@ -36,8 +35,7 @@ struct trainer {
     struct rates rates;
     struct moments live;
     struct live_images live_images;
-    struct norm_lag norm_lag; // kept before step `last_eval`
-    double *sigma, *raw;      // of the live spectrum; raw: not centred
+    double *sigma, *raw; // of the live spectrum; raw: not centred
     struct alignment alignment;
     float *z[2]; // projections of the two views, alignment.rows x dim
     struct views views;

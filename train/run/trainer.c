@@ -151,7 +151,7 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
             return error_set(e, "out of memory for projections"), FAILED;
     p->say(p->context, "looking at the images");
     if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0 ||
-        state_views(tr, dim, e) < 0 || norm_lag_init(&tr->norm_lag, &s->net, e) < 0)
+        state_views(tr, dim, e) < 0)
         return FAILED;
     if (moments_init(&tr->live, s->d, e) < 0 || loader_init(&tr->loader, s, e) < 0 ||
         evaluation_init(&tr->evaluation, s, e) < 0 ||
@@ -374,7 +374,6 @@ static void release(struct trainer *tr)
     loader_free(&tr->loader);
     moments_free(&tr->live);
     live_images_free(&tr->live_images);
-    norm_lag_free(&tr->norm_lag);
     views_free(&tr->views);
     free(tr->h[0]);
     free(tr->h[1]);

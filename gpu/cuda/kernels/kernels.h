@@ -29,7 +29,8 @@ struct cuda_norm {
     const void *dy2;                   // masked. A second gradient, or NULL
     void *dx;                          // gradient of x; may be dy unless `add`
     const float *weight, *bias;        // NULL: 1 and 0
-    float *running_mean, *running_var; // forward updates them view after view
+    float *running_mean, *running_var; // forward moves them view after view,
+    double share;                      // so far towards those of the batch; 1: all the way
     float *mean, *inv, *scale, *shift; // [views][c]: y = scale x + shift
     float *k1, *k0;                    // [views][c]: dx = scale dy + k1 x + k0
     float *dweight, *dbias;            // summed over views, or NULL

@@ -4,7 +4,7 @@
 // normalise together the small kernel is two, between which the sums of all are added.
 #include "gpu/cuda/kernels/norm.cuh"
 
-static const double EPS = 1e-5, MOMENTUM = 0.1; // PyTorch's defaults
+static const double EPS = 1e-5; // PyTorch's default
 
 size_t cuda_norm_work(const struct cuda_norm *a)
 {
@@ -52,7 +52,12 @@ DEVICE void own_moments(const T *x, double s, double q, int rows, int c, int ch,
 struct norm_state {
     const float *weight, *bias;
     float *mean, *inv, *scale, *shift, *running_mean, *running_var;
+    double share;
 };
+DEVICE void follow(float *running, double batch, double share)
+{
+    *running = share == 1 ? (float)batch : (float)(*running + share * (batch - *running));
+}
 DEVICE void settle(const struct norm_state &a, int c, int ch, int view, double rows, double m,
                    double var)
 {
@@ -64,8 +69,8 @@ DEVICE void settle(const struct norm_state &a, int c, int ch, int view, double r
     a.scale[at] = (float)(w * i);
     a.shift[at] = (float)(b - m * w * i);
     double unbiased = rows > 1 ? var * rows / (rows - 1) : var;
-    a.running_mean[ch] = (float)(a.running_mean[ch] + MOMENTUM * (m - a.running_mean[ch]));
-    a.running_var[ch] = (float)(a.running_var[ch] + MOMENTUM * (unbiased - a.running_var[ch]));
+    follow(a.running_mean + ch, m, a.share);
+    follow(a.running_var + ch, unbiased, a.share);
 }
 
 template <typename T>
@@ -163,7 +168,8 @@ norm_apply(const T *x, const T *add, T *y, int rows, int c, int groups, const fl
 static struct norm_state state_of(const struct cuda_norm *a)
 {
     return {a->weight, a->bias,  a->mean,         a->inv,
-            a->scale,  a->shift, a->running_mean, a->running_var};
+            a->scale,  a->shift, a->running_mean, a->running_var,
+            a->share};
 }
 
 template <typename T, int V>
