@@ -25,6 +25,7 @@ const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
     [FORECAST_WIDTH] = {"ln_width", NULL, 1, FORECAST_INPUTS},
     [FORECAST_SHARE] = {"share", NULL, 0, FORECAST_INPUTS},
     [FORECAST_POOL] = {"ln_pool", NULL, 1, FORECAST_INPUTS},
+    [FORECAST_ZSTD] = {"zstd", NULL, 0, FORECAST_INPUTS},
     [FORECAST_LIVE_AUC] = {"live_auc", NULL, 0, FORECAST_INPUTS},
     [FORECAST_LIVE_RANKME] = {"live_ln_rankme", NULL, 1, FORECAST_INPUTS},
     [FORECAST_LIVE_RANKME_RAW] = {"live_ln_rankme_raw", NULL, 1, FORECAST_INPUTS},
@@ -59,7 +60,7 @@ int forecast_metric(enum forecast_in i)
 
 struct forecast_input forecast_nothing(void)
 {
-    struct forecast_input in = {.zstd = NAN};
+    struct forecast_input in;
     for (int i = 0; i < FORECAST_INPUTS; i++)
         in.v[i] = NAN;
     return in;
@@ -121,7 +122,8 @@ static int is_far(const struct forecast *f, const struct forecast_law *law,
     const struct forecast_range *auc = &law->range[FORECAST_AUC];
     if (f->collapsed && auc->lo <= auc->hi && in->v[FORECAST_AUC] > auc->hi)
         return 1;
-    return isfinite(in->zstd) && is_outside(&f->zstd, in->zstd);
+    double zstd = in->v[FORECAST_ZSTD]; // whether a term looks at it or not
+    return isfinite(zstd) && is_outside(&f->zstd, zstd);
 }
 
 double forecast_interval(const struct forecast_law *law, double logit)

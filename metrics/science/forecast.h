@@ -29,6 +29,7 @@ enum forecast_in {
     FORECAST_WIDTH, // ln, of the network
     FORECAST_SHARE, // of the run that is done, 0 .. 1
     FORECAST_POOL,  // ln of the number of images
+    FORECAST_ZSTD,  // of the newest step
     FORECAST_LIVE_AUC,
     FORECAST_LIVE_RANKME,     // ln
     FORECAST_LIVE_RANKME_RAW, // ln
@@ -63,7 +64,6 @@ enum { FORECAST_TERMS = 12, FORECAST_KNOTS = 5, FORECAST_RUNS_LEAST = 8 };
 // What is known of a network at a step; NaN: not known.
 struct forecast_input {
     double v[FORECAST_INPUTS];
-    double zstd; // of the newest step; it has no term, but a range
 };
 struct forecast_input forecast_nothing(void); // all NaN
 

@@ -15,7 +15,7 @@ enum { MANY = 20 }; // runs, from which on an interval depends on where it is
 static int makes_sense(const struct forecast_point *p, int runs)
 {
     const double *v = p->in.v;
-    return isfinite(v[FORECAST_AUC]) && isfinite(v[FORECAST_LOSS]) && isfinite(p->in.zstd) &&
+    return isfinite(v[FORECAST_AUC]) && isfinite(v[FORECAST_LOSS]) && isfinite(v[FORECAST_ZSTD]) &&
            v[FORECAST_WIDTH] >= 0 && isfinite(v[FORECAST_WIDTH]) && p->n >= 1 && p->correct >= 0 &&
            p->correct <= p->n && p->run >= 0 && p->run < runs;
 }
@@ -386,7 +386,7 @@ int forecast_fit(const struct forecast_point *p, int64_t n, char *const *name, i
     out->points = n;
     out->zstd = nothing;
     for (int64_t i = 0; i < n; i++)
-        widen(&out->zstd, p[i].in.zstd);
+        widen(&out->zstd, p[i].in.v[FORECAST_ZSTD]);
     if (take_names(out, name, runs, e) < 0 || usual_offsets(p, n, out->offset, e) < 0 ||
         fit_law(p, n, runs, DESIGN_EXACT, measured_now, &out->now, e) < 0)
         return -1;

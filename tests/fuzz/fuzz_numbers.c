@@ -171,7 +171,7 @@ static void foretell(const struct forecast *f)
     enum { ODD = sizeof odd / sizeof *odd };
     for (int i = 0; i < ODD; i++)
         for (int k = 0; k < ODD; k++) {
-            struct forecast_input in = {.zstd = odd[(i + k) % ODD]};
+            struct forecast_input in;
             for (int n = 0; n < FORECAST_INPUTS; n++)
                 in.v[n] = odd[(i + n * k) % ODD];
             for (int law = 0; law < 2; law++) {

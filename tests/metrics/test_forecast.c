@@ -28,7 +28,7 @@ static struct forecast_input input(double auc, double loss, double zstd, double 
     in.v[FORECAST_AUC] = auc;
     in.v[FORECAST_LOSS] = loss;
     in.v[FORECAST_WIDTH] = log(width);
-    in.zstd = zstd;
+    in.v[FORECAST_ZSTD] = zstd;
     return in;
 }
 
@@ -269,12 +269,13 @@ Test(forecast, no_number_outside_its_range)
     cr_assert(forecast_fit(p, N, name, RUNS, &f, &unsupported, &e) == 0, "%s", e.text);
     f.collapsed = 1; // complete collapses were left out of this one
     double top = f.now.range[FORECAST_AUC].hi, bottom = f.now.range[FORECAST_AUC].lo;
+    int z = uses(&f.now, FORECAST_ZSTD); // which says nothing here; it has a range in any case
     const struct {
         double auc, loss, zstd, width;
         enum forecast_state state;
     } at[] = {
         {0.8, -0.8, 1, 16, FORECAST_OK},
-        {0.8, -0.8, NAN, 16, FORECAST_OK},
+        {0.8, -0.8, NAN, 16, z ? FORECAST_UNKNOWN : FORECAST_OK},
         {bottom - 0.01, -0.8, 1, 16, FORECAST_OK}, // a little below, but not a little above
         {top, -0.8, 1, 16, FORECAST_OK},
         {top + 0.001, -0.8, 1, 16, FORECAST_EXTRAPOLATING},

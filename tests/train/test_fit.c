@@ -293,6 +293,7 @@ Test(fit, keeps_complete_collapses)
         in.v[i] = f.forecast.now.centre[i];
     in.v[FORECAST_AUC] = 1;
     in.v[FORECAST_LOSS] = -1e-6;
+    in.v[FORECAST_ZSTD] = f.forecast.zstd.lo;
     struct forecast_value v = forecast_at(&f.forecast, &f.forecast.now, &in);
     cr_expect(v.state == FORECAST_OK && v.value < 0.3, "%d %g", v.state, v.value);
     forecast_free(&f.forecast);

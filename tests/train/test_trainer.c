@@ -115,23 +115,6 @@ Test(trainer, an_evaluation_that_is_asked_for_where_one_is_due, .timeout = 120)
     lab_close(&lab);
 }
 
-// At such a rate the statistics that evaluations take are of weights of long ago.
-Test(trainer, tells_of_statistics_behind_the_weights, .timeout = 60)
-{
-    struct lab lab;
-    lab_open(&lab);
-    cr_assert_eq(RUN(&lab, TINY, "--steps", "156", "--eval-every", "52", "--lr", "20", "--wd",
-                     "2e-2", "--name", "fast"),
-                 0);
-    cr_expect_gt(lab_event(&lab, "fast", "warning", "trainer"), 0);
-    lab_says(&lab, "evaluations see another network than trains");
-    cr_assert_eq(
-        RUN(&lab, TINY, "--steps", "156", "--eval-every", "52", "--lr", "0.05", "--name", "slow"),
-        0);
-    cr_expect_lt(lab_event(&lab, "slow", "warning", "trainer"), 0);
-    lab_close(&lab);
-}
-
 // A pager that stays at its first page: the training neither stands still nor goes deaf.
 Test(trainer, goes_on_where_nobody_reads_its_lines, .timeout = 120)
 {

@@ -113,7 +113,7 @@ static int on_eval(struct points *p, struct reading *g, const struct record *r, 
     point.in = live_forecast_input(o, r->step);
     if (!isfinite(v->probe) || v->probe < 0 || v->probe > 1 || v->n_test < 1 ||
         v->n_test > TEST_MOST || !isfinite(v->metric[METRIC_AUC]) ||
-        !isfinite(point.in.v[FORECAST_LOSS]) || !isfinite(point.in.zstd) ||
+        !isfinite(point.in.v[FORECAST_LOSS]) || !isfinite(point.in.v[FORECAST_ZSTD]) ||
         r->step < g->steps / LEFT_OUT + (g->steps % LEFT_OUT != 0))
         return 0;
     point.correct = llround(v->probe * (double)v->n_test);

@@ -152,7 +152,7 @@ struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t
     in.v[FORECAST_WIDTH] = o->width > 0 ? log(o->width) : NAN;
     in.v[FORECAST_SHARE] = o->steps > 0 ? (double)made / (double)o->steps : NAN;
     in.v[FORECAST_POOL] = o->images > 0 ? log((double)o->images) : NAN;
-    in.zstd = o->zstd;
+    in.v[FORECAST_ZSTD] = o->zstd;
     return in;
 }
 

@@ -54,7 +54,6 @@ int points_file_add(FILE *out, const char *run, const struct forecast_point *p, 
     json_t *o = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "run", run, "correct",
                           (json_int_t)p->correct, "n", (json_int_t)p->n, "exact", inputs(p->in.v),
                           "live", inputs(p->live), "offset", inputs(p->offset));
-    set(o, "zstd", p->in.zstd);
     set(o, "end", p->end);
     set(o, "linear", p->linear);
     if (isfinite(p->linear))
@@ -89,13 +88,19 @@ static int take_inputs(const json_t *o, const char *key, double out[FORECAST_INP
     return ok;
 }
 
+// Lines of before have z-std beside the inputs, not among them.
+static int take_zstd(const json_t *o, double *zstd)
+{
+    return isfinite(*zstd) || take(o, "zstd", zstd);
+}
+
 static int take_point(const json_t *o, struct forecast_point *p)
 {
     p->linear_n = 0;
     return take_count(o, "correct", &p->correct) && take_count(o, "n", &p->n) &&
            p->correct <= p->n && take_inputs(o, "exact", p->in.v) &&
            take_inputs(o, "live", p->live) && take_inputs(o, "offset", p->offset) &&
-           take(o, "zstd", &p->in.zstd) && take(o, "end", &p->end) &&
+           take_zstd(o, &p->in.v[FORECAST_ZSTD]) && take(o, "end", &p->end) &&
            take(o, "linear", &p->linear) &&
            (isnan(p->linear) || take_count(o, "linear_n", &p->linear_n));
 }
