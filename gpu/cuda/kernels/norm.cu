@@ -167,9 +167,8 @@ norm_apply(const T *x, const T *add, T *y, int rows, int c, int groups, const fl
 // --- queued ---
 static struct norm_state state_of(const struct cuda_norm *a)
 {
-    return {a->weight, a->bias,  a->mean,         a->inv,
-            a->scale,  a->shift, a->running_mean, a->running_var,
-            a->share};
+    return {a->weight, a->bias,         a->mean,        a->inv,  a->scale,
+            a->shift,  a->running_mean, a->running_var, a->share};
 }
 
 template <typename T, int V>
