@@ -192,8 +192,8 @@ int plan_moments(struct plan *p, struct moments *m, struct error *e);
 int plan_evaluate(struct plan *p, struct images *s, const int64_t *index, int n, float *h,
                   struct error *e);
 // Make the running statistics that it takes anew, of the weights as they are: the k-th batch of B
-// images, k = 1, 2, ..., goes through the network as one view, with statistics of its own, up to the
-// features; means and variances on the way become the average over batches 1 to k (PyTorch:
+// images, k = 1, 2, ..., goes through the network as one view, with statistics of its own, up to
+// the features; means and variances on the way become the average over batches 1 to k (PyTorch:
 // momentum=None). With ranks all of them make the call. Leaves alone what plan_evaluate does.
 int plan_update_bn(struct plan *p, struct images *s, const int64_t *index, int k, struct error *e);
 // Of any number of images, batch by batch.

@@ -248,7 +248,9 @@ int cuda_evaluate(struct plan *p, struct images *s, const int64_t *index, int n,
     if ((p->bn_batch && reduce_join(p, e) < 0) || cuda_feed_evaluate(p, s, index, n, e) < 0 ||
         plan_run(p, &p->evaluate, e) < 0)
         return -1;
-    return !h ? 0 : cuda_download(p, h, cuda_rows(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h, e);
+    return !h ? 0
+              : cuda_download(p, h, cuda_rows(p, 0), (size_t)n * (size_t)p->feature_d * sizeof *h,
+                              e);
 }
 
 // --- whole tensors: n x c x h x w floats against n x h x w x c of the plan's type ---

@@ -53,7 +53,8 @@ void evaluation_free(struct evaluation *v); // takes a zeroed struct too
 
 // Measure now, before step `step`. Both records are filled (`spectrum` borrows v->sigma: no
 // record_free). Changes nothing that training sees: running statistics of batch norms, which it
-// does not take, become those of views under the weights as they are. TEAM_BROKEN_OFF: because v->end said so.
+// does not take, become those of views under the weights as they are. TEAM_BROKEN_OFF: because
+// v->end said so.
 int evaluation_run(struct evaluation *v, struct setup *s, int64_t step, struct record *eval,
                    struct record *spectrum, struct error *e);
 // What the ranks other than 0 do while it measures: their part of the forward passes.
