@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) void wino_pixels(const float *plane
 
 static inline void wino_store(const vf v[WINO_NUMBERS], float *to, size_t apart)
 {
-    for (size_t p = 0; p < WINO_NUMBERS; p++)
+    _Pragma("GCC unroll 36") for (size_t p = 0; p < WINO_NUMBERS; p++)
         store_f32(to + p * apart, v[p]);
 }
 
@@ -183,17 +183,20 @@ static inline void wino_store(const vf v[WINO_NUMBERS], float *to, size_t apart)
 static void wino_lay_x(const struct wino *p, const float *x, int h, int w, int pad, int first,
                        int from, int n, int end, float *to)
 {
-    for (int b = 0; b < p->in; b++)
-        for (int t = from; t < end; t++) {
+    for (int b = 0; b < p->in; b++) {
+        float *block = to + LANES * (size_t)(b * p->chunk);
+        for (int t = from; t < n; t++) {
             struct wino_place at = wino_place(p, first + t);
-            vf pixel[WINO_NUMBERS], v[WINO_NUMBERS] = {{0}};
-            if (t < n) {
-                wino_pixels(x + (size_t)(at.image * p->in + b) * (size_t)(h * w) * LANES, h, w,
-                            at.row - pad, at.column - pad, WINO_SIDE, pixel);
-                wino_in_both(pixel, v);
-            }
-            wino_store(v, to + LANES * (size_t)(b * p->chunk + t), p->x);
+            vf pixel[WINO_NUMBERS], v[WINO_NUMBERS];
+            wino_pixels(x + (size_t)(at.image * p->in + b) * (size_t)(h * w) * LANES, h, w,
+                        at.row - pad, at.column - pad, WINO_SIDE, pixel);
+            wino_in_both(pixel, v);
+            wino_store(v, block + LANES * t, p->x);
         }
+        for (int i = 0; i < WINO_NUMBERS && n < end; i++)
+            memset(block + LANES * n + (size_t)i * p->x, 0,
+                   LANES * (size_t)(end - n) * sizeof *block);
+    }
 }
 
 // The same of the gradient of the output.
