@@ -349,6 +349,87 @@ static void run(const char *title, enum precision precision)
     close_fixture(&p);
 }
 
+// The steps from the fixture's weights; all that is trained and known of the run, in one array.
+static float *numbers_of(struct parity *p, size_t *n)
+{
+    float *all = NULL;
+    compile(p);
+    *n = 0;
+    for (int step = 0; step < 3; step++) {
+        forward(p, step);
+        ok(p, plan_backward(p->plan, &p->e));
+        update(p);
+    }
+    for (int i = 0; i < p->net.n_param; i++) {
+        const struct param *q = &p->net.param[i];
+        all = realloc(all, (*n + q->count) * sizeof *all);
+        cr_assert(all, "out of memory");
+        ok(p, plan_get(p->plan, q->name, all + *n, q->count, &p->e));
+        *n += q->count;
+    }
+    plan_free(p->plan);
+    p->plan = NULL;
+    return all;
+}
+
+// Twice the same numbers, to the last bit, and PyTorch's losses.
+static void repeat(const char *title, enum precision precision)
+{
+    struct parity p;
+    size_t n, again;
+    open_fixture(&p, title);
+    p.precision = precision;
+    p.tol = &tolerances[precision];
+    ok(&p, device_open(contract_device(), 2, &p.device, &p.e));
+    if (precision == PRECISION_BF16 && !device_info(p.device)->bf16) {
+        close_fixture(&p);
+        cr_skip_test("this processor has no bf16: %s is not repeated in bf16 here", title);
+    }
+    float *a = numbers_of(&p, &n), *b = numbers_of(&p, &again);
+    cr_assert_eq(n, again);
+    cr_expect_eq(memcmp(a, b, n * sizeof *a), 0, "%s %s: not twice the same", title, p.tol->key);
+    free(a);
+    free(b);
+    close_fixture(&p);
+}
+
+Test(parity, repeats_f32)
+{
+    repeat("gray-cifar", PRECISION_F32);
+    repeat("colour-imagenet", PRECISION_F32);
+}
+
+Test(parity, repeats_bf16)
+{
+    repeat("gray-cifar", PRECISION_BF16);
+    repeat("colour-imagenet", PRECISION_BF16);
+}
+
+// Pairs of bf16 in blocks, where the processor has tiles too.
+static void without_amx(void)
+{
+    cr_assert_eq(setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16", 1), 0); // read once a process
+}
+
+Test(parity, repeats_bf16_without_amx)
+{
+    without_amx();
+    repeat("gray-cifar", PRECISION_BF16);
+    repeat("colour-imagenet", PRECISION_BF16);
+}
+
+Test(parity, gray_cifar_bf16_without_amx)
+{
+    without_amx();
+    run("gray-cifar", PRECISION_BF16);
+}
+
+Test(parity, colour_imagenet_bf16_without_amx)
+{
+    without_amx();
+    run("colour-imagenet", PRECISION_BF16);
+}
+
 Test(parity, gray_cifar_f32)
 {
     run("gray-cifar", PRECISION_F32);
@@ -414,6 +495,11 @@ Test(parity, colour_imagenet_bf16)
 Test(parity, odd_width_f32)
 {
     run("odd-width", PRECISION_F32);
+}
+
+Test(parity, odd_width_bf16)
+{
+    run("odd-width", PRECISION_BF16);
 }
 
 Test(parity, byol_f32)
