@@ -186,18 +186,26 @@ static int time_layer(struct device *d, const struct net *net, const struct plan
     return rc;
 }
 
-static void say(const char *pass, double flops, double ms, double ceiling)
+// The slowest and the fastest pass of the 3 x 3 layers of a width.
+struct spread {
+    double least, most;
+};
+
+static void say(const char *pass, double flops, double ms, double ceiling, struct spread *s)
 {
     double rate = flops / (1e-3 * ms);
     printf("   %s %5.0f", pass, rate / 1e9);
     if (ceiling > 0)
         printf(" %3.0f %%", 100 * rate / ceiling);
+    if (s)
+        *s = (struct spread){fmin(s->least, rate), fmax(s->most, rate)};
 }
 
 // The gradient of the input is what the backward pass takes longer when it is asked for.
 static int layer(struct device *d, const struct kind *k, int width, int batch, int bf16,
-                 double ceiling, struct error *e)
+                 double ceiling, struct spread *spread, struct error *e)
 {
+    struct spread *s = k->k == 3 ? spread : NULL;
     struct net net;
     struct plan_options o = {.batch = batch, .precision = bf16 ? PRECISION_BF16 : PRECISION_F32};
     double without[2], with[2];
@@ -212,13 +220,28 @@ static int layer(struct device *d, const struct kind *k, int width, int batch, i
         double flops = 2.0 * 2 * batch * n->h * n->w * k->in * width * (double)n->c * k->k * k->k;
         printf("%5d %4d > %4d, %2d x %2d, %d x %d / %d  %-4s", width, k->in * width, n->c, k->side,
                k->side, k->k, k->k, k->stride, bf16 ? "bf16" : "f32");
-        say("forward", flops, fmin(without[0], with[0]), ceiling);
-        say("input", flops, with[1] - without[1], ceiling);
-        say("filter", flops, without[1], ceiling);
+        say("forward", flops, fmin(without[0], with[0]), ceiling, s);
+        say("input", flops, with[1] - without[1], ceiling, s);
+        say("filter", flops, without[1], ceiling, s);
         printf("\n");
     }
     net_free(&net);
     return rc;
+}
+
+// Its kinds of layers; `product`: what the tiles' kernel makes of large matrices, or 0.
+static int network(struct device *d, int width, int batch, const double ceiling[2], double product,
+                   struct error *e)
+{
+    struct spread s[2] = {{INFINITY, 0}, {INFINITY, 0}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (int bf16 = 0; bf16 <= (device_info(d)->bf16 != BF16_NONE); bf16++)
+            if (layer(d, &kinds[i], width, batch, bf16, ceiling[bf16], &s[bf16], e) < 0)
+                return -1;
+    if (product > 0)
+        printf("%5d 3 x 3 in bf16: %.0f to %.0f %% of that product\n", width,
+               100 * s[1].least / product, 100 * s[1].most / product);
+    return 0;
 }
 
 static int run(int threads, int batch, int n, char **widths, struct error *e)
@@ -247,10 +270,7 @@ static int run(int threads, int batch, int n, char **widths, struct error *e)
     printf("\nshares are of %s in f32, of %s in bf16\n", count ? p[0].name : "nothing known",
            count > 1 ? p[count - 1].name : "nothing known");
     for (int w = 0; w < (n ? n : 4) && rc == 0; w++)
-        for (size_t i = 0; i < sizeof kinds / sizeof *kinds && rc == 0; i++)
-            for (int bf16 = 0; bf16 <= (device_info(d)->bf16 != BF16_NONE) && rc == 0; bf16++)
-                rc =
-                    layer(d, &kinds[i], atoi((n ? widths : all)[w]), batch, bf16, ceiling[bf16], e);
+        rc = network(d, atoi((n ? widths : all)[w]), batch, ceiling, tiled ? product[1] : 0, e);
     device_close(d);
     return rc;
 }
