@@ -44,7 +44,12 @@ struct forecast_input_row {
     // Where a metric is told of every step, the input that its live value is, which differs from
     // the exact one (augmented views, a network that moves); FORECAST_INPUTS: of evaluations alone.
     enum forecast_in live;
+    // Laws that a fit offers it to. Where it is of few values (images of a run), needs what not
+    // every run has (LiDAR's views) or is of a network of long ago (between evaluations: neighbours
+    // and clusters of the last), other runs were foretold worse with it.
+    int laws;
 };
+enum { FORECAST_EXACT_LAWS = 1, FORECAST_LIVE_LAW = 2, FORECAST_ALL_LAWS = 3 };
 extern const struct forecast_input_row forecast_inputs[FORECAST_INPUTS];
 
 // An input from a metric or from what it is the logarithm of. A pixel R2 below 0 says as much as 0:
@@ -59,7 +64,11 @@ int forecast_metric(enum forecast_in i);
 
 #define FORECAST_ENDS_FROM 0.1 // share of a run from which on its end is foretold
 
-enum { FORECAST_TERMS = 12, FORECAST_KNOTS = 5, FORECAST_RUNS_LEAST = 8 };
+enum {
+    FORECAST_TERMS = FORECAST_INPUTS * (FORECAST_INPUTS + 3) / 2, // inputs, squares, products
+    FORECAST_KNOTS = 5,
+    FORECAST_RUNS_LEAST = 8
+};
 
 // What is known of a network at a step; NaN: not known.
 struct forecast_input {
@@ -134,13 +143,15 @@ struct forecast {
 
 // Fit `n` points of `runs` runs named `name`, those of a run in the order in which they were made.
 // Every run weighs the same. Terms are added one by one, inputs and squares and products of those
-// that are in, as long as each lowers the error on runs left out by 2 %. The errors told are of
-// runs that had no part in that choice either: for each run terms are chosen and fitted without it.
-// The law `live` is of what is known just before each evaluation but the first of a run: live
-// values, and exact ones that are as old as an evaluation can be.
-// -1 with a sentence: fewer than FORECAST_RUNS_LEAST runs, numbers that are not finite; or when the
-// data do not support a forecast (now.r2_left_out below FORECAST_R2_LEAST): then *out is filled but
-// for its use, so that it can be reported, and *unsupported is 1. forecast_free in any case.
+// that are in, as long as each lowers the error on runs left out by 2 %; or all of them are taken,
+// with a penalty that does best on groups of runs left out, where there are many runs and that is 3
+// % better. The errors told are of runs that had no part in the choice of terms or penalty either:
+// for each run they are chosen and fitted without it. The law `live` is of what is known just
+// before each evaluation but the first of a run: live values, and exact ones that are as old as an
+// evaluation can be. -1 with a sentence: fewer than FORECAST_RUNS_LEAST runs, numbers that are not
+// finite; or when the data do not support a forecast (now.r2_left_out below FORECAST_R2_LEAST):
+// then *out is filled but for its use, so that it can be reported, and *unsupported is 1.
+// forecast_free in any case.
 #define FORECAST_R2_LEAST 0.3
 int forecast_fit(const struct forecast_point *point, int64_t n, char *const *name, int runs,
                  struct forecast *out, int *unsupported, struct error *e);

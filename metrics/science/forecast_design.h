@@ -1,11 +1,13 @@
-// Evaluations as rows of a regression, and the choice of its terms. Private to forecast_fit.c.
+// Evaluations as rows of a regression on the logit of accuracy, and two ways to fit it. Private to
+// forecast_fit.c.
 #ifndef SSLTOP_METRICS_SCIENCE_FORECAST_DESIGN_H
 #define SSLTOP_METRICS_SCIENCE_FORECAST_DESIGN_H
 
 #include "metrics/science/forecast.h"
 
-enum { DESIGN_NOBODY = -1 };                                           // left out
-enum { DESIGN_COLUMNS = FORECAST_INPUTS * (FORECAST_INPUTS + 3) / 2 }; // inputs, their products
+enum { DESIGN_NOBODY = -1 };              // left out
+enum { DESIGN_COLUMNS = FORECAST_TERMS }; // inputs, then their squares and products
+enum { DESIGN_FOLDS = 10 };               // groups of runs that a penalty is chosen by
 
 struct design_row {
     double x[FORECAST_INPUTS]; // centred and scaled
@@ -27,15 +29,10 @@ struct design {
     int64_t n, *first;
     int runs;
     struct design_row *row;
-    struct design_sums *sum, all;                         // of each run; of all
-    double mean[FORECAST_INPUTS], scale[FORECAST_INPUTS]; // scale 0: the same everywhere, or not
-                                                          // known everywhere
-};
-
-// A choice of terms; those without coefficients.
-struct design_set {
-    int n;
-    struct forecast_term term[FORECAST_TERMS];
+    struct design_sums *sum, *fold, all;                  // of each run, of each fold; of all
+    double mean[FORECAST_INPUTS], scale[FORECAST_INPUTS]; // scale 0: not looked at; the same
+                                                          // everywhere, or not known everywhere
+    int used[DESIGN_COLUMNS], n_used;                     // columns of inputs that are looked at
 };
 
 // `target(point)` is what is foretold, as a logit. d->n is the number of rows.
@@ -44,11 +41,16 @@ int design_init(struct design *d, const struct forecast_point *point, int64_t n,
                 struct error *e);
 void design_free(struct design *d); // after a failed init, too
 
-// The terms that do best on runs left out one by one, without `run` from the beginning.
-void design_choose(const struct design *d, int run, struct design_set *out);
+// Columns: inputs, then squares and products. Of a term, which one; its inputs, without
+// coefficient.
+int design_column(const struct forecast_term *t);
+struct forecast_term design_term(int column);
 
-// Coefficients b[1 + n] of the scaled terms, without a run; b[0] is the constant. -1: singular.
-int design_fit(const struct design *d, const struct design_set *set, int without, double *b);
-double design_logit(const struct design_set *set, const double *b, const double *x);
+// Coefficients b[1 + DESIGN_COLUMNS] of the scaled columns from all runs but `without`; b[0] is the
+// constant. What is chosen is chosen without it, too. -1: it cannot be fitted.
+typedef int design_fitter(const struct design *d, int without, double *b);
+design_fitter design_stepwise, // a few terms, chosen one by one (forecast_stepwise.c)
+    design_ridge;              // all of them, held down by a penalty (forecast_ridge.c)
+double design_logit(const double *b, const double *x);
 
 #endif

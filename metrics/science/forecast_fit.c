@@ -8,7 +8,11 @@
 
 static const double CONFIDENCE = 0.95, LEVELS = 0.0025, NEAR = 0.4, GOOD = 0.7, QUARTER_LO = 0.2,
                     QUARTER_HI = 0.3;
-enum { MANY = 20 }; // runs, from which on an interval depends on where it is
+enum {
+    MANY = 20,     // runs, from which on an interval depends on where it is,
+    VERY_MANY = 40 // and from which on a law of all terms is tried
+};
+static const double BETTER = 0.97; // than one of few terms, which is easier to understand
 
 // ---------------------------------------------------------------- what is given
 
@@ -214,26 +218,24 @@ static double points(const struct mean *m)
 }
 
 // Each run foretold by what was chosen and fitted without it; against the mean of all.
-static int judge(struct design *d, const struct design_set *set, const double *b,
-                 struct forecast_law *law, struct error *e)
+static int judge(struct design *d, design_fitter *fitter, const double *b, struct forecast_law *law,
+                 struct error *e)
 {
     law->left_out = calloc((size_t)d->n + 1, sizeof *law->left_out);
     if (!law->left_out)
         return error_set(e, "out of memory for %lld evaluations", (long long)d->n);
     struct mean inside = {0}, outside = {0}, good = {0}, quarter = {0};
-    double mean = 0, total = 0, own[1 + FORECAST_TERMS];
+    double mean = 0, total = 0, own[1 + DESIGN_COLUMNS];
     for (int64_t i = 0; i < d->n; i++)
         mean += d->row[i].w * forecast_accuracy(d->row[i].y) / d->all.weight;
     for (int run = 0; run < d->runs; run++) {
-        struct design_set chosen;
-        design_choose(d, run, &chosen);
-        if (design_fit(d, &chosen, run, own) < 0)
+        if (fitter(d, run, own) < 0)
             return error_set(e, "the evaluations cannot be fitted without run %d of them", run + 1);
         for (int64_t i = d->first[run]; i < d->first[run + 1]; i++) {
             struct design_row *r = &d->row[i];
             total += r->w * pow(forecast_accuracy(r->y) - mean, 2);
-            mean_add(&inside, r, design_logit(set, b, r->x));
-            r->at = design_logit(&chosen, own, r->x);
+            mean_add(&inside, r, design_logit(b, r->x));
+            r->at = design_logit(own, r->x);
             r->residual = r->y - r->at;
             law->left_out[law->n_left_out++] =
                 (struct forecast_left_out){forecast_accuracy(r->at), forecast_accuracy(r->y)};
@@ -270,17 +272,17 @@ static int uses(const struct forecast_law *law, int input)
     return 0;
 }
 
-static void take_law(const struct design *d, const struct design_set *set, const double *b,
-                     struct forecast_law *law)
+static void take_law(const struct design *d, const double *b, struct forecast_law *law)
 {
-    law->terms = set->n;
     law->constant = b[0];
     memcpy(law->centre, d->mean, sizeof law->centre);
-    for (int t = 0; t < set->n; t++) {
-        law->term[t] = set->term[t];
-        double scale = d->scale[law->term[t].a];
-        scale *= law->term[t].b == FORECAST_INPUTS ? 1 : d->scale[law->term[t].b];
-        law->term[t].coefficient = b[1 + t] / scale;
+    for (int c = 0; c < DESIGN_COLUMNS; c++) {
+        struct forecast_term term = design_term(c);
+        if (b[1 + c] == 0)
+            continue;
+        double scale = d->scale[term.a] * (term.b == FORECAST_INPUTS ? 1 : d->scale[term.b]);
+        term.coefficient = b[1 + c] / scale;
+        law->term[law->terms++] = term;
     }
     law->accuracy = nothing;
     for (int k = 0; k < FORECAST_INPUTS; k++) {
@@ -302,26 +304,42 @@ static int runs_with_rows(const struct design *d)
     return n;
 }
 
+static int fit_by(struct design *d, design_fitter *fitter, struct forecast_law *law,
+                  struct error *e)
+{
+    double b[1 + DESIGN_COLUMNS];
+    if (fitter(d, DESIGN_NOBODY, b) < 0)
+        return error_set(e, "the evaluations cannot be fitted");
+    take_law(d, b, law);
+    return judge(d, fitter, b, law, e);
+}
+
+// All terms instead of a few, where other runs are foretold better by them.
+static int fit_better(struct design *d, struct forecast_law *law, struct error *e)
+{
+    struct forecast_law full = {0};
+    int rc = fit_by(d, design_ridge, &full, e);
+    if (rc == 0 && full.error_points < BETTER * law->error_points) {
+        struct forecast_law few = *law;
+        *law = full;
+        full = few;
+    }
+    free(full.left_out);
+    return rc;
+}
+
 // None where too few runs have such rows.
 static int fit_law(const struct forecast_point *p, int64_t n, int runs, enum design_rows rows,
                    double (*target)(const struct forecast_point *), struct forecast_law *law,
                    struct error *e)
 {
     struct design d;
-    struct design_set set;
-    double b[1 + FORECAST_TERMS];
     int rc = design_init(&d, p, n, runs, rows, target, e);
-    int enough = rc == 0 && runs_with_rows(&d) >= FORECAST_RUNS_LEAST;
-    if (enough) {
-        design_choose(&d, DESIGN_NOBODY, &set);
-        rc = design_fit(&d, &set, DESIGN_NOBODY, b);
-        if (rc < 0)
-            error_set(e, "the evaluations cannot be fitted");
-    }
-    if (enough && rc == 0) {
-        take_law(&d, &set, b, law);
-        rc = judge(&d, &set, b, law, e);
-    }
+    int has = rc == 0 ? runs_with_rows(&d) : 0;
+    if (has >= FORECAST_RUNS_LEAST)
+        rc = fit_by(&d, design_stepwise, law, e);
+    if (rc == 0 && has >= VERY_MANY)
+        rc = fit_better(&d, law, e);
     design_free(&d);
     return rc;
 }

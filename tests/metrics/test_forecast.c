@@ -258,6 +258,47 @@ Test(forecast, interval_holds_what_live_values_foretell)
     forecast_free(&f);
 }
 
+// Where each of many inputs says a little, a few of them say less than all do.
+Test(forecast, takes_all_terms_where_they_foretell_more)
+{
+    enum { SEEN = 40, FRESH = 20, ALL = SEEN + FRESH };
+    static const enum forecast_in of[] = {FORECAST_AUC, FORECAST_RANKME, FORECAST_PIXEL_R2,
+                                          FORECAST_LOSS, FORECAST_SHARE};
+    enum { OF = sizeof of / sizeof *of };
+    static struct forecast_point p[ALL * EACH];
+    char *name[ALL];
+    struct forecast f, few;
+    struct error e = {""};
+    int unsupported;
+    uint64_t state = 5;
+    for (int i = 0; i < ALL * EACH; i++) {
+        struct forecast_input in = input(0, 0, 0, 8);
+        double y = 0.1 * (uniform(&state) - 0.5), sum = 0;
+        for (int k = 0; k < OF; k++) {
+            in.v[of[k]] = uniform(&state);
+            sum += in.v[of[k]] - 0.5;
+        }
+        y += 0.6 * sum + sum * sum;
+        name[i / EACH] = (char *)"run";
+        p[i] = point(i / EACH, in, y);
+    }
+    cr_assert(forecast_fit(p, 39 * EACH, name, 39, &few, &unsupported, &e) == 0, "%s", e.text);
+    cr_assert(forecast_fit(p, SEEN * EACH, name, SEEN, &f, &unsupported, &e) == 0, "%s", e.text);
+    cr_expect(few.now.terms <= 12 && f.now.terms == OF * (OF + 3) / 2, "%d, then %d terms",
+              few.now.terms, f.now.terms);
+    double square = 0;
+    for (int i = SEEN * EACH; i < ALL * EACH; i++) {
+        struct forecast_value v = forecast_at(&f, &f.now, &p[i].in);
+        cr_assert_eq(v.state, FORECAST_OK);
+        square += pow(v.value - (double)p[i].correct / TESTED, 2) / (FRESH * EACH);
+    }
+    // What is told of runs left out is what runs that no fit has seen have.
+    cr_expect(fabs(100 * sqrt(square) - f.now.error_points) < 0.2 * f.now.error_points,
+              "%g, told %g", 100 * sqrt(square), f.now.error_points);
+    forecast_free(&few);
+    forecast_free(&f);
+}
+
 Test(forecast, no_number_outside_its_range)
 {
     struct forecast_point p[N];

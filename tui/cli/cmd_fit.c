@@ -22,17 +22,25 @@ static void print_error(FILE *to, const char *of, double points)
         fprintf(to, "  %-44s %5.2f points\n", of, points);
 }
 
+enum { SHOWN = 20 }; // terms that a person can look through
+
 static void print_law(FILE *to, const char *what, const struct forecast_law *law)
 {
     char text[64];
-    fprintf(to, "\n%s: logit of the accuracy =\n  %+12.5g\n", what, law->constant);
-    for (int t = 0; t < law->terms; t++)
-        fprintf(to, "  %+12.5g  %s\n", law->term[t].coefficient,
-                forecast_term_text(&law->term[t], text, sizeof text));
-    fprintf(to, "each input less\n");
-    for (int i = 0; i < FORECAST_INPUTS; i++)
-        if (law->range[i].lo <= law->range[i].hi)
-            fprintf(to, "  %12.5g  of %s\n", law->centre[i], forecast_inputs[i].key);
+    fprintf(to, "\n%s: ", what);
+    if (law->terms <= SHOWN) {
+        fprintf(to, "logit of the accuracy =\n  %+12.5g\n", law->constant);
+        for (int t = 0; t < law->terms; t++)
+            fprintf(to, "  %+12.5g  %s\n", law->term[t].coefficient,
+                    forecast_term_text(&law->term[t], text, sizeof text));
+        fprintf(to, "each input less\n");
+        for (int i = 0; i < FORECAST_INPUTS; i++)
+            if (law->range[i].lo <= law->range[i].hi)
+                fprintf(to, "  %12.5g  of %s\n", law->centre[i], forecast_inputs[i].key);
+    } else {
+        fprintf(to, "a ridge regression on these inputs, their squares and products, %d terms\n",
+                law->terms);
+    }
     fprintf(to, "R2 in sample %.3f, of runs left out %.3f; these are off (root mean square) by\n",
             law->r2, law->r2_left_out);
     print_error(to, "all", law->error_points);
