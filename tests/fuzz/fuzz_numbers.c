@@ -7,7 +7,7 @@
 
 #include "metrics/features.h"
 #include "metrics/npy.h"
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 #include "tests/fuzz/foreign.h"
 
 static void measure(const char *path, int l2)

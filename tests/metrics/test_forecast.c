@@ -1,5 +1,5 @@
 // The forecast on runs that follow a known law, on runs that follow none, and its file.
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -3,7 +3,7 @@
 #define SSLTOP_TRAIN_RUN_FIT_H
 
 #include "metrics/base/error.h"
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 struct fit {
     struct forecast forecast;

@@ -1,6 +1,6 @@
 // What the probe of a run is expected to measure, now and at its end, step by step and without
-// labels: a calibration (metrics/science/forecast.h), live metrics corrected by what the last exact
-// ones said, the loss of the last steps, and how far the run is.
+// labels: a calibration (metrics/forecast/forecast.h), live metrics corrected by what the last
+// exact ones said, the loss of the last steps, and how far the run is.
 #ifndef SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
 #define SSLTOP_TRAIN_RUN_LIVE_FORECAST_H
 
@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 #include "metrics/log/record.h"
 
 enum { LIVE_FORECAST_STEPS = 100 }; // whose losses are averaged

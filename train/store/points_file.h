@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "metrics/base/error.h"
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 struct points_head {
     char data[256], arch[64], method[96];

@@ -7,7 +7,7 @@
 #include "metrics/base/error.h"
 #include "metrics/log/cursor.h"
 #include "metrics/log/record_columns.h"
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 // Columns by name, divided by commas; NULL: all. `wanted` gets a flag each, of
 // RECORD_COLUMNS_MAX. -1 with a sentence that names those there are.

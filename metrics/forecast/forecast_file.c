@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 #include "metrics/base/text.h"
 #include "metrics/base/other_file.h"
 

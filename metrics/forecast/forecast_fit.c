@@ -1,10 +1,10 @@
-// From evaluations to a calibration: what is chosen and fitted (forecast_design.h), and how good it
+// From evaluations to a calibration: what is chosen and fitted (design.h), and how good it
 // is on runs that had no part in it.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/science/forecast_design.h"
+#include "metrics/forecast/design.h"
 
 static const double CONFIDENCE = 0.95, LEVELS = 0.0025, NEAR = 0.4, GOOD = 0.7, QUARTER_LO = 0.2,
                     QUARTER_HI = 0.3;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "metrics/science/forecast_design.h"
+#include "metrics/forecast/design.h"
 #include "metrics/science/lapack.h"
 
 // Of a column's variance. The largest leaves the mean.

@@ -3,8 +3,8 @@
 // whose probe was measured (the paper's idea, Li, Efros, Pathak, ECCV 2022, sec. 5, with more to go
 // by). Four laws: what the fast probe measures at an evaluation, what it would measure between
 // two, what it will measure where the run ends, and what the linear probe will measure there.
-#ifndef SSLTOP_METRICS_SCIENCE_FORECAST_H
-#define SSLTOP_METRICS_SCIENCE_FORECAST_H
+#ifndef SSLTOP_METRICS_FORECAST_FORECAST_H
+#define SSLTOP_METRICS_FORECAST_FORECAST_H
 
 #include <stddef.h>
 #include <stdint.h>

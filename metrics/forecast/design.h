@@ -1,9 +1,9 @@
 // Evaluations as rows of a regression on the logit of accuracy, and two ways to fit it. Private to
 // forecast_fit.c.
-#ifndef SSLTOP_METRICS_SCIENCE_FORECAST_DESIGN_H
-#define SSLTOP_METRICS_SCIENCE_FORECAST_DESIGN_H
+#ifndef SSLTOP_METRICS_FORECAST_DESIGN_H
+#define SSLTOP_METRICS_FORECAST_DESIGN_H
 
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 enum { DESIGN_NOBODY = -1 };              // left out
 enum { DESIGN_COLUMNS = FORECAST_TERMS }; // inputs, then their squares and products
@@ -49,8 +49,8 @@ struct forecast_term design_term(int column);
 // Coefficients b[1 + DESIGN_COLUMNS] of the scaled columns from all runs but `without`; b[0] is the
 // constant. What is chosen is chosen without it, too. -1: it cannot be fitted.
 typedef int design_fitter(const struct design *d, int without, double *b);
-design_fitter design_stepwise, // a few terms, chosen one by one (forecast_stepwise.c)
-    design_ridge;              // all of them, held down by a penalty (forecast_ridge.c)
+design_fitter design_stepwise, // a few terms, chosen one by one (design_stepwise.c)
+    design_ridge;              // all of them, held down by a penalty (design_ridge.c)
 double design_logit(const double *b, const double *x);
 
 #endif

@@ -1,7 +1,7 @@
 // The normal equations are summed once for every run and fold: a fit without some is a subtraction.
 // Inputs are centred and scaled before, so that one and its square, which are nearly one line over
 // a short range, can be told apart.
-#include "metrics/science/forecast_design.h"
+#include "metrics/forecast/design.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "metrics/science/forecast_design.h"
+#include "metrics/forecast/design.h"
 
 static const double PAYS = 1.02; // a term has to lower the error by that
 enum { TERMS = 12 };

@@ -1,5 +1,5 @@
 // A calibration in use.
-#include "metrics/science/forecast.h"
+#include "metrics/forecast/forecast.h"
 
 #include <math.h>
 #include <stdlib.h>
