@@ -46,7 +46,9 @@ struct forecast_input_row {
     enum forecast_in live;
     // Laws that a fit offers it to. Where it is of few values (images of a run), needs what not
     // every run has (LiDAR's views) or is of a network of long ago (between evaluations: neighbours
-    // and clusters of the last), other runs were foretold worse with it.
+    // and clusters of the last), other runs were foretold worse with it. The share of a run that is
+    // done says nothing between evaluations, and before an eighth of a run is out of what was
+    // fitted.
     int laws;
 };
 enum { FORECAST_EXACT_LAWS = 1, FORECAST_LIVE_LAW = 2, FORECAST_ALL_LAWS = 3 };
