@@ -405,7 +405,8 @@ Test(tools, probe_of_a_run)
     check_score(o, "fast");
     check_score(o, "knn");
     check_score(o, "knn_plain");
-    cr_expect(number(json_object_get(o, "linear"), "top1") > 0.3, "%s", out); // chance is 0.1
+    // Chance is 0.1; of 80 images that is 0.2 at most in all but one of a thousand.
+    cr_expect(number(json_object_get(o, "linear"), "top1") > 0.2, "%s", out);
     json_decref(o);
     rc = ASK(cmd_probe, "probe", "a", "--runs", lab.dir, "--json", "--data", "synthetic:640",
              "--images", "200");
