@@ -47,6 +47,25 @@ double design_logit(const double *b, const double *x)
     return sum;
 }
 
+int design_equations(const struct design *d, const int *column, int n,
+                     const struct design_sums *one, const struct design_sums *two, int side,
+                     double *a, double *y)
+{
+    double weight = d->all.weight - (one ? one->weight : 0) - (two ? two->weight : 0);
+    if (!(weight > 0.5))
+        return -1;
+    for (int i = 0; i < n; i++) {
+        int r = column[i];
+        for (int j = 0; j < n; j++) {
+            int c = column[j];
+            double v = d->all.a[r][c] - (one ? one->a[r][c] : 0) - (two ? two->a[r][c] : 0);
+            a[(size_t)i * (size_t)side + (size_t)j] = v / weight;
+        }
+        y[i] = (d->all.y[r] - (one ? one->y[r] : 0) - (two ? two->y[r] : 0)) / weight;
+    }
+    return 0;
+}
+
 // ---------------------------------------------------------------- the design
 
 // Whether there is a row of what was known just before p; `before`: the evaluation of the same run

@@ -46,6 +46,11 @@ void design_free(struct design *d); // after a failed init, too
 int design_column(const struct forecast_term *t);
 struct forecast_term design_term(int column);
 
+// The normal equations of n columns of the sums (0: the constant), less those of `one` and of `two`
+// (or NULL), over their weight: a (rows of `side` numbers, symmetric) and y. -1: nothing is left.
+int design_equations(const struct design *d, const int *column, int n,
+                     const struct design_sums *one, const struct design_sums *two, int side,
+                     double *a, double *y);
 // Coefficients b[1 + DESIGN_COLUMNS] of the scaled columns from all runs but `without`; b[0] is the
 // constant. What is chosen is chosen without it, too. -1: it cannot be fitted.
 typedef int design_fitter(const struct design *d, int without, double *b);

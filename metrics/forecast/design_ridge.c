@@ -10,45 +10,33 @@
 // Of a column's variance. The largest leaves the mean.
 static const double PENALTIES[] = {1e-6, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1, 100};
 
-static double less(double v, const double *one, const double *two)
-{
-    return v - (one ? *one : 0) - (two ? *two : 0);
-}
-
 // Without a run, and without the runs of a fold.
 static int fit(const struct design *d, double penalty, int without, int fold, double *room,
                double *b)
 {
-    int n = 1 + d->n_used, one_row = 1, info = 0;
+    int n = 1 + d->n_used, sides = 1, info = 0;
     const struct design_sums *two = fold == DESIGN_NOBODY ? NULL : &d->fold[fold], *one = NULL;
     if (without != DESIGN_NOBODY && (!two || without % DESIGN_FOLDS != fold))
         one = &d->sum[without];
-    double weight = less(d->all.weight, one ? &one->weight : NULL, two ? &two->weight : NULL);
-    if (!(weight > 0.5))
-        return -1;
+    int at[1 + DESIGN_COLUMNS] = {0};
+    for (int i = 1; i < n; i++)
+        at[i] = 1 + d->used[i - 1];
     double *a = room, *y = a + (size_t)n * (size_t)n;
-    for (int i = 0; i < n; i++) {
-        int r = i ? 1 + d->used[i - 1] : 0;
+    if (design_equations(d, at, n, one, two, n, a, y) < 0)
+        return -1;
+    for (int i = 1; i < n; i++) {
         double *row = a + (size_t)i * (size_t)n;
-        for (int j = 0; j <= i; j++) {
-            int c = j ? 1 + d->used[j - 1] : 0;
-            row[j] = less(d->all.a[r][c], one ? &one->a[r][c] : NULL, two ? &two->a[r][c] : NULL) /
-                     weight;
-        }
-        y[i] = less(d->all.y[r], one ? &one->y[r] : NULL, two ? &two->y[r] : NULL) / weight;
-        if (i > 0)
-            row[i] += penalty * fmax(row[i] - row[0] * row[0], 1e-9);
+        row[i] += penalty * fmax(row[i] - row[0] * row[0], 1e-9);
     }
     // Row-major lower is column-major upper.
     dpotrf_("U", &n, a, &n, &info, 1);
     if (info == 0)
-        dpotrs_("U", &n, &one_row, a, &n, y, &n, &info, 1);
+        dpotrs_("U", &n, &sides, a, &n, y, &n, &info, 1);
     if (info)
         return -1;
     memset(b, 0, (1 + DESIGN_COLUMNS) * sizeof *b);
-    b[0] = y[0];
-    for (int i = 1; i < n; i++)
-        b[1 + d->used[i - 1]] = y[i];
+    for (int i = 0; i < n; i++)
+        b[at[i]] = y[i];
     return 0;
 }
 

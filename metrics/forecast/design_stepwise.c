@@ -68,21 +68,10 @@ static int fit(const struct design *d, const struct set *set, int without, int n
     int at[SIDE] = {0}, n = 1 + set->n;
     const struct design_sums *one = without == DESIGN_NOBODY ? NULL : &d->sum[without],
                              *two = nor == DESIGN_NOBODY ? NULL : &d->sum[nor];
-    double weight = d->all.weight - (one ? one->weight : 0) - (two ? two->weight : 0);
-    if (!(weight > 0.5) || n < 1 || n > SIDE)
-        return -1;
     for (int t = 0; t < set->n; t++)
         at[1 + t] = 1 + design_column(&set->term[t]);
-    for (int r = 0; r < n; r++) {
-        for (int c = 0; c < n; c++) {
-            double v = d->all.a[at[r]][at[c]];
-            v -= one ? one->a[at[r]][at[c]] : 0;
-            v -= two ? two->a[at[r]][at[c]] : 0;
-            a[r][c] = v / weight;
-        }
-        y[r] = d->all.y[at[r]] - (one ? one->y[at[r]] : 0) - (two ? two->y[at[r]] : 0);
-        y[r] /= weight;
-    }
+    if (design_equations(d, at, n, one, two, SIDE, a[0], y) < 0)
+        return -1;
     if (solve(n, a, y) < 0)
         return -1;
     memcpy(b, y, (size_t)n * sizeof *b);

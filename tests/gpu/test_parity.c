@@ -332,17 +332,22 @@ static void make_steps(struct parity *p)
         check_updates(p);
 }
 
+static void begin(struct parity *p, const char *title, enum precision precision)
+{
+    open_fixture(p, title);
+    p->precision = precision;
+    p->tol = &tolerances[precision];
+    ok(p, device_open(contract_device(), 2, &p->device, &p->e));
+    if (precision == PRECISION_BF16 && !device_info(p->device)->bf16) {
+        close_fixture(p);
+        cr_skip_test("this processor has no bf16: %s is not compared in bf16 here", title);
+    }
+}
+
 static void run(const char *title, enum precision precision)
 {
     struct parity p;
-    open_fixture(&p, title);
-    p.precision = precision;
-    p.tol = &tolerances[precision];
-    ok(&p, device_open(contract_device(), 2, &p.device, &p.e));
-    if (precision == PRECISION_BF16 && !device_info(p.device)->bf16) {
-        close_fixture(&p);
-        cr_skip_test("this processor has no bf16: %s is not compared in bf16 here", title);
-    }
+    begin(&p, title, precision);
     compile(&p);
     check_evaluation(&p);
     make_steps(&p);
@@ -377,14 +382,7 @@ static void repeat(const char *title, enum precision precision)
 {
     struct parity p;
     size_t n, again;
-    open_fixture(&p, title);
-    p.precision = precision;
-    p.tol = &tolerances[precision];
-    ok(&p, device_open(contract_device(), 2, &p.device, &p.e));
-    if (precision == PRECISION_BF16 && !device_info(p.device)->bf16) {
-        close_fixture(&p);
-        cr_skip_test("this processor has no bf16: %s is not repeated in bf16 here", title);
-    }
+    begin(&p, title, precision);
     float *a = numbers_of(&p, &n), *b = numbers_of(&p, &again);
     cr_assert_eq(n, again);
     cr_expect_eq(memcmp(a, b, n * sizeof *a), 0, "%s %s: not twice the same", title, p.tol->key);
