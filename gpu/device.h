@@ -56,8 +56,9 @@ struct ranks;
 // libgomp's default makes that disastrous when cores are shared, and reads its setting before main.
 // Where the user has set nothing, this sets a short spin. OpenBLAS starts a thread for each core
 // before main, whose buffers are more than a limited address space may have; it is told to have
-// one, and which kernels suit a processor that it does not know. Then it starts the program again;
-// if that cannot be done it returns and all works, slower under load.
+// one, and which kernels suit a processor that it does not know. NCCL is told algorithms with a
+// fixed order: here, for nothing may be set once a thread reads settings. Then it starts the
+// program again; if that cannot be done it returns and all works, slower under load.
 void device_prepare(char **argv);
 
 // --- device ---

@@ -15,11 +15,16 @@
 #include "metrics/base/path.h"
 #include "metrics/science/blas.h"
 
+// NCCL's order of a sum depends on the algorithm that it takes. What the switch of a machine adds
+// (NVLS) promises none; rings and trees do. A person's own choice stands.
+#define NCCL_ALGORITHMS "Ring,Tree"
+
 void device_prepare(char **argv)
 {
     const char *blas = getenv("OPENBLAS_NUM_THREADS"), *kernels = blas_kernels();
     int spins = getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY");
-    if (spins && blas && strcmp(blas, "1") == 0 && !kernels)
+    if (setenv("NCCL_ALGO", NCCL_ALGORITHMS, 0) < 0 ||
+        (spins && blas && strcmp(blas, "1") == 0 && !kernels))
         return;
     struct path self = path_program();
     if (!self.s[0] || (!spins && setenv("GOMP_SPINCOUNT", "1000", 1) < 0) ||

@@ -13,10 +13,6 @@
 #define LIBRARY  "libnccl.so.2"
 #define VARIABLE "SSLTOP_NCCL"
 
-// Its order of a sum depends on the algorithm that it takes. What the switch of a machine adds
-// (NVLS) promises none; rings and trees do. A person's own choice stands.
-#define ALGORITHMS "Ring,Tree"
-
 enum { SUCCESS = 0, IN_PROGRESS = 7, FLOAT32 = 7, FLOAT64 = 8, SUM = 0 };
 
 static struct library {
@@ -70,8 +66,6 @@ static int load(struct error *e)
             return error_set(e, "NCCL has no %s: another version is needed", symbols[i].name);
         memcpy((char *)&l + symbols[i].at, &symbol, sizeof symbol);
     }
-    if (setenv("NCCL_ALGO", ALGORITHMS, 0) < 0)
-        return error_set(e, "out of memory loading NCCL");
     nccl = l;
     return 0;
 }
