@@ -129,6 +129,7 @@ void live_forecast_eval(struct live_forecast *o, int64_t step, const double *met
         if (step > o->warm)
             o->offset[i] = v - o->live[i]; // NaN where there was no live value
     }
+    o->untrained = isnan(live_forecast_loss(o, step));
 }
 
 double live_forecast_loss(const struct live_forecast *o, int64_t step)
@@ -173,6 +174,8 @@ static struct forecast_value between(const struct live_forecast *o, int64_t made
 {
     const struct forecast *f = &o->calibration;
     struct forecast_input in = live_forecast_input(o, made);
+    if (made <= o->warm && o->untrained)
+        return (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
     if (!f->live.knots) {
         in = stand_ins(o, made);
         return forecast_at(f, &f->now, &in);

@@ -26,7 +26,8 @@ struct live_forecast {
     int metric[FORECAST_INPUTS]; // what each input is made of, -1: no metric
     // offset: exact - live at the last evaluation since `warm`.
     double live[FORECAST_INPUTS], exact[FORECAST_INPUTS], offset[FORECAST_INPUTS];
-    double zstd; // of the newest step
+    double zstd;   // of the newest step
+    int untrained; // the last evaluation was before the first step: it says nothing of a later one
 };
 
 // A spectrum is compared from this many samples per feature on: below, its AUC reads too high.
