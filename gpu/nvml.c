@@ -227,7 +227,7 @@ struct nvml *nvml_open(const char *bus, char *driver, size_t size, struct error 
     driver[0] = '\0';
     struct nvml *n = calloc(1, sizeof *n);
     if (!n) {
-        error_set(e, "out of memory for the sensors");
+        error_memory(e, "the sensors");
         return NULL;
     }
     if (!(n->library = load(&n->call, e))) {

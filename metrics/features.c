@@ -110,7 +110,7 @@ static int worker_init(struct worker *w, int d, struct error *e)
     w->first = -1;
     w->rows = malloc((size_t)(block_of(d) + 1) * (size_t)d * sizeof *w->rows);
     if (!w->rows)
-        return error_set(e, "out of memory for rows of %d features", d);
+        return error_memory(e, "rows of %d features", d);
     return moments_init(&w->m, d, e);
 }
 
@@ -146,7 +146,7 @@ static int one_pass(const struct npy *a, int l2, int power, int threads, struct 
                     double *top, struct error *e)
 {
     struct worker *w = calloc((size_t)threads, sizeof *w);
-    int rc = w ? blas_begin(threads, e) : error_set(e, "out of memory for %d threads", threads);
+    int rc = w ? blas_begin(threads, e) : error_memory(e, "%d threads", threads);
     for (int t = 0; t < threads && rc == 0; t++)
         rc = worker_init(&w[t], m->d, e);
     if (rc == 0) {
@@ -299,7 +299,7 @@ static int take_few(const struct npy *a, int l2, struct features_report *r, stru
     int rc = moments_init(&gram, rows, e);
     w.rows = malloc(((size_t)rows + 2) * (size_t)r->d * sizeof *w.rows);
     if (!w.rows)
-        rc = error_set(e, "out of memory for %d rows", rows);
+        rc = error_memory(e, "%d rows", rows);
     if (rc == 0) {
         npy_rows(a, 0, rows, w.rows);
         if (inspect(&w, 0, (int64_t)rows * r->d))
@@ -343,7 +343,7 @@ static int measure(const struct npy *a, int l2, int threads, struct features_rep
     r->mean_norm = NAN;
     r->sigma = calloc((size_t)d, sizeof *r->sigma);
     if (!r->sigma)
-        return error_set(e, "out of memory for %lld singular values", (long long)d);
+        return error_memory(e, "%lld singular values", (long long)d);
     if (a->ndim == 1 ? take_values(a, r->sigma, e) < 0
                      : take_features(a, l2, threads, r, &t, e) < 0)
         return -1;

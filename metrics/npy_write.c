@@ -38,7 +38,7 @@ int npy_create(const char *path, int64_t n, int64_t d, struct npy_writer **out, 
     *out = NULL;
     struct npy_writer *w = calloc(1, sizeof *w);
     if (!w)
-        return error_set(e, "out of memory for an array's file");
+        return error_memory(e, "an array's file");
     int rc = 0;
     if (n < 0 || d < 0 || __builtin_mul_overflow((size_t)n, d ? (size_t)d : 1, &w->wanted))
         rc = error_set(e, "an array of %lld x %lld cannot be", (long long)n, (long long)d);

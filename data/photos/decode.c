@@ -70,7 +70,7 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
     if (size > d->room) {
         uint8_t *more = realloc(d->file, size);
         if (!more)
-            return decode_unable(error_set(e, "out of memory for a file of %zu bytes", size));
+            return decode_unable(error_memory(e, "a file of %zu bytes", size));
         d->file = more;
         d->room = size;
     }
@@ -98,7 +98,7 @@ int decoded_room(struct decoded *d, int height, int width, struct error *e)
     if (need > d->room) {
         uint8_t *more = realloc(d->pixel, need);
         if (!more)
-            return decode_unable(error_set(e, "out of memory for %dx%d pixels", width, height));
+            return decode_unable(error_memory(e, "%dx%d pixels", width, height));
         d->pixel = more;
         d->room = need;
     }

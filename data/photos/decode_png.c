@@ -70,7 +70,7 @@ static int read_rows(spng_ctx *png, const uint8_t *whole, int image_height, int 
     uint8_t *row = malloc(bytes);
     struct sums s = {calloc((size_t)width * 3, sizeof *s.sum), 0};
     int rc = row && s.sum ? decoded_room(out, height, width, e)
-                          : decode_unable(error_set(e, "out of memory for a row"));
+                          : decode_unable(error_memory(e, "a row"));
     out->top = top;
     out->left = left;
     out->shrink = r->shrink;
@@ -132,7 +132,7 @@ static int read_whole(spng_ctx *png, const struct decode_head *h, uint8_t **whol
     size_t bytes = (size_t)h->width * (size_t)h->height * 3;
     *whole = malloc(bytes);
     if (!*whole)
-        return decode_unable(error_set(e, "out of memory for %zu bytes", bytes));
+        return decode_unable(error_memory(e, "%zu bytes", bytes));
     int code = spng_decode_image(png, *whole, bytes, SPNG_FMT_RGB8, 0);
     return code == 0 ? 0 : refuse(code, e);
 }

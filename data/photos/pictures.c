@@ -19,7 +19,7 @@ int pictures_init(struct pictures *s, struct error *e)
     if (!s->sentence)
         s->sentence = calloc(PICTURES_BROKEN_KEPT, sizeof *s->sentence);
     if (!s->broken || !s->sentence)
-        return error_set(e, "out of memory for %" PRId64 " images", s->n);
+        return error_memory(e, "%" PRId64 " images", s->n);
     return 0;
 }
 

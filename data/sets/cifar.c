@@ -51,8 +51,7 @@ static int take(const struct cifar *c, struct fixed_file *b, struct dataset_spli
     s->images = images ? images : s->images;
     int32_t *labels = images ? realloc(s->labels, (size_t)(s->n + b->n) * sizeof *labels) : NULL;
     s->labels = labels ? labels : s->labels;
-    int rc =
-        labels ? 0 : error_set(e, "out of memory for the %" PRId64 " images of %s", b->n, b->path);
+    int rc = labels ? 0 : error_memory(e, "the %" PRId64 " images of %s", b->n, b->path);
     while (rc == 0 && b->at < b->n) {
         int64_t first = b->at, n = b->n - first < AT_ONCE ? b->n - first : AT_ONCE;
         rc = fixed_file_read(b, record, n, e);

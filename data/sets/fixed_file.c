@@ -43,7 +43,7 @@ int fixed_file_open(struct fixed_file *b, const char *dir, const char *name, siz
     char *path;
     *b = (struct fixed_file){.fd = -1, .record = record};
     if (asprintf(&path, "%s/%s", dir, name) < 0)
-        return error_set(e, "out of memory for a path");
+        return error_memory(e, "a path");
     keep_path(b, path);
     b->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     int why = errno;

@@ -46,7 +46,7 @@ static int seen_grow(struct seen *s, struct error *e)
     struct seen more = {.n = s->n, .cap = s->cap ? 2 * s->cap : 64};
     more.slot = calloc(more.cap, sizeof *more.slot);
     if (!more.slot)
-        return error_set(e, "out of memory for %zu folders", more.cap);
+        return error_memory(e, "%zu folders", more.cap);
     for (size_t i = 0; i < s->cap; i++)
         if (s->slot[i].used)
             *seen_find(&more, s->slot[i].dev, s->slot[i].ino) = s->slot[i];
@@ -150,7 +150,7 @@ static int add(struct folder *f, const char *path, int32_t label, struct error *
         return error_set(e, "more than %d images", INT32_MAX);
     if (memory_grow(f->text, f->room, f->used + n) < 0 ||
         memory_grow(f->file, f->cap, f->n + 1) < 0)
-        return error_set(e, "out of memory for the names of %lld files", (long long)f->n);
+        return error_memory(e, "the names of %lld files", (long long)f->n);
     memcpy(f->text + f->used, path, n);
     f->file[f->n++] = (struct folder_file){f->used, label};
     f->used += n;
@@ -187,7 +187,7 @@ static int read_folder(struct walk *w, const char *path, int depth, struct error
         return error_system(e, "cannot read the folder %.300s", path);
     char *child = malloc(PATH_MAX);
     if (!child)
-        rc = error_set(e, "out of memory for a path");
+        rc = error_memory(e, "a path");
     for (int i = 0; i < n && rc == 0; i++) {
         struct stat st;
         rc = join(child, path, list[i]->d_name, e);
@@ -216,7 +216,7 @@ static int find_classes(int root, const char *name, struct folder *f, struct err
     f->class_name = calloc((size_t)n + 1, sizeof *f->class_name);
     char *child = malloc(PATH_MAX);
     if (!f->class_name || !child)
-        rc = error_set(e, "out of memory for %d classes", n);
+        rc = error_memory(e, "%d classes", n);
     for (int i = 0; i < n && rc == 0; i++) {
         struct stat st;
         rc = join(child, name, list[i]->d_name, e);
@@ -227,7 +227,7 @@ static int find_classes(int root, const char *name, struct folder *f, struct err
             continue;
         }
         f->class_name[f->classes] = strdup(list[i]->d_name);
-        rc = f->class_name[f->classes++] ? 0 : error_set(e, "out of memory for %d classes", n);
+        rc = f->class_name[f->classes++] ? 0 : error_memory(e, "%d classes", n);
     }
     free(child);
     free_list(list, n);
@@ -265,7 +265,7 @@ static int read_classes(struct walk *w, const char *name, const struct folder *k
 {
     struct folder *f = w->f;
     char *child = malloc(PATH_MAX);
-    int rc = child ? 0 : error_set(e, "out of memory for a path");
+    int rc = child ? 0 : error_memory(e, "a path");
     for (int i = 0; i < f->classes && rc == 0; i++) {
         int64_t before = f->n;
         w->label = label_of(known, f->class_name[i]);

@@ -211,7 +211,7 @@ static int look_at_all(struct images_source *s, struct error *e)
     struct looking l = {.s = s, .look = calloc(n, sizeof *l.look)};
     if (!s->size || !s->label || !s->kind || !l.look) {
         free(l.look);
-        return error_set(e, "out of memory for %zu images", n);
+        return error_memory(e, "%zu images", n);
     }
     int rc = parallel_run(s->threads, (int64_t)n, look_at, &l, e);
     if (rc == 0) {

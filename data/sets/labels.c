@@ -113,7 +113,7 @@ static struct stem *sort_stems(const struct folder *f, struct error *e)
 {
     struct stem *all = calloc((size_t)f->n, sizeof *all);
     if (!all) {
-        error_set(e, "out of memory for the names of %lld images", (long long)f->n);
+        error_memory(e, "the names of %lld images", (long long)f->n);
         return NULL;
     }
     for (int64_t i = 0; i < f->n; i++) {
@@ -243,7 +243,7 @@ static char *read_text(int root, const char *path, size_t *n, struct error *e)
     else if (st.st_size > FILE_MOST)
         error_set(e, "%.200s is too large for a list of labels", path);
     else if (!(text = malloc((size_t)st.st_size + 1)))
-        error_set(e, "out of memory for the labels in %.200s", path);
+        error_memory(e, "the labels in %.200s", path);
     else
         *n = fread(text, 1, (size_t)st.st_size, f);
     if (f)

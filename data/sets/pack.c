@@ -87,7 +87,7 @@ static int read_rows(struct pack_reader *r, int64_t i, const struct box *crop, i
     if (bytes > r->room) {
         uint8_t *more = realloc(r->pixel, bytes);
         if (!more)
-            return error_set(e, "out of memory for an image of %zu bytes", bytes);
+            return error_memory(e, "an image of %zu bytes", bytes);
         r->pixel = more;
         r->room = bytes;
     }
@@ -202,7 +202,7 @@ static int open_split(int fd, const struct pack_head *h, const uint8_t *index, e
     if (rc == 0 && s->fd < 0)
         rc = error_system(e, "cannot open %.300s twice", path);
     if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
-        rc = error_set(e, "out of memory for %zu images", n);
+        rc = error_memory(e, "%zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
         struct pack_entry x;
@@ -241,7 +241,7 @@ static int read_index(int fd, const struct pack_head *h, const char *path, uint8
 {
     uint8_t *index = malloc(h->index_bytes);
     if (!index)
-        return error_set(e, "out of memory for an index of %" PRIu64 " bytes", h->index_bytes);
+        return error_memory(e, "an index of %" PRIu64 " bytes", h->index_bytes);
     int rc = read_at(fd, path, h->index_at, index, h->index_bytes, e);
     if (rc == 0 && (uint32_t)crc32_z(0, index, h->index_bytes) != h->index_crc)
         rc = error_set(e, "%.300s has a damaged index: wrong checksum", path);

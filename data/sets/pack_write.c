@@ -82,7 +82,7 @@ static int make_image(struct pictures_reader *reader, const struct pictures *s, 
     size_t bytes = 3 * (size_t)height * (size_t)width;
     uint8_t *pixel = malloc(bytes);
     if (!pixel)
-        return error_set(e, "out of memory for an image of %zu bytes", bytes);
+        return error_memory(e, "an image of %zu bytes", bytes);
     if (resizer_bytes(&picture, &box, height, width, pixel, e) < 0) {
         free(pixel);
         return -1;
@@ -197,7 +197,7 @@ static int record_holds(struct packing *p, uint64_t at, uint64_t file, int64_t k
     if (n > to->room) {
         uint8_t *more = realloc(to->pixel, n);
         if (!more)
-            return error_set(e, "out of memory for an image of %zu bytes", n);
+            return error_memory(e, "an image of %zu bytes", n);
         to->pixel = more;
         to->room = n;
     }
@@ -369,7 +369,7 @@ static int finish(struct packing *p, struct error *e)
     size_t entries = (size_t)p->n_entries * sizeof *p->entry, names = 0;
     char *name = class_names(p, &names);
     if (!name)
-        return error_set(e, "out of memory for the names of %d classes", p->d->classes);
+        return error_memory(e, "the names of %d classes", p->d->classes);
     h.n[SPLIT_TRAIN] = p->first_test;
     h.n[SPLIT_TEST] = p->n_entries - p->first_test;
     h.index_at = p->end;
@@ -434,7 +434,7 @@ static int prepare(struct packing *p, struct error *e)
     }
     p->entry = malloc((size_t)p->progress.n * sizeof *p->entry);
     if (!p->entry)
-        return error_set(e, "out of memory for %" PRId64 " images", p->progress.n);
+        return error_memory(e, "%" PRId64 " images", p->progress.n);
     if (file_create(&p->file, p->o->path, FILE_RESUME | FILE_DURABLE | FILE_ANYWHERE, e) < 0)
         return -1;
     p->fd = fileno(p->file.stream);

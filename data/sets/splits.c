@@ -42,11 +42,11 @@ static int read_list(int root, struct list *l, struct error *e)
     if (n < 0)
         return error_system(e, "cannot read the folder");
     l->name = calloc((size_t)n + 1, sizeof *l->name);
-    int rc = l->name ? 0 : error_set(e, "out of memory for %d names", n);
+    int rc = l->name ? 0 : error_memory(e, "%d names", n);
     for (int i = 0; i < n; i++) {
         if (rc == 0 && *entry[i]->d_name != '.' && is_folder(root, entry[i]->d_name) &&
             !(l->name[l->n++] = strdup(entry[i]->d_name)))
-            l->n--, rc = error_set(e, "out of memory for %d names", n);
+            l->n--, rc = error_memory(e, "%d names", n);
         free(entry[i]);
     }
     free(entry);
@@ -204,7 +204,7 @@ static int keep(struct splits *s, const struct list *l, int train, int test, str
     s->test = test >= 0 ? strdup(l->name[test]) : NULL;
     return (train < 0 || s->train) && (test < 0 || s->test)
                ? 0
-               : error_set(e, "out of memory for the name of a folder");
+               : error_memory(e, "the name of a folder");
 }
 
 // 1: the folder has no splits.

@@ -34,8 +34,7 @@ static int take_images(const char *dir, const char *name, struct dataset_split *
     s->images = images ? images : s->images;
     int32_t *labels = images ? realloc(s->labels, (size_t)(s->n + b.n) * sizeof *labels) : NULL;
     s->labels = labels ? labels : s->labels;
-    int rc =
-        labels ? 0 : error_set(e, "out of memory for the %" PRId64 " images of %s", b.n, b.path);
+    int rc = labels ? 0 : error_memory(e, "the %" PRId64 " images of %s", b.n, b.path);
     for (; rc == 0 && b.at < b.n; s->n++) {
         uint8_t *image = s->images + (size_t)s->n * IMAGE;
         rc = fixed_file_read(&b, image, 1, e);

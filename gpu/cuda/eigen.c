@@ -96,7 +96,7 @@ static int make_space(struct eigen *g, int d, struct error *e)
     g->work_host = malloc(g->work_host_size ? g->work_host_size : 1);
     g->centred = malloc(wide * sizeof *g->centred);
     if (!g->work_host || !g->centred)
-        return error_set(e, "out of memory for the spectrum of %d dimensions", d);
+        return error_memory(e, "the spectrum of %d dimensions", d);
     g->space_d = d;
     return 0;
 }
@@ -207,7 +207,7 @@ static void *work(void *argument)
         if (value)
             g->value = value;
         else if (!rc)
-            rc = error_set(&e, "out of memory for the spectrum");
+            rc = error_memory(&e, "the spectrum");
         publisher_put(g, rc, &e);
         g->busy = 0;
     }
@@ -221,7 +221,7 @@ int cuda_eigen_new(int card, struct eigen **out, struct error *e)
     struct eigen *g = calloc(1, sizeof *g);
     *out = NULL;
     if (!g)
-        return error_set(e, "out of memory for the spectrum");
+        return error_memory(e, "the spectrum");
     g->card = card;
     pthread_mutex_init(&g->lock, NULL);
     pthread_cond_init(&g->wake, NULL);
@@ -287,7 +287,7 @@ static int ask(struct eigen *g, const struct moments *m, struct error *e)
     if (g->next.room < size) {
         double *room = realloc(g->next.scatter, size);
         if (!room)
-            return error_set(e, "out of memory for the spectrum of %d dimensions", m->d);
+            return error_memory(e, "the spectrum of %d dimensions", m->d);
         g->next.scatter = room;
         g->next.room = size;
     }

@@ -62,7 +62,7 @@ static int clock_list(struct plan *p, const struct op_list *list, int backward, 
     int made = 0, rc = 0;
     cudaEvent_t *mark = calloc((size_t)list->n + 1, sizeof *mark);
     if (!mark)
-        return error_set(e, "out of memory for a profile");
+        return error_memory(e, "a profile");
     while (made <= list->n &&
            (rc = cuda_ok(cudaEventCreateWithFlags(&mark[made], cudaEventDefault), "clock", e)) == 0)
         made++;

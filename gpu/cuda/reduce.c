@@ -162,7 +162,7 @@ int reduce_join(struct plan *p, struct error *e)
     struct facts mine, *all = calloc((size_t)ranks->size, sizeof *all);
     struct error why = {""};
     if (!all)
-        return error_set(e, "out of memory for %d ranks", ranks->size);
+        return error_memory(e, "%d ranks", ranks->size);
     memset(&mine, 0, sizeof mine);
     mine.version = r->version;
     if (ranks->rank == 0 && nccl_id(&mine.id, &why) < 0)
@@ -217,7 +217,7 @@ static void begin_waits(struct plan *p, int pass)
 static int make_marks(struct plan *p, struct waits *w, struct error *e)
 {
     if (memory_grow(w->mark, w->cap, w->n + 1) < 0)
-        return error_set(e, "out of memory for the clock of a sum");
+        return error_memory(e, "the clock of a sum");
     struct wait_marks *m = &w->mark[w->n];
     for (int i = 0; i < 2; i++)
         if (cuda_event(p, cudaEventDefault, &m->from[i], e) < 0 ||

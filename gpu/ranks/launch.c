@@ -112,7 +112,7 @@ static int meet(struct ranks *r, struct error *e)
         return error_set(e, "%d ranks are more than %d", r->size, (int)RANKS_MOST);
     r->place = calloc((size_t)r->size, sizeof *r->place);
     if (!r->place)
-        return error_set(e, "out of memory for %d ranks", r->size);
+        return error_memory(e, "%d ranks", r->size);
     CPU_ZERO(&mine.cores);
     if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) < 0)
         CPU_ZERO(&mine.cores); // all the same: they share
@@ -130,7 +130,7 @@ int ranks_open_engine(const struct ranks_engine *engine, void *own, struct ranks
     struct ranks *r = calloc(1, sizeof *r);
     *out = NULL;
     if (!r)
-        return error_set(e, "out of memory for several ranks");
+        return error_memory(e, "several ranks");
     r->engine = engine;
     r->own = own;
     r->size = ranks_launched().size; // so far as is known; the engine knows

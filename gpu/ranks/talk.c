@@ -114,7 +114,7 @@ int ranks_add(struct ranks *r, double *v, size_t n, struct error *e)
     if (r->room_size < size) {
         void *room = realloc(r->room, size);
         if (!room)
-            return error_set(e, "out of memory for what %d ranks say", r->size);
+            return error_memory(e, "what %d ranks say", r->size);
         r->room = room;
         r->room_size = size;
     }

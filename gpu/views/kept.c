@@ -87,9 +87,9 @@ int kept_views_new(struct device *d, const struct dataset *data,
     struct pictures *source = data->split[SPLIT_TRAIN].source;
     w.made = malloc(BATCH * image * sizeof *w.made);
     out->pixels = malloc((size_t)(out->n * each) * image);
-    int rc = w.made && out->pixels ? 0
-                                   : error_set(e, "out of memory for %d views of %lld images", each,
-                                               (long long)out->n);
+    int rc = w.made && out->pixels
+                 ? 0
+                 : error_memory(e, "%d views of %lld images", each, (long long)out->n);
     if (rc == 0)
         rc = pixel_pool_new(&shape, threads, 0, BATCH, &w.pool, e);
     if (rc == 0 && source)

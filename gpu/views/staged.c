@@ -80,7 +80,7 @@ static int make_room(struct staged *s, int batch, struct error *e)
             ok = ok && s->view[k][v];
         }
     if (!ok)
-        return error_set(e, "out of memory for batches of %d images", batch);
+        return error_memory(e, "batches of %d images", batch);
     if (name_images(s, s->pixels, batch * PIXEL_POOL_DEPTH, VIEWS * s->base.h, &s->pairs, e) < 0 ||
         name_images(s, s->whole, batch, s->base.h, &s->single, e) < 0)
         return -1;

@@ -42,6 +42,16 @@ int(error_number)(struct error *e, int number, const char *fmt, ...)
     return -1;
 }
 
+int(error_memory)(struct error *e, const char *fmt, ...)
+{
+    struct error what;
+    va_list ap;
+    va_start(ap, fmt);
+    say(&what, NO_NUMBER, fmt, ap);
+    va_end(ap);
+    return error_set(e, "out of memory for %.*s", (int)sizeof what.text - 19, what.text);
+}
+
 int(error_pass)(struct error *e, const struct error *from)
 {
     if (e)

@@ -18,6 +18,9 @@ int error_system(struct error *e, const char *fmt, ...) __attribute__((format(pr
 int error_number(struct error *e, int number, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+// "out of memory for " and what it was for: "a record of %d numbers".
+int error_memory(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 // Hand on the sentence in `from`, NULL allowed for `e`. Always returns -1.
 int error_pass(struct error *e, const struct error *from);
 
@@ -28,6 +31,7 @@ int error_prefix(struct error *e, const char *fmt, ...) __attribute__((format(pr
 #define error_set(...)    (error_set(__VA_ARGS__), -1)
 #define error_system(...) (error_system(__VA_ARGS__), -1)
 #define error_number(...) (error_number(__VA_ARGS__), -1)
+#define error_memory(...) (error_memory(__VA_ARGS__), -1)
 #define error_pass(...)   (error_pass(__VA_ARGS__), -1)
 #define error_prefix(...) (error_prefix(__VA_ARGS__), -1)
 #endif

@@ -12,7 +12,7 @@
 // are as they were: no memory, or more than the type of `cap` can count.
 //
 //     if (memory_grow(p->point, p->cap, p->n + 1) < 0)
-//         return error_set(e, "out of memory for evaluations");
+//         return error_memory(e, "evaluations");
 //     p->point[p->n++] = *point;
 #define memory_grow(array, cap, want)                                                              \
     ({                                                                                             \

@@ -41,7 +41,7 @@ int cursor_open(const char *path, struct cursor **out, struct error *e)
     *out = NULL;
     struct cursor *c = calloc(1, sizeof *c);
     if (!c)
-        return error_set(e, "out of memory for the log %s", path);
+        return error_memory(e, "the log %s", path);
     int rc = runlog_scan_open(&c->scan, path, e);
     if (!rc) {
         c->indexed = runlog_ending_read(c->scan.fd, &c->list, e);
@@ -154,7 +154,7 @@ static int discover(struct cursor *c, unsigned wanted, struct error *e)
         return rc;
     runlog_ending_add(&c->list, &c->scan.found);
     if (c->list.broken)
-        return error_set(e, "out of memory for the frames of a log");
+        return error_memory(e, "the frames of a log");
     if (c->scan.decoded)
         loaded(c, c->list.n - 1);
     return 1;

@@ -43,7 +43,7 @@ static int track_of(const struct record_head *head)
 static int push(struct cursor_turns *t, int64_t key, struct error *e)
 {
     if (memory_grow(t->turn, t->cap, t->n + 1) < 0)
-        return error_set(e, "out of memory for the lives of a run");
+        return error_memory(e, "the lives of a run");
     t->turn[t->n++] = (struct cursor_turn){t->line, key};
     t->last = key - 1;
     return 0;

@@ -396,7 +396,7 @@ int record_format_rounded(const struct record *r, const unsigned char *wanted, i
     enter(&l, NULL);
     put(&l, "}", 1);
     if (l.failed)
-        error_set(e, "out of memory for a line of the log");
+        error_memory(e, "a line of the log");
     if (l.failed || l.complaint) {
         free(l.p);
         return -1;

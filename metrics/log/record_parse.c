@@ -318,5 +318,5 @@ int record_parse(const char *line, size_t n, struct record *out, struct error *e
         if (rc == 1)
             record_free(out);
     }
-    return rc ? error_set(e, "out of memory for a record") : 0;
+    return rc ? error_memory(e, "a record") : 0;
 }

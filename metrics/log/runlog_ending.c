@@ -196,7 +196,7 @@ int runlog_ending_read(int fd, struct runlog_ending *ending, struct error *e)
         size > 0 && !read_last(fd, size, &l) && is_good(&l, &frames) && list(&l, frames, ending);
     free(l.bytes);
     if (ending->broken)
-        error_set(e, "out of memory for the index of a log");
+        error_memory(e, "the index of a log");
     if (rc)
         return 1;
     rc = ending->broken ? -1 : 0;

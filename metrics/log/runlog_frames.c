@@ -97,7 +97,7 @@ static int fill(struct runlog_scan *s, int64_t at, size_t want, size_t *n, struc
     if (room > s->in_cap) {
         unsigned char *in = realloc(s->in, room);
         if (!in)
-            return error_set(e, "out of memory for the log");
+            return error_memory(e, "the log");
         s->in = in;
         s->in_cap = room;
     }
@@ -156,7 +156,7 @@ static int make_room(struct runlog_scan *s, size_t n, struct error *e)
     s->out_cap = 0;
     s->out = malloc(n + 1);
     if (!s->out)
-        return error_set(e, "out of memory for a frame of the log");
+        return error_memory(e, "a frame of the log");
     s->out_cap = n + 1;
     return 0;
 }

@@ -50,7 +50,7 @@ int runlog_scan_open(struct runlog_scan *s, const char *path, struct error *e)
     s->zstd = ZSTD_createDCtx();
     if (!s->zstd) {
         close(fd);
-        return error_set(e, "out of memory for the log %s", path);
+        return error_memory(e, "the log %s", path);
     }
     s->plain = is_plain(head, n);
     s->fd = fd;

@@ -49,7 +49,7 @@ static struct runlog_writer *writer_new(int fd, struct error *e)
     if (!w || !zstd) {
         free(w);
         ZSTD_freeCCtx(zstd);
-        error_set(e, "out of memory for the log");
+        error_memory(e, "the log");
         return NULL;
     }
     ZSTD_CCtx_setParameter(zstd, ZSTD_c_contentSizeFlag, 1);
@@ -225,7 +225,7 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
         q->head = 0;
     }
     if (memory_grow(q->buf, q->cap, q->n + len + 1) < 0)
-        return error_set(e, "out of memory for a line of the log");
+        return error_memory(e, "a line of the log");
     memcpy(q->buf + q->n, line, len);
     q->n += len;
     q->buf[q->n++] = '\n';
@@ -281,7 +281,7 @@ static int reserve(struct runlog_writer *w, size_t n, struct error *e)
         return 0;
     unsigned char *out = realloc(w->out, n);
     if (!out)
-        return error_set(e, "out of memory for a frame of the log");
+        return error_memory(e, "a frame of the log");
     w->out = out;
     w->out_cap = n;
     return 0;

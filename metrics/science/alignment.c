@@ -19,7 +19,7 @@ int alignment_init(struct alignment *p, int rows, int dim, struct error *e)
     if (p->x && p->gram)
         return 0;
     alignment_free(p);
-    return error_set(e, "out of memory for pairs of %d projections", rows);
+    return error_memory(e, "pairs of %d projections", rows);
 }
 
 void alignment_free(struct alignment *p)

@@ -219,5 +219,5 @@ int probe_knn(const struct probe_data *p, const struct probe_rule *rule, int rul
         rc = search_all(&s, threads, out);
     }
     free(scale);
-    return rc < 0 ? error_set(e, "out of memory for nearest neighbours") : 0;
+    return rc < 0 ? error_memory(e, "nearest neighbours") : 0;
 }

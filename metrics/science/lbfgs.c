@@ -122,7 +122,7 @@ int lbfgs_minimise(struct lbfgs *l, double *x, size_t n, struct error *e)
     if (n >= 1 && n <= 1u << 30)
         memory = calloc((2 * MEMORY + 4) * n, sizeof *memory);
     if (!memory)
-        return error_set(e, "out of memory for %zu parameters", n);
+        return error_memory(e, "%zu parameters", n);
     w.s = memory;
     w.y = w.s + MEMORY * n;
     w.x = w.y + MEMORY * n;

@@ -58,7 +58,7 @@ static int scatters(const float *x, int64_t n, int q, int d, struct moments *mea
 {
     size_t wide = (size_t)d;
     double *rows = malloc((size_t)q * wide * sizeof *rows), *mean = malloc(2 * wide * sizeof *mean);
-    int rc = rows && mean ? 0 : error_set(e, "out of memory for views of %d numbers", d);
+    int rc = rows && mean ? 0 : error_memory(e, "views of %d numbers", d);
     for (int64_t i = 0; rc == 0 && i < n; i++) {
         const float *views = x + (size_t)i * (size_t)q * wide;
         memset(mean, 0, wide * sizeof *mean);
@@ -89,9 +89,8 @@ int lidar_measure(const float *x, int64_t n, int q, int d, double *out, struct e
         return -1;
     double *within = calloc(wide * wide, sizeof *within), *value = malloc(wide * sizeof *value);
     double *beside = malloc(2 * wide * sizeof *beside), *work = malloc(64 * wide * sizeof *work);
-    int rc = within && value && beside && work
-                 ? scatters(x, n, q, d, &means, within, e)
-                 : error_set(e, "out of memory for LiDAR of %d numbers", d);
+    int rc = within && value && beside && work ? scatters(x, n, q, d, &means, within, e)
+                                               : error_memory(e, "LiDAR of %d numbers", d);
     int lwork = 64 * d, info = 0;
     for (size_t i = 0; rc == 0 && i < wide * wide; i++)
         means.scatter[i] *= q;

@@ -162,7 +162,7 @@ static int take_moments(const struct logistic *l, struct moments *m, struct erro
     const struct probe_set *train = &l->p->train;
     int threads = l->threads, failed = 0;
     struct moments *part = calloc((size_t)threads, sizeof *part);
-    int rc = part ? moments_init(m, l->p->d, e) : error_set(e, "out of memory for a probe");
+    int rc = part ? moments_init(m, l->p->d, e) : error_memory(e, "a probe");
     for (int t = 0; t < threads && rc == 0; t++)
         rc = moments_init(&part[t], l->p->d, e);
     if (rc == 0) {
@@ -201,7 +201,7 @@ static int take_directions(struct logistic *l, const struct moments *m, struct e
     int *iwork = malloc((size_t)liwork * sizeof *iwork);
     if (work && iwork) // row-major lower is column-major upper; eigenvectors come as rows
         dsyevd_("V", "U", &n, l->e, &n, l->s, work, &size, iwork, &liwork, &info, 1, 1);
-    int rc = work && iwork ? 0 : error_set(e, "out of memory for a probe of %d features", n);
+    int rc = work && iwork ? 0 : error_memory(e, "a probe of %d features", n);
     free(work);
     free(iwork);
     if (info)
@@ -239,7 +239,7 @@ static int logistic_init(struct logistic *l, struct error *e)
     if (l->scale.mean && l->scale.factor && l->e && l->s && l->w && l->z && l->y && l->gradient &&
         l->loss)
         return 0;
-    return error_set(e, "out of memory for a linear probe of %d features", l->p->d);
+    return error_memory(e, "a linear probe of %d features", l->p->d);
 }
 
 static void logistic_free(struct logistic *l)
@@ -271,7 +271,7 @@ int probe_linear(const struct probe_data *p, int threads, struct probe_score *ou
     if (rc == 0)
         rc = prepare(&l, e);
     if (rc == 0 && !(a = calloc(l.parameters, sizeof *a)))
-        rc = error_set(e, "out of memory for a linear probe of %d features", p->d);
+        rc = error_memory(e, "a linear probe of %d features", p->d);
     if (rc == 0)
         rc = lbfgs_minimise(&fitted, a, l.parameters, e);
     if (rc == 0) {

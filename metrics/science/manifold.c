@@ -145,7 +145,7 @@ int manifold_twonn(const float *x, int64_t n, int d, int threads, double *out, s
     free(rows);
     free(squares);
     free(mu);
-    return failed ? error_set(e, "out of memory for the neighbours of %d rows", some) : 0;
+    return failed ? error_memory(e, "the neighbours of %d rows", some) : 0;
 }
 
 // ---------------------------------------------------------------- self-clustering
@@ -205,9 +205,7 @@ int manifold_self_cluster(const float *x, int64_t n, int d, int centred, double 
     double *mean = centred ? malloc(wide * sizeof *mean) : NULL;
     double *gram = calloc(wide * wide, sizeof *gram), *rows = malloc(BLOCK * wide * sizeof *rows);
     int64_t found = 0;
-    int rc = gram && rows && (mean || !centred)
-                 ? 0
-                 : error_set(e, "out of memory for products of %d features", d);
+    int rc = gram && rows && (mean || !centred) ? 0 : error_memory(e, "products of %d features", d);
     if (rc == 0 && centred)
         mean_of(x, n, d, mean);
     for (int64_t at = 0; rc == 0 && found >= 0 && at < n; at += BLOCK) {

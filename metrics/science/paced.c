@@ -28,7 +28,7 @@ int paced_init(struct paced *p, int d, struct error *e)
     p->work = calloc((PACED_COLUMNS + 1) * n, sizeof *p->work);
     if (!p->a || !p->diagonal || !p->beside || !p->work || moments_init(&p->live, d, e) < 0) {
         paced_free(p);
-        return error_set(e, "out of memory for the spectrum of %d projections", d);
+        return error_memory(e, "the spectrum of %d projections", d);
     }
     p->d = d;
     paced_reset(p);
@@ -47,7 +47,7 @@ int paced_init_pairs(struct paced *p, int d, struct error *e)
     if (p->within && p->pair)
         return 0;
     paced_free(p);
-    return error_set(e, "out of memory for pairs of %d features", d);
+    return error_memory(e, "pairs of %d features", d);
 }
 
 void paced_free(struct paced *p)

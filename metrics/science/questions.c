@@ -70,7 +70,7 @@ int questions_init(struct questions *q, const struct surrogate *s, const float *
     double *coordinates = malloc((size_t)n * (size_t)s->components * sizeof *coordinates);
     int32_t *cluster[SURROGATE_KINDS] = {NULL, NULL, NULL};
     int rc = coordinates ? surrogate_project(s, small, n, s->components, coordinates, e)
-                         : error_set(e, "out of memory for %lld images", (long long)n);
+                         : error_memory(e, "%lld images", (long long)n);
     for (int k = 0; k < SURROGATE_KINDS && rc == 0; k++) {
         if (n < (int64_t)SURROGATE_ROWS * s->clusters[k] || !s->clusters[k])
             continue;
@@ -79,13 +79,13 @@ int questions_init(struct questions *q, const struct surrogate *s, const float *
         if (cluster[k])
             surrogate_assign(s, k, coordinates, n, cluster[k]);
         else
-            rc = error_set(e, "out of memory for clusters of %lld images", (long long)n);
+            rc = error_memory(e, "clusters of %lld images", (long long)n);
     }
     if (rc == 0 && draw_halves(q) < 0)
-        rc = error_set(e, "out of memory for %lld images", (long long)n);
+        rc = error_memory(e, "%lld images", (long long)n);
     for (int half = 0; half < 2 && rc == 0; half++)
         if (take_half(q, s, coordinates, (const int32_t *const *)cluster, half) < 0)
-            rc = error_set(e, "out of memory for %lld images", (long long)n);
+            rc = error_memory(e, "%lld images", (long long)n);
     free(coordinates);
     for (int k = 0; k < SURROGATE_KINDS; k++)
         free(cluster[k]);

@@ -39,7 +39,7 @@ static int part_init(struct part *p, int d, int columns, struct error *e)
     p->sum = calloc((size_t)columns * (size_t)d, sizeof *p->sum);
     p->count = calloc((size_t)columns, sizeof *p->count);
     if (!p->sum || !p->count)
-        return error_set(e, "out of memory for the sums of %d classes", columns);
+        return error_memory(e, "the sums of %d classes", columns);
     return moments_init(&p->m, d, e);
 }
 
@@ -63,7 +63,7 @@ static int ridge_init(struct ridge *r, struct error *e)
     r->intercept = calloc(columns, sizeof *r->intercept);
     if (r->scale.mean && r->scale.factor && r->a && r->w && r->intercept)
         return 0;
-    return error_set(e, "out of memory for a probe of %d features", r->d);
+    return error_memory(e, "a probe of %d features", r->d);
 }
 
 static void ridge_free(struct ridge *r)
@@ -253,14 +253,14 @@ static int score(const struct ridge *r, const struct ridge_target *t, int at, in
         out->residual += part[b].residual;
     }
     free(part);
-    return failed ? error_set(e, "out of memory for scoring a probe") : 0;
+    return failed ? error_memory(e, "scoring a probe") : 0;
 }
 
 // The penalty of each target.
 static int choose(struct ridge *r, struct error *e)
 {
     double *best = calloc((size_t)r->targets, sizeof *best);
-    int rc = best ? 0 : error_set(e, "out of memory for %d targets", r->targets);
+    int rc = best ? 0 : error_memory(e, "%d targets", r->targets);
     probe_scale_take(&r->scale, &r->part[0].m);
     for (int i = 0; i < PENALTIES && rc == 0; i++) {
         rc = factor(r, penalty[i], e);

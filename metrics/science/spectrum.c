@@ -39,7 +39,7 @@ int moments_init(struct moments *m, int d, struct error *e)
     if (m->mean && m->scatter && m->work)
         return 0;
     moments_free(m);
-    return error_set(e, "out of memory for the moments of %d dimensions", d);
+    return error_memory(e, "the moments of %d dimensions", d);
 }
 
 void moments_free(struct moments *m)
@@ -170,7 +170,7 @@ int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
         return -1;
     struct spectrum_solver *s = calloc(1, sizeof *s);
     if (!s)
-        return error_set(e, "out of memory for the spectrum of %d dimensions", d);
+        return error_memory(e, "the spectrum of %d dimensions", d);
     s->d = d;
     s->a = calloc((size_t)d * (size_t)d, sizeof *s->a);
     s->w = calloc((size_t)d, sizeof *s->w);
@@ -200,7 +200,7 @@ int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
     return 0;
 fail:
     spectrum_solver_free(s);
-    return error_set(e, "out of memory for the spectrum of %d dimensions", d);
+    return error_memory(e, "the spectrum of %d dimensions", d);
 }
 
 void spectrum_solver_free(struct spectrum_solver *s)

@@ -47,7 +47,7 @@ int surrogate_init(struct surrogate *s, int pixels, int components,
     if (ok)
         return 0;
     surrogate_free(s);
-    return error_set(e, "out of memory for components of %d pixels", pixels);
+    return error_memory(e, "components of %d pixels", pixels);
 }
 
 void surrogate_free(struct surrogate *s)
@@ -75,7 +75,7 @@ int surrogate_project(const struct surrogate *s, const float *small, int64_t n, 
     size_t p = (size_t)s->pixels;
     double *rows = malloc((size_t)(n < BLOCK ? n : BLOCK) * p * sizeof *rows + 1);
     if (!rows)
-        return error_set(e, "out of memory for images of %d pixels", s->pixels);
+        return error_memory(e, "images of %d pixels", s->pixels);
     for (int64_t at = 0; at < n && count > 0; at += BLOCK) {
         int some = (int)(n - at < BLOCK ? n - at : BLOCK);
         centre_rows(s, small + (size_t)at * p, some, rows);
@@ -99,7 +99,7 @@ static int solve(struct moments *m, double *w, struct error *e)
     int *iwork = malloc((size_t)isize * sizeof *iwork);
     if (work && iwork)
         dsyevd_("V", "U", &p, m->scatter, &p, w, work, &lwork, iwork, &isize, &info, 1, 1);
-    int rc = !work || !iwork ? error_set(e, "out of memory for components of %d pixels", p)
+    int rc = !work || !iwork ? error_memory(e, "components of %d pixels", p)
              : info          ? error_set(e, "LAPACK's dsyevd did not converge (info %d)", info)
                              : 0;
     free(work);
@@ -288,7 +288,7 @@ static int find_clusters(struct surrogate *s, const float *small, int64_t n, str
                            malloc(rows * sizeof(double))};
     int rc = coordinates && before && g.cluster && g.distance
                  ? surrogate_project(s, small, n, s->components, coordinates, e)
-                 : error_set(e, "out of memory for clusters of %lld images", (long long)n);
+                 : error_memory(e, "clusters of %lld images", (long long)n);
     for (int k = 0; k < SURROGATE_KINDS && rc == 0; k++)
         if (s->clusters[k])
             cluster(s, k, &g, before);

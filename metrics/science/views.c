@@ -16,14 +16,13 @@ int views_open_z(struct views *o, int dim, struct error *e)
 {
     o->sigma = malloc((size_t)dim * sizeof *o->sigma);
     return o->sigma ? paced_init(&o->z, dim, e)
-                    : error_set(e, "out of memory for a spectrum of %d projections", dim);
+                    : error_memory(e, "a spectrum of %d projections", dim);
 }
 
 int views_open_h(struct views *o, int d, struct error *e)
 {
     o->lda = malloc((size_t)d * sizeof *o->lda);
-    return o->lda ? paced_init_pairs(&o->h, d, e)
-                  : error_set(e, "out of memory for LiDAR of %d features", d);
+    return o->lda ? paced_init_pairs(&o->h, d, e) : error_memory(e, "LiDAR of %d features", d);
 }
 
 int views_init(struct views *o, int dim, int d, struct error *e)

@@ -28,7 +28,7 @@ ssltop_sampler *ssltop_sampler_new(int64_t n, int batch, int64_t steps, uint64_t
                                  schedule ? schedule : mode_name(MODE_MULTI_EPOCH), &e) == 0) {
         s->order = calloc((size_t)n, sizeof *s->order);
         if (!s->order)
-            error_set(&e, "out of memory for the order of the images");
+            error_memory(&e, "the order of the images");
         else if (schedule_order(seed, n, n, s->order, &e) == 0)
             return s;
     }

@@ -220,7 +220,7 @@ int method_init(const struct net *net, uint64_t seed, struct plan *plan, struct 
             most = net->param[i].count;
     float *v = malloc(most * sizeof *v);
     if (!v)
-        return error_set(e, "out of memory for initial weights");
+        return error_memory(e, "initial weights");
     int rc = 0;
     for (int i = 0; i < net->n_param && rc == 0; i++) {
         fill(net, i, seed, v);

@@ -15,7 +15,7 @@ static int share_text(struct ranks *r, char **text, struct error *e)
     if (ranks_broadcast(r, &size, sizeof size, e) < 0)
         return -1;
     if (r->rank && !(*text = calloc(1, size + 1)))
-        return error_set(e, "out of memory for what rank 0 says");
+        return error_memory(e, "what rank 0 says");
     return size ? ranks_broadcast(r, *text, size, e) : 0;
 }
 
@@ -84,7 +84,7 @@ int team_agree(struct ranks *r, int rc, const struct setup *s, struct error *e)
         return rc;
     if (!all) {
         ranks_give_up(r);
-        return error_set(e, "out of memory for %d ranks", r->size), 1;
+        return error_memory(e, "%d ranks", r->size), 1;
     }
     gather_facts(&mine, rc, s, e);
     int outcome = ranks_gather(r, &mine, all, sizeof mine, e) < 0 ? 1 : 0;
@@ -107,7 +107,7 @@ static int share_schedule(struct ranks *r, struct schedule *s, struct error *e)
     char *text = r->rank == 0 ? schedule_text_write(s) : NULL;
     if (r->rank == 0 && !text) {
         ranks_give_up(r);
-        return error_set(e, "out of memory for a schedule");
+        return error_memory(e, "a schedule");
     }
     int rc = share_text(r, &text, e);
     if (rc == 0 && r->rank)
@@ -139,7 +139,7 @@ int team_statistics(struct setup *s, struct error *e)
     if (!s->ranks || s->o.sync_bn)
         return 0;
     float *v = room(&s->net);
-    int rc = v ? 0 : error_set(e, "out of memory for running statistics");
+    int rc = v ? 0 : error_memory(e, "running statistics");
     for (int i = 0; i < s->net.n_param && rc == 0; i++) {
         const struct param *p = &s->net.param[i];
         if (p->kind == PARAM_RUNNING_MEAN || p->kind == PARAM_RUNNING_VAR)
@@ -156,8 +156,7 @@ int team_state(struct ranks *r, struct setup *s, struct error *e)
     if (!r)
         return 0;
     float *v = room(&s->net);
-    int rc = v ? share_schedule(r, &s->schedule, e)
-               : error_set(e, "out of memory for the largest parameter");
+    int rc = v ? share_schedule(r, &s->schedule, e) : error_memory(e, "the largest parameter");
     for (int i = 0; i < s->net.n_param && rc == 0; i++) {
         const struct param *p = &s->net.param[i];
         char name[sizeof p->name + 8];

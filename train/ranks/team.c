@@ -17,9 +17,7 @@ int team_open(struct team *t, struct ranks *r, const struct setup *s, int d, int
     t->z = malloc((size + 1) * (size_t)t->each * (size_t)dim * sizeof *t->z);
     t->times = calloc(size, sizeof *t->times);
     t->h = malloc((size + 1) * (size_t)batch * (size_t)d * sizeof *t->h);
-    return t->h && t->z && t->times
-               ? 0
-               : error_set(e, "out of memory for what %d ranks say of a step", r->size);
+    return t->h && t->z && t->times ? 0 : error_memory(e, "what %d ranks say of a step", r->size);
 }
 
 void team_close(struct team *t)
@@ -124,7 +122,7 @@ int team_update_bn(struct setup *s, struct images *images, const int64_t *index,
 {
     int64_t *batch = malloc((size_t)s->o.batch * sizeof *batch);
     int rc = batch ? update_bn(s, images, index, n, batch, end, e)
-                   : error_set(e, "out of memory for statistics of batch norms");
+                   : error_memory(e, "statistics of batch norms");
     free(batch);
     if (rc == -1 && s->ranks) // the others are in the midst of it
         ranks_give_up(s->ranks);
@@ -177,7 +175,7 @@ int team_evaluate(struct setup *s, struct images *images, const int64_t *index, 
     float *room = calloc(((size_t)r->size + 1) * block, sizeof *room);
     if (!room) {
         ranks_give_up(r);
-        return error_set(e, "out of memory for an evaluation of %d ranks", r->size);
+        return error_memory(e, "an evaluation of %d ranks", r->size);
     }
     for (int64_t at = 0; at < n && rc == 0; at += s->o.batch) {
         rc = round_of(s, images, index + at, n - at, room, block, end, &bad, e);

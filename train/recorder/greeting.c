@@ -39,7 +39,7 @@ static int understand_config(struct recorder *r, const char *text, struct error 
     r->width = width > 0 && width < INT32_MAX ? (int)width : 0;
     r->config = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(o);
-    return r->config ? 0 : error_set(e, "out of memory for the configuration");
+    return r->config ? 0 : error_memory(e, "the configuration");
 }
 
 static int understand(struct recorder *r, const char *text, size_t n, struct error *e)
@@ -129,7 +129,7 @@ int greeting_record(struct recorder *r, int batch, struct record *out, struct er
     char now[CLOCK_TEXT];
     char *config = complete_config(r, batch);
     if (!config)
-        return error_set(e, "out of memory for the configuration");
+        return error_memory(e, "the configuration");
     free(r->config);
     r->config = config;
     record_init(out, RECORD_RUN, -1);

@@ -76,7 +76,7 @@ static int prepare(struct intake *k, int d, struct error *e)
         return error_set(e, "features of %d numbers: more than %d", d, INTAKE_D);
     k->sigma = malloc(2 * (size_t)d * sizeof *k->sigma);
     if (!k->sigma)
-        return error_set(e, "out of memory for a spectrum of %d", d);
+        return error_memory(e, "a spectrum of %d", d);
     if (moments_init(&k->live, d, e) < 0 || spectrum_solver_new(d, &k->solver, e) < 0) {
         intake_free(k);
         return -1;
@@ -94,7 +94,7 @@ static int add(struct intake *k, const struct intake_rows *x, struct error *e)
     if (k->room < room) {
         float *more = realloc(k->rows, room * sizeof *more);
         if (!more)
-            return error_set(e, "out of memory for %zu numbers", room);
+            return error_memory(e, "%zu numbers", room);
         k->rows = more;
         k->room = room;
     }
@@ -119,7 +119,7 @@ static int directions(struct intake *k, const struct intake_rows z[LINK_VIEWS],
         size_t n = (size_t)z[v].n * (size_t)z[v].d;
         float *rows = malloc(n * sizeof *rows);
         if (!rows)
-            return error_set(e, "out of memory for projections");
+            return error_memory(e, "projections");
         intake_convert(&z[v], 0, n, rows);
         sum += alignment_zstd(rows, z[v].n, z[v].d);
         views++;
@@ -167,7 +167,7 @@ static int look_at_views(struct intake *k, const struct intake_rows rows[LINK_PL
     for (int v = 0; v < LINK_VIEWS && pairs && paced_wants(&k->views.h); v++) {
         size_t n = (size_t)(h[v].n < VIEWS_ROWS ? h[v].n : VIEWS_ROWS);
         if (!k->h[v] && !(k->h[v] = malloc(VIEWS_ROWS * (size_t)k->d * sizeof *k->h[v])))
-            return error_set(e, "out of memory for features");
+            return error_memory(e, "features");
         intake_convert(&h[v], 0, n * (size_t)k->d, k->h[v]);
     }
     rows_of(z, k->z_d, k->z, &of_z);

@@ -52,7 +52,7 @@ static int exact(struct probing *p, const float *rows, struct error *e)
     int d = (int)p->head.d;
     double n = 0, *sigma = realloc(p->sigma, 2 * (size_t)d * sizeof *sigma);
     if (!sigma)
-        return error_set(e, "out of memory for a spectrum of %d", d);
+        return error_memory(e, "a spectrum of %d", d);
     p->sigma = sigma;
     int rc = moments_init(&m, d, e);
     if (rc == 0)
@@ -125,7 +125,7 @@ static void *work(void *of)
         struct intake_rows x = {(const char *)p->memory + p->at.rows[k],
                                 (enum link_type)p->head.type, p->head.n[k], (int)p->head.d};
         rows[k] = malloc(n * sizeof **rows);
-        rc = rows[k] ? 0 : error_set(&p->why, "out of memory for the features of an evaluation");
+        rc = rows[k] ? 0 : error_memory(&p->why, "the features of an evaluation");
         if (rc == 0)
             intake_convert(&x, 0, n, rows[k]);
     }

@@ -75,7 +75,7 @@ int devices_print(FILE *f, int json, struct error *e)
             struct error of_this = why;
             snprintf(spec, sizeof spec, n > 1 ? "%s:%d" : "%s", kind->name, k);
             if (print_device(f, json, kind->name, spec, &of_this) < 0 && !ferror(f))
-                return error_set(e, "out of memory for the list of devices");
+                return error_memory(e, "the list of devices");
         }
     }
     return 0;

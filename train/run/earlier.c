@@ -33,7 +33,7 @@ static int keep_event(struct earlier *p, const struct record *r, struct error *e
         return 0;
     }
     if (memory_grow(p->event, p->cap, p->n + 1) < 0)
-        return error_set(e, "out of memory for the events of a run");
+        return error_memory(e, "the events of a run");
     p->event[p->n++] = (struct earlier_event){r->step, *event};
     return 0;
 }
@@ -41,7 +41,7 @@ static int keep_event(struct earlier *p, const struct record *r, struct error *e
 static int keep_eval(struct earlier *p, int64_t step, struct error *e)
 {
     if (memory_grow(p->evaluated, p->cap_evaluated, p->n_evaluated + 1) < 0)
-        return error_set(e, "out of memory for the evaluations of a run");
+        return error_memory(e, "the evaluations of a run");
     p->evaluated[p->n_evaluated++] = step;
     return 0;
 }

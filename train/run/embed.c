@@ -139,7 +139,7 @@ static int open_images(struct embed *m, struct error *e)
         if (d->split[s].n > 0 && images_of(m->device, d, (enum split)s, &m->images[s], e) < 0)
             return -1;
     m->index = malloc((size_t)m->o.batch * sizeof *m->index);
-    return m->index ? 0 : error_set(e, "out of memory for a batch of %d images", m->o.batch);
+    return m->index ? 0 : error_memory(e, "a batch of %d images", m->o.batch);
 }
 
 int embed_open(const char *checkpoint, const struct embed_options *o, struct embed **out,
@@ -280,7 +280,7 @@ static int sample_choose(struct sample *s, struct embed *m, enum split split, in
     s->label = malloc(n * sizeof *s->label);
     if (!s->index || !s->label ||
         (some && sample_balanced(s, m, split, first, labelled, wanted) < 0))
-        return error_set(e, "out of memory for %zu images", n);
+        return error_memory(e, "%zu images", n);
     if (!some)
         sample_all(s, first, labelled);
     for (int64_t i = 0; i < s->n; i++)
@@ -290,7 +290,7 @@ static int sample_choose(struct sample *s, struct embed *m, enum split split, in
         !__builtin_mul_overflow(count, sizeof(float), &bytes))
         s->x = malloc(bytes);
     if (!s->x)
-        return error_set(e, "out of memory for the features of %lld images", (long long)s->n);
+        return error_memory(e, "the features of %lld images", (long long)s->n);
     return plan_evaluate_all(m->plan, m->images[split], s->index, s->n, m->d, s->x, e);
 }
 

@@ -67,7 +67,7 @@ static int choose(struct evaluation *v, const struct setup *s, int64_t train, in
     free(order[SPLIT_TEST]);
     free(seen);
     free(balance.room);
-    return ok ? 0 : error_set(e, "out of memory for the images of a probe");
+    return ok ? 0 : error_memory(e, "the images of a probe");
 }
 
 // ---------------------------------------------------------------- the room for them
@@ -93,7 +93,7 @@ static int probe_init(struct evaluation *v, const struct setup *s, struct error 
         v->index = more;
     if (!more || !v->row || !v->test_index || !v->train_x || !v->test_x || !v->train_label ||
         !v->test_label)
-        return error_set(e, "out of memory for a probe");
+        return error_memory(e, "a probe");
     if (choose(v, s, train, test, e) < 0)
         return -1;
     return images_of(s->device, data, SPLIT_TEST, &v->test, e);
@@ -112,7 +112,7 @@ static int more_to_ask(struct evaluation *v, const struct setup *s, struct error
         v->index = more;
     if (!more || !seen) {
         free(seen);
-        return error_set(e, "out of memory for the images of an evaluation");
+        return error_memory(e, "the images of an evaluation");
     }
     for (int64_t i = 0; i < v->n_all; i++)
         seen[v->index[i]] = 1;
@@ -144,7 +144,7 @@ static int views_init_of(struct evaluation *v, const struct setup *s, struct err
         some[i] = v->index[i * v->n / n];
     int rc = some ? kept_views_new(s->device, &s->data, s->recipe, s->o.seed, some, n,
                                    EVALUATION_VIEWS, s->o.threads, &v->views, e)
-                  : error_set(e, "out of memory for views of %lld images", (long long)n);
+                  : error_memory(e, "views of %lld images", (long long)n);
     free(some);
     if (rc < 0 || !v->views.n)
         return rc;
@@ -152,7 +152,7 @@ static int views_init_of(struct evaluation *v, const struct setup *s, struct err
     v->view_index = malloc((size_t)all * sizeof *v->view_index);
     v->view_x = malloc((size_t)all * (size_t)s->d * sizeof *v->view_x);
     if (!v->view_index || !v->view_x)
-        return error_set(e, "out of memory for features of %lld views", (long long)all);
+        return error_memory(e, "features of %lld views", (long long)all);
     for (int64_t i = 0; i < all; i++)
         v->view_index[i] = i;
     return 0;
@@ -184,7 +184,7 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
     v->raw = malloc((size_t)s->d * sizeof *v->raw);
     int rc = 0;
     if (!v->index || !v->sigma || !v->raw)
-        rc = error_set(e, "out of memory for evaluations");
+        rc = error_memory(e, "evaluations");
     for (int64_t i = 0; rc == 0 && i < v->n; i++)
         v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
     if (rc == 0)
@@ -198,7 +198,7 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
         rc = moments_init(&v->moments, s->d, e);
     if (rc == 0) {
         v->features = malloc((size_t)v->n_all * (size_t)s->d * sizeof *v->features);
-        rc = v->features ? 0 : error_set(e, "out of memory for the features of an evaluation");
+        rc = v->features ? 0 : error_memory(e, "the features of an evaluation");
     }
     if (rc < 0)
         evaluation_free(v);

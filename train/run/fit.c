@@ -36,7 +36,7 @@ struct points {
 static int add(struct points *p, const struct forecast_point *point, struct error *e)
 {
     if (memory_grow(p->point, p->cap, p->n + 1) < 0)
-        return error_set(e, "out of memory for evaluations");
+        return error_memory(e, "evaluations");
     p->point[p->n++] = *point;
     return 0;
 }
@@ -153,7 +153,7 @@ static int read_log(const char *dir, struct points *p, struct reading *g, struct
 static int add_name(struct points *p, const char *name, struct error *e)
 {
     if (memory_grow(p->name, p->runs_cap, p->runs + 1) < 0 || !(p->name[p->runs] = strdup(name)))
-        return error_set(e, "out of memory for the name of a run");
+        return error_memory(e, "the name of a run");
     p->runs++;
     return 0;
 }
@@ -232,7 +232,7 @@ static int read_run(const char *dir, struct points *p, struct error *e)
 static int check_different(char *const *dir, int n, struct error *e)
 {
     struct stat *st = calloc((size_t)n + 1, sizeof *st);
-    int rc = st ? 0 : error_set(e, "out of memory for %d runs", n);
+    int rc = st ? 0 : error_memory(e, "%d runs", n);
     for (int i = 0; i < n && rc == 0; i++) {
         if (stat(dir[i], &st[i]) < 0)
             rc = error_system(e, "%.300s", dir[i]);

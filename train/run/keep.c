@@ -52,7 +52,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
     int rc = 0;
     if (!c.schedule || !c.rates || !c.guard || !c.best || !c.views || !c.algorithms || !c.device ||
         !c.precision || !c.config)
-        rc = error_set(e, "out of memory for a checkpoint");
+        rc = error_memory(e, "a checkpoint");
     if (rc == 0)
         rc = checkpoint_write_as(tr->dir.path, name ? name : own, &c, &s->net, s->plan, &tr->live,
                                  tr->report.publisher ? sync_log : NULL, tr, e);

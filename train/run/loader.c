@@ -44,7 +44,7 @@ int loader_init(struct loader *l, const struct setup *s, struct error *e)
     l->view[1] = malloc(batch * sizeof *l->view[1]);
     int rc = l->position && l->index && l->view[0] && l->view[1]
                  ? open_trace(l, s, e)
-                 : error_set(e, "out of memory for a batch of %zu", batch);
+                 : error_memory(e, "a batch of %zu", batch);
     if (rc < 0)
         loader_free(l);
     return rc;

@@ -89,7 +89,7 @@ static int measure(struct device *d, const struct net *net, int batch, double *g
     double best[2] = {INFINITY, INFINITY}, took, spent = 0;
     batch = timed_batch(net, batch);
     float *x = make_pixels(net, batch);
-    int rc = x ? 0 : error_set(e, "out of memory for %d images", batch);
+    int rc = x ? 0 : error_memory(e, "%d images", batch);
     for (int k = 0; k < 2 && rc == 0; k++) {
         struct plan_options o = {.batch = batch, .precision = kind[k]};
         rc = device_compile(d, net, &o, &p[k], e);

@@ -118,7 +118,7 @@ static int list(const char *runs, int all, struct runs_info **out, int *n, struc
             free(*out);
             *out = NULL;
             closedir(d);
-            return error_set(e, "out of memory for a list of runs");
+            return error_memory(e, "a list of runs");
         }
         used += (size_t)fill(runs, entry->d_name, all, &(*out)[used]);
     }

@@ -197,7 +197,7 @@ static int make_schedule(struct setup *s, struct error *e)
         o->checkpoint_every = epoch;
     s->order = malloc((size_t)s->n * sizeof *s->order);
     if (!s->order)
-        return error_set(e, "out of memory for the order of %lld images", (long long)s->n);
+        return error_memory(e, "the order of %lld images", (long long)s->n);
     return schedule_order(o->seed, s->data.trained, s->n, s->order, e);
 }
 

@@ -17,9 +17,8 @@ static int sample(const struct dataset *d, int threads, int pixels, float **smal
     int64_t *order = dataset_order(all, 0, SPLIT_TRAIN);
     *small = malloc((size_t)n * (size_t)pixels * sizeof **small);
     *count = n;
-    int rc = order && *small
-                 ? miniature_take(d, SPLIT_TRAIN, order, n, threads, *small, e)
-                 : error_set(e, "out of memory for a sample of %lld images", (long long)n);
+    int rc = order && *small ? miniature_take(d, SPLIT_TRAIN, order, n, threads, *small, e)
+                             : error_memory(e, "a sample of %lld images", (long long)n);
     free(order);
     return rc;
 }
@@ -52,7 +51,7 @@ int surrogates_open(struct surrogates *o, const struct dataset *d, uint32_t crc,
     o->small = malloc(SURROGATES_AT_ONCE * (size_t)pixels * sizeof *o->small);
     if (o->told && o->known && o->small)
         return 0;
-    return error_set(e, "out of memory for what %zu images look like", n);
+    return error_memory(e, "what %zu images look like", n);
 }
 
 void surrogates_free(struct surrogates *o)
@@ -112,7 +111,7 @@ int surrogates_questions(const struct surrogates *o, enum split split, const int
         return 0;
     float *small = malloc((size_t)n * (size_t)o->s.pixels * sizeof *small + 1);
     int rc = small ? miniature_take(o->data, split, index, n, o->threads, small, e)
-                   : error_set(e, "out of memory for %lld small images", (long long)n);
+                   : error_memory(e, "%lld small images", (long long)n);
     if (rc == 0)
         rc = questions_init(out, &o->s, small, n, e);
     free(small);

@@ -121,7 +121,7 @@ static int state_views(struct trainer *tr, int dim, struct error *e)
     int fetches = !tr->live_images.h && !tr->ranks;
     for (int v = 0; v < 2 && fetches; v++)
         if (!(tr->h[v] = malloc((size_t)s->o.batch * (size_t)s->d * sizeof *tr->h[v])))
-            return error_set(e, "out of memory for features");
+            return error_memory(e, "features");
     int d = fetches || tr->live_images.h ? s->d : 0;
     return views_init(&tr->views, dim, d, e);
 }
@@ -142,13 +142,13 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
     tr->raw = malloc((size_t)s->d * sizeof *tr->raw);
     if (!tr->sigma || !tr->raw)
-        return error_set(e, "out of memory for a spectrum"), FAILED;
+        return error_memory(e, "a spectrum"), FAILED;
     int dim = s->net.node[s->net.projected].c;
     if (alignment_init(&tr->alignment, s->o.batch, dim, e) < 0)
         return FAILED;
     for (int v = 0; v < 2; v++)
         if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
-            return error_set(e, "out of memory for projections"), FAILED;
+            return error_memory(e, "projections"), FAILED;
     p->say(p->context, "looking at the images");
     if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0 ||
         state_views(tr, dim, e) < 0)
@@ -248,7 +248,7 @@ static int first_record(struct trainer *tr, struct error *e)
         describe_run(tr, &r);
         if (!r.u.run.config || !r.u.run.device.algorithms) {
             record_free(&r);
-            return error_set(e, "out of memory for the run record");
+            return error_memory(e, "the run record");
         }
     }
     rc = publisher_sync(tr->report.publisher, &r, e);

@@ -89,7 +89,7 @@ int schedule_switch(struct schedule *s, const struct schedule_switch *w, struct 
     if (schedule_check_chunks(&s->facts, new.chunks, e) < 0)
         return -1;
     if (memory_grow(s->entry, s->cap, s->n + 1) < 0)
-        return error_set(e, "out of memory for a schedule");
+        return error_memory(e, "a schedule");
     while (w->clears >= 0 && s->n > 1 && s->entry[s->n - 1].from > w->clears)
         s->n--;   // the first is from step 0
     int i = s->n; // where it goes: before the first later entry
@@ -181,7 +181,7 @@ static int64_t *new_index(int64_t n, struct error *e)
 {
     int64_t *index = calloc((size_t)n, sizeof *index);
     if (!index)
-        error_set(e, "out of memory for the order of %" PRId64 " images", n);
+        error_memory(e, "the order of %" PRId64 " images", n);
     return index;
 }
 

@@ -156,7 +156,7 @@ static int add_paced(struct contents *c, int which, const struct paced *p, struc
     int lines = paced_lines(p);
     double *matrix = malloc((size_t)lines * (size_t)(p->d + 1) * sizeof *matrix);
     if (!matrix)
-        return error_set(e, "out of memory for a checkpoint");
+        return error_memory(e, "a checkpoint");
     c->matrix[which] = matrix;
     paced_export(p, matrix, c->paced[which]);
     add_doubles(c, paced_matrix[which], matrix, lines, p->d + 1);
@@ -176,7 +176,7 @@ static int contents_make(struct contents *c, const struct checkpoint *of, const 
     c->scatter = calloc((size_t)live->d * (size_t)live->d, sizeof *c->scatter);
     c->zeros = calloc((size_t)frozen + 1, sizeof *c->zeros);
     if (!c->source || !c->scatter || !c->zeros)
-        return error_set(e, "out of memory for a checkpoint");
+        return error_memory(e, "a checkpoint");
     // Both views go through every batch norm, one after the other.
     c->tracked = 2 * of->step;
     for (int i = 0; i < net->n_param; i++)
@@ -467,7 +467,7 @@ int checkpoint_load_paced(const char *path, int which, struct paced *out, struct
     int rc = 0;
     if (has(f, name, lines, out->d + 1) && has(f, numbers, PACED_STATE, 0)) {
         matrix = malloc(n * sizeof *matrix);
-        rc = matrix ? 0 : error_set(e, "out of memory for projections");
+        rc = matrix ? 0 : error_memory(e, "projections");
         if (rc == 0 && (load_doubles(f, name, matrix, n, e) < 0 ||
                         load_doubles(f, numbers, state, PACED_STATE, e) < 0))
             rc = -1;

@@ -151,7 +151,7 @@ static int on_line(const json_t *o, struct place *at, const struct points_reader
 static int read_lines(FILE *f, struct place *at, const struct points_reader *r, struct error *e)
 {
     char *line = malloc(LINE);
-    int rc = line ? 0 : error_set(e, "out of memory for a line");
+    int rc = line ? 0 : error_memory(e, "a line");
     while (rc == 0 && fgets(line, LINE, f)) {
         at->line++;
         json_t *o = json_loads(line, JSON_REJECT_DUPLICATES, NULL);

@@ -336,7 +336,7 @@ int rundir_checkpoints(const char *path, int64_t **step, size_t *n, struct error
             closedir(d);
             *step = NULL;
             *n = 0;
-            return error_set(e, "out of memory for a list of checkpoints");
+            return error_memory(e, "a list of checkpoints");
         }
         (*step)[(*n)++] = s;
     }

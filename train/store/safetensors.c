@@ -449,7 +449,7 @@ int safetensors_write(FILE *f, const struct tensor_source *source, size_t n,
             largest = (size_t)source_bytes(&source[i]);
     char *text = make_header(source, n, meta, n_meta);
     void *buf = malloc(largest);
-    int rc = text && buf ? put_header(f, text, e) : error_set(e, "out of memory for the header");
+    int rc = text && buf ? put_header(f, text, e) : error_memory(e, "the header");
     for (int pass = 0; rc == 0 && pass < 2; pass++) {
         for (size_t i = 0; rc == 0 && i < n; i++) {
             const struct tensor_source *s = &source[i];

@@ -77,7 +77,7 @@ float *weights_room(const struct net *net, struct error *e)
             most = net->param[i].count;
     float *v = malloc(most * sizeof *v);
     if (!v)
-        error_set(e, "out of memory for parameters");
+        error_memory(e, "parameters");
     return v;
 }
 

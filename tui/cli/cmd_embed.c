@@ -24,7 +24,7 @@ static int labels_path(const char *path, char **out, struct error *e)
     if (asprintf(out, "%.*s.labels.npy", (int)n, path) >= 0)
         return 0;
     *out = NULL;
-    return error_set(e, "out of memory for a file name");
+    return error_memory(e, "a file name");
 }
 
 // Features and labels into a writer, which is not finished yet; NULL after an error.
@@ -34,7 +34,7 @@ static int write_features(struct embed *m, enum split split, const char *path,
     int64_t n = embed_data(m)->split[split].n;
     size_t d = (size_t)embed_d(m);
     float *x = malloc(BLOCK * d * sizeof *x);
-    int rc = x ? npy_create(path, n, (int64_t)d, w, e) : error_set(e, "out of memory for features");
+    int rc = x ? npy_create(path, n, (int64_t)d, w, e) : error_memory(e, "features");
     for (int64_t at = 0; at < n && rc == 0; at += BLOCK) {
         int64_t some = n - at < BLOCK ? n - at : BLOCK;
         rc = embed_features(m, split, at, some, x, e);
@@ -99,7 +99,7 @@ static int write_both(struct embed *m, enum split split, const char *out, const 
 static int spared(const char *out, const char *checkpoint, const struct embed *m, struct error *e)
 {
     char *dir = strdup(checkpoint);
-    int rc = dir ? file_distinct(out, checkpoint, e) : error_set(e, "out of memory for a path");
+    int rc = dir ? file_distinct(out, checkpoint, e) : error_memory(e, "a path");
     if (rc == 0)
         rc = cmd_spares_run(out, dirname(dir), e);
     free(dir);

@@ -98,7 +98,7 @@ static int find_runs(const char *runs, char **word, int n, char **dir, struct er
             return -1;
         dir[i] = strdup(path);
         if (!dir[i])
-            return error_set(e, "out of memory for a path");
+            return error_memory(e, "a path");
     }
     return 0;
 }
@@ -145,7 +145,7 @@ static int fit(const char *runs, char **word, int n, const unsigned char *withou
 {
     struct fit result = {0};
     char **dir = calloc((size_t)n, sizeof *dir);
-    int rc = dir ? find_runs(runs, word, n, dir, e) : error_set(e, "out of memory for %d paths", n);
+    int rc = dir ? find_runs(runs, word, n, dir, e) : error_memory(e, "%d paths", n);
     for (int i = 0; rc == 0 && i < n; i++)
         rc = spares(out, dir[i], e) < 0 || (points && spares(points, dir[i], e) < 0) ? -1 : 0;
     if (rc == 0 && points)

@@ -88,7 +88,7 @@ static int draw(const struct features_report *r, int ascii, struct error *e)
     struct span *col = calloc((size_t)columns, sizeof *col);
     if (!col || canvas_resize(&c, PLOT_HEIGHT, w, e) < 0) {
         free(col);
-        return error_set(e, "out of memory for a plot");
+        return error_memory(e, "a plot");
     }
     in = canvas_frame(&c, frame, ROLE_FRAME);
     double least = 1;
@@ -112,7 +112,7 @@ static int draw(const struct features_report *r, int ascii, struct error *e)
     free(col);
     canvas_free(&c);
     free(text);
-    return text ? 0 : error_set(e, "out of memory for a plot");
+    return text ? 0 : error_memory(e, "a plot");
 }
 
 // ---------------------------------------------------------------- numbers
@@ -248,7 +248,7 @@ static int add_lidar(const struct npy *a, int views, struct features_report *r, 
     size_t d = (size_t)a->d;
     float *x = malloc((size_t)a->n * d * sizeof *x);
     double *row = malloc(d * sizeof *row);
-    int rc = x && row ? 0 : error_set(e, "out of memory for the views");
+    int rc = x && row ? 0 : error_memory(e, "the views");
     for (int64_t i = 0; rc == 0 && i < a->n; i++) {
         npy_rows(a, i, 1, row);
         for (size_t j = 0; j < d; j++)

@@ -50,7 +50,7 @@ static int take_rows(const struct npy *a, int64_t n, int64_t *index, float *x, s
 {
     double *row = malloc((size_t)a->d * sizeof *row);
     if (!row)
-        return error_set(e, "out of memory for a row of %lld", (long long)a->d);
+        return error_memory(e, "a row of %lld", (long long)a->d);
     for (int64_t i = 0; i < n; i++) {
         index[i] = (int64_t)((__int128)i * a->n / n);
         npy_rows(a, index[i], 1, row);
@@ -75,8 +75,7 @@ int features_images_ask(const struct features_images *f, const struct npy *a,
         return -1;
     int64_t n = most(f, a, split), *index = malloc((size_t)n * sizeof *index);
     float *x = malloc((size_t)n * (size_t)a->d * sizeof *x);
-    int rc = index && x ? take_rows(a, n, index, x, e)
-                        : error_set(e, "out of memory for %lld rows", (long long)n);
+    int rc = index && x ? take_rows(a, n, index, x, e) : error_memory(e, "%lld rows", (long long)n);
     if (rc == 0)
         rc = surrogates_questions(&f->surrogates, split, index, n, &q, e);
     if (rc == 0)

@@ -97,7 +97,7 @@ int canvas_resize(struct canvas *c, int h, int w, struct error *e)
     if (h != c->h || w != c->w) {
         struct cell *cell = calloc((size_t)h * (size_t)w, sizeof *cell);
         if (!cell)
-            return error_set(e, "out of memory for a screen of %d x %d cells", w, h);
+            return error_memory(e, "a screen of %d x %d cells", w, h);
         free(c->cell);
         c->cell = cell;
         c->h = h;

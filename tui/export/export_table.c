@@ -148,7 +148,7 @@ static int put_row(FILE *f, const struct record *r, const unsigned char *wanted,
             continue;
         }
         if (record_cell(r, c, &text) < 0)
-            return error_set(e, "out of memory for a row");
+            return error_memory(e, "a row");
         fputs(comma, f);
         comma = ",";
         if (record_column_is_sigma(r->type, c))

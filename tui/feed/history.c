@@ -30,7 +30,7 @@ int history_init(struct history *h, struct error *e)
     if (h->eval && h->mode)
         return 0;
     history_free(h);
-    return error_set(e, "out of memory for the history of a run");
+    return error_memory(e, "the history of a run");
 }
 
 void history_free(struct history *h)
@@ -58,7 +58,7 @@ static int add_run(struct history *h, const struct record_run *r, struct error *
 {
     char *config = r->config ? strdup(r->config) : NULL;
     if (r->config && !config)
-        return error_set(e, "out of memory for the configuration of a run");
+        return error_memory(e, "the configuration of a run");
     free(h->run.config);
     free(h->run.device.algorithms);
     h->run = *r;
@@ -167,7 +167,7 @@ static int add_step(struct history *h, int64_t step, const struct record_step *l
     bad |= series_add(&h->series[SERIES_CHUNK], step, r->chunk < 0 ? NAN : r->chunk);
     bad |= add_own(h, step, &r->own);
     if (bad)
-        return error_set(e, "out of memory for the series of a run");
+        return error_memory(e, "the series of a run");
     h->last = *r;
     h->last_step = step;
     h->steps++;
@@ -198,7 +198,7 @@ static int keep_spectrum(struct history_spectrum *to, int64_t step, const struct
 {
     double *sigma = to->d == r->d && to->sigma ? to->sigma : malloc((size_t)r->d * sizeof *sigma);
     if (!sigma)
-        return error_set(e, "out of memory for a spectrum of %d values", r->d);
+        return error_memory(e, "a spectrum of %d values", r->d);
     if (sigma != to->sigma)
         free(to->sigma);
     memcpy(sigma, r->sigma, (size_t)r->d * sizeof *sigma);
@@ -223,7 +223,7 @@ static int add_spectrum(struct history *h, int64_t step, const struct record_spe
     struct spectra *rows = kept[r->source].rows;
     spectra_cut(rows, step);
     if (spectra_add(rows, step, r->n, r->d, r->sigma))
-        return error_set(e, "out of memory for the spectra of a run");
+        return error_memory(e, "the spectra of a run");
     return keep_spectrum(kept[r->source].now, step, r, e);
 }
 
@@ -231,7 +231,7 @@ static int add_event_text(struct history *h, int64_t step, enum history_kind kin
                           const char *text, struct error *e)
 {
     if (memory_grow(h->event, h->event_cap, h->n_event + (h->n_event < HISTORY_EVENTS)) < 0)
-        return error_set(e, "out of memory for the events of a run");
+        return error_memory(e, "the events of a run");
     if (h->n_event == HISTORY_EVENTS) {
         h->n_event -= HISTORY_EVENTS / 4;
         memmove(h->event, h->event + HISTORY_EVENTS / 4, (size_t)h->n_event * sizeof *h->event);

@@ -56,7 +56,7 @@ static int steer(struct reel *r, const struct record *rec, struct error *e)
     if (!r->steered) {
         r->steered = calloc(STEERED_MAX, sizeof *r->steered);
         if (!r->steered)
-            return error_set(e, "out of memory for the schedule of a run");
+            return error_memory(e, "the schedule of a run");
     }
     r->steered[r->n_steered++] = w;
     return 0;
@@ -116,7 +116,7 @@ int playback_open(const char *const *log_path, const char *const *name, int n, d
         return error_set(e, "from 1 to %d logs can be shown at once", PLAYBACK_RUNS);
     struct playback *p = calloc(1, sizeof *p);
     if (!p)
-        return error_set(e, "out of memory for a replay");
+        return error_memory(e, "a replay");
     player_init(&p->player, now);
     p->placed = -1;
     p->heard = -INFINITY;

@@ -45,7 +45,7 @@ int timeline_add(struct timeline *l, int64_t step, double t, struct error *e)
         halve(l);
     int64_t i = step / l->width;
     if (memory_grow(l->at, l->cap, i + 1) < 0)
-        return error_set(e, "out of memory for the time of a run's steps");
+        return error_memory(e, "the time of a run's steps");
     if (l->n > i + 1)
         l->n = i + 1;
     if (step % l->width == 0 && l->n == i + 1)

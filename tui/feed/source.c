@@ -114,7 +114,7 @@ static int take_line(struct live *s, const char *line, size_t n, const struct si
     s->held.n = 0;
     if (sink->wants_spectrum && sink->wants_spectrum(sink->to, head.step))
         return give(line, n, sink, e);
-    return append(&s->held, line, n) ? error_set(e, "out of memory for a line of the log") : 0;
+    return append(&s->held, line, n) ? error_memory(e, "a line of the log") : 0;
 }
 
 static uint64_t hash_of(const char *line, size_t n) // FNV-1a
@@ -274,7 +274,7 @@ static int fill_in(struct live *s, struct error *e)
         if (n == 0)
             return 0;
         if (append(&s->in, chunk, (size_t)n))
-            return error_set(e, "out of memory for what the trainer sends");
+            return error_memory(e, "what the trainer sends");
     }
     return memchr(s->in.data, '\n', s->in.n) !=
            NULL; // else a line without an end: no trainer of ours

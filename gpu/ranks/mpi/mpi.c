@@ -221,7 +221,7 @@ static int mpi_open(struct ranks *r, char *detail, size_t size, struct error *e)
     o->threads = level == MPI_THREAD_MULTIPLE;
     o->beat = rc == MPI_SUCCESS ? calloc((size_t)r->size, sizeof *o->beat) : NULL;
     if (rc == MPI_SUCCESS && !o->beat)
-        return error_set(e, "out of memory for %d ranks", r->size);
+        return error_memory(e, "%d ranks", r->size);
     for (int k = 0; rc == MPI_SUCCESS && k < r->size; k++)
         o->beat[k].in = o->beat[k].out[0] = o->beat[k].out[1] = MPI_REQUEST_NULL;
     return rc == MPI_SUCCESS ? 0 : failed(rc, "begin", e);
