@@ -21,7 +21,7 @@ typedef void *card;
 struct utilization {
     unsigned gpu, memory;
 };
-struct memory {
+struct room {
     unsigned long long total, free, used;
 };
 struct process {
@@ -37,7 +37,7 @@ struct calls {
     int (*by_bus)(const char *bus, card *out);
     int (*driver_version)(char *text, unsigned size);
     int (*utilization)(card c, struct utilization *out);
-    int (*memory)(card c, struct memory *out);
+    int (*memory)(card c, struct room *out);
     int (*power)(card c, unsigned *milliwatts);
     int (*power_limit)(card c, unsigned *milliwatts);
     int (*temperature)(card c, int sensor, unsigned *degrees);
@@ -118,7 +118,7 @@ static void look_at_numbers(const struct nvml *n, struct device_sensors *s)
 {
     const struct calls *c = &n->call;
     struct utilization use = {0, 0};
-    struct memory memory = {0, 0, 0};
+    struct room memory = {0, 0, 0};
     unsigned v = 0;
     s->utilization = c->utilization ? scaled(c->utilization(n->card, &use), 1, 1) * use.gpu : NAN;
     int rc = c->memory ? c->memory(n->card, &memory) : -1;

@@ -11,6 +11,33 @@
 
 enum { FIRST = 1024 }; // bytes, about
 
+struct memory_block {
+    struct memory_block *before;
+    _Alignas(max_align_t) unsigned char bytes[];
+};
+
+void *memory_take(struct memory *m, size_t n, size_t size)
+{
+    size_t bytes = sizeof(struct memory_block);
+    int fits = !__builtin_mul_overflow(n, size, &n) && !__builtin_add_overflow(bytes, n, &bytes);
+    struct memory_block *b = fits ? calloc(1, bytes) : NULL;
+    m->failed |= !b;
+    if (!b)
+        return NULL;
+    b->before = m->last;
+    m->last = b;
+    return b->bytes;
+}
+
+void memory_free(struct memory *m)
+{
+    for (struct memory_block *b = m->last, *before; b; b = before) {
+        before = b->before;
+        free(b);
+    }
+    *m = (struct memory){0};
+}
+
 int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
 {
     size_t most = PTRDIFF_MAX / size;

@@ -1,11 +1,30 @@
-// Memory that is asked for as it is needed: arrays that grow, and whether there is room for what a
-// library will take.
+// Memory that is asked for as it is needed: what goes back all at once, arrays that grow, and
+// whether there is room for what a library will take.
 #ifndef SSLTOP_METRICS_BASE_MEMORY_H
 #define SSLTOP_METRICS_BASE_MEMORY_H
 
 #include <stddef.h>
 
 #include "metrics/base/error.h"
+
+// What one owner has taken, to be given back all at once. Zeroed: nothing.
+struct memory {
+    struct memory_block *last;
+    int failed; // something was not to be had
+};
+
+// n zeroed elements of this size; NULL, and m->failed: there is no memory. Who takes several asks
+// once whether one failed:
+//
+//     FREED_BY(memory_free) struct memory m = {0};
+//     double *row = memory_take(&m, d, sizeof *row), *mean = memory_take(&m, d, sizeof *mean);
+//     if (m.failed)
+//         return error_memory(e, "rows of %zu numbers", d);
+void *memory_take(struct memory *m, size_t n, size_t size);
+void memory_free(struct memory *m); // zeroed then
+
+// In front of a local struct: this gets its address where its block is left, by whatever way.
+#define FREED_BY(f) __attribute__((cleanup(f)))
 
 // Room for `want` elements in an array from malloc (NULL: none yet) that has room for `cap`, which
 // may be a variable of any integer type. It doubles, so that n additions cost n. 0; or -1, and both

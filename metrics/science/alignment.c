@@ -14,9 +14,9 @@ int alignment_init(struct alignment *p, int rows, int dim, struct error *e)
         return error_set(e, "pairs of %d rows of %d numbers cannot be", rows, dim);
     p->rows = rows < ALIGNMENT_ROWS ? rows : ALIGNMENT_ROWS;
     p->dim = dim;
-    p->x = calloc(2 * (size_t)p->rows * (size_t)dim, sizeof *p->x);
-    p->gram = calloc((size_t)p->rows * (size_t)p->rows, sizeof *p->gram);
-    if (p->x && p->gram)
+    p->x = memory_take(&p->memory, 2 * (size_t)p->rows * (size_t)dim, sizeof *p->x);
+    p->gram = memory_take(&p->memory, (size_t)p->rows * (size_t)p->rows, sizeof *p->gram);
+    if (!p->memory.failed)
         return 0;
     alignment_free(p);
     return error_memory(e, "pairs of %d projections", rows);
@@ -24,8 +24,7 @@ int alignment_init(struct alignment *p, int rows, int dim, struct error *e)
 
 void alignment_free(struct alignment *p)
 {
-    free(p->x);
-    free(p->gram);
+    memory_free(&p->memory);
     memset(p, 0, sizeof *p);
 }
 
@@ -74,20 +73,16 @@ void alignment_measure(struct alignment *p, const float *const z[2], double *ali
 
 double alignment_zstd(const float *z, int64_t n, int dim)
 {
-    double *s = calloc(2 * (size_t)dim, sizeof *s), total = 0;
-    if (!s || n < 2) {
-        free(s);
+    FREED_BY(memory_free) struct memory m = {0};
+    double *s = memory_take(&m, 2 * (size_t)dim, sizeof *s), *q = s + dim, total = 0;
+    if (m.failed || n < 2)
         return NAN;
-    }
-    double *q = s + dim;
     for (int64_t i = 0; i < n; i++, z += dim) {
         double square = 0;
         for (int j = 0; j < dim; j++)
             square += (double)z[j] * z[j];
-        if (!isfinite(square)) {
-            free(s);
+        if (!isfinite(square))
             return NAN;
-        }
         double norm = sqrt(square), inv = 1 / (norm > 1e-12 ? norm : 1e-12);
         for (int j = 0; j < dim; j++) {
             double u = z[j] * inv;
@@ -99,6 +94,5 @@ double alignment_zstd(const float *z, int64_t n, int dim)
         double var = (q[j] - s[j] * s[j] / (double)n) / (double)(n - 1);
         total += sqrt(var > 0 ? var : 0);
     }
-    free(s);
     return total / sqrt(dim);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 
 enum { ALIGNMENT_ROWS = 128 }; // images looked at, at most: pairs grow with the square
 
@@ -13,6 +14,7 @@ enum { ALIGNMENT_ROWS = 128 }; // images looked at, at most: pairs grow with the
 struct alignment {
     int rows, dim;
     double *x, *gram; // 2 x rows x dim, rows x rows
+    struct memory memory;
 };
 
 // For batches of `rows` (those beyond ALIGNMENT_ROWS are not looked at) rows of dim >= 1 numbers.

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "metrics/base/memory.h"
 #include "metrics/science/blas.h"
 #include "metrics/science/probe.h"
 
@@ -95,6 +96,7 @@ struct search {
     struct near *heap;   // TEST_BLOCK x k
     double *vote, *sum;  // classes: votes, similarity behind them
     struct probe_score *score;
+    struct memory memory;
 };
 
 static void judge(struct search *s, struct near *near, int n, int label)
@@ -143,28 +145,17 @@ static void search_block(struct search *s, int64_t at, int n)
 
 static int search_init(struct search *s)
 {
-    size_t row = (size_t)s->p->d * sizeof *s->test;
-    s->test = malloc(TEST_BLOCK * row);
-    s->train = malloc(TRAIN_BLOCK * row);
-    s->product = malloc((size_t)TEST_BLOCK * TRAIN_BLOCK * sizeof *s->product);
-    s->heap = malloc((size_t)TEST_BLOCK * (size_t)s->k * sizeof *s->heap);
-    s->vote = malloc((size_t)s->p->classes * sizeof *s->vote);
-    s->sum = malloc((size_t)s->p->classes * sizeof *s->sum);
-    s->score = malloc((size_t)s->rules * sizeof *s->score);
+    size_t d = (size_t)s->p->d, classes = (size_t)s->p->classes;
+    s->test = memory_take(&s->memory, TEST_BLOCK * d, sizeof *s->test);
+    s->train = memory_take(&s->memory, TRAIN_BLOCK * d, sizeof *s->train);
+    s->product = memory_take(&s->memory, TEST_BLOCK * TRAIN_BLOCK, sizeof *s->product);
+    s->heap = memory_take(&s->memory, TEST_BLOCK * (size_t)s->k, sizeof *s->heap);
+    s->vote = memory_take(&s->memory, classes, sizeof *s->vote);
+    s->sum = memory_take(&s->memory, classes, sizeof *s->sum);
+    s->score = memory_take(&s->memory, (size_t)s->rules, sizeof *s->score);
     for (int r = 0; s->score && r < s->rules; r++)
         probe_score_init(&s->score[r], s->p->classes);
-    return s->test && s->train && s->product && s->heap && s->vote && s->sum && s->score ? 0 : -1;
-}
-
-static void search_free(struct search *s)
-{
-    free(s->test);
-    free(s->train);
-    free(s->product);
-    free(s->heap);
-    free(s->vote);
-    free(s->sum);
-    free(s->score);
+    return s->memory.failed ? -1 : 0;
 }
 
 static int search_all(const struct search *common, int threads, struct probe_score *out)
@@ -187,7 +178,7 @@ static int search_all(const struct search *common, int threads, struct probe_sco
             for (int r = 0; ready && r < mine.rules; r++)
                 probe_score_add(&out[r], &mine.score[r]);
         }
-        search_free(&mine);
+        memory_free(&mine.memory);
     }
     return failed ? -1 : 0;
 }
@@ -210,14 +201,13 @@ int probe_knn(const struct probe_data *p, const struct probe_rule *rule, int rul
     if (blas_begin(threads, e) < 0)
         return -1;
     double *scale = malloc((size_t)(p->train.n + p->test.n) * sizeof *scale);
-    int rc = -1;
-    if (scale) {
-        inverse_norms(&p->train, p->d, scale);
-        inverse_norms(&p->test, p->d, scale + p->train.n);
-        s.train_scale = scale;
-        s.test_scale = scale + p->train.n;
-        rc = search_all(&s, threads, out);
-    }
+    if (!scale)
+        return error_memory(e, "nearest neighbours");
+    inverse_norms(&p->train, p->d, scale);
+    inverse_norms(&p->test, p->d, scale + p->train.n);
+    s.train_scale = scale;
+    s.test_scale = scale + p->train.n;
+    int rc = search_all(&s, threads, out);
     free(scale);
     return rc < 0 ? error_memory(e, "nearest neighbours") : 0;
 }

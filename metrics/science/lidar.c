@@ -3,9 +3,9 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/memory.h"
 #include "metrics/science/lapack.h"
 #include "metrics/science/spectrum.h"
 
@@ -57,9 +57,12 @@ static int scatters(const float *x, int64_t n, int q, int d, struct moments *mea
                     struct error *e)
 {
     size_t wide = (size_t)d;
-    double *rows = malloc((size_t)q * wide * sizeof *rows), *mean = malloc(2 * wide * sizeof *mean);
-    int rc = rows && mean ? 0 : error_memory(e, "views of %d numbers", d);
-    for (int64_t i = 0; rc == 0 && i < n; i++) {
+    FREED_BY(memory_free) struct memory m = {0};
+    double *rows = memory_take(&m, (size_t)q * wide, sizeof *rows);
+    double *mean = memory_take(&m, 2 * wide, sizeof *mean);
+    if (m.failed)
+        return error_memory(e, "views of %d numbers", d);
+    for (int64_t i = 0; i < n; i++) {
         const float *views = x + (size_t)i * (size_t)q * wide;
         memset(mean, 0, wide * sizeof *mean);
         for (int k = 0; k < q; k++)
@@ -71,9 +74,7 @@ static int scatters(const float *x, int64_t n, int q, int d, struct moments *mea
         cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, d, q, 1, rows, d, 1, within, d);
         moments_take(means, mean, 1);
     }
-    free(rows);
-    free(mean);
-    return rc;
+    return 0;
 }
 
 int lidar_measure(const float *x, int64_t n, int q, int d, double *out, struct error *e)
@@ -84,26 +85,26 @@ int lidar_measure(const float *x, int64_t n, int q, int d, double *out, struct e
         return error_set(e, "LiDAR of %d views of %d numbers cannot be", q, d);
     if (n < 2)
         return 0;
-    struct moments means;
+    FREED_BY(moments_free) struct moments means = {0};
+    FREED_BY(memory_free) struct memory m = {0};
+    double *within = memory_take(&m, wide * wide, sizeof *within);
+    double *value = memory_take(&m, wide, sizeof *value);
+    double *beside = memory_take(&m, 2 * wide, sizeof *beside);
+    double *work = memory_take(&m, 64 * wide, sizeof *work);
     if (moments_init(&means, d, e) < 0)
         return -1;
-    double *within = calloc(wide * wide, sizeof *within), *value = malloc(wide * sizeof *value);
-    double *beside = malloc(2 * wide * sizeof *beside), *work = malloc(64 * wide * sizeof *work);
-    int rc = within && value && beside && work ? scatters(x, n, q, d, &means, within, e)
-                                               : error_memory(e, "LiDAR of %d numbers", d);
+    if (m.failed)
+        return error_memory(e, "LiDAR of %d numbers", d);
+    if (scatters(x, n, q, d, &means, within, e) < 0)
+        return -1;
     int lwork = 64 * d, info = 0;
-    for (size_t i = 0; rc == 0 && i < wide * wide; i++)
+    for (size_t i = 0; i < wide * wide; i++)
         means.scatter[i] *= q;
-    if (rc == 0 && lidar_matrix(means.scatter, within, d) == 0) {
+    if (lidar_matrix(means.scatter, within, d) == 0) {
         dsytrd_("U", &d, means.scatter, &d, value, beside, beside + wide, work, &lwork, &info, 1);
         if (!info)
             dsterf_(&d, value, beside, &info);
         *out = info ? NAN : lidar_rank(value, d);
     }
-    moments_free(&means);
-    free(within);
-    free(value);
-    free(beside);
-    free(work);
-    return rc;
+    return 0;
 }

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "metrics/science/blas.h"
-#include "metrics/science/lapack.h"
 #include "metrics/science/lbfgs.h"
 #include "metrics/science/probe.h"
 #include "metrics/science/spectrum.h"
@@ -27,10 +26,11 @@ struct logistic {
     int threads;
     size_t parameters;
     double *e, *s;    // d x d, d
-    double *w;        // parameters with W in place of A
+    double *a, *w;    // parameters; with W in place of A
     double *z, *y;    // a block for each thread: BLOCK x d, BLOCK x classes
     double *gradient; // one for each thread
     double *loss;     // of each thread
+    struct memory memory;
 };
 
 static double *block_z(const struct logistic *l, int t)
@@ -186,73 +186,47 @@ static int take_moments(const struct logistic *l, struct moments *m, struct erro
 // Eigenvectors of the correlations, and s.
 static int take_directions(struct logistic *l, const struct moments *m, struct error *e)
 {
-    int n = m->d, query = -1, liwork = 0, info = 0;
-    size_t d = (size_t)n;
+    size_t d = (size_t)m->d;
     const double *f = l->scale.factor;
-    double lwork = 0;
     for (size_t i = 0; i < d; i++)
         for (size_t j = 0; j <= i; j++)
             l->e[i * d + j] = m->scatter[i * d + j] * f[i] * f[j] / m->weight;
-    dsyevd_("V", "U", &n, l->e, &n, l->s, &lwork, &query, &liwork, &query, &info, 1, 1);
-    if (info || !(lwork >= 1 && lwork < 2e9) || liwork < 1)
-        return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", n, info);
-    int size = (int)lwork;
-    double *work = malloc((size_t)size * sizeof *work);
-    int *iwork = malloc((size_t)liwork * sizeof *iwork);
-    if (work && iwork) // row-major lower is column-major upper; eigenvectors come as rows
-        dsyevd_("V", "U", &n, l->e, &n, l->s, work, &size, iwork, &liwork, &info, 1, 1);
-    int rc = work && iwork ? 0 : error_memory(e, "a probe of %d features", n);
-    free(work);
-    free(iwork);
-    if (info)
-        return error_set(e, "LAPACK's dsyevd did not converge (info %d)", info);
+    if (spectrum_vectors(m->d, l->e, l->s, e) < 0)
+        return -1;
     for (size_t i = 0; i < d; i++)
         l->s[i] = 1 / sqrt(fmax(0, l->s[i]) + FLOOR / m->weight);
-    return rc;
+    return 0;
 }
 
 static int prepare(struct logistic *l, struct error *e)
 {
-    struct moments m = {0};
-    int rc = take_moments(l, &m, e);
-    if (rc == 0) {
-        probe_scale_take(&l->scale, &m);
-        rc = take_directions(l, &m, e);
-    }
-    moments_free(&m);
-    return rc;
+    FREED_BY(moments_free) struct moments m = {0};
+    if (take_moments(l, &m, e) < 0)
+        return -1;
+    probe_scale_take(&l->scale, &m);
+    return take_directions(l, &m, e);
 }
 
 static int logistic_init(struct logistic *l, struct error *e)
 {
     size_t d = (size_t)l->p->d, classes = (size_t)l->p->classes, t = (size_t)l->threads;
     l->parameters = classes * (d + 1);
-    l->scale.mean = calloc(d, sizeof(double));
-    l->scale.factor = calloc(d, sizeof(double));
-    l->e = malloc(d * d * sizeof(double));
-    l->s = malloc(d * sizeof(double));
-    l->w = malloc(l->parameters * sizeof(double));
-    l->z = malloc(t * BLOCK * d * sizeof(double));
-    l->y = malloc(t * BLOCK * classes * sizeof(double));
-    l->gradient = malloc(t * l->parameters * sizeof(double));
-    l->loss = malloc(t * sizeof(double));
-    if (l->scale.mean && l->scale.factor && l->e && l->s && l->w && l->z && l->y && l->gradient &&
-        l->loss)
-        return 0;
-    return error_memory(e, "a linear probe of %d features", l->p->d);
+    l->scale.mean = memory_take(&l->memory, d, sizeof(double));
+    l->scale.factor = memory_take(&l->memory, d, sizeof(double));
+    l->e = memory_take(&l->memory, d * d, sizeof(double));
+    l->s = memory_take(&l->memory, d, sizeof(double));
+    l->a = memory_take(&l->memory, l->parameters, sizeof(double));
+    l->w = memory_take(&l->memory, l->parameters, sizeof(double));
+    l->z = memory_take(&l->memory, t * BLOCK * d, sizeof(double));
+    l->y = memory_take(&l->memory, t * BLOCK * classes, sizeof(double));
+    l->gradient = memory_take(&l->memory, t * l->parameters, sizeof(double));
+    l->loss = memory_take(&l->memory, t, sizeof(double));
+    return l->memory.failed ? error_memory(e, "a linear probe of %d features", l->p->d) : 0;
 }
 
 static void logistic_free(struct logistic *l)
 {
-    free(l->scale.mean);
-    free(l->scale.factor);
-    free(l->e);
-    free(l->s);
-    free(l->w);
-    free(l->z);
-    free(l->y);
-    free(l->gradient);
-    free(l->loss);
+    memory_free(&l->memory);
 }
 
 int probe_linear(const struct probe_data *p, int threads, struct probe_score *out,
@@ -261,25 +235,15 @@ int probe_linear(const struct probe_data *p, int threads, struct probe_score *ou
     if (probe_check(p, e) < 0)
         return -1;
     int64_t blocks = (p->train.n + BLOCK - 1) / BLOCK;
+    FREED_BY(logistic_free)
     struct logistic l = {.p = p, .threads = threads > blocks ? (int)blocks : threads};
     struct lbfgs fitted = {
         .fn = objective, .context = &l, .gradient = PROBE_GRADIENT, .iterations = ITERATIONS};
-    double *a = NULL;
-    int rc = blas_begin(l.threads, e);
-    if (rc == 0)
-        rc = logistic_init(&l, e);
-    if (rc == 0)
-        rc = prepare(&l, e);
-    if (rc == 0 && !(a = calloc(l.parameters, sizeof *a)))
-        rc = error_memory(e, "a linear probe of %d features", p->d);
-    if (rc == 0)
-        rc = lbfgs_minimise(&fitted, a, l.parameters, e);
-    if (rc == 0) {
-        weights(&l, a);
-        score(&l, l.w, out);
-        *fit = (struct probe_fit){fitted.made, fitted.converged, fitted.value, fitted.largest};
-    }
-    free(a);
-    logistic_free(&l);
-    return rc;
+    if (blas_begin(l.threads, e) < 0 || logistic_init(&l, e) < 0 || prepare(&l, e) < 0 ||
+        lbfgs_minimise(&fitted, l.a, l.parameters, e) < 0)
+        return -1;
+    weights(&l, l.a);
+    score(&l, l.w, out);
+    *fit = (struct probe_fit){fitted.made, fitted.converged, fitted.value, fitted.largest};
+    return 0;
 }

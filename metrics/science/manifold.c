@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/memory.h"
+
 enum { BLOCK = 128, CANDIDATES = 6 };
 #define KEPT 0.9 // of the ratios
 
@@ -117,35 +119,36 @@ int manifold_twonn(const float *x, int64_t n, int d, int threads, double *out, s
     *out = NAN;
     if (some < MANIFOLD_LEAST || d < 1)
         return 0;
-    double *rows = malloc(((size_t)some + 1) * (size_t)d * sizeof *rows);
-    double *squares = malloc((size_t)some * sizeof *squares);
-    double *mu = malloc((size_t)some * sizeof *mu);
-    if (rows && squares && mu && take_rows(x, n, d, rows, some)) {
-        for (int i = 0; i < some; i++)
-            squares[i] =
-                cblas_ddot(d, rows + (size_t)i * (size_t)d, 1, rows + (size_t)i * (size_t)d, 1);
+    FREED_BY(memory_free) struct memory m = {0};
+    double *rows = memory_take(&m, ((size_t)some + 1) * (size_t)d, sizeof *rows);
+    double *squares = memory_take(&m, (size_t)some, sizeof *squares);
+    double *mu = memory_take(&m, (size_t)some, sizeof *mu);
+    if (m.failed)
+        return error_memory(e, "the neighbours of %d rows", some);
+    if (!take_rows(x, n, d, rows, some))
+        return 0;
+    for (int i = 0; i < some; i++)
+        squares[i] =
+            cblas_ddot(d, rows + (size_t)i * (size_t)d, 1, rows + (size_t)i * (size_t)d, 1);
 #pragma omp parallel num_threads(threads)
-        {
-            double *product = malloc(BLOCK * (size_t)some * sizeof *product);
+    {
+        double *product = malloc(BLOCK * (size_t)some * sizeof *product);
 #pragma omp for schedule(static)
-            for (int at = 0; at < some; at += BLOCK)
-                if (product)
-                    ratios_of_block(rows, squares, some, d, at, product, mu);
+        for (int at = 0; at < some; at += BLOCK)
+            if (product)
+                ratios_of_block(rows, squares, some, d, at, product, mu);
 #pragma omp critical
-            failed |= !product;
-            free(product);
-        }
-        for (int i = 0; i < some && !failed; i++)
-            if (isfinite(mu[i]))
-                mu[counted++] = mu[i];
-        if (counted >= MANIFOLD_LEAST)
-            *out = slope(mu, counted);
+        failed |= !product;
+        free(product);
     }
-    failed |= !rows || !squares || !mu;
-    free(rows);
-    free(squares);
-    free(mu);
-    return failed ? error_memory(e, "the neighbours of %d rows", some) : 0;
+    if (failed)
+        return error_memory(e, "the neighbours of %d rows", some);
+    for (int i = 0; i < some; i++)
+        if (isfinite(mu[i]))
+            mu[counted++] = mu[i];
+    if (counted >= MANIFOLD_LEAST)
+        *out = slope(mu, counted);
+    return 0;
 }
 
 // ---------------------------------------------------------------- self-clustering
@@ -202,26 +205,26 @@ int manifold_self_cluster(const float *x, int64_t n, int d, int centred, double 
     *out = NAN;
     if (n < 2 || d < 2)
         return 0;
-    double *mean = centred ? malloc(wide * sizeof *mean) : NULL;
-    double *gram = calloc(wide * wide, sizeof *gram), *rows = malloc(BLOCK * wide * sizeof *rows);
+    FREED_BY(memory_free) struct memory m = {0};
+    double *mean = centred ? memory_take(&m, wide, sizeof *mean) : NULL;
+    double *gram = memory_take(&m, wide * wide, sizeof *gram);
+    double *rows = memory_take(&m, BLOCK * wide, sizeof *rows);
     int64_t found = 0;
-    int rc = gram && rows && (mean || !centred) ? 0 : error_memory(e, "products of %d features", d);
-    if (rc == 0 && centred)
+    if (m.failed)
+        return error_memory(e, "products of %d features", d);
+    if (centred)
         mean_of(x, n, d, mean);
-    for (int64_t at = 0; rc == 0 && found >= 0 && at < n; at += BLOCK) {
+    for (int64_t at = 0; found >= 0 && at < n; at += BLOCK) {
         int some = (int)(n - at < BLOCK ? n - at : BLOCK);
         int more = directions(x, at, some, d, mean, rows);
         found = more < 0 ? -1 : found + more;
         if (more > 0)
             cblas_dsyrk(CblasRowMajor, CblasLower, CblasTrans, d, some, 1, rows, d, 1, gram, d);
     }
-    if (rc == 0 && found > 1) {
+    if (found > 1) {
         double all = (double)found * (double)found;
         double random = (double)found + (double)found * (double)(found - 1) / d;
         *out = (squared_norm(gram, d) - random) / (all - random);
     }
-    free(mean);
-    free(gram);
-    free(rows);
-    return rc;
+    return 0;
 }

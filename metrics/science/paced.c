@@ -22,11 +22,11 @@ int paced_init(struct paced *p, int d, struct error *e)
     if (d > PACED_D)
         return 0;
     size_t n = (size_t)d;
-    p->a = calloc(n * n, sizeof *p->a);
-    p->diagonal = calloc(n, sizeof *p->diagonal);
-    p->beside = calloc(n, sizeof *p->beside);
-    p->work = calloc((PACED_COLUMNS + 1) * n, sizeof *p->work);
-    if (!p->a || !p->diagonal || !p->beside || !p->work || moments_init(&p->live, d, e) < 0) {
+    p->a = memory_take(&p->memory, n * n, sizeof *p->a);
+    p->diagonal = memory_take(&p->memory, n, sizeof *p->diagonal);
+    p->beside = memory_take(&p->memory, n, sizeof *p->beside);
+    p->work = memory_take(&p->memory, (PACED_COLUMNS + 1) * n, sizeof *p->work);
+    if (p->memory.failed || moments_init(&p->live, d, e) < 0) {
         paced_free(p);
         return error_memory(e, "the spectrum of %d projections", d);
     }
@@ -42,9 +42,9 @@ int paced_init_pairs(struct paced *p, int d, struct error *e)
     if (!p->d)
         return 0;
     size_t n = (size_t)d, room = n > PAIRS ? n * n : PAIRS * n;
-    p->within = calloc(n * n, sizeof *p->within);
-    p->pair = calloc(room, sizeof *p->pair);
-    if (p->within && p->pair)
+    p->within = memory_take(&p->memory, n * n, sizeof *p->within);
+    p->pair = memory_take(&p->memory, room, sizeof *p->pair);
+    if (!p->memory.failed)
         return 0;
     paced_free(p);
     return error_memory(e, "pairs of %d features", d);
@@ -52,13 +52,8 @@ int paced_init_pairs(struct paced *p, int d, struct error *e)
 
 void paced_free(struct paced *p)
 {
-    free(p->within);
-    free(p->pair);
     moments_free(&p->live);
-    free(p->a);
-    free(p->diagonal);
-    free(p->beside);
-    free(p->work);
+    memory_free(&p->memory);
     *p = (struct paced){0};
 }
 

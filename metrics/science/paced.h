@@ -30,6 +30,7 @@ struct paced {
     // Of pairs of rows, two views of one image: the scatter of each about the mean of the two,
     // lower triangle; room for differences and for a factor. NULL: rows are alone.
     double *within, *pair;
+    struct memory memory;
     double told[PACED_TOLD]; // what the caller made of the last spectrum, kept for it; -1: nothing
 };
 

@@ -3,7 +3,6 @@
 #include "metrics/science/questions.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "metrics/base/rng.h"
@@ -19,7 +18,7 @@ static int take_half(struct questions *q, const struct surrogate *s, const doubl
 {
     size_t m = (size_t)half_of(q->n, half), targets = (size_t)q->targets;
     const int64_t *row = q->row[half];
-    q->t[half] = malloc(m * targets * sizeof(double));
+    q->t[half] = memory_take(&q->memory, m * targets, sizeof(double));
     if (!q->t[half])
         return -1;
     for (size_t i = 0; i < m; i++)
@@ -28,7 +27,7 @@ static int take_half(struct questions *q, const struct surrogate *s, const doubl
     for (int k = 0; k < SURROGATE_KINDS; k++) {
         if (!q->clusters[k])
             continue;
-        q->cluster[k][half] = malloc(m * sizeof(int32_t));
+        q->cluster[k][half] = memory_take(&q->memory, m, sizeof(int32_t));
         if (!q->cluster[k][half])
             return -1;
         for (size_t i = 0; i < m; i++)
@@ -41,54 +40,53 @@ static int take_half(struct questions *q, const struct surrogate *s, const doubl
 static int draw_halves(struct questions *q)
 {
     struct rng r;
-    int64_t *all = malloc((size_t)q->n * sizeof *all);
-    for (int half = 0; half < 2; half++)
-        q->row[half] = malloc((size_t)half_of(q->n, half) * sizeof *all);
+    int64_t *all = memory_take(&q->memory, (size_t)q->n, sizeof *all);
+    if (!all)
+        return -1;
     rng_init(&r, 0, RNG_SURROGATE, SURROGATE_KINDS, 0);
-    for (int64_t i = 0; all && i < q->n; i++) {
+    for (int64_t i = 0; i < q->n; i++) {
         int64_t j = (int64_t)rng_below(&r, (uint64_t)i + 1);
         all[i] = all[j];
         all[j] = i;
     }
-    int ok = all && q->row[0] && q->row[1];
-    if (ok) {
-        memcpy(q->row[0], all, (size_t)half_of(q->n, 0) * sizeof *all);
-        memcpy(q->row[1], all + half_of(q->n, 0), (size_t)half_of(q->n, 1) * sizeof *all);
-    }
-    free(all);
-    return ok ? 0 : -1;
+    q->row[0] = all;
+    q->row[1] = all + half_of(q->n, 0);
+    return 0;
+}
+
+static int sort(struct questions *q, const struct surrogate *s, const float *small, struct error *e)
+{
+    FREED_BY(memory_free) struct memory m = {0};
+    int32_t *cluster[SURROGATE_KINDS] = {NULL, NULL, NULL};
+    double *coordinates = memory_take(&m, (size_t)(q->n * s->components), sizeof *coordinates);
+    for (int k = 0; k < SURROGATE_KINDS; k++)
+        if (s->clusters[k] && q->n >= (int64_t)SURROGATE_ROWS * s->clusters[k]) {
+            q->clusters[k] = s->clusters[k];
+            cluster[k] = memory_take(&m, (size_t)q->n, sizeof **cluster);
+        }
+    if (m.failed)
+        return error_memory(e, "%lld images", (long long)q->n);
+    if (surrogate_project(s, small, q->n, s->components, coordinates, e) < 0)
+        return -1;
+    for (int k = 0; k < SURROGATE_KINDS; k++)
+        if (cluster[k])
+            surrogate_assign(s, k, coordinates, q->n, cluster[k]);
+    if (draw_halves(q) < 0 ||
+        take_half(q, s, coordinates, (const int32_t *const *)cluster, 0) < 0 ||
+        take_half(q, s, coordinates, (const int32_t *const *)cluster, 1) < 0)
+        return error_memory(e, "%lld images", (long long)q->n);
+    return 0;
 }
 
 int questions_init(struct questions *q, const struct surrogate *s, const float *small, int64_t n,
                    struct error *e)
 {
-    memset(q, 0, sizeof *q);
+    *q = (struct questions){0};
     if (!s->targets || n < QUESTIONS_LEAST)
         return 0;
     q->n = n;
     q->targets = s->targets;
-    double *coordinates = malloc((size_t)n * (size_t)s->components * sizeof *coordinates);
-    int32_t *cluster[SURROGATE_KINDS] = {NULL, NULL, NULL};
-    int rc = coordinates ? surrogate_project(s, small, n, s->components, coordinates, e)
-                         : error_memory(e, "%lld images", (long long)n);
-    for (int k = 0; k < SURROGATE_KINDS && rc == 0; k++) {
-        if (n < (int64_t)SURROGATE_ROWS * s->clusters[k] || !s->clusters[k])
-            continue;
-        q->clusters[k] = s->clusters[k];
-        cluster[k] = malloc((size_t)n * sizeof **cluster);
-        if (cluster[k])
-            surrogate_assign(s, k, coordinates, n, cluster[k]);
-        else
-            rc = error_memory(e, "clusters of %lld images", (long long)n);
-    }
-    if (rc == 0 && draw_halves(q) < 0)
-        rc = error_memory(e, "%lld images", (long long)n);
-    for (int half = 0; half < 2 && rc == 0; half++)
-        if (take_half(q, s, coordinates, (const int32_t *const *)cluster, half) < 0)
-            rc = error_memory(e, "%lld images", (long long)n);
-    free(coordinates);
-    for (int k = 0; k < SURROGATE_KINDS; k++)
-        free(cluster[k]);
+    int rc = sort(q, s, small, e);
     if (rc < 0)
         questions_free(q);
     return rc;
@@ -96,13 +94,8 @@ int questions_init(struct questions *q, const struct surrogate *s, const float *
 
 void questions_free(struct questions *q)
 {
-    for (int half = 0; half < 2; half++) {
-        free(q->row[half]);
-        free(q->t[half]);
-        for (int k = 0; k < SURROGATE_KINDS; k++)
-            free(q->cluster[k][half]);
-    }
-    memset(q, 0, sizeof *q);
+    memory_free(&q->memory);
+    *q = (struct questions){0};
 }
 
 int questions_ask(const struct questions *q, const float *x, int d, int threads,

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 #include "metrics/science/surrogate.h"
 
 enum { QUESTIONS_LEAST = 2 * SURROGATE_ROWS }; // images; with fewer nothing is asked
@@ -18,6 +19,7 @@ struct questions {
     int64_t *row[2]; // images of each half, drawn: neighbours in a data set may be alike
     double *t[2];    // row by row
     int32_t *cluster[SURROGATE_KINDS][2];
+    struct memory memory;
 };
 
 // From n small images in the order of the features that will be asked. questions_free is needed

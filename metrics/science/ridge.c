@@ -30,51 +30,33 @@ struct ridge {
     double *a;         // d x d: a factor
     double *w;         // columns x d
     double *intercept; // columns
+    struct memory memory;
 };
 
 // ---------------------------------------------------------------- memory
 
-static int part_init(struct part *p, int d, int columns, struct error *e)
-{
-    p->sum = calloc((size_t)columns * (size_t)d, sizeof *p->sum);
-    p->count = calloc((size_t)columns, sizeof *p->count);
-    if (!p->sum || !p->count)
-        return error_memory(e, "the sums of %d classes", columns);
-    return moments_init(&p->m, d, e);
-}
-
-static void part_free(struct part *p)
-{
-    free(p->sum);
-    free(p->count);
-    moments_free(&p->m);
-}
-
 static int ridge_init(struct ridge *r, struct error *e)
 {
     size_t d = (size_t)r->d, columns = (size_t)r->columns;
-    for (int i = 0; i < 2; i++)
-        if (part_init(&r->part[i], r->d, r->columns, e) < 0)
+    for (int i = 0; i < 2; i++) {
+        if (moments_init(&r->part[i].m, r->d, e) < 0)
             return -1;
-    r->scale.mean = calloc(d, sizeof *r->scale.mean);
-    r->scale.factor = calloc(d, sizeof *r->scale.factor);
-    r->a = calloc(d * d, sizeof *r->a);
-    r->w = calloc(columns * d, sizeof *r->w);
-    r->intercept = calloc(columns, sizeof *r->intercept);
-    if (r->scale.mean && r->scale.factor && r->a && r->w && r->intercept)
-        return 0;
-    return error_memory(e, "a probe of %d features", r->d);
+        r->part[i].sum = memory_take(&r->memory, columns * d, sizeof(double));
+        r->part[i].count = memory_take(&r->memory, columns, sizeof(double));
+    }
+    r->scale.mean = memory_take(&r->memory, d, sizeof(double));
+    r->scale.factor = memory_take(&r->memory, d, sizeof(double));
+    r->a = memory_take(&r->memory, d * d, sizeof(double));
+    r->w = memory_take(&r->memory, columns * d, sizeof(double));
+    r->intercept = memory_take(&r->memory, columns, sizeof(double));
+    return r->memory.failed ? error_memory(e, "a probe of %d features", r->d) : 0;
 }
 
 static void ridge_free(struct ridge *r)
 {
     for (int i = 0; i < 2; i++)
-        part_free(&r->part[i]);
-    free(r->scale.mean);
-    free(r->scale.factor);
-    free(r->a);
-    free(r->w);
-    free(r->intercept);
+        moments_free(&r->part[i].m);
+    memory_free(&r->memory);
 }
 
 // ---------------------------------------------------------------- sums
@@ -267,10 +249,8 @@ static int choose(struct ridge *r, struct error *e)
         for (int k = 0, at = 0; k < r->targets && rc == 0; at += r->target[k++].columns) {
             struct ridge_target *t = &r->target[k];
             struct scored s;
-            rc = solve(r, t, at, e);
-            if (rc == 0)
-                rc = score(r, t, at, RIDGE_FITTED, 1, &s, e);
-            if (rc != 0)
+            rc = solve(r, t, at, e) < 0 ? -1 : score(r, t, at, RIDGE_FITTED, 1, &s, e);
+            if (rc < 0)
                 break;
             double value = t->label[RIDGE_FITTED] ? (double)s.classes.correct : -s.residual;
             if (i == 0 || value > best[k]) {
@@ -316,10 +296,8 @@ static int finish(struct ridge *r, struct error *e)
             struct scored s;
             if (t->lambda != penalty[i])
                 continue;
-            rc = solve(r, t, at, e);
-            if (rc == 0)
-                rc = score(r, t, at, RIDGE_SCORED, 0, &s, e);
-            if (rc != 0)
+            rc = solve(r, t, at, e) < 0 ? -1 : score(r, t, at, RIDGE_SCORED, 0, &s, e);
+            if (rc < 0)
                 break;
             t->score = s.classes;
             t->r2 = NAN;

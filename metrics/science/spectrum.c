@@ -22,6 +22,7 @@ struct spectrum_solver {
     double *a, *w, *work;
     double *more; // 5 d: of spectrum_both
     int *iwork;
+    struct memory memory;
 };
 
 int moments_init(struct moments *m, int d, struct error *e)
@@ -33,10 +34,10 @@ int moments_init(struct moments *m, int d, struct error *e)
         return -1;
     m->d = d;
     m->work_rows = BLOCK + 1;
-    m->mean = calloc((size_t)d, sizeof *m->mean);
-    m->scatter = calloc((size_t)d * (size_t)d, sizeof *m->scatter);
-    m->work = calloc(m->work_rows * (size_t)d, sizeof *m->work);
-    if (m->mean && m->scatter && m->work)
+    m->mean = memory_take(&m->memory, (size_t)d, sizeof *m->mean);
+    m->scatter = memory_take(&m->memory, (size_t)d * (size_t)d, sizeof *m->scatter);
+    m->work = memory_take(&m->memory, m->work_rows * (size_t)d, sizeof *m->work);
+    if (!m->memory.failed)
         return 0;
     moments_free(m);
     return error_memory(e, "the moments of %d dimensions", d);
@@ -44,9 +45,7 @@ int moments_init(struct moments *m, int d, struct error *e)
 
 void moments_free(struct moments *m)
 {
-    free(m->mean);
-    free(m->scatter);
-    free(m->work);
+    memory_free(&m->memory);
     *m = (struct moments){0};
 }
 
@@ -161,6 +160,55 @@ double moments_mean_norm(const struct moments *m)
     return cblas_dnrm2(m->d, m->mean, 1);
 }
 
+// What LAPACK's dsyevd needs beside.
+static int room(int d, const char *vectors, double *a, double *w, int *lwork, int *liwork,
+                struct error *e)
+{
+    double size = 0;
+    int query = -1, info = 0;
+    dsyevd_(vectors, "U", &d, a, &d, w, &size, &query, liwork, &query, &info, 1, 1);
+    if (info || !(size >= 1 && size < 2e9) || *liwork < 1)
+        return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", d, info);
+    *lwork = (int)size;
+    return 0;
+}
+
+// Row-major lower is column-major upper; eigenvectors come as rows.
+int spectrum_vectors(int d, double *a, double *w, struct error *e)
+{
+    FREED_BY(memory_free) struct memory m = {0};
+    int lwork = 0, liwork = 0, info = 0;
+    if (room(d, "V", a, w, &lwork, &liwork, e) < 0)
+        return -1;
+    double *work = memory_take(&m, (size_t)lwork, sizeof *work);
+    int *iwork = memory_take(&m, (size_t)liwork, sizeof *iwork);
+    if (m.failed)
+        return error_memory(e, "eigenvectors of %d dimensions", d);
+    dsyevd_("V", "U", &d, a, &d, w, work, &lwork, iwork, &liwork, &info, 1, 1);
+    return info ? error_set(e, "LAPACK's dsyevd did not converge (info %d)", info) : 0;
+}
+
+static int solver_init(struct spectrum_solver *s, struct error *e)
+{
+    size_t d = (size_t)s->d;
+    double lwork = 0;
+    int query = -1, info = 0;
+    s->a = memory_take(&s->memory, d * d, sizeof *s->a);
+    s->w = memory_take(&s->memory, d, sizeof *s->w);
+    s->more = memory_take(&s->memory, 5 * d, sizeof *s->more);
+    if (s->memory.failed)
+        return error_memory(e, "the spectrum of %d dimensions", s->d);
+    if (room(s->d, "N", s->a, s->w, &s->lwork, &s->liwork, e) < 0)
+        return -1;
+    dsytrd_("U", &s->d, s->a, &s->d, s->w, s->w, s->w, &lwork, &query, &info, 1);
+    if (info || !(lwork >= 1 && lwork < 2e9))
+        return error_set(e, "LAPACK's dsytrd refused %d dimensions (info %d)", s->d, info);
+    s->lwork = lwork > s->lwork ? (int)lwork : s->lwork;
+    s->work = memory_take(&s->memory, (size_t)s->lwork, sizeof *s->work);
+    s->iwork = memory_take(&s->memory, (size_t)s->liwork, sizeof *s->iwork);
+    return s->memory.failed ? error_memory(e, "the spectrum of %d dimensions", s->d) : 0;
+}
+
 int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
 {
     *out = NULL;
@@ -172,46 +220,18 @@ int spectrum_solver_new(int d, struct spectrum_solver **out, struct error *e)
     if (!s)
         return error_memory(e, "the spectrum of %d dimensions", d);
     s->d = d;
-    s->a = calloc((size_t)d * (size_t)d, sizeof *s->a);
-    s->w = calloc((size_t)d, sizeof *s->w);
-    s->more = calloc(5 * (size_t)d, sizeof *s->more);
-    double lwork = 0;
-    int liwork = 0, query = -1, info = 0;
-    if (!s->a || !s->w || !s->more)
-        goto fail;
-    dsyevd_("N", "U", &d, s->a, &d, s->w, &lwork, &query, &liwork, &query, &info, 1, 1);
-    if (info || !(lwork >= 1 && lwork < 2e9) || liwork < 1) {
-        spectrum_solver_free(s);
-        return error_set(e, "LAPACK's dsyevd refused %d dimensions (info %d)", d, info);
+    if (solver_init(s, e) == 0) {
+        *out = s;
+        return 0;
     }
-    double lwork2 = 0;
-    dsytrd_("U", &d, s->a, &d, s->w, s->w, s->w, &lwork2, &query, &info, 1);
-    if (info || !(lwork2 >= 1 && lwork2 < 2e9)) {
-        spectrum_solver_free(s);
-        return error_set(e, "LAPACK's dsytrd refused %d dimensions (info %d)", d, info);
-    }
-    s->lwork = (int)(lwork > lwork2 ? lwork : lwork2);
-    s->liwork = liwork;
-    s->work = calloc((size_t)s->lwork, sizeof *s->work);
-    s->iwork = calloc((size_t)s->liwork, sizeof *s->iwork);
-    if (!s->work || !s->iwork)
-        goto fail;
-    *out = s;
-    return 0;
-fail:
     spectrum_solver_free(s);
-    return error_memory(e, "the spectrum of %d dimensions", d);
+    return -1;
 }
 
 void spectrum_solver_free(struct spectrum_solver *s)
 {
-    if (!s)
-        return;
-    free(s->a);
-    free(s->w);
-    free(s->more);
-    free(s->work);
-    free(s->iwork);
+    if (s)
+        memory_free(&s->memory);
     free(s);
 }
 

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 
 #define SPECTRUM_D_MAX 32768 // dimensions
 
@@ -24,6 +25,7 @@ struct moments {
     double *scatter;
     double *work; // private: rows centred for the rank-k update, work_rows x d
     size_t work_rows;
+    struct memory memory;
 };
 
 // 1 <= d <= 32768. Zeroed. Freed with moments_free (which takes a zeroed struct too). From here on
@@ -68,6 +70,10 @@ int spectrum_from_moments(struct spectrum_solver *s, const struct moments *m, do
 // others publish ranks of. Both from one reduction to tridiagonal form.
 int spectrum_both(struct spectrum_solver *s, const struct moments *m, double *sigma, double *raw,
                   double *n, struct error *e);
+
+// Eigenvalues of a symmetric matrix, ascending, into w, and eigenvectors, rows of length one, in
+// its place: d x d, row major, its lower triangle.
+int spectrum_vectors(int d, double *a, double *w, struct error *e);
 
 // Euclidean norm of m->mean.
 double moments_mean_norm(const struct moments *m);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "metrics/base/rng.h"
-#include "metrics/science/lapack.h"
 #include "metrics/science/spectrum.h"
 
 enum { BLOCK = 512, ROUNDS = 50 };
@@ -30,21 +29,18 @@ int surrogate_init(struct surrogate *s, int pixels, int components,
     s->pixels = pixels;
     s->components = components;
     s->targets = components < SURROGATE_TARGETS ? components : SURROGATE_TARGETS;
-    s->mean = calloc((size_t)pixels, sizeof *s->mean);
-    s->component = calloc(m * (size_t)pixels + 1, sizeof *s->component);
-    s->variance = calloc(m + 1, sizeof *s->variance);
-    int ok = s->mean && s->component && s->variance;
-    for (int k = 0; k < SURROGATE_KINDS && ok; k++) {
-        if (clusters[k] != 0 && clusters[k] != surrogate_clusters[k]) {
-            surrogate_free(s);
+    for (int k = 0; k < SURROGATE_KINDS; k++)
+        if (clusters[k] != 0 && clusters[k] != surrogate_clusters[k])
             return error_set(e, "%d clusters where %d were expected", clusters[k],
                              surrogate_clusters[k]);
-        }
+    s->mean = memory_take(&s->memory, (size_t)pixels, sizeof *s->mean);
+    s->component = memory_take(&s->memory, m * (size_t)pixels, sizeof *s->component);
+    s->variance = memory_take(&s->memory, m, sizeof *s->variance);
+    for (int k = 0; k < SURROGATE_KINDS; k++) {
         s->clusters[k] = clusters[k];
-        s->centre[k] = calloc((size_t)clusters[k] * m + 1, sizeof *s->centre[k]);
-        ok = s->centre[k] != NULL;
+        s->centre[k] = memory_take(&s->memory, (size_t)clusters[k] * m, sizeof *s->centre[k]);
     }
-    if (ok)
+    if (!s->memory.failed)
         return 0;
     surrogate_free(s);
     return error_memory(e, "components of %d pixels", pixels);
@@ -52,11 +48,7 @@ int surrogate_init(struct surrogate *s, int pixels, int components,
 
 void surrogate_free(struct surrogate *s)
 {
-    free(s->mean);
-    free(s->component);
-    free(s->variance);
-    for (int k = 0; k < SURROGATE_KINDS; k++)
-        free(s->centre[k]);
+    memory_free(&s->memory);
     memset(s, 0, sizeof *s);
 }
 
@@ -86,27 +78,6 @@ int surrogate_project(const struct surrogate *s, const float *small, int64_t n, 
     return 0;
 }
 
-// Eigenvectors of the covariance in place of its scatter, values ascending into w.
-static int solve(struct moments *m, double *w, struct error *e)
-{
-    double size = 0;
-    int isize = 0, query = -1, info = 0, p = m->d;
-    dsyevd_("V", "U", &p, m->scatter, &p, w, &size, &query, &isize, &query, &info, 1, 1);
-    if (info || !(size >= 1 && size < 2e9) || isize < 1)
-        return error_set(e, "LAPACK's dsyevd refused %d pixels (info %d)", p, info);
-    int lwork = (int)size;
-    double *work = malloc((size_t)lwork * sizeof *work);
-    int *iwork = malloc((size_t)isize * sizeof *iwork);
-    if (work && iwork)
-        dsyevd_("V", "U", &p, m->scatter, &p, w, work, &lwork, iwork, &isize, &info, 1, 1);
-    int rc = !work || !iwork ? error_memory(e, "components of %d pixels", p)
-             : info          ? error_set(e, "LAPACK's dsyevd did not converge (info %d)", info)
-                             : 0;
-    free(work);
-    free(iwork);
-    return rc;
-}
-
 // An eigenvector has no sign of its own: the first of its largest numbers is made positive.
 static void take_component(double *to, const double *from, int p)
 {
@@ -119,29 +90,27 @@ static void take_component(double *to, const double *from, int p)
 static int find_components(struct surrogate *s, const float *small, int64_t n, int pixels,
                            const int clusters[SURROGATE_KINDS], struct error *e)
 {
-    struct moments m = {0};
-    double *w = malloc((size_t)pixels * sizeof *w + 1);
-    int rc = w ? moments_init(&m, pixels, e) : error_set(e, "out of memory");
-    if (rc == 0)
-        rc = moments_add(&m, small, n, (size_t)pixels, e);
-    if (rc == 0)
-        rc = solve(&m, w, e);
+    FREED_BY(moments_free) struct moments m = {0};
+    FREED_BY(memory_free) struct memory memory = {0};
+    double *w = memory_take(&memory, (size_t)pixels, sizeof *w);
+    if (!w)
+        return error_set(e, "out of memory");
+    if (moments_init(&m, pixels, e) < 0 || moments_add(&m, small, n, (size_t)pixels, e) < 0 ||
+        spectrum_vectors(pixels, m.scatter, w, e) < 0)
+        return -1;
     int count = 0;
-    while (rc == 0 && count < SURROGATE_COMPONENTS && count < pixels &&
+    while (count < SURROGATE_COMPONENTS && count < pixels &&
            w[pixels - 1 - count] > NO_DIRECTION * w[pixels - 1])
         count++;
-    if (rc == 0)
-        rc = surrogate_init(s, pixels, count, clusters, e);
-    if (rc == 0)
-        memcpy(s->mean, m.mean, (size_t)pixels * sizeof *s->mean);
-    for (int k = 0; k < count && rc == 0; k++) {
+    if (surrogate_init(s, pixels, count, clusters, e) < 0)
+        return -1;
+    memcpy(s->mean, m.mean, (size_t)pixels * sizeof *s->mean);
+    for (int k = 0; k < count; k++) {
         size_t from = (size_t)(pixels - 1 - k), p = (size_t)pixels;
         s->variance[k] = w[from] / (double)n;
         take_component(s->component + (size_t)k * p, m.scatter + from * p, pixels);
     }
-    moments_free(&m);
-    free(w);
-    return rc;
+    return 0;
 }
 
 // ---------------------------------------------------------------- clusters
@@ -282,21 +251,19 @@ static void cluster(struct surrogate *s, int kind, struct clustering *g, int32_t
 static int find_clusters(struct surrogate *s, const float *small, int64_t n, struct error *e)
 {
     size_t rows = (size_t)n;
-    double *coordinates = malloc(rows * (size_t)s->components * sizeof *coordinates + 1);
-    int32_t *before = malloc(rows * sizeof *before);
-    struct clustering g = {coordinates, n, malloc(rows * sizeof(int32_t)),
-                           malloc(rows * sizeof(double))};
-    int rc = coordinates && before && g.cluster && g.distance
-                 ? surrogate_project(s, small, n, s->components, coordinates, e)
-                 : error_memory(e, "clusters of %lld images", (long long)n);
-    for (int k = 0; k < SURROGATE_KINDS && rc == 0; k++)
+    FREED_BY(memory_free) struct memory m = {0};
+    double *coordinates = memory_take(&m, rows * (size_t)s->components, sizeof *coordinates);
+    int32_t *before = memory_take(&m, rows, sizeof *before);
+    struct clustering g = {coordinates, n, memory_take(&m, rows, sizeof *g.cluster),
+                           memory_take(&m, rows, sizeof *g.distance)};
+    if (m.failed)
+        return error_memory(e, "clusters of %lld images", (long long)n);
+    if (surrogate_project(s, small, n, s->components, coordinates, e) < 0)
+        return -1;
+    for (int k = 0; k < SURROGATE_KINDS; k++)
         if (s->clusters[k])
             cluster(s, k, &g, before);
-    free(coordinates);
-    free(before);
-    free(g.cluster);
-    free(g.distance);
-    return rc;
+    return 0;
 }
 
 int surrogate_fit(struct surrogate *s, const float *small, int64_t n, int pixels, struct error *e)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 
 enum {
     SURROGATE_TARGETS = 20,    // leading components that features are to tell
@@ -26,6 +27,7 @@ struct surrogate {
     double *component; // components x pixels, orthonormal, that of the most variance first
     double *variance;  // of the sample along each, over its number
     double *centre[SURROGATE_KINDS]; // clusters x components
+    struct memory memory;
 };
 
 // From n >= 2 small images (n x pixels): principal components, and k-means (Lloyd, from centres

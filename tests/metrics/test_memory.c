@@ -50,3 +50,33 @@ Test(memory, refuses_what_cannot_be_counted)
     cr_assert(size == before && text[2] == 'x', "as it was");
     free(text);
 }
+
+Test(memory, comes_zeroed_and_goes_back_at_once)
+{
+    FREED_BY(memory_free) struct memory m = {0};
+    unsigned char *piece[100];
+    for (size_t i = 0; i < 100; i++) {
+        piece[i] = memory_take(&m, i, 8);
+        cr_assert(piece[i] && (uintptr_t)piece[i] % _Alignof(max_align_t) == 0);
+        for (size_t k = 0; k < 8 * i; k++)
+            cr_assert_eq(piece[i][k]++, 0);
+    }
+    cr_assert(!m.failed);
+    memory_free(&m);
+    cr_assert(!m.last);
+    piece[0] = memory_take(&m, 1, 1);
+    cr_assert(piece[0] && *piece[0] == 0);
+}
+
+Test(memory, says_that_something_was_not_to_be_had)
+{
+    FREED_BY(memory_free) struct memory m = {0};
+    cr_assert(!memory_take(&m, SIZE_MAX / 2, 3) && m.failed);
+    cr_assert(memory_take(&m, 2, 3) && m.failed);
+    memory_free(&m);
+    cr_assert(!m.failed && !memory_take(&m, SIZE_MAX, 1) && !memory_take(&m, (size_t)-1, 8));
+    struct error e;
+    cr_assert_eq(error_memory(&e, "%d rows", 3), -1);
+    cr_assert_str_eq(e.text, "out of memory for 3 rows");
+    cr_assert_eq(error_memory(NULL, "nothing"), -1);
+}
