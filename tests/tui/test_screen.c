@@ -557,6 +557,95 @@ Test(screen, verdicts_state_facts)
     cr_assert_null(strstr(text, "collapse"));
 }
 
+// A step of another's training; NaN: it told none.
+static void other_step(struct test_scene *t, int64_t step, double loss, double spread)
+{
+    struct record r;
+    double sigma[4] = {4, 3, 2, 1};
+    record_init(&r, RECORD_STEP, step);
+    r.u.step.metric[METRIC_LOSS] = loss;
+    r.u.step.metric[METRIC_SPREAD] = spread;
+    r.u.step.metric[METRIC_AUC] = isnan(spread) ? NAN : 0.75;
+    scene_add(t, &r);
+    record_init(&r, RECORD_SPECTRUM, step);
+    r.u.spectrum.n = 512;
+    r.u.spectrum.d = 4;
+    r.u.spectrum.sigma = sigma;
+    if (!isnan(spread))
+        scene_add(t, &r);
+}
+
+// `n` steps of it: a loss in each `loss_every`-th, a spectrum in each fourth; then one with
+// neither.
+static void other_scene(struct test_scene *t, int n, int loss_every, double spread)
+{
+    struct record r;
+    scene_init(t);
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.can, sizeof r.u.run.can, "pause resume step stop");
+    scene_add(t, &r);
+    for (int i = 0; i < n; i++)
+        other_step(t, i, loss_every && i % loss_every == 0 ? -0.5 : NAN, i % 4 ? NAN : spread);
+    other_step(t, n, NAN, NAN);
+}
+
+// What most of its steps don't have, for there was no time to measure it or the script gives none,
+// is neither bad nor forgotten.
+Test(screen, verdicts_of_another)
+{
+    static const struct {
+        int steps, loss_every;
+        double spread;
+        enum role role;
+        const char *says;
+    } row[] = {
+        {50, 0, 0.5, ROLE_DIM, "(AUC live 0.750)"},       // there is no loss at all
+        {50, 10, 0.5, ROLE_DIM, "(AUC live 0.750)"},      // one now and then
+        {51, 1, 0.5, ROLE_BAD, "the loss is not finite"}, // it was there in each
+        {51, 0, 1e-4, ROLE_BAD, "constant: spread 1.0e-4"},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct test_scene t;
+        char text[256];
+        other_scene(&t, row[i].steps, row[i].loss_every, row[i].spread);
+        enum role role = verdict(&t.h, text, sizeof text);
+        cr_expect(role == row[i].role && strstr(text, row[i].says), "%zu: %s", i, text);
+        scene_free(&t);
+    }
+    struct test_scene t; // none has come for longer than one comes now and then
+    char text[256];
+    other_scene(&t, 50, 10, 0.5);
+    for (int i = 51; i < 120; i++)
+        other_step(&t, i, NAN, NAN);
+    cr_expect_eq(verdict(&t.h, text, sizeof text), ROLE_BAD);
+    cr_expect_str_eq(text, "the loss is not finite");
+    scene_free(&t);
+}
+
+// What one step in sixteen has stands in the list until the next.
+Test(screen, rare_numbers_stand)
+{
+    struct test_scene t;
+    struct record r;
+    scene_init(&t);
+    scene_train(&t, 60);
+    record_init(&r, RECORD_STEP, 60);
+    r.u.step.metric[METRIC_ALIGNMENT] = 0.1234;
+    r.u.step.metric[METRIC_RANKME_RAW] = 23.45;
+    r.u.step.metric[METRIC_PIXEL_R2] = 0.6789;
+    scene_add(&t, &r);
+    for (int i = 61; i < 64; i++) {
+        record_init(&r, RECORD_STEP, i);
+        scene_add(&t, &r);
+    }
+    t.v.view = VIEW_COLLAPSE;
+    char *text = scene_text(&t, 24, 80);
+    cr_expect(strstr(text, " 0.123 ") && strstr(text, " 23.45 ") && strstr(text, " 0.679 "), "%s",
+              text);
+    free(text);
+    scene_free(&t);
+}
+
 // --- what the device view shows of this machine: loads from the text of /proc/stat ---
 
 static int is_odd(const void *of, int core)

@@ -287,8 +287,9 @@ int64_t time_switch(const struct scene *s)
 static double value_at(const struct scene *s, int series, int64_t step)
 {
     // What only some steps have stands until the next.
-    int is_rare =
-        series < METRIC_COUNT && metric_table[series].needs & (METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS);
+    const unsigned rare = METRIC_NEEDS_Z | METRIC_NEEDS_VIEWS | METRIC_NEEDS_PAIRS |
+                          METRIC_NEEDS_RAW | METRIC_NEEDS_IMAGES;
+    int is_rare = series < METRIC_COUNT && metric_table[series].needs & rare;
     return step < 0 ? NAN : series_range(&s->h->series[series], is_rare ? 0 : step, step + 1).last;
 }
 

@@ -24,27 +24,62 @@ static int directions(const struct history_spectrum *s)
     return k;
 }
 
+enum { LONG = 64, EACH = 8 }; // steps
+
+// Of the newest step, or where that is without, as most steps of another's training are, what was
+// measured last.
+static double recent(const struct history *h, int metric)
+{
+    int64_t from = h->last_step - LONG;
+    if (h->spectrum_step >= 0 && h->spectrum_step < from)
+        from = h->spectrum_step;
+    double v = h->last.metric[metric];
+    return isnan(v) ? series_range(&h->series[metric], from, h->last_step + 1).last : v;
+}
+
+static int has_loss(const struct history *h, int64_t step)
+{
+    return isfinite(series_range(&h->series[METRIC_LOSS], step, step + 1).last);
+}
+
+// The newest loss is not a number. Another's script may hand over none, or one in some steps only:
+// there it is missed where the steps before had one each, or where none has come for long.
+static int loss_is_lost(const struct history *h)
+{
+    if (isfinite(h->last.metric[METRIC_LOSS]) || !*h->run.can)
+        return !isfinite(h->last.metric[METRIC_LOSS]);
+    int64_t had = h->last_step;
+    while (had >= 0 && had > h->last_step - LONG && !has_loss(h, had))
+        had--;
+    if (had < 0 || had == h->last_step - LONG)
+        return isfinite(series_range(&h->series[METRIC_LOSS], 0, had + 1).last);
+    for (int64_t t = had; t >= 0 && t > had - EACH; t--)
+        if (!has_loss(h, t))
+            return 0;
+    return 1;
+}
+
 enum role verdict(const struct history *h, char *text, size_t size)
 {
-    const double *m = h->last.metric;
     if (h->last_step < 0) {
         snprintf(text, size, "waiting for the first step");
         return ROLE_DIM;
     }
-    if (!isfinite(m[METRIC_LOSS])) {
+    if (loss_is_lost(h)) {
         snprintf(text, size, "the loss is not finite");
         return ROLE_BAD;
     }
-    if (m[METRIC_SPREAD] < constant_spread) {
+    double spread = recent(h, METRIC_SPREAD), zstd = recent(h, METRIC_ZSTD);
+    if (spread < constant_spread) {
         snprintf(text, size,
                  "constant: spread %s, below 1e-3: every image gets nearly the same feature",
-                 format_value(m[METRIC_SPREAD], 3).s);
+                 format_value(spread, 3).s);
         return ROLE_BAD;
     }
-    if (m[METRIC_ZSTD] < collapsed_zstd) {
+    if (zstd < collapsed_zstd) {
         snprintf(text, size,
                  "collapse: z-std %s: projections of different images are nearly the same",
-                 format_value(m[METRIC_ZSTD], 3).s);
+                 format_value(zstd, 3).s);
         return ROLE_BAD;
     }
     if (h->live.step < 0) {
@@ -58,8 +93,8 @@ enum role verdict(const struct history *h, char *text, size_t size)
                  format_fixed(h->eval[0].metric[METRIC_AUC], 3).s);
     int is_partial = k <= partial * h->live.d;
     snprintf(text, size, "%s%d of %d directions carry 90 %% of \u03a3\u03c3 (AUC live %s%s)",
-             is_partial ? "partial collapse: " : "", k, h->live.d, format_fixed(m[METRIC_AUC], 3).s,
-             start);
+             is_partial ? "partial collapse: " : "", k, h->live.d,
+             format_fixed(recent(h, METRIC_AUC), 3).s, start);
     return is_partial ? ROLE_WARN : ROLE_DIM;
 }
 
