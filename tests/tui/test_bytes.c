@@ -224,6 +224,27 @@ Test(keys, escape_ends_a_string_without_an_end)
     free(t);
 }
 
+// Alt with ], P, X, ^ or _ is no string, though it begins like one: keys work again after a pause.
+Test(keys, alt_and_an_introducer_does_not_end_the_keys)
+{
+    for (const char *c = "P]_^X"; *c; c++) {
+        struct typed *t = begin();
+        type(t, (const char[]){033, *c}, 2, 0);
+        type(t, "c", 1, 3);
+        expect(t, (uint32_t[]){'c'}, 1, "after a pause");
+        type(t, (const char[]){033, *c}, 2, 0.001);
+        type(t, "ce", 2, 0.2);
+        expect(t, (uint32_t[]){'c'}, 1, "soon behind it");
+        type(t, "e", 1, 1.5);
+        expect(t, (uint32_t[]){'c', 'e'}, 2, "after a pause");
+        type(t, (const char[]){033, *c}, 2, 0.001);
+        type(t, "ce", 2, 0.001);
+        type(t, "ce\a", 3, 5);
+        expect(t, (uint32_t[]){'c', 'e'}, 2, "a string whose line stood still");
+        free(t);
+    }
+}
+
 Test(keys, a_paste_is_text)
 {
     struct typed *t = begin();

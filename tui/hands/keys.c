@@ -207,10 +207,24 @@ static int x10(struct keys *k, unsigned char byte, struct keys_event *out)
     return !k->pasting && mouse(k, m[0] - 32, m[1] - 32, m[2] - 32, out);
 }
 
+// The string that this byte would be in is none: Alt with ] begins one too, and nobody would ever
+// end it. Its first byte comes late then, and at some time there is a pause.
+static int is_no_string(struct keys *k, double now)
+{
+    double since = now - k->at;
+    if (k->n == 2) { // so far there is what introduced it
+        k->typed = since > lone;
+        k->n++;
+    }
+    return k->typed && since > late;
+}
+
 int keys_take(struct keys *k, unsigned char byte, double now, struct keys_event *out)
 {
     enum { BEL = 7, CAN = 0x18, SUB = 0x1A, ST = 0x9C };
     int rc = 0;
+    if (k->state == STRING && is_no_string(k, now))
+        k->state = GROUND;
     if (k->state == ESC || k->state == LATE)
         rc = behind_escape(k, byte, now, out);
     else if (k->state == GROUND)

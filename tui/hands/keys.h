@@ -61,6 +61,7 @@ struct keys {
     int left;                   // bytes that it still wants
     int alt;                    // it came with Alt
     int eight_bit;              // the string began with a C1 character and may end with one
+    int typed;                  // a person may have begun it: its first byte did not come at once
     int pasting;                // between the marks of a paste
     double at;                  // when the last byte came, in seconds
 };
