@@ -462,6 +462,23 @@ Test(screen, any_size)
     char *text = scene_text(&t, 10, 40);
     cr_assert_not_null(strstr(text, "needs 80x24"));
     free(text);
+    static const struct {
+        const char *keys, *shown;
+    } open[] = {{"m", "2 C continual"}, {":pau", ":pau"}, {"?", "this help"}, {"/x", "/x"}};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) { // what takes the keys is shown
+        struct ui u = {.v = &t.v, .h = &t.h};
+        for (const char *k = open[i].keys; *k; k++)
+            action_key(&u, (unsigned char)*k);
+        text = scene_text(&t, 15, 60);
+        cr_expect(strstr(text, open[i].shown) && strstr(text, "\nEsc back"), "%s", text);
+        cr_expect(!strstr(text, "q quit"), "%s", text);
+        free(text);
+        for (int h = 1; h < 24; h++)
+            for (int w = 1; w < 80; w += 3)
+                free(scene_text(&t, h, w));
+        action_key(&u, KEYS_ESCAPE);
+        cr_expect_eq(t.v.context, CONTEXT_MAIN);
+    }
     for (int h = 1; h < 60; h += 7)
         for (int w = 1; w < 220; w += 13)
             for (t.v.view = 0; t.v.view < VIEW_COUNT; t.v.view++)

@@ -118,11 +118,16 @@ static void draw_small(struct canvas *c, const struct scene *s)
     canvas_text(c, y++, 0, c->w, role, text);
     if (s->v->message.text[0])
         canvas_text(c, y, 0, c->w, s->v->message.role, s->v->message.text);
-    if (s->v->context == CONTEXT_QUIT)
-        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY, "s stop  l leave running  Esc stay");
-    else
-        canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY,
-                    s->v->replay.on ? "Space play  q quit" : "d detach  q quit");
+    // What is open takes the keys: it is shown where it has some room, and else how to leave it.
+    enum { ROOM_HEIGHT = 8, ROOM_WIDTH = 30 };
+    enum context open = s->v->context;
+    if (open != CONTEXT_MAIN && open != CONTEXT_QUIT && c->h >= ROOM_HEIGHT && c->w >= ROOM_WIDTH)
+        overlay_draw(c, s);
+    canvas_text(c, c->h - 1, 0, c->w, ROLE_BAR_KEY,
+                open == CONTEXT_QUIT   ? "s stop  l leave running  Esc stay"
+                : open != CONTEXT_MAIN ? "Esc back"
+                : s->v->replay.on      ? "Space play  q quit"
+                                       : "d detach  q quit");
 }
 
 void screen_draw(struct canvas *c, const struct scene *s)

@@ -322,7 +322,7 @@ int terminal_unicode(struct error *why)
     int fell_back = strcmp(setlocale(LC_CTYPE, NULL), "C") == 0 && *asked &&
                     strcmp(asked, "C") != 0 && strcmp(asked, "POSIX") != 0;
     error_set(why,
-              fell_back ? "the locale %.60s is not installed (locale -a lists those that are)"
+              fell_back ? "the locale %.60s is not installed (see locale -a)"
                         : "the locale %.60s has no UTF-8 (LANG=C.UTF-8 has)",
               *asked ? asked : "C");
     return 0;
