@@ -162,7 +162,8 @@ Test(canvas, text_wraps_at_blanks)
         {"one two three", "one two\nthree\n\n", 2},
         {"one two", "one two\n\n\n", 1},
         {"one two three four five six", "one two\nthree\nfour f\u2026\n", 3},
-        {"abcdefghijk lm", "abcdef\u2026\n\n\n", 1},
+        {"abcdefghijk lm", "abcdefg\nhijk lm\n\n", 2},
+        {"abcdefghijklmnopqrstuvw", "abcdefg\nhijklmn\nopqrst\u2026\n", 3},
         {"\u732b\u732b \u732b \u732b", "\u732b\u732b \u732b\n\u732b\n\n", 2},
         {"", "\n\n\n", 0},
     };

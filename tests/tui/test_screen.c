@@ -452,6 +452,31 @@ Test(screen, finished)
     scene_free(&t);
 }
 
+// What the line of an event cuts off can be read below the list when it is selected, a path too.
+Test(screen, a_long_event_is_read_whole)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 500);
+    scene_event(&t, 480, "warning", "trainer", "", "",
+                "/data/a-folder-with-a-name-that-is-long/and-another-one-in-it-that-is-longer/"
+                "class/image.jpg can't be read: it ends early; another image took its place");
+    scene_event(&t, 490, "pause", "key", "", "", "");
+    struct ui u = {.v = &t.v, .h = &t.h};
+    t.v.view = VIEW_EVENTS;
+    free(scene_text(&t, 24, 80));
+    action_key(&u, KEYS_DOWN);
+    expect_screen(&t, "event-80x24", 24, 80);
+    char *text = scene_text(&t, 24, 80);
+    cr_expect(strstr(text, "another image took its place "), "%s", text);
+    free(text);
+    action_key(&u, KEYS_UP); // a short one needs no such place
+    text = scene_text(&t, 24, 80);
+    cr_expect(!strstr(text, "took its place"), "%s", text);
+    free(text);
+    scene_free(&t);
+}
+
 // Smaller than 80 x 24 says so, at any size.
 Test(screen, any_size)
 {

@@ -211,13 +211,14 @@ int canvas_wrap(struct canvas *c, int y, int x, int max, int lines, enum role ro
             if (p[-1] == ' ')
                 best = (size_t)(p - text);
         }
-        if (!best)
+        if (!n) // not even a character does
             break;
         char line[1024];
-        memcpy(line, text, best - 1);
-        line[best - 1] = 0;
+        size_t kept = best ? best - 1 : n; // without the blank, or a part of a long word
+        memcpy(line, text, kept);
+        line[kept] = 0;
         canvas_text(c, y + used++, x, max, role, line);
-        text += best;
+        text += best ? best : n;
     }
     if (*text && used < lines)
         canvas_text(c, y + used++, x, max, role, text);

@@ -40,8 +40,8 @@ int canvas_text(struct canvas *c, int y, int x, int max, enum role role, const c
 int canvas_printf(struct canvas *c, int y, int x, int max, enum role role, const char *fmt, ...)
     __attribute__((format(printf, 6, 7)));
 int text_columns(const char *text);
-// Text broken at blanks over lines y, y + 1, ... of `max` columns, at most `lines` of them; the
-// last one is cut. Returns the lines used.
+// Text broken at blanks (a longer word anywhere) over lines y, y + 1, ... of `max` columns, at most
+// `lines` of them; the last one is cut. Returns the lines used.
 int canvas_wrap(struct canvas *c, int y, int x, int max, int lines, enum role role,
                 const char *text);
 

@@ -170,6 +170,28 @@ static void mark_match(struct canvas *c, int y, int x, int max, const char *text
     }
 }
 
+// Columns before the text of an event: its step and sign, and when there is room when it was.
+static int event_text_at(struct rect in)
+{
+    return in.w >= 100 ? 26 : 14;
+}
+
+// The selected event in full, at the foot of the list, where its line cuts it off. The lines that
+// it takes, with the one that parts it from the list.
+static int draw_whole(struct canvas *c, struct rect in, const struct history_event *e)
+{
+    enum { LINES = 6, LEAST = 3 }; // that are left to the list
+    if (!e || text_columns(e->text) < in.w - event_text_at(in))
+        return 0;
+    int n = canvas_wrap(c, -LINES - 1, 0, in.w - 2, LINES, ROLE_TEXT, e->text); // off the grid
+    if (n + 1 > in.h - LEAST)
+        return 0;
+    int y = in.y + in.h - n;
+    canvas_fill(c, (struct rect){y - 1, in.x, 1, in.w}, 0x2500, ROLE_FRAME);
+    canvas_wrap(c, y, in.x + 1, in.w - 2, n, e->warning ? ROLE_WARN : ROLE_TEXT, e->text);
+    return n + 1;
+}
+
 static void draw_event(struct canvas *c, int y, struct rect in, const struct scene *s,
                        const struct history_event *v, int selected)
 {
@@ -180,17 +202,16 @@ static void draw_event(struct canvas *c, int y, struct rect in, const struct sce
     if (selected)
         canvas_fill(c, (struct rect){y, in.x, 1, in.w}, ' ', ROLE_SELECTED);
     struct text step = format_count(v->step);
-    int w = text_columns(step.s), x = in.x + 12;
+    int w = text_columns(step.s), x = in.x + event_text_at(in);
     canvas_text(c, y, in.x + 10 - (w < 10 ? w : 10), 10, dim, step.s);
     if (in.w >= 100) { // when it was, since the run began
         struct text t = format_duration(
             series_range(&time_whole(s)->series[SERIES_TIME], v->step - 1, v->step + 1).last);
-        canvas_text(c, y, x + 10 - text_columns(t.s), 10, dim, t.s);
-        x += 12;
+        canvas_text(c, y, in.x + 22 - text_columns(t.s), 10, dim, t.s);
     }
-    canvas_put(c, y, x, v->warning ? '!' : sign[v->kind], role);
-    canvas_text(c, y, x + 2, in.x + in.w - x - 3, role, v->text);
-    mark_match(c, y, x + 2, in.x + in.w - x - 3, v->text,
+    canvas_put(c, y, x - 2, v->warning ? '!' : sign[v->kind], role);
+    canvas_text(c, y, x, in.x + in.w - x - 1, role, v->text);
+    mark_match(c, y, x, in.x + in.w - x - 1, v->text,
                s->v->context == CONTEXT_SEARCH ? s->v->line.text : s->v->list.search);
 }
 
@@ -200,9 +221,10 @@ void panel_events(struct canvas *c, struct rect r, const struct scene *s, int ch
     struct view_state *v = s->v;
     int n = h->n_event;
     struct rect in = canvas_frame(c, r, ROLE_FRAME);
-    int most = n > in.h ? n - in.h : 0;
     int picked = v->list.event >= 0 && v->list.event < n ? n - 1 - (int)v->list.event
                                                          : 0; // lines from the newest
+    in.h -= choose ? draw_whole(c, in, history_event(h, picked)) : 0;
+    int most = n > in.h ? n - in.h : 0;
     if (choose && picked < v->list.scroll)
         v->list.scroll = picked;
     if (choose && picked >= v->list.scroll + in.h)

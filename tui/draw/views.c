@@ -96,7 +96,10 @@ const struct view view_table[VIEW_COUNT] = {
     [VIEW_COLLAPSE] = {"collapse",
                        "any metric over steps, and probe accuracy: forecast and measured",
                        draw_collapse},
-    [VIEW_EVENTS] = {"events", "everything that happened, to search and to jump to", draw_events},
+    [VIEW_EVENTS] = {"events",
+                     "everything that happened, to search and to jump to; what the line of the "
+                     "selected event cuts off stands below the list",
+                     draw_events},
     [VIEW_DEVICE] = {"device", "images a second, time of a step, load and memory of the machine",
                      draw_device},
 };
