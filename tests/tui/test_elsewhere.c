@@ -48,6 +48,38 @@ static void shell(const char *fmt, ...)
     cr_assert_eq(system(command), 0, "%s", command);
 }
 
+// A training of somebody else's that said nothing of its network, nor how long it is: what nobody
+// told is left out, and a line fits into 80 columns where names do.
+Test(elsewhere, a_run_that_tells_little_is_listed)
+{
+    struct record r;
+    struct test_scene t;
+    char path[160];
+    scene_init(&t);
+    snprintf(path, sizeof path, "%s/noloss", lab.dir);
+    shell("mkdir %s", path);
+    snprintf(path, sizeof path, "%s/noloss/run.jsonl.zst", lab.dir);
+    cr_assert_eq(runlog_create(path, &t.log, NULL), 0);
+    record_init(&r, RECORD_RUN, -1);
+    snprintf(r.u.run.can, sizeof r.u.run.can, "pause resume step stop");
+    snprintf(r.u.run.dataset.name, sizeof r.u.run.dataset.name, "fashion-mnist");
+    scene_add(&t, &r);
+    for (int i = 0; i < 1200; i++) {
+        record_init(&r, RECORD_STEP, i);
+        scene_add(&t, &r);
+    }
+    cr_assert_eq(runlog_close(t.log, NULL), 0);
+    struct said s = SAY("runs", "--runs", lab.dir);
+    cr_expect(strstr(s.out, "noloss  died           1 200               fashion-mnist\n"), "%s",
+              s.out);
+    cr_expect(strstr(s.out, "before  stopped           24 / 40          synthetic:"), "%s", s.out);
+    cr_expect(strstr(s.out, "  resnet18 x4\n"), "%s", s.out);
+    for (const char *line = s.out; *line; line += strcspn(line, "\n") + 1)
+        cr_expect_leq(strcspn(line, "\n"), 79, "%s", line);
+    said_free(&s);
+    scene_free(&t);
+}
+
 // What a viewer has of a log that it has read to its end.
 static struct playback *replayed(const char *path, struct error *e)
 {

@@ -15,6 +15,7 @@
 #include "train/options/options.h"
 #include "train/run/runs.h"
 #include "tui/cli/cmd.h"
+#include "tui/draw/canvas.h"
 #include "tui/model/format.h"
 
 enum { ANSWER_MS = 120000 }; // an evaluation or a checkpoint may have to end first
@@ -101,7 +102,21 @@ static int run_ctl(int argc, char **argv)
     return answer.ok ? CMD_OK : CMD_FAILED;
 }
 
-static int print_run(const struct runs_info *r, int json)
+// A line of the list. What a training of somebody else's did not tell is left out.
+static int print_line(const struct runs_info *r, const char *name, int columns, const char *dataset,
+                      const char *arch)
+{
+    char network[96] = "";
+    int pad = columns - text_columns(name);
+    if (*arch)
+        snprintf(network, sizeof network, r->width > 0 ? "  %s x%d" : "  %s", arch, r->width);
+    return printf("%s%*s  %-9s %10s %s %-10s  %s%s\n", name, pad > 0 ? pad : 0, "", r->state,
+                  format_count(r->step + 1).s, r->steps > 0 ? "/" : " ",
+                  r->steps > 0 ? format_count(r->steps).s : "", dataset, network);
+}
+
+// `columns`: of the longest name, as far as that is not too much.
+static int print_run(const struct runs_info *r, int columns, int json)
 {
     char name[256], dataset[256], arch[64], path[sizeof r->path];
     text_clean(name, sizeof name, r->name);
@@ -109,9 +124,7 @@ static int print_run(const struct runs_info *r, int json)
     text_clean(arch, sizeof arch, r->arch);
     text_clean(path, sizeof path, r->path);
     if (!json)
-        return printf("%-32s %-9s %10s / %-10s  %s  %s x%d\n", name, r->state,
-                      format_count(r->step + 1).s, format_count(r->steps).s, dataset, arch,
-                      r->width);
+        return print_line(r, name, columns, dataset, arch);
     json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:b, s:s}", "name", name,
                           "path", path, "created", r->created, "dataset", dataset, "arch", arch,
                           "width", r->width, "step", (json_int_t)r->step, "steps",
@@ -132,8 +145,13 @@ static int run_runs(int argc, char **argv)
     if (runs_list(s.runs, &runs, &n, &e))
         return cmd_complain(CMD_FAILED, &e);
     rc = CMD_OK;
+    int columns = 0;
+    for (int i = 0; i < n; i++) {
+        int name = text_columns(runs[i].name);
+        columns = name > columns ? name < 32 ? name : 32 : columns;
+    }
     for (int i = 0; i < n && rc == CMD_OK; i++)
-        if (print_run(&runs[i], s.json) < 0)
+        if (print_run(&runs[i], columns, s.json) < 0)
             rc = CMD_FAILED;
     if (!n && !s.json && isatty(STDOUT_FILENO)) {
         char folder[512];
