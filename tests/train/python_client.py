@@ -4,6 +4,7 @@ library alone; features are pattern(step, view), which the C test makes too."""
 import argparse
 import array
 import copy
+import fcntl
 import os
 import pickle
 import signal
@@ -231,6 +232,20 @@ def cell(name):
         w = ssltop.init(name)
         steps(w, 2)
     assert w.run.endswith(name + "-2"), w.run
+
+
+def together(name):
+    """Another script is just starting a run of this name."""
+    hidden = f"{os.environ['SSLTOP_RUNS']}/.{name}.new"
+    os.makedirs(hidden)
+    with open(hidden + "/lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        w = ssltop.init(name)
+        steps(w, 2)
+        assert w.run.endswith(name + "-2"), w.run
+        w.finish()
+    os.remove(hidden + "/lock")
+    os.rmdir(hidden)
 
 
 def missing(name):

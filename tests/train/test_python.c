@@ -254,6 +254,9 @@ Test(python, a_second_run_and_forked_children)
     expect_said("there is a run cell: this one is cell-2");
     expect_end("cell", "finished", "");
     expect_end("cell-2", "finished", "");
+    run("together", 0);
+    expect_said("there is a run together: this one is together-2");
+    expect_end("together-2", "finished", "");
     run("forked", 0);
     expect_end("forked", "finished", "");
     json_t *log = lab_log(&lab, "forked");

@@ -430,28 +430,34 @@ class Run:
         can = {lib.CHECKPOINT: "checkpoint" in self._do, lib.EVALUATE: "evaluate" in self._do,
                lib.MODE: s is not None, lib.RATE: self._rate is not None}
         given["can"] = sum(1 << what for what, offered in can.items() if offered)
-        self._settle_name(given)
-        why = ctypes.create_string_buffer(WHY)
-        self._client = self._library.open(lib.Settings(**given), why, WHY)
+        why = self._open_under_a_name(given)
         if self._client:
             self._folder = os.fsdecode(self._library.run(self._client))
             for text in self._said.values():  # before there was anybody to hear it
                 self._library.warn(self._client, _utf8(text, 240))
         else:
-            _missing(why.value.decode("utf-8", "replace"), self._required)
+            _missing(why, self._required)
 
-    @staticmethod
-    def _settle_name(given):
-        """A script or a notebook's cell that is run again has a run of its own: NAME-2."""
+    def _open_under_a_name(self, given):
+        """The recorder; why there is none. A script or a notebook's cell that is run again has a
+        run of its own, NAME-2, and so has one that is run twice at the same time."""
         name, runs = given["name"], given["runs"] or os.fsencode(os.environ.get("SSLTOP_RUNS") or
                                                                  "runs")
-        number = 1
-        while name and os.path.exists(os.path.join(runs, given["name"])):
-            number += 1
-            given["name"] = name + b"-%d" % number
-        if number > 1:
+        why = ctypes.create_string_buffer(WHY)
+        for number in range(1, 1000):
+            if number > 1:
+                given["name"] = name + b"-%d" % number
+            if name and os.path.exists(os.path.join(runs, given["name"])):
+                continue
+            self._client = self._library.open(lib.Settings(**given), why, WHY)
+            if self._client or not name or not any(  # another may be just starting it
+                    os.path.exists(os.path.join(runs, folder % given["name"]))
+                    for folder in (b"%s", b".%s.new")):
+                break
+        if number > 1 and self._client:
             print(f"ssltop: there is a run {os.fsdecode(name)}: this one is "
                   f"{os.fsdecode(given['name'])}", file=sys.stderr)
+        return why.value.decode("utf-8", "replace")
 
     def _join(self):
         """The other ranks, whether or not this one records."""
