@@ -416,7 +416,9 @@ Test(screen, of_another)
     t.h.last.mode = MODE_NONE;
     t.h.last.chunk = -1;
     t.v.view = VIEW_DEVICE;
+    scene_machine(&t); // of the recorder, for nothing is known of the trainer's own process
     expect_screen(&t, "another-120x36", 36, 120);
+    expect_screen(&t, "another-device-80x24", 24, 80);
     struct ui u = {.v = &t.v, .h = &t.h};
     t.v.view = VIEW_COLLAPSE;
     action_key(&u, KEYS_UP); // from the first to the last
@@ -425,7 +427,7 @@ Test(screen, of_another)
         uint32_t key;
         const char *says;
     } row[] = {{'m', "without ssltop's sampler"},
-               {'e', "evaluates by itself"},
+               {'e', "offered no evaluation"},
                {'c', "offered no checkpoints"},
                {'n', "no trainer to tell"}};
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {

@@ -19,7 +19,7 @@ const struct command_row command_table[COMMAND_COUNT] = {
     [COMMAND_RESUME] = {"resume", NULL, "go on after a pause"},
     [COMMAND_STEP] = {"step", NULL, "make exactly one step while paused"},
     [COMMAND_EVAL] = {"eval", NULL, "measure the exact spectrum now",
-                      "this training evaluates by itself: it offered no evaluation"},
+                      "this training offered no evaluation"},
     [COMMAND_CHECKPOINT] = {"checkpoint", NULL, "write a checkpoint now",
                             "this training offered no checkpoints"},
     [COMMAND_STOP] = {"stop", NULL, "write a checkpoint and end the training"},

@@ -145,7 +145,8 @@ static void facts(const struct scene *s, int room, char *text, size_t size)
     if (s->h->waiting >= WAITING_SHOWN)
         snprintf(fact[n++], FACT, "waiting for data %.0f %%", 100 * s->h->waiting);
     snprintf(fact[n++], FACT, "%s img/s", format_rate(s->h->rate).s);
-    snprintf(fact[n++], FACT, "RSS %s", format_bytes(s->v->link.rss).s);
+    if (!*s->h->run.can) // else it is the recorder's, which nobody asks for
+        snprintf(fact[n++], FACT, "RSS %s", format_bytes(s->v->link.rss).s);
     size_t at = 0;
     for (int i = 0; i < n; i++) {
         room -= text_columns(fact[i]) + (i ? 3 : 0);

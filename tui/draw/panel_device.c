@@ -60,7 +60,7 @@ void panel_facts(struct canvas *c, struct rect r, const struct scene *s)
         snprintf(line[0], sizeof *line, "%s, %d thread%s, %s", u->device.name, u->device.threads,
                  u->device.threads == 1 ? "" : "s", u->device.precision);
     else if (*u->can)
-        snprintf(line[0], sizeof *line, "trained by a program that is not ssltop's");
+        snprintf(line[0], sizeof *line, "trained by another program");
     snprintf(line[1], sizeof *line, "%s", u->device.detail);
     if (u->dataset.n > 0)
         snprintf(line[2], sizeof *line, "%s images, batch %s", format_count(u->dataset.n).s,
@@ -131,7 +131,7 @@ static void draw_card(struct canvas *c, struct rect in, const struct record_devi
 
 // --- the processor ---
 
-static void draw_cores(struct canvas *c, struct rect in, const struct machine *m)
+static void draw_cores(struct canvas *c, struct rect in, const struct machine *m, const char *whose)
 {
     enum { WIDE = 24, NARROW = 12, LEAST = 8 }; // a core's columns: with a bar, short, number only
     int y = in.y, lines = in.h;
@@ -139,7 +139,7 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
     snprintf(value, sizeof value, "%s now, most %s", format_bytes(m->rss).s,
              format_bytes(m->rss_most > 0 ? m->rss_most : NAN).s);
     if (lines > 0)
-        canvas_printf(c, y++, in.x + 1, in.w - 2, ROLE_TEXT, "trainer  %s of %d cores   RSS %s",
+        canvas_printf(c, y++, in.x + 1, in.w - 2, ROLE_TEXT, "%s  %s of %d cores   RSS %s", whose,
                       format_value(m->cpu, 3).s, m->cores, value);
     lines = in.y + in.h - y;
     if (lines < 1 || m->cores < 1)
@@ -171,8 +171,8 @@ static void draw_cores(struct canvas *c, struct rect in, const struct machine *m
 }
 
 // The newest samples of the ring that fit, a column of dots each: load of the cores, and the
-// trainer's share of them dashed.
-static void draw_loads(struct canvas *c, struct rect r, const struct machine *m)
+// share of them of whom is looked at dashed.
+static void draw_loads(struct canvas *c, struct rect r, const struct machine *m, const char *whose)
 {
     struct rect area = {r.y, r.x + GUTTER, r.h - 1, r.w - GUTTER - 1};
     int columns = 2 * area.w;
@@ -198,7 +198,8 @@ static void draw_loads(struct canvas *c, struct rect r, const struct machine *m)
     free(col);
     int x = area.x, y = area.y + area.h;
     x += canvas_text(c, y, x, area.w, ROLE_LIVE, SOLID "these cores, %  ");
-    canvas_text(c, y, x, area.x + area.w - x, ROLE_SECOND, DASHED "trainer");
+    x += canvas_text(c, y, x, area.x + area.w - x, ROLE_SECOND, DASHED);
+    canvas_text(c, y, x, area.x + area.w - x, ROLE_SECOND, whose);
 }
 
 void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
@@ -218,11 +219,13 @@ void panel_machine(struct canvas *c, struct rect r, const struct scene *s)
     if (in.h < 1)
         return;
     const struct machine *m = &s->v->link.machine;
+    const char *whose =
+        *h->run.can ? "recorder" : "trainer"; // who has the socket, and is looked at
     if (m->cores && m->n > 1 && in.w >= 100 && in.h >= 5) {
-        draw_cores(c, canvas_take_left(&in, in.w / 2), m);
-        draw_loads(c, in, m);
+        draw_cores(c, canvas_take_left(&in, in.w / 2), m, whose);
+        draw_loads(c, in, m, whose);
     } else if (m->cores) {
-        draw_cores(c, in, m);
+        draw_cores(c, in, m, whose);
     } else {
         canvas_text(c, in.y, in.x + 1, in.w - 2, ROLE_DIM,
                     "loads are read while a training runs on this machine");
