@@ -196,8 +196,12 @@ void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, i
 void plot_step_labels(struct canvas *c, struct rect r, int64_t from, int64_t per_column,
                       enum role role)
 {
+    enum { LABEL = 10, LEAST = 5 }; // columns of each; of one where no second would fit else
     int64_t range = per_column * 2 * r.w;
-    double step = round_up((double)range / (r.w / 10 > 0 ? r.w / 10 : 1));
+    int parts = r.w / LABEL > 0 ? r.w / LABEL : 1;
+    double step = round_up((double)range / parts);
+    while (step >= (double)range && ++parts <= r.w / LEAST)
+        step = round_up((double)range / parts);
     int64_t each = step < 1 ? 1 : (int64_t)step;
     int y = r.y + r.h, free_from = r.x;
     for (int64_t v = (from + each - 1) / each * each; v < from + range; v += each) {

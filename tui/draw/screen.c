@@ -24,8 +24,8 @@ static int status_lines(const struct view_state *v)
     return (is_over(v) || v->link.state == LINK_REPLAY) && v->link.hint[0] ? 2 : 1;
 }
 
-// What the cursor reads.
-static void readout(const struct scene *s, char *text, size_t size)
+// What the cursor reads, as much of it as has room.
+static void readout(const struct scene *s, int columns, char *text, size_t size)
 {
     static const int shown[] = {METRIC_AUC, METRIC_RANKME, METRIC_SPREAD, METRIC_ZSTD, METRIC_LOSS};
     int64_t step = time_step(s);
@@ -36,9 +36,16 @@ static void readout(const struct scene *s, char *text, size_t size)
     if (isfinite(time_value(s, SERIES_TIME)) && n < size)
         n += (size_t)snprintf(text + n, size - n, "  after %s",
                               format_duration(time_value(s, SERIES_TIME)).s);
-    for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++)
-        n += (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
-                              format_value(time_value(s, shown[i]), 4).s);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++) {
+        size_t end =
+            n + (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
+                                 format_value(time_value(s, shown[i]), 4).s);
+        if (text_columns(text) > columns) {
+            text[n] = '\0';
+            break;
+        }
+        n = end;
+    }
 }
 
 static enum role status(const struct scene *s, int columns, char *text, size_t size)
@@ -50,7 +57,7 @@ static enum role status(const struct scene *s, int columns, char *text, size_t s
         return v->message.role;
     }
     if (v->time.cursor >= 0 && s->h->last_step >= 0) {
-        readout(s, text, size);
+        readout(s, columns, text, size);
         return ROLE_VALUE;
     }
     if (v->link.state == LINK_APART) {
