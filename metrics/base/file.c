@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,12 +55,6 @@ int file_distinct(const char *out, const char *in, struct error *e)
     return 0;
 }
 
-int file_failed(const struct file *f, struct error *e)
-{
-    return error_system(e, "can't write %.300s",
-                        file_is_standard(f->path.s) ? "standard output" : f->path.s);
-}
-
 // Where links lead, the last of which may lead to nothing yet. -1: in circles.
 static int follow(const char *path, struct path *at)
 {
@@ -73,6 +68,32 @@ static int follow(const char *path, struct path *at)
     }
     errno = ELOOP;
     return -1;
+}
+
+int file_apart(const char *a, const char *b, struct error *e)
+{
+    struct path at[2];
+    const char *const name[] = {a, b};
+    struct stat st;
+    int one = descriptor(a) >= 0 && descriptor(a) == descriptor(b);
+    for (int i = 0; i < 2 && !one; i++) {
+        if (descriptor(name[i]) >= 0 || follow(name[i], &at[i]) < 0)
+            return 0;
+        // By its folder: what will be written is not there yet.
+        char *folder = realpath(path_folder(at[i].s).s, NULL), *file = strrchr(at[i].s, '/');
+        at[i] = path_of("%s/%s", folder ? folder : "", file ? file + 1 : at[i].s);
+        free(folder);
+    }
+    if (!one && (strcmp(at[0].s, at[1].s) != 0 ||
+                 (stat(at[0].s, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode))))
+        return 0;
+    return error_set(e, "%.200s and %.200s are one file: one of them needs another name", a, b);
+}
+
+int file_failed(const struct file *f, struct error *e)
+{
+    return error_system(e, "can't write %.300s",
+                        file_is_standard(f->path.s) ? "standard output" : f->path.s);
 }
 
 static int in_the_way(const struct file *f, const char *why, struct error *e)

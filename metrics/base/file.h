@@ -55,6 +55,9 @@ int file_finish(struct file *f, int rc, struct error *e);
 // file_create, once for everything that it reads. "-" is standard output, or input.
 int file_distinct(const char *out, const char *in, struct error *e);
 
+// -1: these two outputs would be one file, which need not be there yet.
+int file_apart(const char *a, const char *b, struct error *e);
+
 // Whether an output of this name is a file of this name in the end: no device, pipe or descriptor.
 int file_is_plain(const char *path);
 

@@ -380,3 +380,25 @@ Test(file, an_output_is_none_of_the_inputs, .init = enter, .fini = leave)
     cr_assert(file_distinct("in", "new", &e) == 0 &&
               file_distinct("/dev/null", "/dev/null", &e) == 0);
 }
+
+// Of what is not there yet, too.
+Test(file, two_outputs_are_two_files, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    put("there", "1");
+    cr_assert(mkdir("folder", 0700) == 0 && mkfifo("pipe", 0600) == 0);
+    cr_assert(symlink("new", "soft") == 0 && symlink("../new", "folder/soft") == 0);
+    static const char *const one[][2] = {
+        {"there", "./there"}, {"new", "./new"},          {"new", "soft"},  {"folder/soft", "new"},
+        {"-", "/dev/stdout"}, {"folder/x", "folder//x"}, {"pipe", "pipe"},
+    };
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++)
+        cr_expect(file_apart(one[i][0], one[i][1], &e) == -1 && strstr(e.text, "are one file"),
+                  "%s %s", one[i][0], one[i][1]);
+    static const char *const two[][2] = {
+        {"there", "new"}, {"new", "newer"}, {"new", "folder/new"},      {"-", "new"},
+        {"-", "./-"},     {"there", "-"},   {"/dev/null", "/dev/null"},
+    };
+    for (size_t i = 0; i < sizeof two / sizeof *two; i++)
+        cr_expect(file_apart(two[i][0], two[i][1], &e) == 0, "%s %s", two[i][0], two[i][1]);
+}

@@ -320,6 +320,13 @@ Test(export, damaged_logs)
         cr_assert_eq(access(out, F_OK), -1);
         said_free(&s);
     }
+    cr_assert(truncate(path, 0) == 0); // as a full disk leaves it
+    for (int i = 0; i < 2; i++) {
+        s = SAY("export", path, "--format", format[i], "-o", out);
+        cr_assert(s.code == 1 && strstr(s.err, "nothing in it can be read"), "%s", s.err);
+        cr_assert_eq(access(out, F_OK), -1);
+        said_free(&s);
+    }
 }
 
 // --- the figure ---

@@ -480,10 +480,10 @@ Test(tools, embed_writes_over_nothing_else)
         snprintf(file, sizeof file, "%s/%s", lab.dir, inputs[i]);
         off_t before = size_of(file);
         rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
-        cr_assert(rc == 1 && strstr(err, "is what is read"), "%s", err);
+        cr_assert(rc == 1 && strstr(err, "needs another name"), "%s", err);
         cr_assert_eq(size_of(file), before);
         rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", file);
-        cr_assert(rc == 1 && strstr(err, "is what is read"), "%s", err);
+        cr_assert(rc == 1 && strstr(err, "needs another name"), "%s", err);
         cr_assert_eq(size_of(file), before);
     }
     struct rlimit few = {4096, RLIM_INFINITY};
@@ -493,6 +493,50 @@ Test(tools, embed_writes_over_nothing_else)
     rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "--split", "train", "-o", file);
     cr_assert(rc == 1 && strstr(err, "File too large") && size_of(file) < 0, "%s", err);
     cr_assert(!lab_exists(&lab, "x.npy.part") && !lab_exists(&lab, "x.labels.npy"));
+    done();
+}
+
+// Whatever ssltop keeps of a run is no place for an output of it, or of another.
+Test(tools, outputs_are_no_files_of_runs)
+{
+    static const char *const kept[] = {"config.ini",   "lock",       "control",
+                                       "trainer.log",  "probe.json", "ckpt-1.safetensors",
+                                       "run.jsonl.zst"};
+    char file[128], link[128], points[96];
+    lab_open(&lab);
+    cr_assert(RUN(&lab, TINY, "--steps", "1", "--name", "a") == 0, "%s", lab_text(lab.out));
+    cr_assert(RUN(&lab, TINY, "--steps", "1", "--name", "b") == 0, "%s", lab_text(lab.out));
+    snprintf(link, sizeof link, "%s/link", lab.dir);
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        snprintf(file, sizeof file, "%s/b/%s", lab.dir, kept[i]);
+        off_t before = size_of(file);
+        unlink(link);
+        cr_assert(symlink(file, link) == 0);
+        const char *out_name = before >= 0 && i % 2 ? link : file;
+        int rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", out_name);
+        cr_expect(rc == 1 && strstr(err, "belongs to a run"), "%s: %s", kept[i], err);
+        rc = ASK(cmd_export, "export", "a", "--runs", lab.dir, "-o", out_name);
+        cr_expect(rc == 1 && strstr(err, "belongs to a run"), "%s: %s", kept[i], err);
+        rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", out_name);
+        cr_expect(rc == 1 && strstr(err, "belongs to a run"), "%s: %s", kept[i], err);
+        rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", "c", "--points", out_name);
+        cr_expect(rc == 1 && strstr(err, "belongs to a run"), "%s: %s", kept[i], err);
+        rc = ASK(cmd_pack, "pack", "images:none", "-o", out_name);
+        cr_expect(rc == 1 && strstr(err, "belongs to a run"), "%s: %s", kept[i], err);
+        cr_expect_eq(size_of(file), before, "%s", kept[i]);
+    }
+    snprintf(file, sizeof file, "%s/b/features.npy", lab.dir);
+    cr_expect(ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file) == 0, "%s", err);
+    // Two outputs are no one file, though neither is there.
+    snprintf(points, sizeof points, "%s/p", lab.dir);
+    snprintf(file, sizeof file, "%s/./p", lab.dir);
+    int rc = ASK(cmd_fit, "fit", "a", "--runs", lab.dir, "-o", file, "--points", points);
+    cr_expect(rc == 1 && strstr(err, "are one file"), "%s", err);
+    snprintf(file, sizeof file, "%s/f.npy", lab.dir);
+    snprintf(link, sizeof link, "%s/f.labels.npy", lab.dir);
+    cr_assert(symlink("f.npy", link) == 0);
+    rc = ASK(cmd_embed, "embed", "a", "--runs", lab.dir, "-o", file);
+    cr_expect(rc == 1 && strstr(err, "are one file") && size_of(file) < 0, "%s", err);
     done();
 }
 

@@ -20,6 +20,7 @@
 #include "metrics/base/file.h"
 #include "metrics/base/memory.h"
 #include "train/store/checkpoint.h"
+#include "train/store/probe_file.h"
 
 enum { LOCK_TRIES = 20, LOCK_WAIT_MS = 10, TRAINER_LOG_ROOM = 8192 };
 
@@ -144,15 +145,30 @@ static void find_name(const char *data, int attempt, char *name, size_t size)
         snprintf(name + whole, size - (size_t)whole, "-%d", attempt + 1);
 }
 
+static const char *const own_names[] = {"config.ini", "trainer.log",   "run.jsonl.zst",
+                                        "control",    CHECKPOINT_BEST, SURROGATE_FILE,
+                                        "lock",       PROBE_FILE};
+enum { OWN_NAMES = sizeof own_names / sizeof *own_names, MADE_BY_START = OWN_NAMES - 2 };
+
+int rundir_owns(const char *path)
+{
+    const char *name = strrchr(path, '/');
+    struct path folder = path_folder(path);
+    name = name ? name + 1 : path;
+    int own = checkpoint_step(name) >= 0;
+    for (size_t i = 0; i < OWN_NAMES; i++)
+        own |= strcmp(name, own_names[i]) == 0;
+    return own && access(path_of("%slock", folder.s).s, F_OK) == 0 &&
+           access(path_of("%srun.jsonl.zst", folder.s).s, F_OK) == 0;
+}
+
 // What a start has written so far. Only for who holds the lock in this folder.
 static void clear_folder(const char *dir)
 {
-    static const char *const ours[] = {"config.ini", "trainer.log",   "run.jsonl.zst",
-                                       "control",    CHECKPOINT_BEST, SURROGATE_FILE};
     rundir_sweep(dir);
     rundir_drop_after(dir, -1);
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        unlink(path_of("%s/%s", dir, ours[i]).s);
+    for (size_t i = 0; i < MADE_BY_START; i++)
+        unlink(path_of("%s/%s", dir, own_names[i]).s);
 }
 
 static void remove_folder(const char *dir)

@@ -39,6 +39,10 @@ void rundir_close(struct rundir *d);
 // After rundir_create: remove everything again. After rundir_open: the same as rundir_close.
 void rundir_discard(struct rundir *d);
 
+// Whether a file of this name in its folder is what ssltop keeps of a run: no place for anything
+// else.
+int rundir_owns(const char *path);
+
 // 1: a trainer holds the lock of this run folder; 0: none does; -1: that can't be told (errno).
 int rundir_alive(const char *path);
 

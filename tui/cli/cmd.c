@@ -1,7 +1,6 @@
 // Words and options of a command without a screen, taken apart by rows.
 #include "metrics/base/file.h"
 #include "metrics/base/output.h"
-#include "train/store/checkpoint.h"
 #include "train/store/rundir.h"
 #include "tui/cli/cmd.h"
 
@@ -109,25 +108,12 @@ int cmd_find_log(const char *runs, const char *word, char *path, size_t size, st
     return error_set(e, "the path %.60s... is too long", path);
 }
 
-int cmd_spares_run(const char *out, const char *dir, struct error *e)
+int cmd_spares_runs(const char *out, struct error *e)
 {
-    char path[PATH_MAX], name[64];
-    int64_t *step;
-    size_t n;
-    snprintf(path, sizeof path, "%s/run.jsonl.zst", dir);
-    int rc = file_distinct(out, path, e);
-    snprintf(path, sizeof path, "%s/" CHECKPOINT_BEST, dir);
-    if (rc == 0)
-        rc = file_distinct(out, path, e);
-    if (rc < 0 || rundir_checkpoints(dir, &step, &n, NULL) < 0)
-        return rc;
-    while (n-- > 0 && rc == 0) {
-        checkpoint_name(step[n], name, sizeof name);
-        snprintf(path, sizeof path, "%s/%s", dir, name);
-        rc = file_distinct(out, path, e);
-    }
-    free(step);
-    return rc;
+    char *real = realpath(out, NULL);
+    int owns = rundir_owns(real ? real : out);
+    free(real);
+    return owns ? error_set(e, "%.300s belongs to a run: the output needs another name", out) : 0;
 }
 
 int cmd_begins(const char *path, const char *with)

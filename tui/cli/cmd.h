@@ -51,11 +51,10 @@ void cmd_name_broken(const struct dataset *d);
 // The path of a log: that of the file, or of the run's that this names.
 int cmd_find_log(const char *runs, const char *word, char *path, size_t size, struct error *e);
 
-// -1: the output would be over the log or a checkpoint of the run in this folder; or over what the
-// data set is read from: any file in its folder that does not begin with `magic`, as an earlier
-// output does.
+// -1: the output would be over what ssltop keeps of a run, whichever; or over what the data set is
+// read from: any file in its folder that does not begin with `magic`, as an earlier output does.
 int cmd_begins(const char *path, const char *with);
-int cmd_spares_run(const char *out, const char *dir, struct error *e);
+int cmd_spares_runs(const char *out, struct error *e);
 int cmd_spares_data(const char *out, const char *data, const char *magic, struct error *e);
 
 // A number that does not exist is null.

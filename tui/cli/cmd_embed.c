@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <libgen.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,12 +97,9 @@ static int write_both(struct embed *m, enum split split, const char *out, const 
 // Nothing that is read may be written over.
 static int spared(const char *out, const char *checkpoint, const struct embed *m, struct error *e)
 {
-    char *dir = strdup(checkpoint);
-    int rc = dir ? file_distinct(out, checkpoint, e) : error_memory(e, "a path");
-    if (rc == 0)
-        rc = cmd_spares_run(out, dirname(dir), e);
-    free(dir);
-    return rc < 0 ? -1 : cmd_spares_data(out, embed_data(m)->name, NPY_MAGIC, e);
+    if (file_distinct(out, checkpoint, e) < 0 || cmd_spares_runs(out, e) < 0)
+        return -1;
+    return cmd_spares_data(out, embed_data(m)->name, NPY_MAGIC, e);
 }
 
 struct wanted {
@@ -125,6 +121,8 @@ static int embed(const struct wanted *w, const char *word, struct error *e)
         rc = spared(w->out, path, m, e);
         if (rc == 0)
             rc = spared(labels, path, m, e);
+        if (rc == 0)
+            rc = file_apart(w->out, labels, e);
         if (rc == 0)
             rc = write_both(m, split, w->out, labels, e);
         cmd_name_broken(embed_data(m));

@@ -97,7 +97,7 @@ static int export_table(struct cursor *c, const char *path, const struct request
                    });
     int rc = r->format == FORMAT_CSV ? export_csv(c, r->what, r->columns, &own, f, e)
                                      : export_json(c, r->columns, f, e);
-    return rc == 0 && cursor_passed(c) <= cursor_strangers(c) && cursor_lost(c)
+    return rc == 0 && cursor_passed(c) <= cursor_strangers(c)
                ? error_set(e, "nothing in it can be read")
                : rc;
 }
@@ -106,7 +106,8 @@ static int export(const char *path, const struct request *r, const char *out, st
 {
     struct cursor *c;
     struct file f;
-    if (file_distinct(out, path, e) < 0 || cursor_open(path, &c, e) < 0)
+    if (file_distinct(out, path, e) < 0 || cmd_spares_runs(out, e) < 0 ||
+        cursor_open(path, &c, e) < 0)
         return -1;
     int rc = file_create(&f, out, 0, e);
     if (rc == 0) {
@@ -129,7 +130,8 @@ static int export_calibration(const char *path, const char *out, struct error *e
 {
     struct forecast forecast;
     struct file f;
-    if (file_distinct(out, path, e) < 0 || forecast_read(path, &forecast, e) < 0)
+    if (file_distinct(out, path, e) < 0 || cmd_spares_runs(out, e) < 0 ||
+        forecast_read(path, &forecast, e) < 0)
         return -1;
     int rc = file_create(&f, out, 0, e);
     if (rc == 0) {

@@ -137,7 +137,7 @@ static int find_inputs(const char *names, unsigned char without[FORECAST_INPUTS]
 // What is written lies in no run and replaces nothing that is read.
 static int spares(const char *out, const char *dir, struct error *e)
 {
-    return cmd_spares_run(out, dir, e) < 0 || file_distinct(out, dir, e) < 0 ? -1 : 0;
+    return cmd_spares_runs(out, e) < 0 || file_distinct(out, dir, e) < 0 ? -1 : 0;
 }
 
 static int fit(const char *runs, char **word, int n, const unsigned char *without,
@@ -149,7 +149,7 @@ static int fit(const char *runs, char **word, int n, const unsigned char *withou
     for (int i = 0; rc == 0 && i < n; i++)
         rc = spares(out, dir[i], e) < 0 || (points && spares(points, dir[i], e) < 0) ? -1 : 0;
     if (rc == 0 && points)
-        rc = file_distinct(points, out, e);
+        rc = file_apart(points, out, e);
     if (rc == 0) {
         rc = fit_runs(dir, n, without, points, &result, e);
         if (rc == 0 || result.unsupported)

@@ -85,7 +85,7 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     struct pack_options o = {
         .path = path, .size = size, .threads = threads, .tell = tell, .context = &showing};
     char shown[300], name[sizeof d.name];
-    if (cmd_spares_data(path, spec, PACK_MAGIC, e) < 0)
+    if (cmd_spares_runs(path, e) < 0 || cmd_spares_data(path, spec, PACK_MAGIC, e) < 0)
         return CMD_FAILED;
     // Until the set is open there is nothing that a signal should keep: it ends the process.
     if (showing.terminal)
