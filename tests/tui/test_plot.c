@@ -168,6 +168,43 @@ Test(plot, labels_do_not_share_a_row)
     canvas_free(&c);
 }
 
+// What has no room for all its zeros is told shorter, and never stands outside its columns.
+Test(plot, labels_of_any_size_fit)
+{
+    static const struct {
+        double lo, hi;
+        const char *shown[2];
+    } row[] = {
+        {0, 400000, {"  4e5\n", "    0\n"}},     {0, 1.2e6, {" 12e5\n", "    0\n"}},
+        {0, 0.0015, {"15e-4\n", "    0\n"}},     {-3e7, 0, {"    0\n", " \u22123e7\n"}},
+        {-0.87, 0, {"  0.0\n", " \u22121.0\n"}}, {9900, 10000, {"10000\n", " 9900\n"}},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct canvas c = new_canvas(12, 6);
+        struct axis a = axis_linear(row[i].lo, row[i].hi, 1e-9, -INFINITY, INFINITY, 6);
+        plot_labels(&c, (struct rect){0, 6, 12, 0}, &a, 5, 5, 1, ROLE_DIM);
+        char *text = canvas_to_text(&c);
+        for (int k = 0; k < 2; k++)
+            cr_expect(strstr(text, row[i].shown[k]), "%g..%g: %s", row[i].lo, row[i].hi, text);
+        free(text);
+        canvas_free(&c);
+    }
+    uint32_t x = 3;
+    for (int i = 0; i < 2000; i++) {
+        x = x * 1664525 + 1013904223;
+        double lo = ((double)(x >> 8) / (1 << 24) - 0.5) * pow(10, (int)(x % 25) - 12);
+        double hi = lo + (double)(x >> 16) / 65536 * pow(10, (int)(x / 16 % 25) - 12);
+        struct canvas c = new_canvas(12, 30);
+        struct axis a = axis_linear(lo, hi, 1e-12, -INFINITY, INFINITY, 6);
+        plot_labels(&c, (struct rect){0, 20, 12, 0}, &a, 15, 5, 1, ROLE_DIM);
+        for (int y = 0; y < 12; y++)
+            for (int at = 0; at < 30; at++)
+                cr_assert(canvas_at(&c, y, at)->ch == ' ' || (at >= 10 && at < 15), "%g..%g", lo,
+                          hi);
+        canvas_free(&c);
+    }
+}
+
 Test(plot, step_labels_are_round_and_apart)
 {
     struct canvas c = new_canvas(3, 60);

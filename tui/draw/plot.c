@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tui/model/format.h"
@@ -175,6 +176,19 @@ static struct text label_of(const struct axis *a, double v)
     return t;
 }
 
+// In few columns: 4e5, 15e-4. Each label is a whole number of steps, so that nothing is rounded.
+static struct text short_label_of(const struct axis *a, double v)
+{
+    struct text t = {"0"};
+    int power = (int)floor(log10(a->step) + 1e-9);
+    long long n = llround(v / pow(10, power));
+    for (; n && n % 10 == 0; n /= 10)
+        power++;
+    if (n)
+        snprintf(t.s, sizeof t.s, "%s%llde%d", n < 0 ? "\u2212" : "", llabs(n), power);
+    return t;
+}
+
 void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, int w, int left,
                  enum role role)
 {
@@ -187,7 +201,10 @@ void plot_labels(struct canvas *c, struct rect r, const struct axis *a, int x, i
         if (row == used || row < r.y)
             continue;
         struct text t = label_of(a, v);
+        if (text_columns(t.s) > w)
+            t = short_label_of(a, v);
         int n_text = text_columns(t.s);
+        n_text = n_text > w ? w : n_text;
         canvas_text(c, row, left ? x - n_text : x, w, role, t.s);
         used = row;
     }
