@@ -115,3 +115,19 @@ int64_t *dataset_order(int64_t n, uint64_t seed, enum split split)
     }
     return order;
 }
+
+void dataset_tell(const struct dataset *d, FILE *to)
+{
+    for (int s = 0; s < SPLIT_COUNT; s++) {
+        struct pictures *source = d->split[s].source;
+        int64_t n = source ? pictures_broken(source) : 0;
+        if (source && source->notice)
+            fprintf(to, "%s\n", source->notice);
+        for (int64_t k = 0; k < n && k < PICTURES_BROKEN_KEPT; k++) {
+            const char *text = pictures_sentence(source, k);
+            fprintf(to, "broken, left out: %s\n", text ? text : "");
+        }
+        if (n > PICTURES_BROKEN_KEPT)
+            fprintf(to, "broken, left out: %lld more\n", (long long)(n - PICTURES_BROKEN_KEPT));
+    }
+}

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "data/photos/pictures.h"
 #include "metrics/base/error.h"
@@ -65,6 +66,9 @@ struct dataset_balance {
 void dataset_balance_share(struct dataset_balance *b, int64_t wanted, int classes);
 // Whether this image is taken.
 int dataset_balance_take(struct dataset_balance *b, int64_t image);
+
+// What of its photographs was passed over, and those that turned out to be broken, a line each.
+void dataset_tell(const struct dataset *d, FILE *to);
 
 // The indices 0 .. n - 1 of a split in an order of the seed, to be freed. NULL without memory.
 int64_t *dataset_order(int64_t n, uint64_t seed, enum split split);

@@ -109,9 +109,20 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
+// What systems put beside the files of people is hidden, too.
+int folder_shows(const char *name)
+{
+    static const char *const system[] = {"__MACOSX", "lost+found", "@eaDir", "$RECYCLE.BIN",
+                                         "System Volume Information"};
+    for (size_t i = 0; i < sizeof system / sizeof *system; i++)
+        if (strcmp(name, system[i]) == 0)
+            return 0;
+    return *name != '.';
+}
+
 static int visible(const struct dirent *d)
 {
-    return d->d_name[0] != '.';
+    return folder_shows(d->d_name);
 }
 
 static void free_list(struct dirent **list, int n)
@@ -283,6 +294,31 @@ static int read_classes(struct walk *w, const char *name, const struct folder *k
     return rc;
 }
 
+static const char *shown(const char *name)
+{
+    return strcmp(name, ".") == 0 ? "the folder" : name;
+}
+
+// " (.bmp, .gif)"
+static void list_endings(const struct folder *f, char *text, size_t size)
+{
+    size_t n = 0;
+    *text = '\0';
+    for (int i = 0; i < 3 && *f->ending[i]; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : " (", f->ending[i]);
+    snprintf(text + n, size - n, "%s", n ? ")" : "");
+}
+
+static int say_none(const struct folder *f, const char *name, struct error *e)
+{
+    char endings[40];
+    list_endings(f, endings, sizeof endings);
+    if (!f->other)
+        return error_set(e, "there is no JPEG, PNG or WebP in %.300s", shown(name));
+    return error_set(e, "there is no JPEG, PNG or WebP in %.300s, but %" PRId64 " other file%s%s",
+                     shown(name), f->other, f->other == 1 ? "" : "s", endings);
+}
+
 int folder_read(int root, const char *name, const struct folder *known, const char *labels,
                 struct folder *out, struct error *e)
 {
@@ -301,7 +337,7 @@ int folder_read(int root, const char *name, const struct folder *known, const ch
     if (!out->classes)
         out->beside = 0;
     if (rc == 0 && out->n == 0)
-        rc = error_set(e, "there is no JPEG, PNG or WebP in %.300s", name);
+        rc = say_none(out, name, e);
     if (rc < 0)
         folder_free(out);
     return rc;
@@ -313,7 +349,7 @@ void folder_notice(const struct folder *f, const char *name, char *text, size_t 
     FILE *to = f->beside || f->empty || f->deep || f->other ? fmemopen(text, size, "w") : NULL;
     if (!to)
         return;
-    fprintf(to, "passed over in %.60s", strcmp(name, ".") == 0 ? "the folder" : name);
+    fprintf(to, "passed over in %.60s", shown(name));
     const char *mark = ": ";
     if (f->beside) {
         fprintf(to, "%s%" PRId64 " image%s beside the folders of classes", mark, f->beside,
@@ -327,11 +363,10 @@ void folder_notice(const struct folder *f, const char *name, char *text, size_t 
         mark = "; ";
     }
     if (f->other) {
-        fprintf(to, "%s%" PRId64 " file%s by the end of the name", mark, f->other,
-                f->other == 1 ? "" : "s");
-        for (int i = 0; i < 3 && *f->ending[i]; i++)
-            fprintf(to, "%s%s", i ? ", " : " (", f->ending[i]);
-        fprintf(to, "%s: JPEG, PNG and WebP are read", *f->ending[0] ? ")" : "");
+        char endings[40];
+        list_endings(f, endings, sizeof endings);
+        fprintf(to, "%s%" PRId64 " file%s by the end of the name%s: JPEG, PNG and WebP are read",
+                mark, f->other, f->other == 1 ? "" : "s", endings);
         mark = "; ";
     }
     if (f->deep)

@@ -37,7 +37,8 @@ struct folder {
 //
 // `labels`: NULL, or the name of a file that has the labels: then folders in NAME are no classes.
 //
-// Names that begin with a dot are passed over. Links are followed, but not to `root`, to NAME, to
+// Names that begin with a dot, and what systems keep beside files (__MACOSX, lost+found, ...), are
+// passed over. Links are followed, but not to `root`, to NAME, to
 // the class or to what any of them lies in; and a folder that a class reaches in several ways
 // counts once in it, by the first of them. What two classes reach counts in both. So a walk ends,
 // with memory for the folders of one class. -1: nothing there, or not readable.
@@ -45,6 +46,8 @@ int folder_read(int root, const char *name, const struct folder *known, const ch
                 struct folder *out, struct error *e);
 // What was passed over, for a person, into text[size]: "" where nothing was.
 void folder_notice(const struct folder *f, const char *name, char *text, size_t size);
+// Whether a name counts at all.
+int folder_shows(const char *name);
 void folder_free(struct folder *f); // takes a zeroed struct too
 
 static inline const char *folder_path(const struct folder *f, int64_t i)

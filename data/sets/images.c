@@ -254,9 +254,14 @@ static int find_files(struct images_source *s, const char *name, const struct fo
                       struct error *e)
 {
     char file[sizeof s->labels];
-    int rc = folder_read(s->root, name, known, NULL, &s->folder, e);
-    if (!known || (rc == 0 && s->folder.classes) || !labels_find(s->root, name, file, sizeof file))
+    struct error why = {""};
+    int rc = folder_read(s->root, name, known, NULL, &s->folder, &why);
+    if (!known || (rc == 0 && s->folder.classes) ||
+        !labels_find(s->root, name, file, sizeof file)) {
+        if (rc < 0 && e)
+            *e = why;
         return rc;
+    }
     const char *slash = strrchr(file, '/');
     folder_free(&s->folder);
     memcpy(s->labels, file, sizeof file);

@@ -12,12 +12,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/sets/folder.h"
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 
 // Those to test on in the order in which they are taken.
-static const char *const to_train[] = {"train", "training", "trn"};
+static const char *const to_train[] = {"train", "training", "trn", "trainval"};
 static const char *const to_test[] = {"val",        "test",     "valid", "validation",
                                       "testing",    "validate", "dev",   "eval",
                                       "evaluation", "holdout",  "tst"};
@@ -44,8 +46,8 @@ static int read_list(int root, struct list *l, struct error *e)
     l->name = calloc((size_t)n + 1, sizeof *l->name);
     int rc = l->name ? 0 : error_memory(e, "%d names", n);
     for (int i = 0; i < n; i++) {
-        if (rc == 0 && *entry[i]->d_name != '.' && is_folder(root, entry[i]->d_name) &&
-            !(l->name[l->n++] = strdup(entry[i]->d_name)))
+        if (rc == 0 && folder_shows(entry[i]->d_name) && entry[i]->d_type != DT_REG &&
+            is_folder(root, entry[i]->d_name) && !(l->name[l->n++] = strdup(entry[i]->d_name)))
             l->n--, rc = error_memory(e, "%d names", n);
         free(entry[i]);
     }
@@ -180,20 +182,59 @@ static void say_unread(struct splits *s, const struct list *l, int train, int te
             l->name[train], text);
 }
 
-// Splits within classes, as of sets of many objects.
-static void say_within(struct splits *s, int root, const struct list *l)
+static int is_link(int folder, const char *name)
 {
-    for (int k = 0; k < l->n; k++)
-        for (int i = 0; i < COUNT(to_train); i++)
-            for (int j = 0; j < COUNT(to_test); j++) {
-                char a[600], b[600];
-                snprintf(a, sizeof a, "%s/%s", l->name[k], to_train[i]);
-                snprintf(b, sizeof b, "%s/%s", l->name[k], to_test[j]);
-                if (!is_folder(root, a) || !is_folder(root, b))
-                    continue;
-                say(s, "%.60s and %.60s lie in a class: all of it is trained on", a, b);
-                return;
+    struct stat st;
+    return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+// Say where splits lie that are none: in this folder, or up to `depth` deeper where folders are
+// few. Not in lists of their own: a class may have a million images.
+static int say_below(struct splits *s, const char *folder, int depth)
+{
+    enum { FEW = 8 };
+    for (int i = 0; i < COUNT(to_train); i++)
+        for (int j = 0;
+             j < COUNT(to_test) && is_folder(s->root, path_of("%s/%s", folder, to_train[i]).s); j++)
+            if (is_folder(s->root, path_of("%s/%s", folder, to_test[j]).s)) {
+                say(s,
+                    "%.60s/%s and %.60s/%s lie in a class: all of it is trained on; name their "
+                    "folder to split by them",
+                    folder, to_train[i], folder, to_test[j]);
+                return 1;
             }
+    struct list l = {0};
+    int found = 0, fd = depth ? openat(s->root, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0 && read_list(fd, &l, NULL) == 0 && l.n <= FEW)
+        for (int k = 0; k < l.n && !found; k++)
+            found = !is_link(fd, l.name[k]) &&
+                    say_below(s, path_of("%s/%s", folder, l.name[k]).s, depth - 1);
+    free_list(&l);
+    if (fd >= 0)
+        close(fd);
+    return found;
+}
+
+// Splits within classes, as of sets of many objects, or of archives that have much around them.
+static void say_within(struct splits *s, const struct list *l)
+{
+    enum { FEW = 8, DEEP = 3 };
+    for (int k = 0; k < l->n; k++)
+        if (say_below(s, l->name[k], l->n <= FEW ? DEEP : 0))
+            return;
+}
+
+// One class with folders alone in it: nobody trains to tell one class from none.
+static void say_single(struct splits *s, const struct list *l)
+{
+    struct list inner = {0};
+    int fd = l->n == 1 ? openat(s->root, l->name[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0 && read_list(fd, &inner, NULL) == 0 && inner.n > 1)
+        say(s, "there is one class, %.60s: if the %d folders in it are the classes, name it, too",
+            l->name[0], inner.n);
+    free_list(&inner);
+    if (fd >= 0)
+        close(fd);
 }
 
 // ---------------------------------------------------------------- finding them
@@ -225,23 +266,48 @@ static int find_here(struct splits *s, const struct list *l, struct error *e)
     return keep(s, l, train, test, e);
 }
 
-// The only folder there, as archives have it.
-static int find_inside(struct splits *s, const struct list *l)
+// Splits in the only folder there, or in the only one of that, as archives have them; 1: none.
+static int find_inside(struct splits *s, const struct list *outer)
 {
-    struct splits inner = {.root = openat(s->root, l->name[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    struct list list = {0};
-    int rc = inner.root >= 0 ? read_list(inner.root, &list, NULL) : -1;
-    if (rc == 0)
-        rc = find_here(&inner, &list, NULL);
-    free_list(&list);
-    if (rc != 0) {
+    enum { DEEP = 6 };
+    struct list l = {0};
+    struct path at = path_of("%s", outer->name[0]);
+    for (int depth = 0; depth < DEEP; depth++) {
+        struct splits inner = {.root = openat(s->root, at.s, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+        int rc = inner.root >= 0 ? read_list(inner.root, &l, NULL) : -1;
+        if (rc == 0)
+            rc = find_here(&inner, &l, NULL);
+        if (rc == 0) {
+            say(&inner, "they lie in %.100s", at.s);
+            close(s->root);
+            *s = inner;
+            free_list(&l);
+            return 0;
+        }
         splits_free(&inner);
-        return 1;
+        int only = rc == 1 && l.n == 1;
+        at = path_of("%s/%s", at.s, only ? l.name[0] : "");
+        free_list(&l);
+        if (!only)
+            break;
     }
-    say(&inner, "they lie in %.60s", l->name[0]);
-    close(s->root);
-    *s = inner;
-    return 0;
+    return 1;
+}
+
+// Where the folders are the classes: those whose names mean something else to people.
+static void say_classes(struct splits *s, const struct list *l)
+{
+    int train = find_any(l, to_train, COUNT(to_train));
+    int test = find_any(l, to_test, COUNT(to_test));
+    if (train >= 0 && test >= 0)
+        say(s, "%.60s and %.60s are taken for classes: splits are called train and val",
+            l->name[train], l->name[test]);
+    else if ((test = find_plain(l, to_test, COUNT(to_test))) >= 0)
+        say(s, "%.60s is taken for a class and trained on: there is no train beside it",
+            l->name[test]);
+    say_within(s, l);
+    if (!*s->notice)
+        say_single(s, l);
 }
 
 int splits_find(const char *dir, struct splits *out, struct error *e)
@@ -257,12 +323,7 @@ int splits_find(const char *dir, struct splits *out, struct error *e)
     if (rc == 1 && list.n == 1)
         rc = find_inside(out, &list);
     if (rc == 1) {
-        int train = find_any(&list, to_train, COUNT(to_train));
-        int test = find_any(&list, to_test, COUNT(to_test));
-        if (train >= 0 && test >= 0)
-            say(out, "%.60s and %.60s are taken for classes: splits are called train and val",
-                list.name[train], list.name[test]);
-        say_within(out, out->root, &list);
+        say_classes(out, &list);
         rc = 0;
     }
     free_list(&list);

@@ -137,6 +137,12 @@ Test(folder, says_what_it_passes_over)
     lab_open(&lab);
     snprintf(data, sizeof data, "images:%s", dir);
     cr_assert_eq(RUN(&lab, "--data", data, "--image-size", "32", "--width", "4", "--batch", "8",
+                     "--threads", "1", "--dry-run"),
+                 0);
+    char *dry = lab_text(lab.out);
+    cr_expect_not_null(strstr(dry, "passed over in train: 2 images beside"), "%s", dry);
+    free(dry);
+    cr_assert_eq(RUN(&lab, "--data", data, "--image-size", "32", "--width", "4", "--batch", "8",
                      "--threads", "1", "--precision", "f32", "--steps", "1", "--name", "a"),
                  0, "%s", lab_text(lab.out));
     cr_expect_eq(lab_event(&lab, "a", "warning", "trainer"), 0);

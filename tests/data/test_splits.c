@@ -58,6 +58,10 @@ Test(splits, called_otherwise)
         {{"train_a", "test_b"}, 15, 0, "train_a and test_b are taken for classes"},
         {{"strain", "contest"}, 15, 0, NULL},
         {{"trained", "tested"}, 15, 0, NULL},
+        {{"trainval", "test"}, 9, 6, NULL},
+        {{"train", "val", "__MACOSX"}, 9, 6, NULL},
+        {{"Validation", "Testing"}, 15, 0, "Validation is taken for a class and trained on"},
+        {{"photos"}, 9, 0, "there is one class, photos: if the 3 folders in it are the classes"},
     };
     for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
         char dir[64];
@@ -79,6 +83,23 @@ Test(splits, lie_deeper)
     imageset_folder(other);
     imageset_split(other, "train", 1, 9);
     expect(dir, 18, 0, "archive/train and archive/test lie in a class");
+    scratch_remove(dir);
+    // As Kaggle has ImageNet, alone and with what lies beside it; and as a Mac packs.
+    scratch_make(dir);
+    static const char *const deep[] = {"ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"};
+    for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
+        snprintf(other, sizeof other, "%s/%s", dir, deep[i]);
+        imageset_folder(other);
+    }
+    imageset_split(other, "train", 3, 1);
+    imageset_split(other, "val", 2, 2);
+    expect(dir, 9, 6, "they lie in ILSVRC/Data/CLS-LOC");
+    snprintf(other, sizeof other, "%s/__MACOSX", dir);
+    imageset_folder(other);
+    expect(dir, 9, 6, "they lie in ILSVRC/Data/CLS-LOC");
+    snprintf(other, sizeof other, "%s/ILSVRC/Annotations", dir);
+    imageset_folder(other);
+    expect(dir, 15, 0, "Data/CLS-LOC/train and ILSVRC/Data/CLS-LOC/val lie in a class");
     scratch_remove(dir);
 }
 

@@ -256,11 +256,12 @@ Test(labels, of_a_flat_folder)
     static const int32_t want[] = {2, 0, 1, 2};
     char dir[64];
     struct dataset d;
-    struct error e;
+    struct error e = {""};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         make_flat(dir, good[i].below);
         put_text(dir, good[i].file, good[i].text);
         cr_assert_eq(imageset_open("images", dir, &d, &e), 0, "%s: %s", good[i].file, e.text);
+        cr_expect_str_eq(e.text, "", "where nothing went wrong");
         const struct dataset_split *val = &d.split[SPLIT_TEST];
         cr_assert(val->n == 4 && val->labels && memcmp(val->labels, want, sizeof want) == 0);
         cr_expect(val->source->notice && strstr(val->source->notice, good[i].file) &&

@@ -433,6 +433,7 @@ static int run(struct trainer *tr, const struct options *o, const unsigned char 
     if (tr->setup.o.dry_run) {
         if (*tr->setup.notice)
             fprintf(stderr, "ssltop: %s\n", tr->setup.notice);
+        dataset_tell(&tr->setup.data, stderr);
         describe(tr, stdout);
         return 0;
     }

@@ -14,7 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/sets/dataset.h"
 #include "metrics/base/text.h"
 #include "train/run/runs.h"
 
@@ -173,20 +172,4 @@ int cmd_print_json(json_t *object)
         return CMD_FAILED;
     error_set(&e, "the answer cannot be written: memory is short, or a name is not UTF-8");
     return cmd_complain(CMD_FAILED, &e);
-}
-
-void cmd_name_broken(const struct dataset *d)
-{
-    for (int s = 0; s < SPLIT_COUNT; s++) {
-        struct pictures *source = d->split[s].source;
-        int64_t n = source ? pictures_broken(source) : 0;
-        if (source && source->notice)
-            fprintf(stderr, "%s\n", source->notice);
-        for (int64_t k = 0; k < n && k < PICTURES_BROKEN_KEPT; k++) {
-            const char *text = pictures_sentence(source, k);
-            fprintf(stderr, "broken, left out: %s\n", text ? text : "");
-        }
-        if (n > PICTURES_BROKEN_KEPT)
-            fprintf(stderr, "broken, left out: %lld more\n", (long long)(n - PICTURES_BROKEN_KEPT));
-    }
 }

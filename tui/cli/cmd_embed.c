@@ -125,7 +125,7 @@ static int embed(const struct wanted *w, const char *word, struct error *e)
             rc = file_apart(w->out, labels, e);
         if (rc == 0)
             rc = write_both(m, split, w->out, labels, e);
-        cmd_name_broken(embed_data(m));
+        dataset_tell(embed_data(m), stderr);
         embed_close(m);
     }
     free(labels);

@@ -100,7 +100,7 @@ static int pack(const char *spec, const char *path, int size, int threads, struc
     int rc = pack_write(&d, &o, &made, e);
     if (showing.terminal)
         fputc('\n', stderr);
-    cmd_name_broken(&d);
+    dataset_tell(&d, stderr);
     text_clean(shown, sizeof shown, path);
     text_clean(name, sizeof name, d.name);
     int64_t left_out = made.broken;

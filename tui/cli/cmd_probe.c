@@ -164,7 +164,7 @@ int cmd_probe(int argc, char **argv)
     else
         print_table(path, m, &s);
     if (m)
-        cmd_name_broken(embed_data(m));
+        dataset_tell(embed_data(m), stderr);
     embed_close(m);
     return cmd_complain(rc, &e);
 }
