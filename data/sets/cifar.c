@@ -71,21 +71,20 @@ static int take(const struct cifar *c, struct fixed_file *b, struct dataset_spli
     return rc;
 }
 
-static int is_folder(const char *path)
+static int is_there(const char *path, mode_t kind)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 && (st.st_mode & S_IFMT) == kind;
 }
 
 // -1: what lies there is the version for Python.
-static int not_python(const char *dir, const char *first, struct error *e)
+static int not_python(const char *dir, struct error *e)
 {
-    static const char *const folder[] = {"cifar-10-batches-py", "cifar-100-python"};
-    struct stat st;
-    int is = stat(path_of("%s/%.*s", dir, (int)(strrchr(first, '.') - first), first).s, &st) == 0 &&
-             S_ISREG(st.st_mode) && stat(path_of("%s/%s", dir, first).s, &st) != 0;
-    for (int i = 0; i < 2; i++)
-        is |= is_folder(path_of("%s/%s", dir, folder[i]).s);
+    static const char *const python[] = {
+        "cifar-10-batches-py", "cifar-100-python", "data_batch_1", "batches.meta", "train", "meta"};
+    int is = 0;
+    for (size_t i = 0; i < sizeof python / sizeof *python; i++)
+        is |= is_there(path_of("%s/%s", dir, python[i]).s, i < 2 ? S_IFDIR : S_IFREG);
     return is ? error_set(e,
                           "%.300s holds CIFAR's version for Python: the binary version is read "
                           "(cifar-10-binary.tar.gz, cifar-100-binary.tar.gz)",
@@ -93,11 +92,33 @@ static int not_python(const char *dir, const char *first, struct error *e)
               : 0;
 }
 
+// -1 where the first of the files is not there, and why.
+static int look(const struct cifar *c, const char *dir, struct error *e)
+{
+    static const struct cifar *const both[] = {&cifar10, &cifar100};
+    static const char *const archive[] = {"cifar-10-binary.tar.gz", "cifar-100-binary.tar.gz"};
+    if (is_there(dir, S_IFREG))
+        return error_set(e, "%.300s is a file: the folder is named that its archive unpacks", dir);
+    if (!is_there(dir, S_IFDIR) || is_there(path_of("%s/%s", dir, c->file[0][0]).s, S_IFREG))
+        return 0;
+    for (int i = 0; i < 2; i++)
+        if (both[i] != c && (is_there(path_of("%s/%s", dir, both[i]->file[0][0]).s, S_IFREG) ||
+                             is_there(path_of("%s/%s", dir, both[i]->folder).s, S_IFDIR)))
+            return error_set(e, "%.300s holds CIFAR-%s: say cifar%s:DIR", dir, i ? "100" : "10",
+                             i ? "100" : "10");
+    if (not_python(dir, e) < 0)
+        return -1;
+    const char *packed = archive[c == &cifar100];
+    return is_there(path_of("%s/%s", dir, packed).s, S_IFREG)
+               ? error_set(e, "%.300s/%s is to be unpacked first: tar xf does", dir, packed)
+               : 0;
+}
+
 static int load(const struct cifar *c, const char *dir, struct dataset *out, struct error *e)
 {
     struct path inside = path_of("%s/%s", dir, c->folder);
-    const char *from = is_folder(inside.s) ? inside.s : dir;
-    int rc = from == dir ? not_python(dir, c->file[0][0], e) : 0;
+    const char *from = is_there(inside.s, S_IFDIR) ? inside.s : dir;
+    int rc = look(c, from, e);
     for (int s = 0; s < SPLIT_COUNT; s++)
         for (const char *const *file = c->file[s]; *file && rc == 0; file++) {
             struct fixed_file b;

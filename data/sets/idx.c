@@ -3,6 +3,7 @@
 // grows only as bytes really come.
 #include "data/sets/idx.h"
 #include "metrics/base/other_file.h"
+#include "metrics/base/path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,32 +44,51 @@ static uint32_t big_endian(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-// Open DIR/NAME or DIR/NAME.gz, whichever is there; some tools unpack them with a dot before "idx".
+static int is_folder(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+// Open DIR/NAME or DIR/NAME.gz, whichever is there; some tools unpack them with a dot before "idx",
+// some into a folder of that name.
 static int file_open(struct idx_file *f, const char *dir, const char *name, struct error *e)
 {
     memset(f, 0, sizeof *f);
-    size_t size = strlen(dir) + strlen(name) + sizeof "/.gz";
+    size_t size = strlen(dir) + 2 * strlen(name) + sizeof "//.gz";
     char *path = malloc(size);
     if (!path)
         return error_set(e, "out of memory");
-    int fd = -1, why = 0, kind = (int)(strstr(name, "idx") - name);
-    for (int i = 0; i < 4 && fd < 0; i++) {
-        snprintf(path, size, "%s/%.*s%c%s%s", dir, kind - 1, name, i < 2 ? '-' : '.', name + kind,
-                 i % 2 ? ".gz" : "");
+    int fd = -1, why = 0, folders = 0, kind = (int)(strstr(name, "idx") - name);
+    for (int i = 0; i < 5 && fd < 0; i++) {
+        if (i == 4)
+            snprintf(path, size, "%s/%s/%s", dir, name, name);
+        else
+            snprintf(path, size, "%s/%.*s%c%s%s", dir, kind - 1, name, i < 2 ? '-' : '.',
+                     name + kind, i % 2 ? ".gz" : "");
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (is_folder(fd)) {
+            close(fd);
+            fd = -1;
+            folders++;
+            continue;
+        }
         if (fd < 0 && errno != ENOENT)
             why = errno;
         if (fd < 0 && why)
             break;
     }
     if (fd < 0 && !why)
-        snprintf(path, size, "%s/%s.gz", dir, name);
+        snprintf(path, size, "%s/%s%s", dir, name, folders ? "" : ".gz");
     size_t len = strlen(path), keep = sizeof f->path - 4;
     snprintf(f->path, sizeof f->path, "%s%s", len > keep ? "..." : "",
              len > keep ? path + len - keep : path);
     free(path);
     if (fd < 0 && why)
         return error_number(e, why, "cannot open %s", f->path);
+    if (fd < 0 && folders)
+        return error_set(e, "%s is not a regular file, nor is there one of that name in it",
+                         f->path);
     if (fd < 0)
         return error_set(e, "%s is missing, and so is the same name without .gz", f->path);
 
@@ -278,6 +298,31 @@ static int load_labels(const char *dir, enum split which, int limit, struct data
     return rc;
 }
 
+// The folder, or that in it where torchvision puts the files.
+static int find_inside(const char *dir, struct path *at, struct error *e)
+{
+    static const char *const folder[] = {"raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"};
+    const char *found = NULL;
+    struct idx_file f;
+    *at = path_of("%s", dir);
+    if (file_open(&f, dir, image_file[0], NULL) == 0) {
+        gzclose(f.gz);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
+        struct path inside = path_of("%s/%s", dir, folder[i]);
+        if (file_open(&f, inside.s, image_file[0], NULL) != 0)
+            continue;
+        gzclose(f.gz);
+        if (found)
+            return error_set(e, "%.200s has %s and %s: name one of them, too", dir, found,
+                             folder[i]);
+        found = folder[i];
+        *at = inside;
+    }
+    return 0;
+}
+
 static int load(const char *dir, int limit, struct dataset *out, struct error *e)
 {
     struct stat st;
@@ -288,9 +333,12 @@ static int load(const char *dir, int limit, struct dataset *out, struct error *e
                          dir, strerror(errno), image_file[0]);
     if (!S_ISDIR(st.st_mode))
         return error_set(e, "%.300s is not a folder", dir);
+    struct path at;
+    if (find_inside(dir, &at, e) < 0)
+        return -1;
     for (int s = 0; s < SPLIT_COUNT; s++)
-        if (load_images(dir, (enum split)s, out, e) != 0 ||
-            load_labels(dir, (enum split)s, limit, out, e) != 0)
+        if (load_images(at.s, (enum split)s, out, e) != 0 ||
+            load_labels(at.s, (enum split)s, limit, out, e) != 0)
             return -1;
     return 0;
 }

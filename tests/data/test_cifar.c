@@ -137,8 +137,11 @@ Test(cifar, damage)
     expect_refused("cifar10", dir, "data_batch_1.bin", "No such file");
     put(dir, "data_batch_1", record, sizeof record);
     expect_refused("cifar10", dir, "version for Python", "cifar-10-binary.tar.gz");
+    expect_refused("cifar100", dir, "version for Python", "cifar-100-binary.tar.gz");
     make_cifar10(dir);
+    expect_refused("cifar100", dir, dir, "holds CIFAR-10: say cifar10:DIR");
     snprintf(path, sizeof path, "%s/data_batch_3.bin", dir);
+    expect_refused("cifar10", path, path, "is a file: the folder is named");
     cr_assert_eq(truncate(path, 2 * 3073 + 5), 0);
     expect_refused("cifar10", dir, "data_batch_3.bin", "breaks off at byte 6146");
     cr_assert_eq(truncate(path, 0), 0);
@@ -151,6 +154,10 @@ Test(cifar, damage)
     put_cifar(dir, "train.bin", 0, 2, 2);
     put_cifar(dir, "test.bin", 0, 2, 1); // another format
     expect_refused("cifar100", dir, "test.bin", "expected one or more whole images of 3074");
+    snprintf(path, sizeof path, "%s/more", dir);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    put(path, "cifar-10-binary.tar.gz", record, sizeof record);
+    expect_refused("cifar10", path, "cifar-10-binary.tar.gz", "unpacked first");
     scratch_remove(dir);
 }
 

@@ -1,6 +1,7 @@
 // IDX files: plain and .gz read whole, and every kind of damage one sentence that names the file,
 // the byte and what was expected. The damaged files are made here, in a folder of their own.
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "data/sets/dataset_table.h"
 #include "metrics/base/rng.h"
+#include "tests/kit/pictures.h"
 
 #define TRAIN 30
 #define TEST  10
@@ -195,6 +197,55 @@ Test(idx, names_with_dots_below_home)
     cr_expect(d.split[SPLIT_TRAIN].n == TRAIN && d.split[SPLIT_TEST].n == TEST);
     dataset_close(&d);
     cr_assert_eq(swap_names(&f, name, 1), 0);
+    folder_free(&f);
+}
+
+static void move(const char *from, const char *to)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", to);
+    for (char *slash = path + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+        *slash = '\0';
+        cr_assert(mkdir(path, 0700) == 0 || errno == EEXIST, "%s", path);
+    }
+    cr_assert_eq(rename(from, to), 0, "%s", to);
+}
+
+// Each file in a folder of its name, as an archive of MNIST has them; and where torchvision puts
+// them.
+Test(idx, in_folders_of_others)
+{
+    struct folder f;
+    struct dataset d;
+    struct error e;
+    char from[256], to[600], text[600];
+    folder_make(&f);
+    folder_write(&f, 0);
+    for (int i = 0; i < FILES; i++) {
+        path_of(&f, i, 0, from);
+        snprintf(text, sizeof text, "%s.one", from);
+        snprintf(to, sizeof to, "%s/%s", from, file_name[i]);
+        cr_assert_eq(rename(from, text), 0);
+        move(text, to);
+    }
+    cr_expect_eq(open_folder(&f, &d, &e), 0, "%s", e.text);
+    dataset_close(&d);
+    for (int i = 0; i < FILES; i++) {
+        path_of(&f, i, 0, from);
+        snprintf(text, sizeof text, "%s/%s", from, file_name[i]);
+        snprintf(to, sizeof to, "%s/MNIST/raw/%s", f.path, file_name[i]);
+        move(text, to);
+        cr_assert_eq(rmdir(from), 0);
+    }
+    cr_expect_eq(open_folder(&f, &d, &e), 0, "%s", e.text);
+    dataset_close(&d);
+    snprintf(to, sizeof to, "%s/KMNIST/raw/%s", f.path, file_name[0]);
+    snprintf(text, sizeof text, "%s/two", f.path);
+    write_bytes(text, f.data[0], f.size[0]);
+    move(text, to);
+    expect_refused(&f, "two sets", "MNIST/raw and KMNIST/raw|name one");
+    scratch_remove(f.path);
+    cr_assert_eq(mkdir(f.path, 0700), 0);
     folder_free(&f);
 }
 
