@@ -8,13 +8,7 @@
 #include "data/photos/decode_head.h"
 #include "metrics/base/other_file.h"
 
-enum {
-    SEGMENTS_MAX = 2000,
-    CHUNKS_MAX = 1 << 16,
-    EXIF_BYTES = 4096,
-    ORIENTATION = 0x0112,
-    ENTRIES_MAX = 200
-};
+enum { SEGMENTS_MAX = 2000, CHUNKS_MAX = 1 << 16, ORIENTATION = 0x0112, ENTRIES_MAX = 200 };
 
 // 0 when all n bytes at `at` are there.
 static int bytes_at(int fd, int64_t at, uint8_t *to, size_t n)
@@ -54,44 +48,50 @@ static int check_size(const struct decode_head *h, struct error *e)
 
 // --- EXIF ---
 
-struct tiff {
-    const uint8_t *p;
-    size_t n;
-    int big;
-};
-
-// An unsigned number of `size` bytes (2 or 4), or 0 when it lies outside.
-static uint32_t tiff_number(const struct tiff *t, size_t at, int size)
+static uint32_t tiff_number(const uint8_t *p, int size, int big)
 {
     uint32_t v = 0;
-    if (at > t->n || t->n - at < (size_t)size)
-        return 0;
     for (int i = 0; i < size; i++)
-        v |= (uint32_t)t->p[at + (size_t)i] << 8 * (t->big ? size - 1 - i : i);
+        v |= (uint32_t)p[i] << 8 * (big ? size - 1 - i : i);
     return v;
 }
 
-// The orientation that a TIFF directory tells, or 0.
-static int exif_orientation(const uint8_t *p, size_t n)
+// The orientation that the entry of a directory tells, 0 where it is no number.
+static int entry_orientation(const uint8_t entry[12], int big)
 {
-    if (n < 8)
-        return 0;
-    struct tiff t = {p, n, p[0] == 'M'};
-    if (memcmp(t.p, t.big ? "MM" : "II", 2) != 0 || tiff_number(&t, 2, 2) != 42)
-        return 0;
-    size_t ifd = tiff_number(&t, 4, 4);
-    uint32_t entries = tiff_number(&t, ifd, 2);
-    for (uint32_t i = 0; i < entries && i < ENTRIES_MAX; i++) {
-        size_t at = ifd + 2 + 12 * (size_t)i;
-        // TIFF says SHORT; there are those that write any of the integers.
-        static const int size_of[] = {[1] = 1, [3] = 2, [4] = 4, [6] = 1, [8] = 2, [9] = 4};
-        uint32_t type = tiff_number(&t, at + 2, 2);
-        int size = type < sizeof size_of / sizeof *size_of ? size_of[type] : 0;
-        if (tiff_number(&t, at, 2) != ORIENTATION || !size)
-            continue;
-        uint32_t v = tiff_number(&t, at + 8, size);
-        return v >= 1 && v <= 8 ? (int)v : 0;
+    // TIFF says SHORT; there are those that write any of the integers.
+    static const int size_of[] = {[1] = 1, [3] = 2, [4] = 4, [6] = 1, [8] = 2, [9] = 4, [13] = 4};
+    uint32_t type = tiff_number(entry + 2, 2, big);
+    int size = type < sizeof size_of / sizeof *size_of ? size_of[type] : 0;
+    uint32_t v = size ? tiff_number(entry + 8, size, big) : 0;
+    return v >= 1 && v <= 8 ? (int)v : 0;
+}
+
+// The orientation that the n bytes at `at` tell, a TIFF whose directory may lie anywhere in them;
+// 0.
+static int exif_orientation(int fd, int64_t at, int64_t n)
+{
+    uint8_t head[8], entry[12 * ENTRIES_MAX];
+    if (n >= 6 && bytes_at(fd, at, head, 6) == 0 && memcmp(head, "Exif\0\0", 6) == 0) {
+        at += 6;
+        n -= 6;
     }
+    if (n < 8 || bytes_at(fd, at, head, sizeof head) < 0)
+        return 0;
+    int big = head[0] == 'M';
+    if (memcmp(head, big ? "MM" : "II", 2) != 0 || tiff_number(head + 2, 2, big) != 42)
+        return 0;
+    int64_t first = (int64_t)tiff_number(head + 4, 4, big) + 2;
+    if (first > n || bytes_at(fd, at + first - 2, entry, 2) < 0)
+        return 0;
+    int64_t entries = (int64_t)tiff_number(entry, 2, big), there = (n - first) / 12;
+    entries = entries < there ? entries : there;
+    entries = entries < ENTRIES_MAX ? entries : ENTRIES_MAX;
+    if (bytes_at(fd, at + first, entry, 12 * (size_t)entries) < 0)
+        return 0;
+    for (const uint8_t *p = entry; p < entry + 12 * entries; p += 12)
+        if (tiff_number(p, 2, big) == ORIENTATION)
+            return entry_orientation(p, big);
     return 0;
 }
 
@@ -127,7 +127,7 @@ static int jpeg_head(int fd, struct decode_head *h, struct error *e)
     int64_t at = 2;
     h->orientation = 0;
     for (int i = 0; i < SEGMENTS_MAX; i++) {
-        uint8_t b[4], exif[EXIF_BYTES];
+        uint8_t b[8];
         if (bytes_at(fd, at, b, 2) < 0)
             return error_set(e, "is cut off in its head, at byte %" PRId64, at);
         if (b[0] != 0xff)
@@ -150,10 +150,9 @@ static int jpeg_head(int fd, struct decode_head *h, struct error *e)
                 h->orientation = 1;
             return take_frame(fd, at + 2, marker, h, e);
         }
-        size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
-        if (marker == 0xe1 && !h->orientation && look > 6 &&
-            bytes_at(fd, at + 2, exif, look) == 0 && memcmp(exif, "Exif\0\0", 6) == 0)
-            h->orientation = exif_orientation(exif + 6, look - 6);
+        if (marker == 0xe1 && !h->orientation && n > 6 && bytes_at(fd, at + 2, b, 6) == 0 &&
+            memcmp(b, "Exif\0\0", 6) == 0)
+            h->orientation = exif_orientation(fd, at + 2, n);
         at += 2 + n;
     }
     return error_set(e, "has more than %d segments before its data", SEGMENTS_MAX);
@@ -167,13 +166,12 @@ static int png_orientation(int fd)
 {
     int64_t at = 8;
     for (int i = 0; i < CHUNKS_MAX; i++) {
-        uint8_t b[8], exif[EXIF_BYTES];
+        uint8_t b[8];
         if (bytes_at(fd, at, b, sizeof b) < 0 || memcmp(b + 4, "IEND", 4) == 0)
             return 1;
         int64_t n = big32(b);
         if (memcmp(b + 4, "eXIf", 4) == 0) {
-            size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
-            int o = bytes_at(fd, at + 8, exif, look) == 0 ? exif_orientation(exif, look) : 0;
+            int o = exif_orientation(fd, at + 8, n);
             return o ? o : 1;
         }
         at += n + 12;
@@ -196,16 +194,12 @@ static int webp_orientation(int fd, int64_t end)
 {
     int64_t at = 12;
     for (int i = 0; i < CHUNKS_MAX && at + 8 <= end; i++) {
-        uint8_t b[8], exif[EXIF_BYTES];
+        uint8_t b[8];
         if (bytes_at(fd, at, b, sizeof b) < 0)
             return 1;
         int64_t n = little(b + 4, 4);
         if (memcmp(b, "EXIF", 4) == 0) {
-            size_t look = (size_t)(n < EXIF_BYTES ? n : EXIF_BYTES);
-            if (bytes_at(fd, at + 8, exif, look) < 0)
-                return 1;
-            size_t skip = look > 6 && memcmp(exif, "Exif\0\0", 6) == 0 ? 6 : 0;
-            int o = exif_orientation(exif + skip, look - skip);
+            int o = exif_orientation(fd, at + 8, n);
             return o ? o : 1;
         }
         at += 8 + n + (n & 1);

@@ -324,8 +324,8 @@ Test(decode, orientation_of_any_integer_type)
     static const struct {
         uint8_t type, at;
         int orientation;
-    } as[] = {{1, 24, 6}, {3, 25, 6}, {4, 27, 6}, {6, 24, 6},
-              {8, 25, 6}, {9, 27, 6}, {2, 24, 1}, {12, 27, 1}};
+    } as[] = {{1, 24, 6}, {3, 25, 6},  {4, 27, 6}, {6, 24, 6}, {8, 25, 6},
+              {9, 27, 6}, {13, 27, 6}, {2, 24, 1}, {12, 27, 1}};
     size_t n;
     uint8_t *rgb = picture_draw(40, 60, 1), *data = picture_encode(JPEG_RGB, rgb, 40, 60, 6, &n);
     uint8_t *exif = memmem(data, n, "Exif", 4);
@@ -339,6 +339,47 @@ Test(decode, orientation_of_any_integer_type)
         cr_assert_eq(decoded_head(data, n, &head, &e), 0, "%s", e.text);
         cr_expect_eq(head.orientation, as[i].orientation, "type %d", as[i].type);
     }
+    free(data);
+    free(rgb);
+}
+
+// A directory behind as much else as a segment can hold, which some write last.
+Test(decode, orientation_at_the_end)
+{
+    enum { FAR = 60000, BEHIND = 2 + 4 + 6 + 8 };
+    size_t n;
+    uint8_t *rgb = picture_draw(40, 60, 1), *data = picture_encode(JPEG_RGB, rgb, 40, 60, 1, &n);
+    uint8_t *far = calloc(1, n + FAR + 64), *p = far;
+    static const uint8_t head[BEHIND] = {0xff,
+                                         0xd8,
+                                         0xff,
+                                         0xe1,
+                                         (FAR + 64 - 2) >> 8,
+                                         (FAR + 64 - 2) & 255,
+                                         'E',
+                                         'x',
+                                         'i',
+                                         'f',
+                                         0,
+                                         0,
+                                         'M',
+                                         'M',
+                                         0,
+                                         42,
+                                         0,
+                                         0,
+                                         FAR >> 8,
+                                         FAR & 255};
+    static const uint8_t directory[] = {0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 8, 0, 0};
+    struct decode_head got;
+    struct error e;
+    cr_assert_not_null(far);
+    memcpy(p, head, sizeof head);
+    memcpy(p + 12 + FAR, directory, sizeof directory);
+    memcpy(p + 2 + FAR + 64, data + 2, n - 2);
+    cr_assert_eq(decoded_head(far, n + FAR + 64, &got, &e), 0, "%s", e.text);
+    cr_expect_eq(got.orientation, 8);
+    free(far);
     free(data);
     free(rgb);
 }
