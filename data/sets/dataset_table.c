@@ -102,8 +102,7 @@ int dataset_open_unmeasured(const char *spec, uint64_t seed, int side, int threa
         return error_set(e, "data set '%s' needs an argument; there are: %s", k->name, names);
 
     // The shell leaves a ~ behind the colon to us.
-    const char *home = argument && strncmp(argument, "~/", 2) == 0 ? getenv("HOME") : NULL;
-    int rc = k->open(home ? path_of("%s%s", home, argument + 1).s : argument, seed, out, e);
+    int rc = k->open(argument ? path_home(argument).s : NULL, seed, out, e);
     if (rc == 0) {
         snprintf(out->name, sizeof out->name, "%s", spec);
         if (!out->trained)

@@ -2,6 +2,7 @@
 #include "metrics/base/path.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,19 @@ struct path path_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? path_of("%.*s", (int)(slash - path) + 1, path) : path_of("./");
+}
+
+struct path path_home(const char *path)
+{
+    char name[64];
+    size_t n = strcspn(path, "/");
+    if (*path != '~' || n > sizeof name)
+        return path_of("%s", path);
+    snprintf(name, sizeof name, "%.*s", (int)n - 1, path + 1);
+    const char *home = *name ? NULL : getenv("HOME");
+    const struct passwd *user = *name ? getpwnam(name) : home ? NULL : getpwuid(getuid());
+    home = user ? user->pw_dir : home;
+    return home ? path_of("%s%s", home, path + n) : path_of("%s", path);
 }
 
 struct path path_program(void)

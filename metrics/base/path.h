@@ -19,6 +19,10 @@ struct path path_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 // The folder that a path lies in, with a slash at its end; "./" where it names none.
 struct path path_folder(const char *path);
 
+// A path that begins with ~ or ~NAME as the shell would have made it, where the shell did not see
+// it; any other, and that of somebody who is not there, as it is.
+struct path path_home(const char *path);
+
 // --- what comes with the program ---
 // This program's own file; "" where the system does not say.
 struct path path_program(void);

@@ -53,6 +53,18 @@ Test(path, of_a_user_is_where_xdg_says)
     cr_expect_str_eq(path_config("x").s, "/c/ssltop/x");
 }
 
+Test(path, of_a_user_behind_a_tilde)
+{
+    cr_assert(setenv("HOME", "/b", 1) == 0);
+    cr_expect_str_eq(path_home("~").s, "/b");
+    cr_expect_str_eq(path_home("~/x/y").s, "/b/x/y");
+    cr_expect_str_eq(path_home("~root/x").s, "/root/x");
+    cr_expect_str_eq(path_home("~nobody-of-that-name/x").s, "~nobody-of-that-name/x");
+    cr_expect_str_eq(path_home("x/~").s, "x/~");
+    cr_assert(unsetenv("HOME") == 0);
+    cr_expect_eq(*path_home("~/x").s, '/');
+}
+
 Test(path, has_its_folder_made)
 {
     char top[] = "/tmp/ssltop-test-XXXXXX";

@@ -222,6 +222,8 @@ Test(options, refuses_with_a_sentence)
     static const struct {
         const char *word, *value, *because;
     } bad[] = {
+        {"--runs=~/r", NULL, "leave a blank there, --runs ~/r"},
+        {"--init=~", NULL, "no shell makes a path"},
         {"--width", "0", "auto or a whole number from 1 to 1024"},
         {"--width", "1025", "whole number"},
         {"--width", "-4", "whole number"},

@@ -91,6 +91,12 @@ static int take(const char *command, const struct option_set *all, int left, cha
     if (!row || strcmp(dashes, option_dashes(row)) != 0)
         return option_unknown(command, all, dashes, name, e);
     int used = 1;
+    // A folder of that name is what nobody wants, and would remove with all that is at home.
+    if (value && (strncmp(value, "~/", 2) == 0 || strcmp(value, "~") == 0))
+        return error_set(e,
+                         "%s%s: no shell makes a path of a ~ behind an equals sign: leave a blank "
+                         "there, %s%s %.80s",
+                         dashes, name, dashes, name, value);
     if (!value && row->type == OPTION_FLAG)
         value = "on";
     if (!value) {

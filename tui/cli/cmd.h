@@ -44,7 +44,6 @@ int cmd_complain(int code, const struct error *e);
 // that failed before the last of it does not leave one. It is forgotten then.
 int cmd_check_output(struct error *e);
 
-
 // The path of a log: that of the file, or of the run's that this names.
 int cmd_find_log(const char *runs, const char *word, char *path, size_t size, struct error *e);
 
