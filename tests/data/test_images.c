@@ -226,6 +226,8 @@ Test(images, a_training_goes_on_where_they_moved)
     cr_assert_eq(RUN(&lab, "--resume", "a"), 1);
     cr_assert_eq(RUN(&lab, "--resume", "a", "--data", data, "--stop-at", "5"), 0, "%s",
                  lab_text(lab.out));
+    // From then on they are there, until somebody says more.
+    cr_assert_eq(RUN(&lab, "--resume", "a", "--stop-at", "6"), 0, "%s", lab_text(lab.out));
     snprintf(image, sizeof image, "%s/train/%s/000.jpg", moved, imageset_class[0]);
     cr_assert_eq(unlink(image), 0);
     cr_assert_eq(RUN(&lab, "--resume", "a", "--data", data), 1);

@@ -219,6 +219,18 @@ static int check_end(const struct start *a, struct error *e)
     return 0;
 }
 
+// The images of a run that has gone on where they had moved to are there, unless this call says
+// more.
+static void keep_place(struct start *a, const unsigned char *given)
+{
+    struct options last;
+    options_default(&last);
+    if (!*a->file || given[option_find(options_table, "data") - options_table] ||
+        options_from_json(&last, a->checkpoint.config, NULL) < 0)
+        return;
+    memcpy(a->o.data, last.data, sizeof a->o.data);
+}
+
 static int find_earlier(struct start *a, const struct options *o, const unsigned char *given,
                         struct error *e)
 {
@@ -233,6 +245,7 @@ static int find_earlier(struct start *a, const struct options *o, const unsigned
     int rc = a->kind == START_RERUN ? choose_beginning(a, e) : choose_checkpoint(a, o->from, e);
     if (rc < 0)
         return FAILED;
+    keep_place(a, given);
     choose_end(a);
     if (a->kind == START_BRANCH) {
         const char *slash = strrchr(a->run, '/');
