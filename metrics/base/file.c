@@ -157,6 +157,13 @@ static int open_nameless(const struct file *f, mode_t mode)
     return open(path_folder(f->path.s).s, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 }
 
+// Why nothing takes the place of a file that may be written: it is mounted alone, as containers do,
+// or one of others in a folder like /tmp. Not a full disk: writing over it would damage it.
+static int of_others(int why)
+{
+    return why == EBUSY || why == EACCES || why == EPERM || why == EROFS;
+}
+
 static int open_output(struct file *f, const char *path, struct error *e)
 {
     struct stat old = {0};
@@ -180,17 +187,24 @@ static int open_output(struct file *f, const char *path, struct error *e)
     f->as_it_is = number >= 0 || (fd >= 0 && !S_ISREG(old.st_mode));
     if (f->as_it_is)
         return fd;
-    if (fd >= 0)
-        close(fd);
-    int replaces = fd >= 0;
+    int there = fd;
     fd = open_nameless(f, mode);
     if (fd < 0)
         fd = f->flags & FILE_RESUME ? open_part(f, mode, e) : open_beside(f, mode, e);
-    if (fd >= 0 && replaces) {
+    if (fd < 0 && there >= 0 && of_others(errno) && !(f->flags & FILE_RESUME)) {
+        // Nothing can be made beside it: it is written over in the end.
+        f->part.s[0] = '\0';
+        f->as_it_is = 1;
+        f->flags |= FILE_ANYWHERE;
+        return there;
+    }
+    if (fd >= 0 && there >= 0) {
         if (fchown(fd, old.st_uid, old.st_gid) != 0)
             errno = 0; // it is ours then
         fchmod(fd, old.st_mode & 0777);
     }
+    if (there >= 0)
+        close(there);
     return fd;
 }
 
@@ -203,7 +217,7 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     if (follow(path, &f->path) < 0)
         return error_system(e, "can't write %.300s", path);
     int fd = open_output(f, path, e);
-    f->target = fd >= 0 && f->as_it_is && flags & FILE_ANYWHERE ? fd : -1;
+    f->target = fd >= 0 && f->as_it_is && f->flags & FILE_ANYWHERE ? fd : -1;
     f->stream = f->target >= 0 ? tmpfile() : fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!f->stream && errno == EINVAL)
         errno = EBADF; // a descriptor that is open for reading only
@@ -216,16 +230,50 @@ int file_create(struct file *f, const char *path, unsigned flags, struct error *
     return -1;
 }
 
-// The temporary file into what is written as it is.
-static int copy_out(struct file *f)
+// What was written so far into what is written as it is. A file is no longer than it then.
+static int copy_out(const struct file *f, int to)
 {
     char block[1 << 16];
+    struct stat st;
     ssize_t n;
-    for (off_t at = 0; (n = pread(fileno(f->stream), block, sizeof block, at)) > 0; at += n)
+    off_t at = 0;
+    int plain = descriptor(f->path.s) < 0 && fstat(to, &st) == 0 && S_ISREG(st.st_mode);
+    // What is there stays as it is where the new has no room.
+    if (plain && fstat(fileno(f->stream), &st) == 0 &&
+        fallocate(to, FALLOC_FL_KEEP_SIZE, 0, st.st_size ? st.st_size : 1) != 0 &&
+        (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        return -1;
+    for (; (n = pread(fileno(f->stream), block, sizeof block, at)) > 0; at += n)
         for (ssize_t put, done = 0; done < n; done += put)
-            if ((put = write(f->target, block + done, (size_t)(n - done))) < 0)
+            if ((put = write(to, block + done, (size_t)(n - done))) < 0)
                 return -1;
-    return n < 0 ? -1 : 0;
+    if (n < 0 || !plain)
+        return n < 0 ? -1 : 0;
+    return ftruncate(to, at) != 0 || (f->flags & FILE_DURABLE && fsync(to) != 0) ? -1 : 0;
+}
+
+// Where nothing can take the place of what is there, it is written over.
+static int write_over(const struct file *f)
+{
+    int why = errno;
+    struct stat st;
+    int fd = f->flags & FILE_NEW || !of_others(why)
+                 ? -1
+                 : open(f->path.s, O_WRONLY | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        if (fd >= 0)
+            close(fd);
+        errno = why;
+        return -1;
+    }
+    int rc = copy_out(f, fd);
+    why = errno;
+    if (close(fd) != 0 && rc == 0)
+        return -1;
+    if (rc == 0 && f->part.s[0])
+        unlink(f->part.s);
+    errno = why;
+    return rc;
 }
 
 static int flush(struct file *f, int to_disk, struct error *e)
@@ -248,7 +296,8 @@ static int name_nameless(const struct file *f)
     int rc = linkat(AT_FDCWD, from.s, AT_FDCWD, f->path.s, AT_SYMLINK_FOLLOW);
     if (rc == 0 || errno != EEXIST || f->flags & FILE_NEW)
         return rc;
-    struct path beside = path_of("%s.ssltop-%ld", path_folder(f->path.s).s, (long)getpid());
+    // By its thread: another may be replacing another file of this folder.
+    struct path beside = path_of("%s.ssltop-%ld", path_folder(f->path.s).s, (long)gettid());
     unlink(beside.s); // of a process that died between these lines
     rc = linkat(AT_FDCWD, from.s, AT_FDCWD, beside.s, AT_SYMLINK_FOLLOW);
     if (rc == 0 && (rc = rename(beside.s, f->path.s)) != 0) {
@@ -279,7 +328,9 @@ int file_finish(struct file *f, int rc, struct error *e)
     int to_disk = f->flags & FILE_DURABLE || f->part.s[0];
     if (rc == 0)
         rc = flush(f, to_disk, e);
-    if (rc == 0 && (f->target >= 0 ? copy_out(f) : f->as_it_is ? 0 : give_name(f)) != 0)
+    if (rc == 0 && (f->target >= 0 ? copy_out(f, f->target)
+                    : f->as_it_is  ? 0
+                                   : give_name(f) != 0 && write_over(f)) != 0)
         rc = file_failed(f, e);
     if (f->target >= 0 && close(f->target) != 0 && rc == 0)
         rc = file_failed(f, e);

@@ -11,7 +11,8 @@
 //
 // A link is followed and stays. A device, a pipe with a name and "-" (standard output) are written
 // as they are, at once; a folder is refused, and a socket. A file that is replaced keeps its mode,
-// and must be one that may be written. The program has to ignore SIGXFSZ.
+// and must be one that may be written; where nothing can take its place (it is mounted alone, or in
+// a folder of others) it is written over in the end. The program has to ignore SIGXFSZ.
 #ifndef SSLTOP_METRICS_BASE_FILE_H
 #define SSLTOP_METRICS_BASE_FILE_H
 

@@ -8,10 +8,13 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -324,6 +327,111 @@ Test(file, one_that_is_finished_meanwhile_is_left_alone, .init = enter, .fini = 
     int status;
     cr_assert(waitpid(pid, &status, 0) == pid && status == 0);
     cr_assert_eq(names("."), 1);
+}
+
+// A file that is mounted alone, as containers do: nothing takes its place, so it is written over.
+Test(file, mounted_alone_is_written_over, .init = enter, .fini = leave)
+{
+    static const unsigned flags[] = {0, FILE_DURABLE, FILE_RESUME | FILE_ANYWHERE};
+    put("real", "old, and longer than the new");
+    put("x", "");
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("real", "x", NULL, MS_BIND, NULL) != 0)
+        cr_skip_test("nothing can be mounted here");
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        cr_expect_eq(write_text("x", flags[i], "new", -7), -7);
+        unlink("x.part");
+        cr_expect_eq(write_text("x", flags[i], "new", 0), 0);
+        has("x", "new");
+        put("real", "old, and longer than the new");
+    }
+    refuses("x", FILE_NEW, "exists");
+    cr_assert_eq(names("."), 2);
+    umount("x");
+}
+
+// Written over only where there is room: a full disk leaves what was there.
+Test(file, mounted_alone_on_a_full_disk_stays, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f;
+    put("x", "");
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mkdir("small", 0700) != 0 || mount("none", "small", "tmpfs", 0, "size=64k") != 0)
+        cr_skip_test("nothing can be mounted here");
+    put("small/real", "old");
+    cr_assert(mount("small/real", "x", NULL, MS_BIND, NULL) == 0);
+    cr_assert(file_create(&f, "x", FILE_DURABLE, &e) == 0, "%s", e.text);
+    for (int i = 0; i < 100000; i++)
+        fputc('x', f.stream);
+    cr_expect(file_finish(&f, 0, &e) == -1 && strstr(e.text, strerror(ENOSPC)), "%s", e.text);
+    has("x", "old");
+    cr_assert(umount("x") == 0 && umount("small") == 0 && rmdir("small") == 0);
+    cr_assert_eq(names("."), 1);
+}
+
+// One that may be written, in a folder that may not.
+Test(file, in_a_folder_of_others_is_written_over, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f;
+    cr_assert(mkdir("theirs", 0755) == 0 && mkdir("sticky", 0777) == 0);
+    put("theirs/x", "old, and longer than the new");
+    put("sticky/x", "old, and longer than the new");
+    cr_assert(chmod("theirs/x", 0666) == 0 && chmod("sticky/x", 0666) == 0);
+    cr_assert(chmod("sticky", 01777) == 0 && chmod(".", 0755) == 0);
+    if (geteuid() || setegid(65534) || seteuid(65534))
+        cr_skip_test("only root can be another");
+    cr_expect_eq(write_text("theirs/x", FILE_DURABLE, "new", -7), -7);
+    has("theirs/x", "old, and longer than the new");
+    cr_assert(file_create(&f, "theirs/x", FILE_DURABLE, &e) == 0, "%s", e.text);
+    cr_assert(fputs("new", f.stream) >= 0 && file_sync(&f, &e) == 0);
+    has("theirs/x", "old, and longer than the new");
+    cr_expect(file_finish(&f, 0, &e) == 0, "%s", e.text);
+    cr_expect_eq(write_text("sticky/x", 0, "new", 0), 0);
+    has("theirs/x", "new");
+    has("sticky/x", "new");
+    refuses("theirs/y", 0, strerror(EACCES));
+    cr_assert(seteuid(0) == 0 && setegid(0) == 0);
+    cr_assert(names("theirs") == 1 && names("sticky") == 1);
+}
+
+enum { REPLACED = 200 };
+
+static void *replace(void *name)
+{
+    char got[8] = "";
+    for (int i = 0; i < REPLACED; i++) {
+        struct error e = {""};
+        struct file f;
+        if (file_create(&f, name, 0, &e) < 0 || fputs(name, f.stream) < 0 ||
+            file_finish(&f, 0, &e) < 0)
+            return "can't be written";
+        FILE *in = fopen(name, "r");
+        got[in ? fread(got, 1, sizeof got - 1, in) : 0] = '\0';
+        if (in)
+            fclose(in);
+        if (strcmp(got, name) != 0)
+            return "is another file";
+    }
+    return NULL;
+}
+
+// As the trainer does the best checkpoint while its writer does the way to the socket.
+Test(file, threads_replace_files_of_one_folder, .init = enter, .fini = leave)
+{
+    static char name[2][8] = {"one", "two"};
+    pthread_t thread[2];
+    void *what;
+    for (int i = 0; i < 2; i++) {
+        put(name[i], name[i]);
+        cr_assert(pthread_create(&thread[i], NULL, replace, name[i]) == 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        cr_assert(pthread_join(thread[i], &what) == 0);
+        cr_expect(what == NULL, "%s %s", name[i], (char *)what);
+    }
+    cr_assert_eq(names("."), 2);
 }
 
 // Also where the name has no room for anything added to it.
