@@ -50,6 +50,8 @@ static const struct {
      "and with --surrogates off. Of these only pixel_r2 is a step's, the others are measured at evaluations."},
     {"step", "*raw", "From the same moments, in the same steps as pixel_r2; absent in the others."},
     {"step", "*rows", "Absent: measured at evaluations only."},
+    {"step", "*batch", "From the first 64 images of the batch, the mean of the features of both views of each; of smaller "
+     "batches as soon as they have given 64 together; absent with --surrogates off."},
     {"step", "*views", "From the features of the first 128 images of one in d/64 steps, both views, weighted down with age to "
      "half in 4 d of them; worked beside the steps, as of d/8 before; absent in those between."},
     {"step", "z.auc", "AUC of the projections, as of the spectrum of z that this step ends (see spectrum); absent in the steps "
@@ -98,6 +100,7 @@ static const struct {
     {"eval", "*asked", "What the features tell of images on which nothing was fitted: half of those of the evaluation; absent "
      "with --surrogates off and where there are too few images."},
     {"eval", "*raw", "Of the same features."},
+    {"eval", "*batch", "Absent: a step's."},
     {"eval", "*views", "Of ten views of up to 2 d of the images (512 at most, and 128 MB of pixels), the same at every evaluation; absent with --augment none."},
     {"eval", "*rows", "Of the same features, TwoNN of at most 2,048 of them."},
     {"eval", "auc_live", "AUC of the live spectrum of the step before: auc minus this is the offset that is shown beside live "
@@ -191,6 +194,7 @@ const struct man_metrics man_metrics[] = {
     {METRIC_NEEDS_RAW, "*raw"},
     {METRIC_NEEDS_ROWS, "*rows"},
     {METRIC_NEEDS_VIEWS, "*views"},
+    {METRIC_NEEDS_BATCH, "*batch"},
     {0, NULL},
 };
 

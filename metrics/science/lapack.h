@@ -30,6 +30,9 @@ extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, i
                     size_t uplo_len);
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
                     const int *lda, double *b, const int *ldb, int *info, size_t uplo_len);
+// The inverse of the matrix, from its factor, in its place.
+extern void dpotri_(const char *uplo, const int *n, double *a, const int *lda, int *info,
+                    size_t uplo_len);
 
 // With such a factor U (itype 1, "U"): A becomes U^-T A U^-1, whose eigenvalues are those of A x =
 // lambda U^T U x.

@@ -34,6 +34,8 @@ enum metric_id {
     METRIC_PSEUDO30,
     METRIC_PSEUDO100,
     METRIC_LIDAR,
+    METRIC_FEWSHOT_R2,
+    METRIC_FEWSHOT10,
     METRIC_OF_H, // those before are of the features, these of the projections
     METRIC_Z_AUC = METRIC_OF_H,
     METRIC_Z_RANKME,
@@ -57,6 +59,7 @@ struct metric_input {
     double pixel_r2;                            // metrics/science/questions.h, or live: cross.h
     double pseudo[SURROGATE_KINDS];             // questions.h
     double lidar;                               // metrics/science/lidar.h
+    double fewshot_r2, fewshot10;               // metrics/science/fewshot.h
     const double *z; // singular values of the projections, centred; NULL if unknown
     int z_d;
 };
@@ -75,9 +78,10 @@ enum metric_need {
     METRIC_NEEDS_RAW = 64,        // raw, d
     METRIC_NEEDS_ROWS = 128,      // twonn, self_cluster: the features themselves
     METRIC_NEEDS_Z = 256,         // z: once in a number of steps (metrics/science/paced.h)
-    METRIC_NEEDS_VIEWS = 512      // lidar: features of both views of images; as rarely
+    METRIC_NEEDS_VIEWS = 512,     // lidar: features of both views of images; as rarely
+    METRIC_NEEDS_BATCH = 1024     // fewshot: a training step of FEWSHOT_IMAGES images
 };
-enum { METRIC_NEEDS_COUNT = 10 };
+enum { METRIC_NEEDS_COUNT = 11 };
 
 struct metric {
     const char *key;    // log field and CSV column: [a-z_0-9]+, behind "z." from METRIC_OF_H on

@@ -213,6 +213,7 @@ Test(metric, needs)
             in.z = have & METRIC_NEEDS_Z ? good : NULL;
             in.z_d = 3;
             in.lidar = have & METRIC_NEEDS_VIEWS ? 2 : NAN;
+            in.fewshot_r2 = in.fewshot10 = have & METRIC_NEEDS_BATCH ? 0.5 : NAN;
             for (int k = 0; k < SURROGATE_KINDS; k++)
                 in.pseudo[k] = asked ? 0.5 : NAN;
             cr_expect(isfinite(metric_table[m].fn(&in)) == metric_is_given(m, have), "%s of %u",

@@ -141,6 +141,11 @@ Test(same, numbers)
         for (int i = METRIC_LIDAR; i < METRIC_COUNT; i++) {
             const char *key = metric_table[i].key;
             double a = theirs_field(ours, "step", t, key), b = theirs_field(theirs, "step", t, key);
+            // Theirs has no images that could be asked.
+            if (metric_table[i].needs & METRIC_NEEDS_BATCH) {
+                cr_expect(isnan(b));
+                continue;
+            }
             cr_expect_eq(isfinite(a), isfinite(b));
             cr_expect(isnan(a) || fabs(a - b) <= 1e-9 * fmax(1, fabs(a)), "%s of step %" PRId64,
                       key, t);

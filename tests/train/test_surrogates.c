@@ -79,6 +79,7 @@ Test(surrogates, the_same_data_ask_the_same)
     enum { SOME = 300 };
     int64_t index[SOME];
     static float told[2][SOME * SURROGATE_TARGETS];
+    static int32_t cluster[2][SOME];
     scratch_make(dir);
     struct path path = path_of("%s/" SURROGATE_FILE, dir);
     open_data(&d, "synthetic:600");
@@ -90,11 +91,13 @@ Test(surrogates, the_same_data_ask_the_same)
         memcmp(a.s.component, b.s.component, 256 * (size_t)a.s.components * sizeof(double)), 0);
     for (int i = 0; i < SOME; i++)
         index[i] = (7 * i) % 600;
-    cr_assert(surrogates_tell(&a, index, SOME, told[0], &e) == 0, "%s", e.text);
+    cr_assert(surrogates_tell(&a, index, SOME, told[0], cluster[0], &e) == 0, "%s", e.text);
     for (int i = SOME - 1; i >= 0; i--)
-        cr_assert(surrogates_tell(&b, &index[i], 1, told[1] + i * SURROGATE_TARGETS, &e) == 0);
+        cr_assert(surrogates_tell(&b, &index[i], 1, told[1] + i * SURROGATE_TARGETS, &cluster[1][i],
+                                  &e) == 0);
     for (int i = 0; i < SOME * SURROGATE_TARGETS; i++)
         cr_assert(fabsf(told[0][i] - told[1][i]) < 1e-5f);
+    cr_assert_eq(memcmp(cluster[0], cluster[1], sizeof cluster[0]), 0);
     surrogates_free(&a);
     surrogates_free(&b);
     dataset_close(&d);

@@ -47,6 +47,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .threads = device_info(s->device)->threads,
         .data_crc = s->data_crc,
         .cross = &tr->live_images.cross,
+        .fewshot = &tr->live_images.fewshot,
         .paced = {&tr->views.z, &tr->views.h},
     };
     int rc = 0;

@@ -41,23 +41,35 @@ int live_images_init(struct live_images *o, const struct setup *s, struct error 
     o->h = malloc(VIEWS * batch * (size_t)s->d * sizeof *o->h);
     o->t = malloc(batch * (size_t)targets * sizeof *o->t + 1);
     o->index = malloc(batch * sizeof *o->index);
-    if (!o->h || !o->t || !o->index)
-        return error_set(e, "out of memory for what %zu images look like", batch);
-    return targets ? cross_init(&o->cross, s->d, targets, e) : 0;
+    o->cluster = malloc(batch * sizeof *o->cluster);
+    o->told = (struct fewshot_told){NAN, NAN};
+    if (!o->h || !o->t || !o->index || !o->cluster)
+        return error_memory(e, "what %zu images look like", batch);
+    if (!targets)
+        return 0;
+    return cross_init(&o->cross, s->d, targets, e) < 0
+               ? -1
+               : fewshot_init(&o->fewshot, s->d, targets, s->surrogates.s.clusters[0], e);
 }
 
 void live_images_free(struct live_images *o)
 {
     cross_free(&o->cross);
+    fewshot_free(&o->fewshot);
     free(o->h);
     free(o->t);
     free(o->index);
+    free(o->cluster);
     memset(o, 0, sizeof *o);
 }
 
 int live_images_restore(struct live_images *o, const char *checkpoint, struct error *e)
 {
-    return o->cross.d ? checkpoint_load_cross(checkpoint, &o->cross, e) : 0;
+    if (!o->cross.d)
+        return 0;
+    return checkpoint_load_cross(checkpoint, &o->cross, e) < 0
+               ? -1
+               : checkpoint_load_fewshot(checkpoint, &o->fewshot, e);
 }
 
 // What each rank has is gathered in any case: the others can't know whether there are targets.
@@ -75,11 +87,13 @@ int live_images_step(struct live_images *o, struct setup *s, struct team *team, 
         return -1;
     for (int64_t i = 0; i < batch; i++)
         o->index[i] = s->order[o->index[i]];
-    if (surrogates_tell(&s->surrogates, o->index, batch, o->t, e) < 0)
+    if (surrogates_tell(&s->surrogates, o->index, batch, o->t, o->cluster, e) < 0)
         return -1;
     cross_age(&o->cross, VIEWS * batch);
     for (int v = 0; v < VIEWS; v++)
         cross_add(&o->cross, o->h + (size_t)v * view, o->t, batch);
+    o->told = fewshot_step(&o->fewshot, (const float *const[]){o->h, o->h + view}, o->t, o->cluster,
+                           batch);
     return 0;
 }
 

@@ -7,13 +7,17 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/cross.h"
+#include "metrics/science/fewshot.h"
 #include "train/ranks/team.h"
 #include "train/run/setup.h"
 
 struct live_images {
-    struct cross cross; // d 0: there is no surrogate, and nothing to do
-    float *h, *t;       // a batch's features of both views, and coordinates
-    int64_t *index;     // its images
+    struct cross cross;       // d 0: there is no surrogate, and nothing to do
+    struct fewshot fewshot;   // the same
+    struct fewshot_told told; // what the newest step's images tell of one another
+    float *h, *t;             // a batch's features of both views, and coordinates
+    int64_t *index;           // its images
+    int32_t *cluster;         // which they are in
 };
 
 // Open the surrogates of a setup's data, as the run in folder `run` has them ("": a new one); not

@@ -111,6 +111,8 @@ static int live_spectrum(struct trainer *tr, const struct plan_scores *scores,
     in.alignment = alignment;
     in.uniformity = uniformity;
     in.loss = scores->loss;
+    in.fewshot_r2 = tr->live_images.told.r2;
+    in.fewshot10 = tr->live_images.told.top1;
     if (r->said & VIEWS_NOW)
         in.pixel_r2 = live_images_r2(&tr->live_images, &tr->live, tr->evaluation.n_all);
     metric_all(&in, r->metric);

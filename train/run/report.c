@@ -93,7 +93,8 @@ int step_result_says(const struct step_result *r, int m)
     int said = views_say(r->said, m);
     return needs & METRIC_NEEDS_EVALUATION ? 0
            : said >= 0                     ? said
-                       : r->has_spectrum || metric_is_given(m, METRIC_NEEDS_SCORES);
+                                           : r->has_spectrum || needs & METRIC_NEEDS_BATCH ||
+                             metric_is_given(m, METRIC_NEEDS_SCORES);
 }
 
 static void put_spectrum(struct report *p, int64_t step, enum spectrum_source source, double n,

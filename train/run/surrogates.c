@@ -8,6 +8,8 @@
 #include "data/sets/miniature.h"
 #include "train/store/surrogate_file.h"
 
+enum { UNKNOWN = -1 };
+
 static int sample(const struct dataset *d, int threads, int pixels, float **small, int64_t *count,
                   struct error *e)
 {
@@ -47,18 +49,19 @@ int surrogates_open(struct surrogates *o, const struct dataset *d, uint32_t crc,
         return -1;
     size_t n = (size_t)d->split[SPLIT_TRAIN].n;
     o->told = malloc(n * (size_t)o->s.targets * sizeof *o->told + 1);
-    o->known = calloc(n + 1, 1);
+    o->cluster = malloc(n + 1);
     o->small = malloc(SURROGATES_AT_ONCE * (size_t)pixels * sizeof *o->small);
-    if (o->told && o->known && o->small)
-        return 0;
-    return error_memory(e, "what %zu images look like", n);
+    if (!o->told || !o->cluster || !o->small)
+        return error_memory(e, "what %zu images look like", n);
+    memset(o->cluster, UNKNOWN, n);
+    return 0;
 }
 
 void surrogates_free(struct surrogates *o)
 {
     surrogate_free(&o->s);
     free(o->told);
-    free(o->known);
+    free(o->cluster);
     free(o->small);
     memset(o, 0, sizeof *o);
 }
@@ -68,28 +71,31 @@ void surrogates_free(struct surrogates *o)
 // At most SURROGATES_AT_ONCE that are not known yet.
 static int look(struct surrogates *o, const int64_t *index, int n, struct error *e)
 {
-    int targets = o->s.targets;
-    double told[SURROGATES_AT_ONCE * SURROGATE_TARGETS];
+    int targets = o->s.targets, components = o->s.components;
+    double told[SURROGATES_AT_ONCE * SURROGATE_COMPONENTS];
+    int32_t cluster[SURROGATES_AT_ONCE] = {0};
     if (miniature_take(o->data, SPLIT_TRAIN, index, n, o->threads, o->small, e) < 0 ||
-        surrogate_project(&o->s, o->small, n, targets, told, e) < 0)
+        surrogate_project(&o->s, o->small, n, components, told, e) < 0)
         return -1;
+    if (o->s.clusters[0])
+        surrogate_assign(&o->s, 0, told, n, cluster);
     for (int i = 0; i < n; i++) {
         float *to = o->told + (size_t)index[i] * (size_t)targets;
         for (int k = 0; k < targets; k++)
-            to[k] = (float)told[i * targets + k];
-        o->known[index[i]] = 1;
+            to[k] = (float)told[i * components + k];
+        o->cluster[index[i]] = (signed char)cluster[i];
     }
     return 0;
 }
 
 int surrogates_tell(struct surrogates *o, const int64_t *index, int64_t n, float *out,
-                    struct error *e)
+                    int32_t *cluster, struct error *e)
 {
     int64_t unknown[SURROGATES_AT_ONCE];
     size_t targets = (size_t)o->s.targets;
     int some = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (!o->known[index[i]])
+        if (o->cluster[index[i]] == UNKNOWN)
             unknown[some++] = index[i];
         if (some && (some == SURROGATES_AT_ONCE || i == n - 1)) {
             if (look(o, unknown, some, e) < 0)
@@ -97,9 +103,11 @@ int surrogates_tell(struct surrogates *o, const int64_t *index, int64_t n, float
             some = 0;
         }
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         memcpy(out + (size_t)i * targets, o->told + (size_t)index[i] * targets,
                targets * sizeof *out);
+        cluster[i] = o->cluster[index[i]];
+    }
     return 0;
 }
 

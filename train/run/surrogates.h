@@ -19,7 +19,7 @@ struct surrogates {
     const struct dataset *data;
     int threads;
     float *told;          // of every training image, once it was asked: s.targets each
-    unsigned char *known; // whether it was
+    signed char *cluster; // and which of the first kind's clusters it is in; -1: not known
     float *small;         // SURROGATES_AT_ONCE small images
 };
 enum { SURROGATES_AT_ONCE = 256 };
@@ -32,10 +32,10 @@ int surrogates_open(struct surrogates *o, const struct dataset *d, uint32_t crc,
                     int threads, struct error *e);
 void surrogates_free(struct surrogates *o); // takes a zeroed struct too
 
-// Coordinates of n training images (n x s.targets). An image is looked at when it is first asked
-// for.
+// Coordinates of n training images (n x s.targets) and which of the first kind's clusters they are
+// in (n; 0 where there are none). An image is looked at when it is first asked for.
 int surrogates_tell(struct surrogates *o, const int64_t *index, int64_t n, float *out,
-                    struct error *e);
+                    int32_t *cluster, struct error *e);
 
 // What these images of a split ask of their features. Nothing, where there is no surrogate.
 int surrogates_questions(const struct surrogates *o, enum split split, const int64_t *index,

@@ -1,5 +1,4 @@
-// Checkpoints. A file has its final name only when it is whole and on disk, so whatever is called
-// ckpt-N can be resumed.
+// Checkpoints, read: bit for bit what was written (checkpoint_write.c).
 #include "train/store/checkpoint.h"
 
 #include <errno.h>
@@ -15,21 +14,8 @@
 #include "metrics/base/file.h"
 #include "metrics/base/path.h"
 #include "metrics/log/record.h"
+#include "train/store/checkpoint_tensors.h"
 #include "train/store/weights.h"
-
-#define LIVE_MEAN     "optim.live.mean"
-#define LIVE_SCATTER  "optim.live.scatter"
-#define LIVE_WEIGHT   "optim.live.weight"
-#define CROSS_MEAN    "optim.live.cross.mean"
-#define CROSS_TARGET  "optim.live.cross.target"
-#define CROSS_PRODUCT "optim.live.cross.product"
-#define CROSS_STATE   "optim.live.cross.state"
-enum { TENSORS_PER_PARAM = 2, MORE_TENSORS = 12, STATE = 4, NOT_FINITE = -2 };
-
-static const char *const paced_matrix[CHECKPOINT_PACED] = {
-    [CHECKPOINT_Z] = "optim.live.z.matrix", [CHECKPOINT_VIEWS] = "optim.live.views.matrix"};
-static const char *const paced_state[CHECKPOINT_PACED] = {
-    [CHECKPOINT_Z] = "optim.live.z.state", [CHECKPOINT_VIEWS] = "optim.live.views.state"};
 
 void checkpoint_free(struct checkpoint *c)
 {
@@ -62,218 +48,6 @@ int64_t checkpoint_step(const char *name)
     checkpoint_name(step, again, sizeof again);
     return strcmp(again, name) == 0 ? step : -1;
 }
-
-// ---------------------------------------------------------------- writing
-
-// What the tensor list points to.
-struct contents {
-    struct tensor_source *source;
-    size_t n;
-    int64_t tracked;
-    double weight[2], state[STATE], paced[CHECKPOINT_PACED][PACED_STATE];
-    double *matrix[CHECKPOINT_PACED];
-    double *scatter; // whole square, upper triangle zero
-    float *zeros;
-};
-
-static void contents_free(struct contents *c)
-{
-    free(c->source);
-    free(c->scatter);
-    for (int i = 0; i < CHECKPOINT_PACED; i++)
-        free(c->matrix[i]);
-    free(c->zeros);
-}
-
-static struct tensor_source *add(struct contents *c, enum dtype dtype, const void *data)
-{
-    struct tensor_source *s = &c->source[c->n++];
-    s->dtype = dtype;
-    s->data = data;
-    return s;
-}
-
-static void add_param(struct contents *c, const struct param *p)
-{
-    for (int momentum = 0; momentum <= param_trained(p); momentum++) {
-        struct tensor_source *s = add(c, DTYPE_F32, NULL);
-        snprintf(s->name, sizeof s->name, "%s%s", momentum ? WEIGHTS_MOMENTUM : "", p->name);
-        s->ndim = p->ndim;
-        memcpy(s->dim, p->dim, sizeof p->dim);
-    }
-    if (p->kind == PARAM_RUNNING_MEAN) {
-        struct tensor_source *s = add(c, DTYPE_I64, &c->tracked);
-        snprintf(s->name, sizeof s->name, "%.*s" WEIGHTS_TRACKED,
-                 (int)(strrchr(p->name, '.') - p->name), p->name);
-    }
-}
-
-static void add_live(struct contents *c, const struct moments *live)
-{
-    size_t d = (size_t)live->d;
-    for (size_t i = 0; i < d; i++)
-        memcpy(c->scatter + i * d, live->scatter + i * d, (i + 1) * sizeof(double));
-    c->weight[0] = live->weight;
-    c->weight[1] = live->weight2;
-    struct tensor_source *s = add(c, DTYPE_F64, live->mean);
-    snprintf(s->name, sizeof s->name, LIVE_MEAN);
-    s->ndim = 1;
-    s->dim[0] = live->d;
-    s = add(c, DTYPE_F64, c->scatter);
-    snprintf(s->name, sizeof s->name, LIVE_SCATTER);
-    s->ndim = 2;
-    s->dim[0] = s->dim[1] = live->d;
-    s = add(c, DTYPE_F64, c->weight);
-    snprintf(s->name, sizeof s->name, LIVE_WEIGHT);
-    s->ndim = 1;
-    s->dim[0] = 2;
-}
-
-static void add_doubles(struct contents *c, const char *name, const double *data, int64_t rows,
-                        int64_t columns)
-{
-    struct tensor_source *s = add(c, DTYPE_F64, data);
-    snprintf(s->name, sizeof s->name, "%s", name);
-    s->ndim = columns ? 2 : 1;
-    s->dim[0] = rows;
-    s->dim[1] = columns;
-}
-
-static void add_cross(struct contents *c, const struct cross *x)
-{
-    c->state[0] = x->weight;
-    c->state[1] = x->weight2;
-    c->state[2] = x->total;
-    c->state[3] = x->lambda;
-    add_doubles(c, CROSS_MEAN, x->mean, x->d, 0);
-    add_doubles(c, CROSS_TARGET, x->target, x->targets, 0);
-    add_doubles(c, CROSS_PRODUCT, x->product, x->d, x->targets);
-    add_doubles(c, CROSS_STATE, c->state, STATE, 0);
-}
-
-static int add_paced(struct contents *c, int which, const struct paced *p, struct error *e)
-{
-    int lines = paced_lines(p);
-    double *matrix = malloc((size_t)lines * (size_t)(p->d + 1) * sizeof *matrix);
-    if (!matrix)
-        return error_memory(e, "a checkpoint");
-    c->matrix[which] = matrix;
-    paced_export(p, matrix, c->paced[which]);
-    add_doubles(c, paced_matrix[which], matrix, lines, p->d + 1);
-    add_doubles(c, paced_state[which], c->paced[which], PACED_STATE, 0);
-    return 0;
-}
-
-static int contents_make(struct contents *c, const struct checkpoint *of, const struct net *net,
-                         const struct moments *live, struct error *e)
-{
-    size_t room = (size_t)net->n_param * TENSORS_PER_PARAM + MORE_TENSORS;
-    char name[128];
-    int frozen = weights_frozen_bias(net, name, NULL);
-
-    memset(c, 0, sizeof *c);
-    c->source = calloc(room, sizeof *c->source);
-    c->scatter = calloc((size_t)live->d * (size_t)live->d, sizeof *c->scatter);
-    c->zeros = calloc((size_t)frozen + 1, sizeof *c->zeros);
-    if (!c->source || !c->scatter || !c->zeros)
-        return error_memory(e, "a checkpoint");
-    // Both views go through every batch norm, one after the other.
-    c->tracked = 2 * of->step;
-    for (int i = 0; i < net->n_param; i++)
-        add_param(c, &net->param[i]);
-    if (frozen) {
-        struct tensor_source *s = add(c, DTYPE_F32, c->zeros);
-        snprintf(s->name, sizeof s->name, "%s", name);
-        s->ndim = 1;
-        s->dim[0] = frozen;
-    }
-    add_live(c, live);
-    if (of->cross && of->cross->d)
-        add_cross(c, of->cross);
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < CHECKPOINT_PACED; i++)
-        if (of->paced[i] && of->paced[i]->d)
-            rc = add_paced(c, i, of->paced[i], e);
-    return rc;
-}
-
-static int fetch(void *context, const struct tensor_source *s, void *out, size_t bytes,
-                 struct error *e)
-{
-    size_t n = bytes / sizeof(float);
-    float *v = out;
-    if (plan_get(context, s->name, v, n, e) < 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(v[i])) {
-            error_set(e, "%s is not finite", s->name);
-            return NOT_FINITE;
-        }
-    }
-    return 0;
-}
-
-static int write_file(FILE *f, const struct checkpoint *c, const struct contents *t,
-                      struct plan *plan, struct error *e)
-{
-    char step[24], steps[24], threads[16], crc[16];
-    snprintf(step, sizeof step, "%" PRId64, c->step);
-    snprintf(steps, sizeof steps, "%" PRId64, c->steps);
-    snprintf(threads, sizeof threads, "%d", c->threads);
-    snprintf(crc, sizeof crc, "%08" PRIx32, c->data_crc);
-    const struct metadata meta[] = {
-        {"format", "pt"},
-        {"ssltop", "1"},
-        {"step", step},
-        {"steps", steps},
-        {"plan", c->schedule},
-        {"rates", c->rates},
-        {"guard", c->guard},
-        {"algorithms", c->algorithms},
-        {"threads", threads},
-        {"precision", c->precision},
-        {"config", c->config},
-        {"data_crc", crc},
-        {"device", c->device},
-        {"best", c->best ? c->best : ""},
-        {"views", c->views ? c->views : ""},
-    };
-    return safetensors_write(f, t->source, t->n, meta, sizeof meta / sizeof *meta, fetch, plan, e);
-}
-
-int checkpoint_write(const char *dir, const struct checkpoint *c, const struct net *net,
-                     struct plan *plan, const struct moments *live, void (*before)(void *),
-                     void *context, struct error *e)
-{
-    char name[64];
-    checkpoint_name(c->step, name, sizeof name);
-    return checkpoint_write_as(dir, name, c, net, plan, live, before, context, e);
-}
-
-int checkpoint_write_as(const char *dir, const char *name, const struct checkpoint *c,
-                        const struct net *net, struct plan *plan, const struct moments *live,
-                        void (*before)(void *), void *context, struct error *e)
-{
-    struct contents t;
-    struct file out;
-    int rc = contents_make(&t, c, net, live, e);
-    if (rc == 0)
-        rc = file_create(&out, path_of("%s/%s", dir, name).s, FILE_PRIVATE | FILE_DURABLE, e);
-    if (rc == 0) {
-        rc = write_file(out.stream, c, &t, plan, e);
-        if (rc == 0)
-            rc = file_sync(&out, e);
-        if (rc == 0 && before)
-            before(context);
-        rc = file_finish(&out, rc, e);
-    }
-    contents_free(&t);
-    if (rc < 0)
-        error_prefix(e, "can't write %s", name);
-    return rc;
-}
-
-// ---------------------------------------------------------------- reading
 
 static int64_t meta_number(struct safetensors *f, const char *key, int base, int64_t hi)
 {
@@ -426,18 +200,18 @@ static int has(const struct safetensors *f, const char *name, int64_t rows, int6
 int checkpoint_load_cross(const char *path, struct cross *out, struct error *e)
 {
     struct safetensors *f;
-    double state[STATE];
+    double state[CROSS_NUMBERS];
     size_t d = (size_t)out->d, k = (size_t)out->targets;
     cross_reset(out);
     if (safetensors_open(path, &f, e) < 0)
         return -1;
     int rc = 0, is_there = has(f, CROSS_MEAN, out->d, 0) && has(f, CROSS_TARGET, out->targets, 0) &&
                            has(f, CROSS_PRODUCT, out->d, out->targets) &&
-                           has(f, CROSS_STATE, STATE, 0);
+                           has(f, CROSS_STATE, CROSS_NUMBERS, 0);
     if (is_there && (load_doubles(f, CROSS_MEAN, out->mean, d, e) < 0 ||
                      load_doubles(f, CROSS_TARGET, out->target, k, e) < 0 ||
                      load_doubles(f, CROSS_PRODUCT, out->product, d * k, e) < 0 ||
-                     load_doubles(f, CROSS_STATE, state, STATE, e) < 0))
+                     load_doubles(f, CROSS_STATE, state, CROSS_NUMBERS, e) < 0))
         rc = -1;
     if (rc == 0 && is_there && (state[0] < 0 || state[1] < 0 || state[2] < 0 || !(state[3] > 0)))
         rc = error_set(e, "tensor " CROSS_STATE " is negative");
@@ -447,6 +221,24 @@ int checkpoint_load_cross(const char *path, struct cross *out, struct error *e)
         out->total = state[2];
         out->lambda = state[3];
     }
+    safetensors_close(f);
+    return rc < 0 ? error_prefix(e, "%s", path) : 0;
+}
+
+int checkpoint_load_fewshot(const char *path, struct fewshot *out, struct error *e)
+{
+    struct safetensors *f;
+    int width = out->targets + out->clusters;
+    if (safetensors_open(path, &f, e) < 0)
+        return -1;
+    const struct tensor *t = safetensors_find(f, FEWSHOT_ROWS);
+    int64_t n = t && t->dim[0] < FEWSHOT_IMAGES ? t->dim[0] : 0;
+    int rc = 0,
+        is_there = n > 0 && has(f, FEWSHOT_ROWS, n, out->d) && has(f, FEWSHOT_ASKED, n, width);
+    if (is_there && (load_doubles(f, FEWSHOT_ROWS, out->rows, (size_t)(n * out->d), e) < 0 ||
+                     load_doubles(f, FEWSHOT_ASKED, out->asked, (size_t)(n * width), e) < 0))
+        rc = -1;
+    out->waiting = rc == 0 && is_there ? (int)n : 0;
     safetensors_close(f);
     return rc < 0 ? error_prefix(e, "%s", path) : 0;
 }

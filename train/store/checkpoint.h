@@ -8,6 +8,7 @@
 
 #include "metrics/base/error.h"
 #include "metrics/science/cross.h"
+#include "metrics/science/fewshot.h"
 #include "metrics/science/paced.h"
 #include "metrics/science/spectrum.h"
 
@@ -28,8 +29,9 @@ struct checkpoint {
     char *algorithms, *device, *precision;
     char *config; // options_to_json()
     int threads;
-    uint32_t data_crc;         // of the training images
-    const struct cross *cross; // to be written, borrowed; NULL: none. Not read here
+    uint32_t data_crc;             // of the training images
+    const struct cross *cross;     // to be written, borrowed; NULL: none. Not read here
+    const struct fewshot *fewshot; // the same
     const struct paced *paced[CHECKPOINT_PACED]; // the same
 };
 void checkpoint_free(struct checkpoint *c); // what it owns; takes a zeroed struct too
@@ -61,6 +63,8 @@ int checkpoint_load(const char *path, const struct net *net, struct plan *plan,
 // The moments of features and images; a checkpoint without any, or with those of others, leaves
 // them empty.
 int checkpoint_load_cross(const char *path, struct cross *out, struct error *e);
+// The same of images that wait for others.
+int checkpoint_load_fewshot(const char *path, struct fewshot *out, struct error *e);
 // The same of what is worked on over several steps.
 int checkpoint_load_paced(const char *path, int which, struct paced *out, struct error *e);
 

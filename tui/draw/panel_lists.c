@@ -9,15 +9,15 @@
 #include "tui/draw/timeplot.h"
 
 // What says most first.
-static const int panel_list[] = {METRIC_AUC,      METRIC_RANKME,         METRIC_RANKME_RAW,
-                                 METRIC_PIXEL_R2, METRIC_PSEUDO100,      METRIC_ALPHA,
-                                 METRIC_PR,       METRIC_TWONN,          METRIC_SELF_CLUSTER,
-                                 METRIC_SPREAD,   METRIC_ALIGNMENT,      METRIC_UNIFORMITY,
-                                 METRIC_ZSTD,     METRIC_LOSS,           SERIES_LR,
-                                 SERIES_IMAGES_S, METRIC_LIDAR,          METRIC_Z_AUC,
-                                 METRIC_Z_RANKME, METRIC_STABLE_RANK,    METRIC_PSEUDO10,
-                                 METRIC_PSEUDO30, METRIC_SELF_CLUSTER_C, METRIC_NUM_RANK,
-                                 METRIC_COND};
+static const int panel_list[] = {METRIC_AUC,       METRIC_RANKME,         METRIC_RANKME_RAW,
+                                 METRIC_PIXEL_R2,  METRIC_PSEUDO100,      METRIC_ALPHA,
+                                 METRIC_PR,        METRIC_TWONN,          METRIC_SELF_CLUSTER,
+                                 METRIC_SPREAD,    METRIC_ALIGNMENT,      METRIC_UNIFORMITY,
+                                 METRIC_ZSTD,      METRIC_LOSS,           SERIES_LR,
+                                 SERIES_IMAGES_S,  METRIC_LIDAR,          METRIC_Z_AUC,
+                                 METRIC_Z_RANKME,  METRIC_STABLE_RANK,    METRIC_PSEUDO10,
+                                 METRIC_PSEUDO30,  METRIC_SELF_CLUSTER_C, METRIC_FEWSHOT_R2,
+                                 METRIC_FEWSHOT10, METRIC_NUM_RANK,       METRIC_COND};
 enum { LISTED = sizeof panel_list / sizeof *panel_list };
 _Static_assert(sizeof panel_list / sizeof *panel_list == METRIC_COUNT + 2,
                "every metric can be chosen");
@@ -81,7 +81,7 @@ static void row_text(const struct history *h, int series, const char **title, co
 
 void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int choose)
 {
-    enum { COLUMN = 8 };
+    enum { COLUMN = 8, TOLD = 4 };
     static const char *const heads[] = {"live", "exact", "start"};
     const struct history *h = s->h;
     const struct history_eval *exact = eval_at(s), *start = h->n_eval ? &h->eval[0] : NULL;
@@ -97,10 +97,12 @@ void panel_numbers(struct canvas *c, struct rect r, const struct scene *s, int c
     for (int i = 0; i < 3; i++)
         canvas_printf(c, r.y, x + i * COLUMN + COLUMN - (int)strlen(heads[i]) - 2, 7, ROLE_TITLE,
                       " %s ", heads[i]);
-    int first = choose && s->v->list.metric >= in.h ? s->v->list.metric - in.h + 1 : 0;
+    // What the selected one is has room below, where that leaves a long list.
+    int lines = choose && in.h >= LISTED ? in.h - TOLD : in.h;
+    int first = choose && s->v->list.metric >= lines ? s->v->list.metric - lines + 1 : 0;
     if (choose)
         view_zone(s->v, in, ZONE_METRICS, first, 0);
-    for (int row = first; row < panel_list_rows(h) && y < in.y + in.h; row++) {
+    for (int row = first; row < panel_list_rows(h) && y < in.y + lines; row++) {
         int m = panel_list_series(h, row), is_metric = m < METRIC_COUNT;
         if (!choose && !is_in_short(m))
             continue;
