@@ -29,6 +29,8 @@ const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
     [FORECAST_SHARE] = {"share", NULL, 0, FORECAST_INPUTS, FORECAST_EXACT_LAWS},
     [FORECAST_POOL] = {"ln_pool", NULL, 1, FORECAST_INPUTS, 0},
     [FORECAST_ZSTD] = {"zstd", NULL, 0, FORECAST_INPUTS, FORECAST_ALL_LAWS},
+    [FORECAST_FEWSHOT_R2] = {"fewshot_r2", NULL, 0, FORECAST_INPUTS, FORECAST_LIVE_LAW},
+    [FORECAST_FEWSHOT10] = {"fewshot10", NULL, 0, FORECAST_INPUTS, FORECAST_ALL_LAWS},
     [FORECAST_LIVE_AUC] = {"live_auc", NULL, 0, FORECAST_INPUTS, FORECAST_LIVE_LAW},
     [FORECAST_LIVE_RANKME] = {"live_ln_rankme", NULL, 1, FORECAST_INPUTS, FORECAST_LIVE_LAW},
     [FORECAST_LIVE_RANKME_RAW] = {"live_ln_rankme_raw", NULL, 1, FORECAST_INPUTS,
@@ -39,7 +41,7 @@ const struct forecast_input_row forecast_inputs[FORECAST_INPUTS] = {
 
 double forecast_input_bounded(enum forecast_in i, double input)
 {
-    int is_r2 = i == FORECAST_PIXEL_R2 || i == FORECAST_LIVE_PIXEL_R2;
+    int is_r2 = i == FORECAST_PIXEL_R2 || i == FORECAST_LIVE_PIXEL_R2 || i == FORECAST_FEWSHOT_R2;
     return is_r2 && input < 0 ? 0 : input; // NaN stays
 }
 

@@ -206,6 +206,10 @@ Test(live_forecast, a_law_between_evaluations)
     cr_expect_float_eq(r.forecast, forecast_accuracy(2 * 0.4 - 0.6 * 0.5), 1e-12);
     cr_expect_float_eq(r.forecast_end, forecast_accuracy(0.6), 1e-12);
     cr_expect_float_eq(live_forecast_exact(&o, 20).value, 0.7, 1e-12);
+    // A run that does not have what the law asks for goes by the other one.
+    o.calibration.live.term[0].a = FORECAST_TWONN;
+    live_forecast_fill(&o, &r, 20);
+    cr_expect_float_eq(r.forecast, 0.7, 1e-12);
     live_forecast_free(&o);
 }
 

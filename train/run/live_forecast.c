@@ -30,6 +30,8 @@ void live_forecast_init(struct live_forecast *o, const struct live_forecast_fact
     }
     for (int i = 0; i < LIVE_FORECAST_STEPS; i++)
         o->ring[i].step = -1;
+    for (int i = 0; i < LIVE_FORECAST_FEWSHOT; i++)
+        o->fewshot_r2[i] = o->fewshot10[i] = NAN;
 }
 
 void live_forecast_free(struct live_forecast *o)
@@ -105,10 +107,30 @@ int live_forecast_calibrate(struct live_forecast *o, const char *word, const cha
 
 // ---------------------------------------------------------------- the run
 
+// Not of every step, where batches are small.
+static void push(double v[LIVE_FORECAST_FEWSHOT], double newest)
+{
+    if (!isfinite(newest))
+        return;
+    memmove(v + 1, v, (LIVE_FORECAST_FEWSHOT - 1) * sizeof *v);
+    v[0] = newest;
+}
+
+static double mean_of(const double *v, int most)
+{
+    double sum = 0;
+    int n = 0;
+    for (; n < most && isfinite(v[n]); n++)
+        sum += v[n];
+    return n ? sum / n : NAN;
+}
+
 void live_forecast_step(struct live_forecast *o, int64_t step, const double *metric)
 {
     o->ring[step % LIVE_FORECAST_STEPS].step = step;
     o->ring[step % LIVE_FORECAST_STEPS].loss = metric[METRIC_LOSS];
+    push(o->fewshot_r2, metric[METRIC_FEWSHOT_R2]);
+    push(o->fewshot10, metric[METRIC_FEWSHOT10]);
     o->zstd = metric[METRIC_ZSTD];
     for (int i = 0; i < FORECAST_INPUTS; i++) {
         double v =
@@ -154,6 +176,9 @@ struct forecast_input live_forecast_input(const struct live_forecast *o, int64_t
     in.v[FORECAST_SHARE] = o->steps > 0 ? (double)made / (double)o->steps : NAN;
     in.v[FORECAST_POOL] = o->images > 0 ? log((double)o->images) : NAN;
     in.v[FORECAST_ZSTD] = o->zstd;
+    in.v[FORECAST_FEWSHOT_R2] = forecast_input_bounded(
+        FORECAST_FEWSHOT_R2, mean_of(o->fewshot_r2, LIVE_FORECAST_FEWSHOT_R2));
+    in.v[FORECAST_FEWSHOT10] = mean_of(o->fewshot10, LIVE_FORECAST_FEWSHOT);
     return in;
 }
 
@@ -169,23 +194,30 @@ static struct forecast_input stand_ins(const struct live_forecast *o, int64_t ma
     return in;
 }
 
-// What the probe would measure of the network of now.
-static struct forecast_value between(const struct live_forecast *o, int64_t made)
+static struct forecast_value by_live_law(const struct live_forecast *o, int64_t made)
 {
     const struct forecast *f = &o->calibration;
     struct forecast_input in = live_forecast_input(o, made);
-    if (made <= o->warm && o->untrained)
-        return (struct forecast_value){FORECAST_UNKNOWN, NAN, NAN, NAN};
-    if (!f->live.knots) {
-        in = stand_ins(o, made);
-        return forecast_at(f, &f->now, &in);
-    }
-    if (made <= o->warm)
-        return forecast_at(f, &f->now, &in);
     for (enum forecast_in i = 0; i < FORECAST_INPUTS; i++)
         if (forecast_inputs[i].live != FORECAST_INPUTS)
             in.v[forecast_inputs[i].live] = o->live[i];
     return forecast_at(f, &f->live, &in);
+}
+
+// What the probe would measure of the network of now. A law of live values may ask for what this
+// run does not have: of small batches, say.
+static struct forecast_value between(const struct live_forecast *o, int64_t made)
+{
+    const struct forecast *f = &o->calibration;
+    struct forecast_value v = {FORECAST_UNKNOWN, NAN, NAN, NAN};
+    if (made <= o->warm && o->untrained)
+        return v;
+    if (made > o->warm && f->live.knots)
+        v = by_live_law(o, made);
+    if (v.state != FORECAST_UNKNOWN)
+        return v;
+    struct forecast_input in = stand_ins(o, made);
+    return forecast_at(f, &f->now, &in);
 }
 
 // What it will measure at the end: from the last exact values.

@@ -11,7 +11,12 @@
 #include "metrics/forecast/forecast.h"
 #include "metrics/log/record.h"
 
-enum { LIVE_FORECAST_STEPS = 100 }; // whose losses are averaged
+enum {
+    LIVE_FORECAST_STEPS = 100, // whose losses are averaged
+    // Values of few images, which vary, of a network that moves: as many as foretold best.
+    LIVE_FORECAST_FEWSHOT_R2 = 2,
+    LIVE_FORECAST_FEWSHOT = 4
+};
 
 struct live_forecast {
     struct forecast calibration;
@@ -23,6 +28,7 @@ struct live_forecast {
         int64_t step; // -1: none
         double loss;
     } ring[LIVE_FORECAST_STEPS];
+    double fewshot_r2[LIVE_FORECAST_FEWSHOT], fewshot10[LIVE_FORECAST_FEWSHOT]; // the newest first
     int metric[FORECAST_INPUTS]; // what each input is made of, -1: no metric
     // offset: exact - live at the last evaluation since `warm`.
     double live[FORECAST_INPUTS], exact[FORECAST_INPUTS], offset[FORECAST_INPUTS];
