@@ -13,6 +13,7 @@
 #include "gpu/views/staged.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/path.h"
+#include "metrics/base/text.h"
 #include "metrics/science/blas.h"
 
 // NCCL's order of a sum depends on the algorithm that it takes. What the switch of a machine adds
@@ -43,12 +44,10 @@ static void watch(struct device *d)
     if (!i->bus[0])
         return;
     d->sensors = nvml_open(i->bus, version, sizeof version, &why);
-    size_t at = strlen(i->detail);
     if (version[0])
-        snprintf(i->detail + at, sizeof i->detail - at, ", driver %s", version);
-    at = strlen(i->detail);
+        text_add(i->detail, sizeof i->detail, ", driver %s", version);
     if (!d->sensors)
-        snprintf(i->detail + at, sizeof i->detail - at, ", %s", why.text);
+        text_add(i->detail, sizeof i->detail, ", %s", why.text);
 }
 
 static int open_kind(const struct device_kind *k, const char *argument, int threads,
@@ -76,9 +75,8 @@ static int open_auto(int threads, struct device **out, struct error *e)
     if (open_kind(registry_kind(0), "", threads, out, e) < 0)
         return -1;
     struct device_info *i = &(*out)->info;
-    size_t n = strlen(i->detail);
     if (why.text[0])
-        snprintf(i->detail + n, sizeof i->detail - n, ", GPU not used: %s", why.text);
+        text_add(i->detail, sizeof i->detail, ", GPU not used: %s", why.text);
     return 0;
 }
 
@@ -98,10 +96,8 @@ int device_count(const struct device_kind *kind, struct error *e)
 static int refuse(const char *spec, struct error *e)
 {
     char known[200] = "auto";
-    for (int i = 0; registry_kind(i); i++) {
-        size_t at = strlen(known);
-        snprintf(known + at, sizeof known - at, ", %s", registry_kind(i)->specs);
-    }
+    for (int i = 0; registry_kind(i); i++)
+        text_add(known, sizeof known, ", %s", registry_kind(i)->specs);
     return error_set(e, "unknown device '%.64s' (there are: %s)", spec, known);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/text.h"
 
 enum { OK = 0, TOO_SMALL = 7 }; // NVML_SUCCESS, NVML_ERROR_INSUFFICIENT_SIZE
 enum { TEMPERATURE_GPU = 0, CLOCK_SM = 1, CLOCK_MEMORY = 2 };
@@ -149,9 +150,7 @@ static void add_name(char *text, size_t size, unsigned pid)
         fclose(f);
         name[strcspn(name, "\n")] = '\0';
     }
-    int n =
-        snprintf(text + at, size - at, "%s%s%s%u", at ? ", " : "", name, name[0] ? " " : "", pid);
-    if (n < 0 || (size_t)n >= size - at)
+    if (text_item(text, size, ", ", "%s%s%u", name, name[0] ? " " : "", pid) < 0)
         text[at] = '\0'; // no half names
 }
 

@@ -71,15 +71,13 @@ int pictures_check(const struct pictures *s, struct error *e)
     if (n * PICTURES_BROKEN_SHARE <= of)
         return 0;
     char list[380] = "";
-    size_t at = 0;
     int64_t k = 0;
     for (; k < n && k < PICTURES_BROKEN_KEPT && s->sentence && s->sentence[k]; k++) {
-        int more = snprintf(list + at, sizeof list - at, "%s%s", k ? "; " : "", s->sentence[k]);
-        if (more < 0 || (size_t)more >= sizeof list - at) {
+        size_t at = strlen(list);
+        if (text_item(list, sizeof list, "; ", "%s", s->sentence[k]) < 0) {
             list[at] = '\0'; // no half of a name
             break;
         }
-        at += (size_t)more;
     }
     if (k == n)
         return error_set(e, "%" PRId64 " of %" PRId64 " images are broken, more than 1 %%: %s", n,

@@ -12,6 +12,7 @@
 #include "data/sets/stl.h"
 #include "data/sets/synthetic.h"
 #include "metrics/base/path.h"
+#include "metrics/base/text.h"
 
 const struct dataset_kind dataset_table[] = {
     {"fashion-mnist", NULL, "Fashion-MNIST of Debian's package dataset-fashion-mnist",
@@ -46,12 +47,11 @@ void dataset_usage(const struct dataset_kind *k, char *text, size_t size)
 // "fashion-mnist, idx:DIR, synthetic[:N[:SIDE]]"
 static void list_names(char *text, size_t size)
 {
+    char usage[64];
     text[0] = '\0';
     for (const struct dataset_kind *k = dataset_table; k->name; k++) {
-        size_t at = strlen(text);
-        snprintf(text + at, size - at, "%s", at ? ", " : "");
-        at = strlen(text);
-        dataset_usage(k, text + at, size - at);
+        dataset_usage(k, usage, sizeof usage);
+        text_item(text, size, ", ", "%s", usage);
     }
 }
 

@@ -234,15 +234,13 @@ static int take_notice(struct images_source *s, const char *name, const char *sa
     folder_notice(&s->folder, name, text + n, sizeof text - n);
     if (!text[n] && n) // nothing follows
         text[n - 2] = '\0';
-    n = strlen(text);
     if (*s->labels)
-        snprintf(text + n, sizeof text - n, "%s%.60s has its labels from %.100s", n ? "; " : "",
-                 name, s->labels);
+        text_item(text, sizeof text, "; ", "%.60s has its labels from %.100s", name, s->labels);
     else if (s->classes && !s->folder.classes)
-        snprintf(text + n, sizeof text - n,
-                 "%s%.60s has no folders of classes: its images have no "
-                 "labels, and nothing is probed",
-                 n ? "; " : "", name);
+        text_item(text, sizeof text, "; ",
+                  "%.60s has no folders of classes: its images have no labels, and nothing is "
+                  "probed",
+                  name);
     text_clean(clean, sizeof clean, text);
     s->base.notice = *clean ? strdup(clean) : NULL;
     return !*clean || s->base.notice ? 0 : error_set(e, "out of memory");

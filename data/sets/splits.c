@@ -150,29 +150,23 @@ static void say(struct splits *s, const char *format, ...) __attribute__((format
 static void say(struct splits *s, const char *format, ...)
 {
     char text[sizeof s->notice];
-    size_t n = strlen(s->notice);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    snprintf(s->notice + n, sizeof s->notice - n, "%s%.199s", n ? "; " : "", text);
+    text_item(s->notice, sizeof s->notice, "; ", "%.199s", text);
 }
 
 // Folders beside the splits.
 static void say_unread(struct splits *s, const struct list *l, int train, int test)
 {
     char text[160] = "";
-    size_t n = 0;
     int more = 0;
-    for (int k = 0; k < l->n; k++) {
-        if (k == train || k == test)
-            continue;
-        if (++more <= 3 && n < sizeof text)
-            n += (size_t)snprintf(text + n, sizeof text - n, "%s%.40s", more > 1 ? ", " : "",
-                                  l->name[k]);
-    }
-    if (more > 3 && n < sizeof text)
-        snprintf(text + n, sizeof text - n, " and %d more", more - 3);
+    for (int k = 0; k < l->n; k++)
+        if (k != train && k != test && ++more <= 3)
+            text_item(text, sizeof text, ", ", "%.40s", l->name[k]);
+    if (more > 3)
+        text_add(text, sizeof text, " and %d more", more - 3);
     if (more && test >= 0)
         say(s, "%.40s and %.40s are read, not %s", l->name[train], l->name[test], text);
     else if (more)

@@ -3,6 +3,7 @@
 #include "metrics/base/text.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,32 @@ void text_copy(char *dst, size_t size, const char *src, size_t n)
         out += step;
     }
     dst[out] = '\0';
+}
+
+static int add(char *text, size_t size, const char *fmt, va_list ap)
+{
+    size_t at = strlen(text);
+    int n = vsnprintf(text + at, size - at, fmt, ap);
+    return n < 0 || (size_t)n >= size - at ? -1 : 0;
+}
+
+int text_add(char *text, size_t size, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = add(text, size, fmt, ap);
+    va_end(ap);
+    return rc;
+}
+
+int text_item(char *text, size_t size, const char *between, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int rc = *text ? text_add(text, size, "%s", between) : 0;
+    rc |= add(text, size, fmt, ap);
+    va_end(ap);
+    return rc;
 }
 
 void text_clean(char *dst, size_t size, const char *src)

@@ -14,6 +14,12 @@ int text_utf8(const char *s, size_t n, uint32_t *code);
 // nothing.
 void text_copy(char *dst, size_t size, const char *src, size_t n);
 
+// Write behind the text in text[size]; and one more item of a list there: `between` stands in front
+// of it, but of the first. As much as there is room for; -1: that was not all.
+int text_add(char *text, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int text_item(char *text, size_t size, const char *between, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
 // Copy `src` into dst[size] replacing control characters (C0, DEL, C1) and broken UTF-8 with '?':
 // before any text from a file or socket reaches a terminal. May work in place (dst == src).
 void text_clean(char *dst, size_t size, const char *src);

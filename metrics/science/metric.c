@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 // alpha-ReQ fits i = d/50 .. d/4: past the first few directions, before the tail that few samples
 // bend.
 #define ALPHA_FIRST  50
@@ -426,10 +428,10 @@ int metric_is_given(int m, unsigned have)
 
 const char *metric_needs(int m, char *text, size_t size)
 {
-    size_t n = 0;
+    *text = '\0';
     for (int i = 0; i < METRIC_NEEDS_COUNT; i++)
-        if (metric_table[m].needs & 1u << i && n < size)
-            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? " and " : "", need_text[i]);
+        if (metric_table[m].needs & 1u << i)
+            text_item(text, size, " and ", "%s", need_text[i]);
     return text;
 }
 

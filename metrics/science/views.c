@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "metrics/science/lidar.h"
 
 static const enum metric_id rare[VIEWS_RARE] = {METRIC_ALIGNMENT, METRIC_UNIFORMITY,
@@ -131,10 +132,12 @@ void views_last(const struct views *o, double *value)
 
 void views_export(const struct views *o, char text[VIEWS_STATE])
 {
-    size_t at = 0;
+    text[0] = '\0';
     for (int i = 0; i < VIEWS_RARE; i++)
-        at += (size_t)snprintf(text + at, VIEWS_STATE - at, isfinite(o->told[i]) ? "%s%a" : "%s-",
-                               i ? ":" : "", o->told[i]);
+        if (isfinite(o->told[i]))
+            text_item(text, VIEWS_STATE, ":", "%a", o->told[i]);
+        else
+            text_item(text, VIEWS_STATE, ":", "-");
 }
 
 int views_import(struct views *o, int64_t step, const char *text, struct error *e)

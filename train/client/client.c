@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/text.h"
 
 extern char **environ;
 
@@ -132,9 +133,7 @@ static int greet(ssltop_client *c, const ssltop_settings *s, char *why, size_t s
         c->run[0] = '\0';
     else
         memcpy(c->run + strlen(c->run), "/", 2);
-    size_t at = strlen(c->run);
-    const char *below = text[0] == '.' && text[1] == '/' ? text + 2 : text;
-    snprintf(c->run + at, sizeof c->run - at, "%s", below);
+    text_add(c->run, sizeof c->run, "%s", text[0] == '.' && text[1] == '/' ? text + 2 : text);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "metrics/base/rng.h"
 #include "gpu/device.h"
 #include "gpu/net.h"
+#include "metrics/base/text.h"
 
 #define METHODS(ROW)                                                                               \
     ROW(simsiam)                                                                                   \
@@ -41,10 +42,8 @@ void method_loss_range(const char *name, double *lo, double *hi)
 static int unknown_method(const char *name, struct error *e)
 {
     char names[128] = "";
-    for (const struct method_row *const *m = method_table; *m; m++) {
-        size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", (*m)->name);
-    }
+    for (const struct method_row *const *m = method_table; *m; m++)
+        text_item(names, sizeof names, ", ", "%s", (*m)->name);
     return error_set(e, "unknown method '%s'; there are %s", name, names);
 }
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 enum { EXPANSION = 4 };   // of a bottleneck block's output over the stage's width
 enum { FULL_INNER = 64 }; // arch_row.inner is given for width 64
 
@@ -36,10 +38,8 @@ int resnet_check(const char *arch, int width, struct error *e)
 {
     if (!find(arch)) {
         char names[256] = "";
-        for (const struct arch_row *a = arch_table; a->name; a++) {
-            size_t at = strlen(names);
-            snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", a->name);
-        }
+        for (const struct arch_row *a = arch_table; a->name; a++)
+            text_item(names, sizeof names, ", ", "%s", a->name);
         return error_set(e, "unknown architecture '%s'; there are %s", arch, names);
     }
     if (width < 1 || width > 1024)

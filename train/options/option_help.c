@@ -28,16 +28,11 @@ int option_choice(const struct option_row *row, int i, char *text, size_t size)
 void option_choices(const struct option_row *row, char *text, size_t size)
 {
     char word[2][80];
-    size_t at = 0;
     text[0] = '\0';
     int more = option_choice(row, 0, word[0], sizeof word[0]);
-    for (int i = 0; more && at < size; i++) {
+    for (int i = 0; more; i++) {
         more = option_choice(row, i + 1, word[(i + 1) & 1], sizeof word[0]);
-        at += (size_t)snprintf(text + at, size - at, "%s%s",
-                               !i     ? ""
-                               : more ? ", "
-                                      : " or ",
-                               word[i & 1]);
+        text_item(text, size, more ? ", " : " or ", "%s", word[i & 1]);
     }
 }
 
@@ -45,21 +40,22 @@ void option_choices(const struct option_row *row, char *text, size_t size)
 static void list_facts(const struct option_row *row, char *text, size_t size)
 {
     char fact[80];
-    size_t at = 0;
-    for (int i = 0; at < size && row->facts(row, i, fact, sizeof fact); i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", fact);
+    text[0] = '\0';
+    for (int i = 0; row->facts(row, i, fact, sizeof fact); i++)
+        text_item(text, size, ", ", "%s", fact);
 }
 
 void option_doc(const struct option_row *row, char *text, size_t size)
 {
     const char *gap = strstr(row->doc, "{}");
-    int n = gap ? snprintf(text, size, "%.*s", (int)(gap - row->doc), row->doc) : 0;
-    if (gap && n >= 0 && (size_t)n < size)
-        (row->facts ? list_facts : option_choices)(row, text + n, size - (size_t)n);
-    if (gap && !text[n])
-        snprintf(text + n, size - (size_t)n, "none are installed");
-    size_t at = gap ? strlen(text) : 0;
-    snprintf(text + at, size - at, "%s", gap ? gap + 2 : row->doc);
+    char values[OPTION_TEXT] = "";
+    if (gap)
+        (row->facts ? list_facts : option_choices)(row, values, sizeof values);
+    if (gap)
+        snprintf(text, size, "%.*s%s%s", (int)(gap - row->doc), row->doc,
+                 *values ? values : "none are installed", gap + 2);
+    else
+        snprintf(text, size, "%s", row->doc);
 }
 
 // Words of `text` from column `indent` on, where the line stands already; ends the line.
@@ -88,9 +84,8 @@ static void print_row(const struct option_row *row, FILE *f, int columns)
     snprintf(left, sizeof left, "  %s%s%s%s%s", option_dashes(row), both ? "[no-]" : "", row->name,
              row->argument ? " " : "", row->argument ? row->argument : "");
     option_doc(row, text, sizeof text);
-    size_t n = strlen(text);
     if (told && *told && (both || row->type != OPTION_FLAG))
-        snprintf(text + n, sizeof text - n, " Default: %s.", told);
+        text_add(text, sizeof text, " Default: %s.", told);
     if (fprintf(f, "%-*s", INDENT, left) > INDENT)
         fprintf(f, "\n%*s", INDENT, "");
     print_wrapped(f, text, INDENT, columns);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "train/schedule/schedule_text.h"
 
 static int unknown(const char *name, struct error *e)
@@ -142,10 +143,8 @@ int options_normalize(const struct options *o, int channels, float *mean, float 
 static void write_channels(char *text, size_t size, int channels, const float *from,
                            const char *end)
 {
-    for (int i = 0; i < channels; i++) {
-        size_t at = strlen(text);
-        snprintf(text + at, size - at, "%.9g%s", (double)from[i], i + 1 < channels ? "," : end);
-    }
+    for (int i = 0; i < channels; i++)
+        text_add(text, size, "%.9g%s", (double)from[i], i + 1 < channels ? "," : end);
 }
 
 void options_keep_normalize(struct options *o, int channels, const float *mean, const float *std)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/text.h"
 #include "train/client/ssltop-client.h"
 #include "train/recorder/line.h"
 #include "train/schedule/schedule_text.h"
@@ -39,11 +40,10 @@ static int is_offered(const struct recorder *r, enum command c)
 
 void orders_offered(const struct recorder *r, char *text, size_t size)
 {
-    size_t n = 0;
     *text = '\0';
-    for (int c = 0; c < COMMAND_COUNT && n < size; c++)
+    for (int c = 0; c < COMMAND_COUNT; c++)
         if (is_offered(r, (enum command)c))
-            n += (size_t)snprintf(text + n, size - n, "%s%s", n ? " " : "", command_table[c].name);
+            text_item(text, size, " ", "%s", command_table[c].name);
 }
 
 void orders_status(struct recorder *r)

@@ -159,15 +159,14 @@ static void tell_ranks(struct trainer *tr, double now)
     tr->told_ranks = now;
     record_init(&record, RECORD_RANKS, tr->t);
     struct record_ranks *out = &record.u.ranks;
-    size_t n = (size_t)r->size, size = n * (RANKS_HOST + 1) + 1, at = 0;
-    out->hosts = malloc(size);
+    size_t n = (size_t)r->size, size = n * (RANKS_HOST + 1) + 1;
+    out->hosts = calloc(size, 1);
     out->own.sigma = malloc(n * sizeof(double));
     out->reduce.sigma = malloc(n * sizeof(double));
     if (out->hosts && out->own.sigma && out->reduce.sigma) {
         out->own.d = out->reduce.d = r->size;
         for (size_t k = 0; k < n; k++) {
-            at += (size_t)snprintf(out->hosts + at, size - at, "%s%s", k ? " " : "",
-                                   r->place[k].host);
+            text_add(out->hosts, size, "%s%s", k ? " " : "", r->place[k].host);
             out->own.sigma[k] = times[k].own;
             out->reduce.sigma[k] = times[k].reduce;
         }

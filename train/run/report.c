@@ -261,10 +261,9 @@ void report_status(struct report *p, int64_t step, int paused, enum mode mode, c
 {
     struct publisher_status s = {.step = step, .paused = paused};
     snprintf(s.text, sizeof s.text, "%s before step %" PRId64, paused ? "paused" : "running", step);
-    size_t at = strlen(s.text);
     if (p->steps > 0)
-        at += (size_t)snprintf(s.text + at, sizeof s.text - at, " of %" PRId64, p->steps);
-    snprintf(s.text + at, sizeof s.text - at, "%s%s%s%.100s", mode == MODE_NONE ? "" : ", ",
-             mode_name(mode), *why ? "; " : "", why);
+        text_add(s.text, sizeof s.text, " of %" PRId64, p->steps);
+    text_add(s.text, sizeof s.text, "%s%s%s%.100s", mode == MODE_NONE ? "" : ", ", mode_name(mode),
+             *why ? "; " : "", why);
     publisher_status(p->publisher, &s);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "metrics/base/cores.h"
+#include "metrics/base/text.h"
 #include "metrics/science/blas.h"
 #include "train/methods/method.h"
 #include "train/run/precision.h"
@@ -68,10 +69,8 @@ static int check_augment(const char *name, struct error *e)
     char names[200] = "";
     if (augment_find(name))
         return 0;
-    for (const struct augment_recipe *r = augment_table; r->name; r++) {
-        size_t at = strlen(names);
-        snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "", r->name);
-    }
+    for (const struct augment_recipe *r = augment_table; r->name; r++)
+        text_item(names, sizeof names, ", ", "%s", r->name);
     return error_set(e, "unknown augmentation '%.32s'; there are %s", name, names);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "train/run/runs.h"
 #include "train/schedule/schedule_text.h"
 #include "train/store/rundir.h"
@@ -139,11 +140,8 @@ static int no_such_step(const struct start *a, int64_t from, const int64_t *step
                         struct error *e)
 {
     char list[200] = "";
-    for (size_t i = 0; i < n; i++) {
-        size_t at = strlen(list);
-        if (at < sizeof list - 24)
-            snprintf(list + at, sizeof list - at, "%s%" PRId64, at ? ", " : "", step[i]);
-    }
+    for (size_t i = 0; i < n && strlen(list) < sizeof list - 24; i++)
+        text_item(list, sizeof list, ", ", "%" PRId64, step[i]);
     if (!n)
         return error_set(e, "%s has no checkpoint of step %" PRId64 ", nor any other", a->run,
                          from);

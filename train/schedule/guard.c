@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 const struct guard_action_row guard_action_table[GUARD_ACTION_COUNT] = {
     [GUARD_MODE] = {"MODE", NULL, "Switch to this mode from the next step."},
     [GUARD_PAUSE] = {"pause", NULL, "Pause before the next step."},
@@ -221,11 +223,10 @@ int guard_step(struct guard *g, const double value[GUARD_VALUES], int *fired)
 
 void guard_export(const struct guard *g, char text[GUARD_STATE])
 {
-    size_t at = 0;
     text[0] = '\0';
     for (int i = 0; i < g->n; i++)
-        at += (size_t)snprintf(text + at, GUARD_STATE - at, "%s%" PRId64 "%s", i ? "," : "",
-                               g->rule[i].held, g->rule[i].fired ? "!" : "");
+        text_item(text, GUARD_STATE, ",", "%" PRId64 "%s", g->rule[i].held,
+                  g->rule[i].fired ? "!" : "");
 }
 
 int guard_import(struct guard *g, const char *text, struct error *e)

@@ -275,28 +275,23 @@ static void say(const struct reading *r, char *notice, size_t size)
 {
     char shown[64];
     int heads = r->needed[PROJECTOR] + r->needed[PREDICTOR] > 0;
-    size_t n = 0;
     if (r->rest[0] || (r->encoder[0] && strcmp(r->encoder, "encoder.") != 0))
-        n += (size_t)snprintf(notice, size, "names are taken without %s; ",
-                              r->encoder[0] ? r->encoder : r->rest);
+        text_item(notice, size, "; ", "names are taken without %s",
+                  r->encoder[0] ? r->encoder : r->rest);
     if (r->w.numbered)
-        n += (size_t)snprintf(notice + n, size - n, "layers have the numbers of a Sequential; ");
+        text_item(notice, size, "; ", "layers have the numbers of a Sequential");
     if (heads && !r->taken[PROJECTOR])
-        n += (size_t)snprintf(notice + n, size - n,
-                              "of the file the encoder%s is taken%s: the heads begin at random; ",
-                              r->left_out ? "" : " alone",
-                              r->classifier ? ", not its classifier" : "");
+        text_item(notice, size, "; ",
+                  "of the file the encoder%s is taken%s: the heads begin at random",
+                  r->left_out ? "" : " alone", r->classifier ? ", not its classifier" : "");
     else if (r->needed[PREDICTOR] && !r->taken[PREDICTOR])
-        n += (size_t)snprintf(notice + n, size - n,
-                              "the file has no predictor that fits: it begins at random; ");
+        text_item(notice, size, "; ", "the file has no predictor that fits: it begins at random");
     if (r->left_out) {
         text_clean(shown, sizeof shown, r->first);
-        n += (size_t)snprintf(notice + n, size - n, "left out: %s", shown);
-        if (r->left_out > 1 && n < size)
-            snprintf(notice + n, size - n, " and %zu more", r->left_out - 1);
-    } else if (n > 2 && n < size) {
-        notice[n - 2] = '\0';
+        text_item(notice, size, "; ", "left out: %s", shown);
     }
+    if (r->left_out > 1)
+        text_add(notice, size, " and %zu more", r->left_out - 1);
 }
 
 static int load(struct reading *r, struct plan *plan, char *notice, struct error *e)

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
+
 int weights_frozen_bias(const struct net *net, char name[128], const struct node **bn)
 {
     if (net->projected < 0)
@@ -93,11 +95,10 @@ int weights_fit(const struct param *p, const struct tensor *t)
 
 static void shape_text(int ndim, const int64_t *dim, char *text, size_t size)
 {
-    size_t at = (size_t)snprintf(text, size, "[");
-    for (int i = 0; i < ndim && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%" PRId64, i ? ", " : "", dim[i]);
-    if (at < size)
-        snprintf(text + at, size - at, "]");
+    snprintf(text, size, "[");
+    for (int i = 0; i < ndim; i++)
+        text_add(text, size, "%s%" PRId64, i ? ", " : "", dim[i]);
+    text_add(text, size, "]");
 }
 
 static int read_finite(struct safetensors *f, const struct tensor *t, float *v, size_t n,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "metrics/log/record.h"
 #include "train/schedule/schedule_text.h"
 
@@ -41,19 +42,12 @@ static int find_command(const char *name)
     return -1;
 }
 
-static int list_names(char *text, size_t size)
-{
-    size_t at = 0;
-    for (int i = 0; i < COMMAND_COUNT && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "", command_table[i].name);
-    return 0;
-}
-
 static int unknown_command(const char *name, struct error *e)
 {
-    char shown[48], names[256];
+    char shown[48], names[256] = "";
     text_clean(shown, sizeof shown, name);
-    list_names(names, sizeof names);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        text_item(names, sizeof names, ", ", "%s", command_table[i].name);
     return error_set(e, "unknown command '%s'; there are %s", shown, names);
 }
 

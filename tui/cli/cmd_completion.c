@@ -30,8 +30,7 @@ struct offer {
 
 static void add_word(struct offer *o, const char *word, size_t n)
 {
-    size_t at = strlen(o->words);
-    snprintf(o->words + at, sizeof o->words - at, "%s%.*s", at ? " " : "", (int)n, word);
+    text_item(o->words, sizeof o->words, " ", "%.*s", (int)n, word);
 }
 
 // One alternative, as a usage has it: "check", "FILE.npy", "images:DIR", "synthetic[:N]".

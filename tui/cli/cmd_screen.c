@@ -148,8 +148,7 @@ static int train_headless(const struct options *o, const unsigned char *given, s
     struct error lost;
     int rc = trainer_main(o, given, -1, e);
     if (!o->dry_run && !o->print_config && cmd_check_output(&lost) < 0) {
-        snprintf(lost.text + strlen(lost.text), sizeof lost.text - strlen(lost.text),
-                 "; the training did not depend on it");
+        text_add(lost.text, sizeof lost.text, "; the training did not depend on it");
         cmd_complain(rc, &lost);
     }
     return rc;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "metrics/base/text.h"
 #include "metrics/log/record.h"
 #include "train/wire/control.h"
 #include "train/recorder/recorder.h"
@@ -57,14 +58,11 @@ static int run_ctl(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
-    for (int i = 2; i < argc; i++) {
-        size_t n = strlen(text);
-        if (snprintf(text + n, sizeof text - n, "%s%s", n ? " " : "", argv[i]) >=
-            (int)(sizeof text - n)) {
+    for (int i = 2; i < argc; i++)
+        if (text_item(text, sizeof text, " ", "%s", argv[i]) < 0) {
             error_set(&e, "the command is too long");
             return cmd_complain(CMD_USAGE, &e);
         }
-    }
     if (command_parse_text(text, &call, &e))
         return cmd_complain(CMD_USAGE, &e);
     if (call.command == COMMAND_WATCH) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "tui/model/format.h"
 #include "tui/feed/player.h"
 
@@ -147,12 +148,11 @@ static void facts(const struct scene *s, int room, char *text, size_t size)
     snprintf(fact[n++], FACT, "%s img/s", format_rate(s->h->rate).s);
     if (!*s->h->run.can) // else it is the recorder's, which nobody asks for
         snprintf(fact[n++], FACT, "RSS %s", format_bytes(s->v->link.rss).s);
-    size_t at = 0;
     for (int i = 0; i < n; i++) {
         room -= text_columns(fact[i]) + (i ? 3 : 0);
         if (i && room < 0)
             break;
-        at += (size_t)snprintf(text + at, size - at, "%s%s", i ? "   " : "", fact[i]);
+        text_item(text, size, "   ", "%s", fact[i]);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "tui/model/format.h"
 #include "tui/draw/timeplot.h"
 
@@ -85,11 +86,10 @@ void panel_loss(struct canvas *c, struct rect r, const struct scene *s)
     if (h->last_step >= 0) {
         snprintf(title, sizeof title, SOLID "loss %s",
                  format_fixed(time_value(s, METRIC_LOSS), 3).s);
-        int n = snprintf(right, sizeof right, DASHED "z-std %s",
-                         format_fixed(time_recent(s, METRIC_ZSTD, &of), 3).s);
+        snprintf(right, sizeof right, DASHED "z-std %s",
+                 format_fixed(time_recent(s, METRIC_ZSTD, &of), 3).s);
         if (r.w >= 50)
-            snprintf(right + n, sizeof right - (size_t)n, "  lr %s",
-                     format_value(time_value(s, SERIES_LR), 3).s);
+            text_add(right, sizeof right, "  lr %s", format_value(time_value(s, SERIES_LR), 3).s);
     }
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = canvas_box(c, r, title, right);
@@ -315,10 +315,10 @@ void panel_metric(struct canvas *c, struct rect r, const struct scene *s, int se
     char title[120], right[128] = "";
     int64_t of;
     double now = time_recent(s, series, &of);
-    int n = snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s,
-                     *unit ? " " : "", unit);
-    if (of != time_step(s) && n > 0 && n < (int)sizeof title)
-        snprintf(title + n, sizeof title - (size_t)n, " of step %s", format_count(of).s);
+    snprintf(title, sizeof title, "%s %s%s%s", name, format_value(now, 4).s, *unit ? " " : "",
+             unit);
+    if (of != time_step(s))
+        text_add(title, sizeof title, " of step %s", format_count(of).s);
     with_legend(s, r, title, right, sizeof right);
     view_zone(s->v, r, ZONE_PANEL, VIEW_COLLAPSE, 0);
     struct rect in = canvas_box(c, r, title, right);

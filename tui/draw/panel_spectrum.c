@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "metrics/base/text.h"
 #include "tui/model/format.h"
 #include "tui/draw/timeplot.h"
 
@@ -215,15 +216,14 @@ static void read_index(struct canvas *c, struct rect r, struct rect area,
     int i = s->v->index - 1;
     plot_cursor(c, area, (int)((2 * (int64_t)area.w * i + area.w) / d), ROLE_CURSOR);
     char text[256];
-    size_t n = (size_t)snprintf(text, sizeof text, " i = %d", s->v->index);
+    snprintf(text, sizeof text, " i = %d", s->v->index);
     static const int order[CURVES] = {NOW, EXACT, START, SWITCH, MARKED};
-    for (int o = 0, k; o < CURVES && n < sizeof text; o++)
+    for (int o = 0, k; o < CURVES; o++)
         if (curve[k = order[o]].step >= 0 && i < curve[k].d)
-            n += (size_t)snprintf(
-                text + n, sizeof text - n, "  %s %s", curve_look[k].name,
+            text_add(
+                text, sizeof text, "  %s %s", curve_look[k].name,
                 format_value(at(&curve[k], i) * scale_of(&curve[k], s->v->look.absolute), 4).s);
-    if (n < sizeof text)
-        snprintf(text + n, sizeof text - n, " ");
+    text_add(text, sizeof text, " ");
     int columns = text_columns(text), room = r.w - 24;
     if (columns > room)
         columns = room;

@@ -3,7 +3,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "metrics/base/text.h"
 #include "tui/draw/header.h"
 #include "tui/draw/overlay.h"
 #include "tui/draw/timeplot.h"
@@ -30,21 +32,19 @@ static void readout(const struct scene *s, int columns, char *text, size_t size)
     static const int shown[] = {METRIC_AUC, METRIC_RANKME, METRIC_SPREAD, METRIC_ZSTD, METRIC_LOSS};
     int64_t step = time_step(s);
     enum mode mode = schedule_view_mode(s->schedule, time_whole(s), step);
-    size_t n = (size_t)snprintf(text, size, "step %s", format_count(step).s);
-    if (mode != MODE_NONE && n < size)
-        n += (size_t)snprintf(text + n, size - n, "  %s", mode_name(mode));
-    if (isfinite(time_value(s, SERIES_TIME)) && n < size)
-        n += (size_t)snprintf(text + n, size - n, "  after %s",
-                              format_duration(time_value(s, SERIES_TIME)).s);
-    for (size_t i = 0; i < sizeof shown / sizeof *shown && n < size; i++) {
-        size_t end =
-            n + (size_t)snprintf(text + n, size - n, "  %s %s", metric_table[shown[i]].title,
-                                 format_value(time_value(s, shown[i]), 4).s);
+    snprintf(text, size, "step %s", format_count(step).s);
+    if (mode != MODE_NONE)
+        text_add(text, size, "  %s", mode_name(mode));
+    if (isfinite(time_value(s, SERIES_TIME)))
+        text_add(text, size, "  after %s", format_duration(time_value(s, SERIES_TIME)).s);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        size_t before = strlen(text);
+        text_add(text, size, "  %s %s", metric_table[shown[i]].title,
+                 format_value(time_value(s, shown[i]), 4).s);
         if (text_columns(text) > columns) {
-            text[n] = '\0';
+            text[before] = '\0';
             break;
         }
-        n = end;
     }
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/text.h"
 #include "tui/model/format.h"
 #include "tui/draw/timeplot.h"
 
@@ -217,7 +218,7 @@ static struct text cell(const struct history *h, int i)
         return format_value(last->metric[METRIC_RANKME], 4);
     default:
         t = format_fixed(100 * probe, 1);
-        snprintf(t.s + strlen(t.s), sizeof t.s - strlen(t.s), "%s", isfinite(probe) ? " %" : "");
+        text_add(t.s, sizeof t.s, "%s", isfinite(probe) ? " %" : "");
         return t;
     }
 }

@@ -17,7 +17,7 @@ int export_columns(enum record_type type, const char *names, unsigned char *want
             char all[400] = "", name[RECORD_COLUMN_NAME];
             for (int i = 0; i < record_columns(type); i++) {
                 record_column_name(type, i, name);
-                snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? "," : "", name);
+                text_item(all, sizeof all, ",", "%s", name);
             }
             return error_set(e, "there is no column '%.*s'; there are %s", (int)(n < 40 ? n : 40),
                              word, all);

@@ -157,7 +157,7 @@ int underlay_find(const char *runs, const char *word, char *path, size_t size, s
     if (each_installed(take_sought, &s))
         return 0;
     for (int i = 0; underlay_value(i, name, sizeof name); i++)
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", name);
+        text_item(all, sizeof all, ", ", "%s", name);
     return error_set(
         e,
         "there is no run, file or reference '%.100s' to lay under the curves; with the "
