@@ -6,8 +6,6 @@
 
 #include <stdint.h>
 
-#include "metrics/base/error.h"
-
 enum jitter_part {
     JITTER_BRIGHTNESS,
     JITTER_CONTRAST,

@@ -1,7 +1,6 @@
 // The contract: chooses a device, refuses what cannot be, and forwards the rest to the backend.
 #include "gpu/device.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,7 +2,6 @@
 // any case to know that the file is sound.
 #include "data/photos/decode_region.h"
 
-#include <string.h>
 #include <webp/decode.h>
 
 static uint32_t little32(const uint8_t *p)

@@ -3,7 +3,6 @@
 #include "data/sets/cifar.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

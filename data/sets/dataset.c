@@ -3,7 +3,6 @@
 #include "data/sets/dataset.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>

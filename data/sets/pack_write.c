@@ -4,7 +4,6 @@
 #include "data/sets/pack.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "data/parallel.h"
 #include "data/resize.h"
 #include "data/sets/images.h"
 #include "metrics/base/clock.h"

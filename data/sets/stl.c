@@ -3,9 +3,7 @@
 #include "data/sets/stl.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "data/sets/fixed_file.h"

@@ -4,7 +4,6 @@
 // (kernels_winograd.h); in bf16 the gradient of the filter where the processor has the instructions
 // (kernels_filter.h, kernels_filter_tiles.h), and where it has tiles the other passes of layers
 // that oneDNN is slow at (kernels_conv_tiles.h).
-#include <stdio.h>
 #include <string.h>
 
 #include "gpu/cpu/ours.h"

@@ -1,6 +1,5 @@
 // Convolutions: cuDNN plans for forward (both views, and one for evaluations), backward-data and
 // backward-filter. The filter's gradient has the type of the activations, for cuDNN knows no other.
-#include <string.h>
 
 #include "gpu/cuda/cuda.h"
 

@@ -2,7 +2,6 @@
 // launched as one; rates and batches live in memory of the card, so that nothing is recorded again.
 // Nothing here waits for the card but what must hand numbers to the host.
 #include <math.h>
-#include <string.h>
 
 #include "gpu/cuda/host.h"
 #include "gpu/cuda/reduce.h"

@@ -3,7 +3,6 @@
 #include "gpu/views/staged.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "gpu/plan.h"
 #include "gpu/views/pixel_pool.h"

@@ -2,6 +2,7 @@
 #include "metrics/base/error.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

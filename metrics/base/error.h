@@ -3,8 +3,6 @@
 #ifndef SSLTOP_METRICS_BASE_ERROR_H
 #define SSLTOP_METRICS_BASE_ERROR_H
 
-#include <stdarg.h>
-
 struct error {
     char text[512]; // a sentence without a newline; "" when nothing was set
 };

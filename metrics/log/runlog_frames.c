@@ -6,7 +6,6 @@
 #include "metrics/log/runlog_frames.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 int alignment_init(struct alignment *p, int rows, int dim, struct error *e)

@@ -5,7 +5,6 @@
 #include "metrics/science/metric.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "metrics/base/text.h"

@@ -4,7 +4,6 @@
 #define SSLTOP_METRICS_SCIENCE_METRIC_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "metrics/science/surrogate.h"
 

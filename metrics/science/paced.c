@@ -5,7 +5,6 @@
 
 #include <cblas.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "metrics/science/lapack.h"

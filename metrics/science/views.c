@@ -3,9 +3,7 @@
 #include "metrics/science/views.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "metrics/base/text.h"
 #include "metrics/science/lidar.h"

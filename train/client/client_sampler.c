@@ -1,7 +1,6 @@
 // The trainer's own schedule for whoever draws batches elsewhere.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "train/client/ssltop-client.h"
 #include "train/schedule/schedule_text.h"

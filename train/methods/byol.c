@@ -2,7 +2,6 @@
 // and without a last batch norm, a target network that is the moving average of encoder and
 // projector, and 2 - 2 cos summed over both directions. The projector has the name encoder.fc as
 // SimSiam's has.
-#include <stdio.h>
 
 #include "gpu/loss.h"
 #include "train/methods/method.h"

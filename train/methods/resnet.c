@@ -1,7 +1,6 @@
 // Residual networks as tables of stages (He et al., CVPR 2016), with torchvision's names and
 // parameters: a new size is a new row. Bottleneck blocks stride in their 3 x 3 convolution.
 #include "train/methods/resnet.h"
-#include "gpu/device.h"
 #include "gpu/net.h"
 
 #include <stdio.h>

@@ -4,7 +4,6 @@
 #define SSLTOP_TRAIN_OPTIONS_OPTION_H
 
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 #include "metrics/base/error.h"

@@ -1,7 +1,6 @@
 // The options of `train` as rows, in the order of the manual.
 #include "train/options/options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "data/augment.h"

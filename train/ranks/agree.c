@@ -1,7 +1,6 @@
 // What all ranks must have in common before the first step; see team.h.
 #include "train/ranks/team.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

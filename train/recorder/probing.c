@@ -2,7 +2,6 @@
 #include "train/recorder/probing.h"
 
 #include <fcntl.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>

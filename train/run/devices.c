@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <string.h>
 
 #include "gpu/device.h"
 #include "metrics/log/record.h"

@@ -15,7 +15,6 @@
 #include "train/run/keep.h"
 #include "train/run/report.h"
 #include "train/run/steer.h"
-#include "train/schedule/schedule_text.h"
 
 #define EVAL_PATIENCE 2.0 // seconds of evaluations before their share is looked at
 

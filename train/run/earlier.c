@@ -1,7 +1,6 @@
 // What an earlier life of a run did, read from its log.
 #include "train/run/earlier.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,6 @@
 #include "metrics/base/clock.h"
 #include "metrics/base/output.h"
 #include "train/ranks/orders.h"
-#include "train/schedule/schedule_text.h"
 #include "train/run/commands.h"
 #include "train/run/duties.h"
 #include "train/run/report.h"

@@ -3,8 +3,6 @@
 #ifndef SSLTOP_TRAIN_RUN_PRECISION_H
 #define SSLTOP_TRAIN_RUN_PRECISION_H
 
-#include <stdint.h>
-
 #include "gpu/device.h"
 
 // bf16 has to be so many times as fast as f32 to be taken where nobody says.

@@ -3,7 +3,6 @@
 #include "data/sets/dataset_table.h"
 #include "train/run/setup.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,6 @@
 #ifndef SSLTOP_TRAIN_SCHEDULE_GUARD_H
 #define SSLTOP_TRAIN_SCHEDULE_GUARD_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "metrics/base/error.h"

@@ -2,7 +2,6 @@
 // where SimSiam's own code does it per epoch), times what a person made of them.
 #include "train/schedule/rates.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

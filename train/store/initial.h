@@ -3,8 +3,6 @@
 #ifndef SSLTOP_TRAIN_STORE_INITIAL_H
 #define SSLTOP_TRAIN_STORE_INITIAL_H
 
-#include <stddef.h>
-
 #include "gpu/device.h"
 #include "gpu/net.h"
 #include "metrics/base/error.h"

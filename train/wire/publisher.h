@@ -6,9 +6,6 @@
 #ifndef SSLTOP_TRAIN_WIRE_PUBLISHER_H
 #define SSLTOP_TRAIN_WIRE_PUBLISHER_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "metrics/base/error.h"
 #include "metrics/log/record.h"
 #include "train/wire/request.h"

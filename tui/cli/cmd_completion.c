@@ -8,7 +8,6 @@
 #include "metrics/log/mode.h"
 #include "train/wire/control.h"
 #include "tui/cli/cmd.h"
-#include "tui/cli/commands.h"
 
 // --- what may stand in a place ---
 

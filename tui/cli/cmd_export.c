@@ -1,12 +1,10 @@
 // ssltop export: what a run recorded, for other tools.
-#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "metrics/base/file.h"
 #include "metrics/base/text.h"

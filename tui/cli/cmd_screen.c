@@ -1,5 +1,4 @@
 // The commands with a screen: train, attach, replay.
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

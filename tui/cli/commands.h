@@ -2,8 +2,6 @@
 #ifndef SSLTOP_TUI_CLI_COMMANDS_H
 #define SSLTOP_TUI_CLI_COMMANDS_H
 
-#include <stdio.h>
-
 #include "tui/cli/cmd.h"
 
 // The whole program behind main: dispatches, prints, returns the exit code (0, 1, 2, 130, 143).

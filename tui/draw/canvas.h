@@ -4,7 +4,6 @@
 #ifndef SSLTOP_TUI_DRAW_CANVAS_H
 #define SSLTOP_TUI_DRAW_CANVAS_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "metrics/base/error.h"

@@ -2,7 +2,6 @@
 // round axes, mode bands behind what runs over steps. All coordinates are whole tenths of a pixel.
 // Colours: Okabe and Ito's, which the colour-blind can tell apart; nothing is told by colour alone.
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 

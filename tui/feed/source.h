@@ -4,7 +4,6 @@
 #define SSLTOP_TUI_FEED_SOURCE_H
 
 #include <poll.h>
-#include <stddef.h>
 #include <sys/types.h>
 
 #include "metrics/base/error.h"

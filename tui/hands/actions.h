@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 
-#include "metrics/base/error.h"
 #include "train/wire/control.h"
 #include "tui/hands/ui.h"
 

@@ -3,8 +3,6 @@
 #ifndef SSLTOP_TUI_HANDS_TERMINAL_H
 #define SSLTOP_TUI_HANDS_TERMINAL_H
 
-#include <stdint.h>
-
 #include "metrics/base/error.h"
 #include "tui/draw/canvas.h"
 #include "tui/draw/theme.h"

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "metrics/log/run_facts.h"
 #include "train/schedule/schedule_text.h"

@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 
-#include "metrics/base/error.h"
 #include "metrics/log/record.h"
 #include "train/schedule/schedule.h"
 #include "tui/feed/history.h"

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "metrics/log/record.h"
+#include "metrics/base/text.h"
 
 void view_init(struct view_state *v)
 {

@@ -3,7 +3,6 @@
 #ifndef SSLTOP_TUI_MODEL_VIEW_H
 #define SSLTOP_TUI_MODEL_VIEW_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "tui/draw/canvas.h"
