@@ -11,6 +11,7 @@
 #include "data/sets/dataset_table.h"
 #include "gpu/device.h"
 #include "metrics/base/cores.h"
+#include "metrics/base/memory.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
 #include "train/methods/method.h"
@@ -91,6 +92,17 @@ int embed_find(const char *runs, const char *word, const char *which, char *path
     return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", dir);
 }
 
+static int read_options(struct embed *m, const char *checkpoint, struct error *e)
+{
+    options_default(&m->o);
+    if (checkpoint_read(checkpoint, &m->checkpoint, e) < 0 ||
+        options_from_json(&m->o, m->checkpoint.config, e) < 0 || method_resolve(&m->o, e) < 0)
+        return -1;
+    if (m->o.width < 1 || m->o.batch < 1)
+        return error_set(e, "%.300s does not say the width and batch of its network", checkpoint);
+    return 0;
+}
+
 // The data, normalised as in the training.
 static int open_data(struct embed *m, const struct embed_options *o, struct error *e)
 {
@@ -149,25 +161,13 @@ int embed_open(const char *checkpoint, const struct embed_options *o, struct emb
     struct embed *m = calloc(1, sizeof *m);
     if (!m)
         return error_set(e, "out of memory");
-    options_default(&m->o);
-    int rc = checkpoint_read(checkpoint, &m->checkpoint, e);
-    if (rc == 0)
-        rc = options_from_json(&m->o, m->checkpoint.config, e);
-    if (rc == 0)
-        rc = method_resolve(&m->o, e);
-    if (rc == 0 && (m->o.width < 1 || m->o.batch < 1))
-        rc = error_set(e, "%.300s does not say the width and batch of its network", checkpoint);
-    if (rc == 0)
-        rc = open_data(m, o, e);
-    if (rc == 0)
-        rc = open_network(m, o, checkpoint, e);
-    if (rc == 0)
-        rc = open_images(m, e);
-    if (rc == 0)
+    if (read_options(m, checkpoint, e) == 0 && open_data(m, o, e) == 0 &&
+        open_network(m, o, checkpoint, e) == 0 && open_images(m, e) == 0) {
         *out = m;
-    else
-        embed_close(m);
-    return rc;
+        return 0;
+    }
+    embed_close(m);
+    return -1;
 }
 
 void embed_close(struct embed *m)
@@ -230,13 +230,12 @@ struct sample {
     int64_t n, *index;
     int32_t *label;
     float *x; // n x d
+    struct memory memory;
 };
 
 static void sample_free(struct sample *s)
 {
-    free(s->index);
-    free(s->label);
-    free(s->x);
+    memory_free(&s->memory);
 }
 
 // All that have labels.
@@ -276,19 +275,15 @@ static int sample_choose(struct sample *s, struct embed *m, enum split split, in
     int64_t first, labelled = dataset_labelled(&m->data, split, &first);
     size_t n = (size_t)labelled;
     int some = wanted > 0 && wanted < labelled;
-    s->index = malloc(n * sizeof *s->index);
-    s->label = malloc(n * sizeof *s->label);
-    if (!s->index || !s->label ||
-        (some && sample_balanced(s, m, split, first, labelled, wanted) < 0))
+    s->index = memory_take(&s->memory, n, sizeof *s->index);
+    s->label = memory_take(&s->memory, n, sizeof *s->label);
+    if (s->memory.failed || (some && sample_balanced(s, m, split, first, labelled, wanted) < 0))
         return error_memory(e, "%zu images", n);
     if (!some)
         sample_all(s, first, labelled);
     for (int64_t i = 0; i < s->n; i++)
         s->label[i] = m->data.split[split].labels[s->index[i]];
-    size_t count, bytes;
-    if (!__builtin_mul_overflow((size_t)s->n, (size_t)m->d, &count) &&
-        !__builtin_mul_overflow(count, sizeof(float), &bytes))
-        s->x = malloc(bytes);
+    s->x = memory_take(&s->memory, (size_t)s->n, (size_t)m->d * sizeof *s->x);
     if (!s->x)
         return error_memory(e, "the features of %lld images", (long long)s->n);
     return plan_evaluate_all(m->plan, m->images[split], s->index, s->n, m->d, s->x, e);
@@ -300,18 +295,15 @@ static int run_probes(struct embed *m, const struct probe_data *p, void (*say)(c
     const struct probe_rule rule[] = {probe_knn_weighted, probe_knn_plain};
     struct probe_score near[2];
     int threads = embed_threads(m);
-    if (say)
-        say("fast probe");
+    say("fast probe");
     if (probe_ridge(p, threads, &out->ridge, &out->lambda, e) < 0)
         return -1;
-    if (say)
-        say("nearest neighbours");
+    say("nearest neighbours");
     if (probe_knn(p, rule, 2, threads, near, e) < 0)
         return -1;
     out->near = near[0];
     out->plain = near[1];
-    if (say)
-        say("linear probe");
+    say("linear probe");
     return probe_linear(p, threads, &out->linear, &out->fit, e);
 }
 
@@ -319,15 +311,14 @@ int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
                 struct embed_scores *out, struct error *e)
 {
     int64_t first;
-    struct sample train = {0}, test = {0};
+    FREED_BY(sample_free) struct sample train = {0}, test = {0};
     if (m->data.classes < 2 || dataset_labelled(&m->data, SPLIT_TRAIN, &first) < 1 ||
         dataset_labelled(&m->data, SPLIT_TEST, &first) < 1)
         return error_set(e, "%.200s has no labels to probe with", m->data.name);
-    if (say)
-        say("features");
-    int rc = sample_choose(&train, m, SPLIT_TRAIN, images, e);
-    if (rc == 0)
-        rc = sample_choose(&test, m, SPLIT_TEST, 0, e);
+    say("features");
+    if (sample_choose(&train, m, SPLIT_TRAIN, images, e) < 0 ||
+        sample_choose(&test, m, SPLIT_TEST, 0, e) < 0)
+        return -1;
     struct probe_data p = {
         .d = m->d,
         .classes = m->data.classes,
@@ -336,9 +327,5 @@ int embed_probe(struct embed *m, int64_t images, void (*say)(const char *what),
     };
     out->n_train = train.n;
     out->n_test = test.n;
-    if (rc == 0)
-        rc = run_probes(m, &p, say, out, e);
-    sample_free(&train);
-    sample_free(&test);
-    return rc;
+    return run_probes(m, &p, say, out, e);
 }

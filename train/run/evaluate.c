@@ -3,7 +3,6 @@
 // evaluations can be compared; an image that serves both goes through the network once.
 #include "train/run/evaluate.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,17 +81,13 @@ static int probe_init(struct evaluation *v, const struct setup *s, struct error 
     train = train < a->n ? train : a->n;
     test = test < 1 ? 1 : test < b->n ? test : b->n;
     size_t n = (size_t)train, m = (size_t)test, d = (size_t)s->d;
-    v->row = malloc(n * sizeof *v->row);
-    v->test_index = malloc(m * sizeof *v->test_index);
-    v->train_x = malloc(n * d * sizeof *v->train_x);
-    v->test_x = malloc(m * d * sizeof *v->test_x);
-    v->train_label = malloc(n * sizeof *v->train_label);
-    v->test_label = malloc(m * sizeof *v->test_label);
-    int64_t *more = realloc(v->index, ((size_t)v->n + n) * sizeof *more);
-    if (more)
-        v->index = more;
-    if (!more || !v->row || !v->test_index || !v->train_x || !v->test_x || !v->train_label ||
-        !v->test_label)
+    v->row = memory_take(&v->memory, n, sizeof *v->row);
+    v->test_index = memory_take(&v->memory, m, sizeof *v->test_index);
+    v->train_x = memory_take(&v->memory, n * d, sizeof *v->train_x);
+    v->test_x = memory_take(&v->memory, m * d, sizeof *v->test_x);
+    v->train_label = memory_take(&v->memory, n, sizeof *v->train_label);
+    v->test_label = memory_take(&v->memory, m, sizeof *v->test_label);
+    if (v->memory.failed)
         return error_memory(e, "a probe");
     if (choose(v, s, train, test, e) < 0)
         return -1;
@@ -107,13 +102,8 @@ static int more_to_ask(struct evaluation *v, const struct setup *s, struct error
     if (!setup_asks(s) || v->n_all >= most)
         return 0;
     unsigned char *seen = calloc((size_t)all, 1);
-    int64_t *more = realloc(v->index, (size_t)most * sizeof *more);
-    if (more)
-        v->index = more;
-    if (!more || !seen) {
-        free(seen);
+    if (!seen)
         return error_memory(e, "the images of an evaluation");
-    }
     for (int64_t i = 0; i < v->n_all; i++)
         seen[v->index[i]] = 1;
     for (int64_t i = 0; i < s->n && v->n_all < most; i++)
@@ -175,31 +165,32 @@ static int need_views(struct evaluation *v, const struct setup *s, struct error 
     return rc;
 }
 
+static int init(struct evaluation *v, const struct setup *s, struct error *e)
+{
+    int64_t all = s->data.split[SPLIT_TRAIN].n, probed = s->o.probe_images;
+    size_t d = (size_t)s->d, more = (size_t)(probed < all ? probed : all);
+    v->n = v->n_all = s->o.eval_images;
+    v->index = memory_take(&v->memory, (size_t)v->n + more, sizeof *v->index);
+    v->sigma = memory_take(&v->memory, d, sizeof *v->sigma);
+    v->raw = memory_take(&v->memory, d, sizeof *v->raw);
+    if (v->memory.failed)
+        return error_memory(e, "evaluations");
+    for (int64_t i = 0; i < v->n; i++)
+        v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
+    if (probe_init(v, s, e) < 0 || more_to_ask(v, s, e) < 0 ||
+        moments_init(&v->moments, s->d, e) < 0)
+        return -1;
+    if (s->surrogates.s.targets &&
+        surrogates_questions(&s->surrogates, SPLIT_TRAIN, v->index, v->n_all, &v->questions, e) < 0)
+        return -1;
+    v->features = memory_take(&v->memory, (size_t)v->n_all * d, sizeof *v->features);
+    return v->features ? 0 : error_memory(e, "the features of an evaluation");
+}
+
 int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e)
 {
     memset(v, 0, sizeof *v);
-    v->n = v->n_all = s->o.eval_images;
-    v->index = malloc((size_t)v->n * sizeof *v->index);
-    v->sigma = malloc((size_t)s->d * sizeof *v->sigma);
-    v->raw = malloc((size_t)s->d * sizeof *v->raw);
-    int rc = 0;
-    if (!v->index || !v->sigma || !v->raw)
-        rc = error_memory(e, "evaluations");
-    for (int64_t i = 0; rc == 0 && i < v->n; i++)
-        v->index[i] = s->order[(int64_t)((__int128)i * s->n / v->n)];
-    if (rc == 0)
-        rc = probe_init(v, s, e);
-    if (rc == 0)
-        rc = more_to_ask(v, s, e);
-    if (rc == 0 && s->surrogates.s.targets)
-        rc =
-            surrogates_questions(&s->surrogates, SPLIT_TRAIN, v->index, v->n_all, &v->questions, e);
-    if (rc == 0)
-        rc = moments_init(&v->moments, s->d, e);
-    if (rc == 0) {
-        v->features = malloc((size_t)v->n_all * (size_t)s->d * sizeof *v->features);
-        rc = v->features ? 0 : error_memory(e, "the features of an evaluation");
-    }
+    int rc = init(v, s, e);
     if (rc < 0)
         evaluation_free(v);
     return rc;
@@ -208,16 +199,7 @@ int evaluation_init(struct evaluation *v, const struct setup *s, struct error *e
 void evaluation_free(struct evaluation *v)
 {
     images_free(v->test);
-    free(v->index);
-    free(v->features);
-    free(v->sigma);
-    free(v->raw);
-    free(v->row);
-    free(v->test_index);
-    free(v->train_x);
-    free(v->test_x);
-    free(v->train_label);
-    free(v->test_label);
+    memory_free(&v->memory);
     moments_free(&v->moments);
     questions_free(&v->questions);
     forget_views(v);
@@ -231,18 +213,18 @@ static int pass(struct evaluation *v, struct setup *s, struct error *e)
 {
     int wanted = !s->ranks || s->ranks->rank == 0;
     int rc = need_views(v, s, e);
+    int64_t views = v->views.n * v->views.each;
     if (rc == 0)
-        rc = v->views.n ? team_update_bn(s, v->views.images, v->view_index,
-                                         v->views.n * v->views.each, &v->end, e)
-                        : team_update_bn(s, s->images, v->index, v->n, &v->end, e);
+        rc = views ? team_update_bn(s, v->views.images, v->view_index, views, &v->end, e)
+                   : team_update_bn(s, s->images, v->index, v->n, &v->end, e);
     if (rc == 0)
         rc = team_statistics(s, e);
     if (rc == 0)
         rc = team_evaluate(s, s->images, v->index, v->n_all, wanted ? v->features : NULL, &v->end,
                            e);
-    if (rc == 0 && v->views.n)
-        rc = team_evaluate(s, v->views.images, v->view_index, v->views.n * v->views.each,
-                           wanted ? v->view_x : NULL, &v->end, e);
+    if (rc == 0 && views)
+        rc = team_evaluate(s, v->views.images, v->view_index, views, wanted ? v->view_x : NULL,
+                           &v->end, e);
     if (rc == 0 && v->n_train && v->n_test)
         rc = team_evaluate(s, v->test, v->test_index, v->n_test, wanted ? v->test_x : NULL, &v->end,
                            e);
@@ -262,11 +244,9 @@ static int exact_spectrum(struct evaluation *v, struct setup *s, struct record *
         return -1;
     struct metric_input in = metric_unknown();
     struct answers told;
-    if (questions_ask(&v->questions, v->features, s->d, device_info(s->device)->threads, &told, e) <
-        0)
-        return -1;
     int threads = device_info(s->device)->threads;
-    if (manifold_twonn(v->features, v->n, s->d, threads, &in.twonn, e) < 0 ||
+    if (questions_ask(&v->questions, v->features, s->d, threads, &told, e) < 0 ||
+        manifold_twonn(v->features, v->n, s->d, threads, &in.twonn, e) < 0 ||
         manifold_self_cluster(v->features, v->n, s->d, 0, &in.self_cluster, e) < 0 ||
         manifold_self_cluster(v->features, v->n, s->d, 1, &in.self_cluster_c, e) < 0 ||
         (v->views.n && lidar_measure(v->view_x, v->views.n, v->views.each, s->d, &in.lidar, e) < 0))

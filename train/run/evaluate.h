@@ -8,6 +8,7 @@
 
 #include "gpu/views/kept.h"
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/record.h"
 #include "metrics/science/questions.h"
 #include "metrics/science/spectrum.h"
@@ -42,6 +43,7 @@ struct evaluation {
     float *train_x, *test_x;
     int32_t *train_label, *test_label;
     struct team_end end;
+    struct memory memory;
 };
 
 // --probe and --probe-images say whether and with how many images to probe: as many of each class,

@@ -38,13 +38,11 @@ int loader_init(struct loader *l, const struct setup *s, struct error *e)
 {
     size_t batch = (size_t)setup_share(s);
     memset(l, 0, sizeof *l);
-    l->position = malloc((size_t)s->o.batch * sizeof *l->position);
-    l->index = malloc(batch * sizeof *l->index);
-    l->view[0] = malloc(batch * sizeof *l->view[0]);
-    l->view[1] = malloc(batch * sizeof *l->view[1]);
-    int rc = l->position && l->index && l->view[0] && l->view[1]
-                 ? open_trace(l, s, e)
-                 : error_memory(e, "a batch of %zu", batch);
+    l->position = memory_take(&l->memory, (size_t)s->o.batch, sizeof *l->position);
+    l->index = memory_take(&l->memory, batch, sizeof *l->index);
+    for (int v = 0; v < 2; v++)
+        l->view[v] = memory_take(&l->memory, batch, sizeof *l->view[v]);
+    int rc = l->memory.failed ? error_memory(e, "a batch of %zu", batch) : open_trace(l, s, e);
     if (rc < 0)
         loader_free(l);
     return rc;
@@ -52,10 +50,7 @@ int loader_init(struct loader *l, const struct setup *s, struct error *e)
 
 void loader_free(struct loader *l)
 {
-    free(l->position);
-    free(l->index);
-    free(l->view[0]);
-    free(l->view[1]);
+    memory_free(&l->memory);
     if (l->trace)
         fclose(l->trace); // every line is there already
     memset(l, 0, sizeof *l);
@@ -81,9 +76,7 @@ static void draw(const struct setup *s, int64_t step, int64_t image, struct augm
 int loader_queue(struct loader *l, struct setup *s, int64_t step, struct error *e)
 {
     const struct augment_view *const view[2] = {l->view[0], l->view[1]};
-
     int n = setup_share(s), first = s->ranks ? s->ranks->rank * n : 0;
-
     if (schedule_batch(&s->schedule, step, l->position, e) < 0 || trace(l, s, step, e) < 0)
         return -1;
     for (int i = 0; i < n; i++) {

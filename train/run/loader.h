@@ -6,9 +6,11 @@
 #include <stdio.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 #include "train/run/setup.h"
 
 struct loader {
+    struct memory memory;
     int64_t *position, *index;
     struct augment_view *view[2];
     FILE *trace; // NULL: none is asked for

@@ -3,7 +3,6 @@
 #ifndef SSLTOP_TRAIN_RUN_STATE_H
 #define SSLTOP_TRAIN_RUN_STATE_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "metrics/science/alignment.h"
@@ -35,7 +34,8 @@ struct trainer {
     struct rates rates;
     struct moments live;
     struct live_images live_images;
-    double *sigma, *raw; // of the live spectrum; raw: not centred
+    struct memory memory; // of these arrays
+    double *sigma, *raw;  // of the live spectrum; raw: not centred
     struct alignment alignment;
     float *z[2]; // projections of the two views, alignment.rows x dim
     struct views views;

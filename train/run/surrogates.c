@@ -48,10 +48,10 @@ int surrogates_open(struct surrogates *o, const struct dataset *d, uint32_t crc,
         make(o, pixels, e) < 0)
         return -1;
     size_t n = (size_t)d->split[SPLIT_TRAIN].n;
-    o->told = malloc(n * (size_t)o->s.targets * sizeof *o->told + 1);
-    o->cluster = malloc(n + 1);
-    o->small = malloc(SURROGATES_AT_ONCE * (size_t)pixels * sizeof *o->small);
-    if (!o->told || !o->cluster || !o->small)
+    o->told = memory_take(&o->memory, n * (size_t)o->s.targets, sizeof *o->told);
+    o->cluster = memory_take(&o->memory, n, 1);
+    o->small = memory_take(&o->memory, SURROGATES_AT_ONCE * (size_t)pixels, sizeof *o->small);
+    if (o->memory.failed)
         return error_memory(e, "what %zu images look like", n);
     memset(o->cluster, UNKNOWN, n);
     return 0;
@@ -60,9 +60,7 @@ int surrogates_open(struct surrogates *o, const struct dataset *d, uint32_t crc,
 void surrogates_free(struct surrogates *o)
 {
     surrogate_free(&o->s);
-    free(o->told);
-    free(o->cluster);
-    free(o->small);
+    memory_free(&o->memory);
     memset(o, 0, sizeof *o);
 }
 

@@ -6,6 +6,7 @@
 
 #include "data/sets/dataset.h"
 #include "metrics/base/error.h"
+#include "metrics/base/memory.h"
 #include "metrics/science/questions.h"
 #include "metrics/science/surrogate.h"
 
@@ -15,6 +16,7 @@ enum {
 };
 
 struct surrogates {
+    struct memory memory;
     struct surrogate s; // of 0 targets: nothing is asked
     const struct dataset *data;
     int threads;

@@ -120,7 +120,8 @@ static int state_views(struct trainer *tr, int dim, struct error *e)
     const struct setup *s = &tr->setup;
     int fetches = !tr->live_images.h && !tr->ranks;
     for (int v = 0; v < 2 && fetches; v++)
-        if (!(tr->h[v] = malloc((size_t)s->o.batch * (size_t)s->d * sizeof *tr->h[v])))
+        if (!(tr->h[v] =
+                  memory_take(&tr->memory, (size_t)s->o.batch * (size_t)s->d, sizeof(float))))
             return error_memory(e, "features");
     int d = fetches || tr->live_images.h ? s->d : 0;
     return views_init(&tr->views, dim, d, e);
@@ -139,16 +140,16 @@ static int prepare(struct trainer *tr, const struct progress *p, struct error *e
     if (rc != 0)
         return rc;
     p->say(p->context, "preparing the first step");
-    tr->sigma = malloc((size_t)s->d * sizeof *tr->sigma);
-    tr->raw = malloc((size_t)s->d * sizeof *tr->raw);
-    if (!tr->sigma || !tr->raw)
-        return error_memory(e, "a spectrum"), FAILED;
     int dim = s->net.node[s->net.projected].c;
     if (alignment_init(&tr->alignment, s->o.batch, dim, e) < 0)
         return FAILED;
+    size_t projected = (size_t)tr->alignment.rows * (size_t)dim;
+    tr->sigma = memory_take(&tr->memory, (size_t)s->d, sizeof *tr->sigma);
+    tr->raw = memory_take(&tr->memory, (size_t)s->d, sizeof *tr->raw);
     for (int v = 0; v < 2; v++)
-        if (!(tr->z[v] = malloc((size_t)tr->alignment.rows * (size_t)dim * sizeof *tr->z[v])))
-            return error_memory(e, "projections"), FAILED;
+        tr->z[v] = memory_take(&tr->memory, projected, sizeof *tr->z[v]);
+    if (tr->memory.failed)
+        return error_memory(e, "a spectrum and projections"), FAILED;
     p->say(p->context, "looking at the images");
     if (live_images_ask(s, tr->start.run, e) < 0 || live_images_init(&tr->live_images, s, e) < 0 ||
         state_views(tr, dim, e) < 0)
@@ -375,13 +376,8 @@ static void release(struct trainer *tr)
     moments_free(&tr->live);
     live_images_free(&tr->live_images);
     views_free(&tr->views);
-    free(tr->h[0]);
-    free(tr->h[1]);
-    free(tr->sigma);
-    free(tr->raw);
     alignment_free(&tr->alignment);
-    free(tr->z[0]);
-    free(tr->z[1]);
+    memory_free(&tr->memory);
     rates_free(&tr->rates);
     setup_close(&tr->setup);
     start_free(&tr->start);

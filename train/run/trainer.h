@@ -3,8 +3,6 @@
 #ifndef SSLTOP_TRAIN_RUN_TRAINER_H
 #define SSLTOP_TRAIN_RUN_TRAINER_H
 
-#include <stddef.h>
-
 #include "metrics/base/error.h"
 #include "train/options/options.h"
 
