@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <string.h>
@@ -24,6 +25,16 @@ int cmd_complain(int code, const struct error *e)
     if (text[0])
         fprintf(stderr, "ssltop: %s\n", text);
     return code;
+}
+
+int cmd_refuse(const char *fmt, ...)
+{
+    struct error e;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e.text, sizeof e.text, fmt, ap);
+    va_end(ap);
+    return cmd_complain(CMD_USAGE, &e);
 }
 
 int cmd_columns(int otherwise)
@@ -85,10 +96,10 @@ int cmd_parse(int *argc, char **argv, void *into)
     *argc = given + 1;
     cmd_words(row->usage, &words);
     if (given < words.least)
-        error_set(&e, "%s needs more words: ssltop %s %s", row->name, row->name, row->usage);
-    else if (given > words.n && !words.repeats)
-        error_set(&e, "%s: '%.60s' is one word too many", row->name, argv[words.n + 1]);
-    return e.text[0] ? cmd_complain(CMD_USAGE, &e) : CMD_GO_ON;
+        return cmd_refuse("%s needs more words: ssltop %s %s", row->name, row->name, row->usage);
+    if (given > words.n && !words.repeats)
+        return cmd_refuse("%s: '%.60s' is one word too many", row->name, argv[words.n + 1]);
+    return CMD_GO_ON;
 }
 
 int cmd_find_log(const char *runs, const char *word, char *path, size_t size, struct error *e)

@@ -27,6 +27,27 @@ const struct command_line_row *cmd_find(const char *name); // or NULL
 // complaint: unknown options, fewer or more words than the usage has.
 int cmd_parse(int *argc, char **argv, void *into);
 
+// Rows about field f of a command's own `struct wanted`.
+#define CMD_ROW(n, t, f)  .name = (n), .type = (t), OPTION_FIELD(struct wanted, f)
+#define CMD_FLAG(n, f)    CMD_ROW(n, OPTION_FLAG, f)
+#define CMD_WORD(n, f, a) CMD_ROW(n, OPTION_WORD, f), .argument = (a)
+#define CMD_RUNS          OPTION_RUNS(struct wanted, OPTION_WORD)
+// What one who calculates with the network of a checkpoint can say of both, and of what computes.
+#define CMD_CHECKPOINT                                                                             \
+    CMD_WORD("checkpoint", checkpoint, "WHICH"),                                                   \
+        .fallback = "last", .check = embed_check_which,                                            \
+        .doc = "Of a run: the last one, the best (the evaluation with the best probe so far, or "  \
+               "the best forecast where none is measured), or that of a step."
+#define CMD_DATA                                                                                   \
+    CMD_WORD("data", data, "SET"),                                                                 \
+        .values = options_dataset,                                                                 \
+        .doc = "The data set. The default is the one that was trained on."
+#define CMD_DEVICE                                                                                 \
+    CMD_WORD("device", device, "DEVICE"), .doc = "What computes. The default is what trained."
+#define CMD_THREADS                                                                                \
+    OPTION_THREADS(struct wanted, 4096),                                                           \
+        .doc = "Threads that compute. auto: all this process may use."
+
 // The words of a usage, "RUN|FILE ... [options]": up to its options, without brackets.
 struct cmd_words {
     char word[4][40];
@@ -39,6 +60,8 @@ int cmd_columns(int otherwise);
 
 // Print the sentence to stderr, clean; returns `code`.
 int cmd_complain(int code, const struct error *e);
+// The same of a sentence that is made here; returns CMD_USAGE.
+int cmd_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // -1: what was printed so far is not on standard output, with the reason where it is known: output
 // that failed before the last of it does not leave one. It is forgotten then.

@@ -368,7 +368,6 @@ static void fish(void)
 
 int cmd_completion(int argc, char **argv)
 {
-    struct error e = {""};
     static const struct {
         const char *name;
         void (*print)(void);
@@ -381,6 +380,5 @@ int cmd_completion(int argc, char **argv)
             shell[i].print();
             return CMD_OK;
         }
-    error_set(&e, "completion is there for bash, zsh and fish, not for '%.40s'", argv[1]);
-    return cmd_complain(CMD_USAGE, &e);
+    return cmd_refuse("completion is there for bash, zsh and fish, not for '%.40s'", argv[1]);
 }

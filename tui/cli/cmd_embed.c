@@ -132,24 +132,15 @@ static int embed(const struct wanted *w, const char *word, struct error *e)
     return rc;
 }
 
-#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
 const struct option_row cmd_embed_options[] = {
-    {WORD("o", out), .argument = "FILE.npy",
-     .doc = "Where the features go; labels go to FILE.labels.npy."},
-    {WORD("data", data), .argument = "SET", .values = options_dataset,
-     .doc = "The data set. The default is the one that was trained on."},
-    {WORD("split", split), .argument = "SPLIT", .fallback = "test", .choices = "train|test",
+    {CMD_WORD("o", out, "FILE.npy"), .doc = "Where the features go; labels go to FILE.labels.npy."},
+    {CMD_DATA},
+    {CMD_WORD("split", split, "SPLIT"), .fallback = "test", .choices = "train|test",
      .doc = "Of which images: {}."},
-    {WORD("checkpoint", checkpoint), .argument = "WHICH", .fallback = "last",
-     .check = embed_check_which,
-     .doc =
-         "Of a run: the last one, the best (the evaluation with the best probe so far, or the best "
-         "forecast where none is measured), or that of a step."},
-    {WORD("device", device), .argument = "DEVICE",
-     .doc = "What computes. The default is what trained."},
-    {OPTION_THREADS(struct wanted, 4096),
-     .doc = "Threads that compute. auto: all this process may use."},
-    {OPTION_RUNS(struct wanted, OPTION_WORD)},
+    {CMD_CHECKPOINT},
+    {CMD_DEVICE},
+    {CMD_THREADS},
+    {CMD_RUNS},
     {0},
 };
 
@@ -160,10 +151,8 @@ int cmd_embed(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
-    if (!w.out) {
-        error_set(&e, "embed needs -o FILE.npy");
-        return cmd_complain(CMD_USAGE, &e);
-    }
+    if (!w.out)
+        return cmd_refuse("embed needs -o FILE.npy");
     rc = embed(&w, argv[1], &e);
     return cmd_complain(rc < 0 ? CMD_FAILED : CMD_OK, &e);
 }

@@ -23,28 +23,24 @@ static int type_value(int i, char *text, size_t size)
     return option_put(type <= RECORD_END ? record_kind_table[type].name : NULL, text, size);
 }
 
-#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
-#define STEP(n, f)                                                                                 \
-    .name = (n), .type = OPTION_INT64, OPTION_FIELD(struct wanted, f), .argument = "STEP",         \
-    OPTION_RANGE(0, OPTION_MANY)
+#define STEP(n, f) CMD_ROW(n, OPTION_INT64, f), .argument = "STEP", OPTION_RANGE(0, OPTION_MANY)
 const struct option_row cmd_export_options[] = {
-    {WORD("format", format), .argument = "FORMAT", .fallback = "csv",
-     .choices = "csv|jsonl|svg|reference",
+    {CMD_WORD("format", format, "FORMAT"), .fallback = "csv", .choices = "csv|jsonl|svg|reference",
      .doc =
          "csv, jsonl (lines of JSON), svg (a figure of the run; of a calibration, a file that ends "
          "in "
          ".json: what it foretold of runs left out against what was measured), or reference (its "
          "curves in few lines of JSON, a log by themselves, for --reference)."},
-    {WORD("what", what), .argument = "TYPE", .values = type_value, .only = 1,
+    {CMD_WORD("what", what, "TYPE"), .values = type_value, .only = 1,
      .doc = "Records of which type: {}. The default is step."},
-    {WORD("columns", columns), .argument = "NAME,...",
+    {CMD_WORD("columns", columns, "NAME,..."),
      .doc = "Only these fields, named as in ssltop-log(5); ms.data is data in the object ms. The "
             "default is all."},
     {STEP("from", range.from), .fallback = "0", .doc = "Leave out what was before this step."},
     {STEP("to", range.to), .fallback = "end", .word = "end", .word_value = -1,
      .doc = "Leave out what came after this step."},
-    {WORD("o", out), .argument = "FILE", .doc = "Where it goes. The default is standard output."},
-    {OPTION_RUNS(struct wanted, OPTION_WORD)},
+    {CMD_WORD("o", out, "FILE"), .doc = "Where it goes. The default is standard output."},
+    {CMD_RUNS},
     {0},
 };
 

@@ -169,25 +169,16 @@ struct wanted {
 };
 
 const struct option_row cmd_fit_options[] = {
-    {.name = "o",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, out),
-     .argument = "FILE.json",
+    {CMD_WORD("o", out, "FILE.json"),
      .doc = "Where the calibration goes. Nothing is written when the runs do not support one."},
-    {.name = "points",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, points),
-     .argument = "FILE.jsonl",
+    {CMD_WORD("points", points, "FILE.jsonl"),
      .doc =
          "Keep there what was taken from the runs: another fit takes such a file among its runs, "
          "when their logs are gone."},
-    {.name = "without",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, without),
-     .argument = "NAME,...",
+    {CMD_WORD("without", without, "NAME,..."),
      .doc = "Do without these inputs, named as in a calibration, or without the surrogates: to see "
             "what they bring."},
-    {OPTION_RUNS(struct wanted, OPTION_WORD)},
+    {CMD_RUNS},
     {0},
 };
 
@@ -199,10 +190,8 @@ int cmd_fit(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
-    if (!w.out) {
-        error_set(&e, "fit needs -o FILE.json");
-        return cmd_complain(CMD_USAGE, &e);
-    }
+    if (!w.out)
+        return cmd_refuse("fit needs -o FILE.json");
     if (find_inputs(w.without, without, &e) < 0)
         return cmd_complain(CMD_USAGE, &e);
     rc = fit(w.runs, argv + 1, argc - 1, without, w.points, w.out, &e);

@@ -20,16 +20,9 @@ struct wanted {
 };
 
 const struct option_row cmd_log_options[] = {
-    {.name = "o",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, out),
-     .argument = "FILE",
-     .doc = "repair: where the whole log goes; must not exist."},
-    {.name = "json",
-     .type = OPTION_FLAG,
-     OPTION_FIELD(struct wanted, json),
-     .doc = "check: one JSON object."},
-    {OPTION_RUNS(struct wanted, OPTION_WORD)},
+    {CMD_WORD("o", out, "FILE"), .doc = "repair: where the whole log goes; must not exist."},
+    {CMD_FLAG("json", json), .doc = "check: one JSON object."},
+    {CMD_RUNS},
     {0},
 };
 
@@ -220,13 +213,11 @@ int cmd_log(int argc, char **argv)
         return rc;
     int is_check = strcmp(argv[1], "check") == 0;
     if (!is_check && strcmp(argv[1], "repair") != 0)
-        error_set(&e, "log knows check and repair, not '%.60s'", argv[1]);
-    else if (is_check && w.out)
-        error_set(&e, "log check writes nothing: -o belongs to log repair");
-    else if (!is_check && !w.out)
-        error_set(&e, "log repair needs -o FILE");
-    if (e.text[0])
-        return cmd_complain(CMD_USAGE, &e);
+        return cmd_refuse("log knows check and repair, not '%.60s'", argv[1]);
+    if (is_check && w.out)
+        return cmd_refuse("log check writes nothing: -o belongs to log repair");
+    if (!is_check && !w.out)
+        return cmd_refuse("log repair needs -o FILE");
     if (cmd_find_log(w.runs, argv[2], path, sizeof path, &e))
         rc = CMD_FAILED;
     else if (is_check)

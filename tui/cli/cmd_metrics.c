@@ -119,14 +119,11 @@ static int draw(const struct features_report *r, int ascii, struct error *e)
 
 static int print_json(const char *path, const struct features_report *r, const struct wanted *w)
 {
-    json_t *o = json_object();
     char name[PATH_MAX];
     text_clean(name, sizeof name, path);
-    json_object_set_new(o, "file", json_string(name));
-    json_object_set_new(o, "n", r->n ? json_integer(r->n) : json_null());
-    json_object_set_new(o, "d", json_integer(r->d));
-    json_object_set_new(o, "few_rows", json_boolean(features_few(r)));
-    json_object_set_new(o, "bytes_behind", json_integer((json_int_t)r->behind));
+    json_t *o = json_pack("{s:s, s:o, s:i, s:b, s:I}", "file", name, "n",
+                          r->n ? json_integer(r->n) : json_null(), "d", r->d, "few_rows",
+                          features_few(r), "bytes_behind", (json_int_t)r->behind);
     for (int m = 0; m < METRIC_COUNT; m++)
         if (is_given(w, m))
             json_object_set_new(o, metric_table[m].key, cmd_number(r->metric[m]));
@@ -246,19 +243,17 @@ static int add_lidar(const struct npy *a, int views, struct features_report *r, 
         return error_set(e, "%lld rows are not images of %d views each (2 or more)",
                          (long long)a->n, views);
     size_t d = (size_t)a->d;
-    float *x = malloc((size_t)a->n * d * sizeof *x);
-    double *row = malloc(d * sizeof *row);
-    int rc = x && row ? 0 : error_memory(e, "the views");
-    for (int64_t i = 0; rc == 0 && i < a->n; i++) {
+    FREED_BY(memory_free) struct memory m = {0};
+    float *x = memory_take(&m, (size_t)a->n * d, sizeof *x);
+    double *row = memory_take(&m, d, sizeof *row);
+    if (m.failed)
+        return error_memory(e, "the views");
+    for (int64_t i = 0; i < a->n; i++) {
         npy_rows(a, i, 1, row);
         for (size_t j = 0; j < d; j++)
             x[(size_t)i * d + j] = (float)row[j];
     }
-    if (rc == 0)
-        rc = lidar_measure(x, a->n / views, views, (int)d, &r->metric[METRIC_LIDAR], e);
-    free(x);
-    free(row);
-    return rc;
+    return lidar_measure(x, a->n / views, views, (int)d, &r->metric[METRIC_LIDAR], e);
 }
 
 static int one_file(const char *path, struct wanted *w)
@@ -299,30 +294,21 @@ static int one_file(const char *path, struct wanted *w)
     return rc;
 }
 
-#define FLAG(n, f) .name = (n), .type = OPTION_FLAG, OPTION_FIELD(struct wanted, f)
 const struct option_row cmd_metrics_options[] = {
-    {FLAG("json", json),
+    {CMD_FLAG("json", json),
      .doc = "One JSON object a file and line; a value that does not exist is null."},
-    {FLAG("spectrum", spectrum), .doc = "Print the singular values too, from the largest down."},
-    {FLAG("l2", l2), .doc = "Divide each row by its length first."},
-    {FLAG("plot", plot), .doc = "Draw the spectrum."},
-    {FLAG("ascii", ascii), .doc = "Draw with ASCII characters only."},
-    {.name = "views",
-     .type = OPTION_INT,
-     OPTION_FIELD(struct wanted, views),
-     .argument = "Q",
-     .lo = 2,
-     .hi = 1000,
+    {CMD_FLAG("spectrum", spectrum),
+     .doc = "Print the singular values too, from the largest down."},
+    {CMD_FLAG("l2", l2), .doc = "Divide each row by its length first."},
+    {CMD_FLAG("plot", plot), .doc = "Draw the spectrum."},
+    {CMD_FLAG("ascii", ascii), .doc = "Draw with ASCII characters only."},
+    {CMD_ROW("views", OPTION_INT, views), .argument = "Q", OPTION_RANGE(2, 1000),
      .doc = "So many rows, one after the other, are views of one image. Adds LiDAR."},
-    {.name = "images",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, images),
-     .argument = "SET",
+    {CMD_WORD("images", images, "SET"),
      .doc = "The data set that these are features of, as --data of train names it, a row an image "
             "and in its order: "
             "all training images or all test images. Adds what the features tell of them."},
-    {OPTION_THREADS(struct wanted, 4096),
-     .doc = "Threads that compute. auto: all this process may use."},
+    {CMD_THREADS},
     {0},
 };
 

@@ -123,16 +123,8 @@ struct wanted {
 };
 
 const struct option_row cmd_pack_options[] = {
-    {.name = "o",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, out),
-     .argument = "FILE",
-     .doc = "Where the packed images go; --data pack:FILE reads them."},
-    {.name = "size",
-     .type = OPTION_INT,
-     OPTION_FIELD(struct wanted, size),
-     .argument = "N",
-     .fallback = "256",
+    {CMD_WORD("o", out, "FILE"), .doc = "Where the packed images go; --data pack:FILE reads them."},
+    {CMD_ROW("size", OPTION_INT, size), .argument = "N", .fallback = "256",
      OPTION_RANGE(1, PACK_SIDE_MAX),
      .doc = "Their shorter side in pixels. Smaller images keep their size. An image takes about 4 "
             "N N bytes."},
@@ -148,11 +140,9 @@ int cmd_pack(int argc, char **argv)
     int rc = cmd_parse(&argc, argv, &w);
     if (rc != CMD_GO_ON)
         return rc;
-    if (!w.out) {
-        error_set(&e, "pack needs -o FILE");
-        return cmd_complain(CMD_USAGE, &e);
-    }
+    if (!w.out)
+        return cmd_refuse("pack needs -o FILE");
     rc = pack(argv[1], w.out, w.size, w.threads, &e);
     fflush(stdout);
-    return e.text[0] ? cmd_complain(rc, &e) : rc;
+    return cmd_complain(rc, &e);
 }

@@ -21,10 +21,7 @@ static void say(const char *what)
 static json_t *score_json(const struct probe_score *s)
 {
     struct probe_share p = probe_interval(s->correct, s->n);
-    json_t *o = json_object();
-    json_object_set_new(o, "top1", json_real(p.share));
-    json_object_set_new(o, "lo", json_real(p.lo));
-    json_object_set_new(o, "hi", json_real(p.hi));
+    json_t *o = json_pack("{s:f, s:f, s:f}", "top1", p.share, "lo", p.lo, "hi", p.hi);
     if (s->top5 >= 0)
         json_object_set_new(o, "top5", json_real((double)s->top5 / (double)s->n));
     return o;
@@ -35,21 +32,15 @@ static int print_json(const char *path, const struct embed *m, const struct embe
     char name[4300], data[256];
     text_clean(name, sizeof name, path);
     text_clean(data, sizeof data, embed_data(m)->name);
-    json_t *o = json_object(), *linear = score_json(&s->linear), *ridge = score_json(&s->ridge);
-    json_object_set_new(o, "checkpoint", json_string(name));
-    json_object_set_new(o, "step", json_integer(embed_step(m)));
-    json_object_set_new(o, "data", json_string(data));
-    json_object_set_new(o, "d", json_integer(embed_d(m)));
-    json_object_set_new(o, "n_train", json_integer(s->n_train));
-    json_object_set_new(o, "n_test", json_integer(s->n_test));
+    json_t *linear = score_json(&s->linear), *ridge = score_json(&s->ridge);
     json_object_set_new(linear, "iterations", json_integer(s->fit.iterations));
     json_object_set_new(linear, "converged", json_boolean(s->fit.converged));
     json_object_set_new(ridge, "penalty", json_real(s->lambda));
-    json_object_set_new(o, "linear", linear);
-    json_object_set_new(o, "fast", ridge);
-    json_object_set_new(o, "knn", score_json(&s->near));
-    json_object_set_new(o, "knn_plain", score_json(&s->plain));
-    return cmd_print_json(o);
+    return cmd_print_json(
+        json_pack("{s:s, s:I, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:o}", "checkpoint", name, "step",
+                  (json_int_t)embed_step(m), "data", data, "d", embed_d(m), "n_train",
+                  (json_int_t)s->n_train, "n_test", (json_int_t)s->n_test, "linear", linear, "fast",
+                  ridge, "knn", score_json(&s->near), "knn_plain", score_json(&s->plain)));
 }
 
 static void print_score(const char *name, const struct probe_score *s, const char *note)
@@ -106,38 +97,20 @@ struct wanted {
     const char *runs, *data, *device, *checkpoint;
 };
 
-#define WORD(n, f) .name = (n), .type = OPTION_WORD, OPTION_FIELD(struct wanted, f)
 const struct option_row cmd_probe_options[] = {
-    {.name = "json",
-     .type = OPTION_FLAG,
-     OPTION_FIELD(struct wanted, json),
-     .doc = "One JSON object; accuracies are 0 to 1."},
-    {.name = "keep",
-     .type = OPTION_FLAG,
-     OPTION_FIELD(struct wanted, keep),
+    {CMD_FLAG("json", json), .doc = "One JSON object; accuracies are 0 to 1."},
+    {CMD_FLAG("keep", keep),
      .doc =
          "Keep what the linear probe measures in the run's folder, as probe.json: fit takes it for "
          "where the run ended."},
-    {WORD("data", data), .argument = "SET", .values = options_dataset,
-     .doc = "The data set. The default is the one that was trained on."},
-    {.name = "images",
-     .type = OPTION_INT64,
-     OPTION_FIELD(struct wanted, images),
-     .argument = "N",
-     .fallback = "all",
-     .word = "all",
+    {CMD_DATA},
+    {CMD_ROW("images", OPTION_INT64, images), .argument = "N", .fallback = "all", .word = "all",
      OPTION_RANGE(1, OPTION_MANY),
      .doc = "Training images that the probes are fitted on, as many of each class."},
-    {WORD("checkpoint", checkpoint), .argument = "WHICH", .fallback = "last",
-     .check = embed_check_which,
-     .doc =
-         "Of a run: the last one, the best (the evaluation with the best probe so far, or the best "
-         "forecast where none is measured), or that of a step."},
-    {WORD("device", device), .argument = "DEVICE",
-     .doc = "What computes. The default is what trained."},
-    {OPTION_THREADS(struct wanted, 4096),
-     .doc = "Threads that compute. auto: all this process may use."},
-    {OPTION_RUNS(struct wanted, OPTION_WORD)},
+    {CMD_CHECKPOINT},
+    {CMD_DEVICE},
+    {CMD_THREADS},
+    {CMD_RUNS},
     {0},
 };
 

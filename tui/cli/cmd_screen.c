@@ -27,24 +27,11 @@ static int theme_value(int i, char *text, size_t size)
 }
 
 const struct option_row screen_option_table[] = {
-    {.name = "ascii",
-     .type = OPTION_FLAG,
-     OPTION_FIELD(struct wanted, ascii),
-     .section = "screen",
+    {CMD_FLAG("ascii", ascii), .section = "screen",
      .doc = "Draw with ASCII characters only, whatever the locale says."},
-    {.name = "theme",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, theme_name),
-     .argument = "NAME",
-     .values = theme_value,
-     .only = 1,
-     .section = "screen",
+    {CMD_WORD("theme", theme_name, "NAME"), .values = theme_value, .only = 1, .section = "screen",
      .doc = "Colours: {}. Without colours, or with NO_COLOR set: mono."},
-    {.name = "reference",
-     .type = OPTION_WORD,
-     OPTION_FIELD(struct wanted, reference),
-     .argument = "RUN|FILE|NAME|auto",
-     .values = underlay_value,
+    {CMD_WORD("reference", reference, "RUN|FILE|NAME|auto"), .values = underlay_value,
      .section = "screen",
      .doc = "Lay the curves of this run under one's own in every plot over steps, by share of the "
             "run: a run, its log, what ssltop export --format reference made of one, one that "
@@ -52,7 +39,7 @@ const struct option_row screen_option_table[] = {
             "The key r does the same."},
     {0},
 };
-const struct option_row cmd_attach_options[] = {{OPTION_RUNS(struct wanted, OPTION_WORD)}, {0}};
+const struct option_row cmd_attach_options[] = {{CMD_RUNS}, {0}};
 
 static const struct theme *theme_of(const struct wanted *s) // NULL: as the terminal asks
 {
@@ -243,10 +230,8 @@ int cmd_replay(int argc, char **argv)
     if (rc != CMD_GO_ON)
         return rc;
     int n = argc > 1 ? argc - 1 : 1;
-    if (n > PLAYBACK_RUNS) {
-        error_set(&e, "replay shows at most %d runs over each other", PLAYBACK_RUNS);
-        return cmd_complain(CMD_USAGE, &e);
-    }
+    if (n > PLAYBACK_RUNS)
+        return cmd_refuse("replay shows at most %d runs over each other", PLAYBACK_RUNS);
     if (argc > 1 ? find_logs(n, argv + 1, s.runs, path, paths, names, &e)
                  : find_newest_log(s.runs, path[0], paths, names, &e))
         return cmd_complain(CMD_FAILED, &e);

@@ -22,35 +22,34 @@ enum { ANSWER_MS = 120000 }; // an evaluation or a checkpoint may have to end fi
 
 // --- options of the small commands ---
 
-struct small {
+struct wanted {
     const char *runs;
     int json;
 };
 
-#define FLAG(n, f) .name = (n), .type = OPTION_FLAG, OPTION_FIELD(struct small, f)
 static const struct option_row ctl_options[] = {
-    {FLAG("json", json), .doc = "Print the whole answer, as the trainer gives it."},
-    {OPTION_RUNS(struct small, OPTION_WORD)},
+    {CMD_FLAG("json", json), .doc = "Print the whole answer, as the trainer gives it."},
+    {CMD_RUNS},
     {0},
 };
 static const struct option_row runs_options[] = {
-    {FLAG("json", json), .doc = "One JSON object a run and line."},
-    {OPTION_RUNS(struct small, OPTION_WORD)},
+    {CMD_FLAG("json", json), .doc = "One JSON object a run and line."},
+    {CMD_RUNS},
     {0},
 };
 static const struct option_row devices_options[] = {
-    {FLAG("json", json), .doc = "One JSON object a device and line."},
+    {CMD_FLAG("json", json), .doc = "One JSON object a device and line."},
     {0},
 };
 
-static const struct option_row record_options[] = {{OPTION_RUNS(struct small, OPTION_WORD)}, {0}};
+static const struct option_row record_options[] = {{CMD_RUNS}, {0}};
 
 // --- commands ---
 
 static int run_ctl(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s = {0};
+    struct wanted s = {0};
     struct command_call call = {0};
     struct answer answer;
     char path[4096], text[512] = "";
@@ -58,16 +57,13 @@ static int run_ctl(int argc, char **argv)
     if (rc >= 0)
         return rc;
     for (int i = 2; i < argc; i++)
-        if (text_item(text, sizeof text, " ", "%s", argv[i]) < 0) {
-            error_set(&e, "the command is too long");
-            return cmd_complain(CMD_USAGE, &e);
-        }
+        if (text_item(text, sizeof text, " ", "%s", argv[i]) < 0)
+            return cmd_refuse("the command is too long");
     if (command_parse_text(text, &call, &e))
         return cmd_complain(CMD_USAGE, &e);
-    if (call.command == COMMAND_WATCH) {
-        error_set(&e, "watch is for programs: connect to the socket, or use ssltop attach");
-        return cmd_complain(CMD_USAGE, &e);
-    }
+    if (call.command == COMMAND_WATCH)
+        return cmd_refuse("watch is for programs: connect to the socket, or use ssltop attach");
+
     snprintf(call.by, sizeof call.by, "ctl");
     call.id = 1;
     if (runs_find(s.runs, argv[1], 1, path, sizeof path, &e))
@@ -134,7 +130,7 @@ static int print_run(const struct runs_info *r, int columns, int json)
 static int run_runs(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s = {0};
+    struct wanted s = {0};
     struct runs_info *runs = NULL;
     int n = 0, rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
@@ -162,7 +158,7 @@ static int run_runs(int argc, char **argv)
 static int run_devices(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s = {0};
+    struct wanted s = {0};
     int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
@@ -173,7 +169,7 @@ static int run_devices(int argc, char **argv)
 static int run_record(int argc, char **argv)
 {
     struct error e = {""};
-    struct small s = {0};
+    struct wanted s = {0};
     int rc = cmd_parse(&argc, argv, &s);
     if (rc >= 0)
         return rc;
@@ -280,9 +276,7 @@ static int dispatch(int argc, char **argv)
     const struct command_line_row *c = cmd_find(argv[1]);
     if (c)
         return c->run(argc - 1, argv + 1);
-    struct error e;
-    error_set(&e, "there is no command '%.60s'; see ssltop --help", argv[1]);
-    return cmd_complain(CMD_USAGE, &e);
+    return cmd_refuse("there is no command '%.60s'; see ssltop --help", argv[1]);
 }
 
 int commands_main(int argc, char **argv)
