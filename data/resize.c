@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "data/clones.h"
+#include "metrics/base/memory.h"
 
 enum { LANES = 8 };
 
@@ -68,15 +69,9 @@ static int taps_of(double length, int in, int out)
 
 static int filter_room(struct filter *f, size_t need, struct error *e)
 {
-    if (need <= f->room)
-        return 0;
-    float *more = realloc(f->weight, need * sizeof *more);
-    if (!more)
-        return error_set(e, "out of memory");
-    f->weight = more;
-    f->room = need;
-    f->length = 0; // what it holds is made anew
-    return 0;
+    if (need > f->room)
+        f->length = 0; // what it holds is made anew
+    return memory_room(f->weight, f->room, need) < 0 ? error_set(e, "out of memory") : 0;
 }
 
 // PIL's triangle. `from` is the box's edge in the first of the `in` pixels that it touches. Rows of
@@ -138,10 +133,9 @@ int resizer_reserve(struct resizer *r, int height, int width, struct error *e)
 {
     size_t y = (size_t)r->out_h * (size_t)taps_of(height, height, r->out_h);
     size_t x = (size_t)r->out_w * (size_t)taps_of(width, width, r->out_w);
-    return filter_room(&r->fy, y, e) < 0 || filter_room(&r->fx, x, e) < 0 ||
-                   make_room(r, (size_t)width, e) < 0
-               ? -1
-               : 0;
+    if (filter_room(&r->fy, y, e) < 0 || filter_room(&r->fx, x, e) < 0)
+        return -1;
+    return make_room(r, (size_t)width, e);
 }
 
 // n bytes of `taps` rows, weighted.

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "data/photos/decode_region.h"
+#include "metrics/base/file.h"
+#include "metrics/base/memory.h"
 
 enum { SPARE = 4 };
 
@@ -66,42 +68,23 @@ int decoder_read(struct decoder *d, int fd, const uint8_t **data, size_t *n, str
     if (st.st_size > DECODE_FILE_MAX)
         return error_set(e, "has %" PRId64 " bytes, more than the %" PRId64 " that are read",
                          (int64_t)st.st_size, DECODE_FILE_MAX);
-    size_t size = (size_t)st.st_size, have = 0;
-    if (size > d->room) {
-        uint8_t *more = realloc(d->file, size);
-        if (!more)
-            return decode_unable(error_memory(e, "a file of %zu bytes", size));
-        d->file = more;
-        d->room = size;
-    }
-    while (have < size) {
-        ssize_t got = pread(fd, d->file + have, size - have, (off_t)have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            int blame = decode_blame(errno);
-            error_system(e, "cannot be read at byte %zu", have);
-            return blame;
-        }
-        if (got == 0)
-            break; // it has become shorter: whoever decodes it will see
-        have += (size_t)got;
-    }
+    size_t size = (size_t)st.st_size;
+    if (memory_room(d->file, d->room, size) < 0)
+        return decode_unable(error_memory(e, "a file of %zu bytes", size));
     *data = d->file;
-    *n = have;
-    return 0;
+    *n = file_read_at(fd, d->file, size, 0);
+    if (*n == size || !errno) // it may have become shorter: whoever decodes it will see
+        return 0;
+    int blame = decode_blame(errno);
+    error_system(e, "cannot be read at byte %zu", *n);
+    return blame;
 }
 
 int decoded_room(struct decoded *d, int height, int width, struct error *e)
 {
     size_t need = (size_t)height * (size_t)width * 3;
-    if (need > d->room) {
-        uint8_t *more = realloc(d->pixel, need);
-        if (!more)
-            return decode_unable(error_memory(e, "%dx%d pixels", width, height));
-        d->pixel = more;
-        d->room = need;
-    }
+    if (memory_room(d->pixel, d->room, need) < 0)
+        return decode_unable(error_memory(e, "%dx%d pixels", width, height));
     d->height = height;
     d->width = width;
     return 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "data/photos/decode_head.h"
+#include "metrics/base/file.h"
 #include "metrics/base/other_file.h"
 
 enum { SEGMENTS_MAX = 2000, CHUNKS_MAX = 1 << 16, ORIENTATION = 0x0112, ENTRIES_MAX = 200 };
@@ -13,17 +14,7 @@ enum { SEGMENTS_MAX = 2000, CHUNKS_MAX = 1 << 16, ORIENTATION = 0x0112, ENTRIES_
 // 0 when all n bytes at `at` are there.
 static int bytes_at(int fd, int64_t at, uint8_t *to, size_t n)
 {
-    while (n > 0) {
-        ssize_t got = pread(fd, to, n, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return -1;
-        to += got;
-        at += got;
-        n -= (size_t)got;
-    }
-    return 0;
+    return file_read_at(fd, to, n, (uint64_t)at) == n ? 0 : -1;
 }
 
 static unsigned big16(const uint8_t *p)

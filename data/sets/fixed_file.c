@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/file.h"
+
 static void keep_path(struct fixed_file *b, const char *path)
 {
     size_t n = strlen(path), keep = sizeof b->path - 4;
@@ -61,21 +63,13 @@ int fixed_file_read(struct fixed_file *b, void *to, int64_t n, struct error *e)
     if (n < 0 || n > b->n - b->at)
         return error_set(e, "%s has no %" PRId64 " records from number %" PRId64 " on", b->path, n,
                          b->at);
-    size_t left = (size_t)n * b->record;
-    uint64_t at = (uint64_t)b->at * b->record;
-    for (char *p = to; left > 0;) {
-        ssize_t got = pread(b->fd, p, left < (1u << 30) ? left : 1u << 30, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_system(e, "cannot read %s at byte %" PRIu64, b->path, at);
-        if (got == 0)
-            return error_set(e, "%s has become shorter while it was read: it ends at byte %" PRIu64,
-                             b->path, at);
-        p += got;
-        at += (uint64_t)got;
-        left -= (size_t)got;
-    }
+    size_t want = (size_t)n * b->record;
+    uint64_t at = (uint64_t)b->at * b->record, end = at + file_read_at(b->fd, to, want, at);
+    if (end < at + want && errno)
+        return error_system(e, "cannot read %s at byte %" PRIu64, b->path, end);
+    if (end < at + want)
+        return error_set(e, "%s has become shorter while it was read: it ends at byte %" PRIu64,
+                         b->path, end);
     b->at += n;
     return 0;
 }

@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/base/memory.h"
+
 #define MAGIC_IMAGES    0x00000803u // unsigned bytes, three dimensions
 #define MAGIC_LABELS    0x00000801u // unsigned bytes, one dimension
 #define SIDE_MAX        4096
@@ -94,22 +96,18 @@ static int file_open(struct idx_file *f, const char *dir, const char *name, stru
 
     struct stat st;
     uint8_t start[2] = {0, 0};
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        error_set(e, "%s is not a regular file", f->path);
+    else if (pread(fd, start, sizeof start, 0) < 0)
+        error_system(e, "cannot read %s", f->path);
+    else if (!(f->gz = gzdopen(fd, "rb")))
+        error_set(e, "out of memory");
+    if (!f->gz) {
         close(fd);
-        return error_set(e, "%s is not a regular file", f->path);
-    }
-    if (pread(fd, start, sizeof start, 0) < 0) {
-        int failed = errno;
-        close(fd);
-        return error_number(e, failed, "cannot read %s", f->path);
+        return -1;
     }
     f->size = (uint64_t)st.st_size;
     f->compressed = start[0] == 0x1f && start[1] == 0x8b;
-    f->gz = gzdopen(fd, "rb");
-    if (!f->gz) {
-        close(fd);
-        return error_set(e, "out of memory");
-    }
     gzbuffer(f->gz, 1u << 17);
     return 0;
 }
@@ -179,6 +177,28 @@ static int read_header(struct idx_file *f, uint32_t magic, int dims, uint32_t *d
     return 0;
 }
 
+// n bytes into *data, which grows, and then the end of the file.
+static int read_whole(struct idx_file *f, uint64_t n, uint8_t **data, struct error *e)
+{
+    uint64_t whole = f->at + n, cap = 0, have = 0;
+    while (have < n) {
+        uint64_t want = cap == 0 ? FIRST_BYTES : cap * 2;
+        if (memory_room(*data, cap, !f->compressed || want > n ? n : want) < 0)
+            return error_set(e, "out of memory: %s needs %" PRIu64 " bytes", f->path, n);
+        if (read_exact(f, *data + have, cap - have, whole, e) != 0)
+            return -1;
+        have = cap;
+    }
+    uint8_t more;
+    int got = gzread(f->gz, &more, 1), code = Z_OK; // also checks the checksum of a .gz
+    if (got > 0)
+        return error_set(e,
+                         "%s goes on after byte %" PRIu64 " of its content, expected its end there",
+                         f->path, whole);
+    gzerror(f->gz, &code);
+    return got < 0 || (code != Z_OK && code != Z_STREAM_END) ? read_failed(f, whole, e) : 0;
+}
+
 // The n bytes after the header, malloc'd; the file must end there.
 static int read_body(struct idx_file *f, uint64_t n, uint8_t **out, struct error *e)
 {
@@ -193,43 +213,13 @@ static int read_body(struct idx_file *f, uint64_t n, uint8_t **out, struct error
     if (n > SIZE_MAX / 2)
         return error_set(e, "%s holds %" PRIu64 " bytes, more than this machine can address",
                          f->path, n);
-    uint64_t cap = 0, have = 0;
     uint8_t *data = NULL;
-    while (have < n) {
-        uint64_t want = cap == 0 ? FIRST_BYTES : cap * 2;
-        if (!f->compressed || want > n)
-            want = n;
-        uint8_t *grown = realloc(data, (size_t)want);
-        if (!grown) {
-            free(data);
-            return error_set(e, "out of memory: %s needs %" PRIu64 " bytes", f->path, n);
-        }
-        data = grown;
-        cap = want;
-        if (read_exact(f, data + have, cap - have, whole, e) != 0) {
-            free(data);
-            return -1;
-        }
-        have = cap;
+    if (read_whole(f, n, &data, e) == 0) {
+        *out = data;
+        return 0;
     }
-    uint8_t more;
-    int got = gzread(f->gz, &more, 1); // also checks the checksum of a .gz
-    if (got != 0) {
-        free(data);
-        if (got < 0)
-            return read_failed(f, whole, e);
-        return error_set(e,
-                         "%s goes on after byte %" PRIu64 " of its content, expected its end there",
-                         f->path, whole);
-    }
-    int code = Z_OK;
-    gzerror(f->gz, &code);
-    if (code != Z_OK && code != Z_STREAM_END) {
-        free(data);
-        return read_failed(f, whole, e);
-    }
-    *out = data;
-    return 0;
+    free(data);
+    return -1;
 }
 
 static int load_images(const char *dir, enum split which, struct dataset *out, struct error *e)

@@ -280,13 +280,8 @@ static int open_split(int root, const char *name, const struct folder *known, co
                           : error_system(e, "cannot open the folder twice");
     s->threads = threads;
     s->classes = known ? known->classes : s->folder.classes;
-    if (rc == 0)
-        rc = take_notice(s, name, said, e);
-    if (rc == 0)
-        rc = look_at_all(s, e);
-    if (rc == 0)
-        rc = pictures_check(&s->base, e);
-    if (rc < 0) {
+    if (rc < 0 || take_notice(s, name, said, e) < 0 || look_at_all(s, e) < 0 ||
+        pictures_check(&s->base, e) < 0) {
         free_source(&s->base);
         return -1;
     }

@@ -15,6 +15,9 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/base/file.h"
+#include "metrics/base/memory.h"
+
 enum { SIDE = 224 };
 
 struct pack_source {
@@ -24,6 +27,7 @@ struct pack_source {
     uint64_t *at;
     struct pictures_size *size;
     int32_t *label;
+    struct memory memory; // of these
 };
 
 struct pack_reader {
@@ -35,19 +39,11 @@ struct pack_reader {
 // n bytes at `at`, all of them.
 static int read_at(int fd, const char *path, uint64_t at, void *to, size_t n, struct error *e)
 {
-    uint8_t *c = to;
-    while (n > 0) {
-        ssize_t got = pread(fd, c, n, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return error_set(e, "cannot read %.300s at byte %" PRIu64 ": %s", path, at,
-                             got < 0 ? strerror(errno) : "it has become shorter");
-        c += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
-    return 0;
+    size_t got = file_read_at(fd, to, n, at);
+    if (got == n)
+        return 0;
+    return error_set(e, "cannot read %.300s at byte %" PRIu64 ": %s", path, at + got,
+                     errno ? strerror(errno) : "it has become shorter");
 }
 
 static int reader_new(struct pictures *s, struct pictures_reader **out, struct error *e)
@@ -84,13 +80,8 @@ static int read_rows(struct pack_reader *r, int64_t i, const struct box *crop, i
         top = 0;
         bottom = s->size[i].height;
     }
-    if (bytes > r->room) {
-        uint8_t *more = realloc(r->pixel, bytes);
-        if (!more)
-            return error_memory(e, "an image of %zu bytes", bytes);
-        r->pixel = more;
-        r->room = bytes;
-    }
+    if (memory_room(r->pixel, r->room, bytes) < 0)
+        return error_memory(e, "an image of %zu bytes", bytes);
     size_t first = (size_t)top * row, n = (size_t)(bottom - top) * row;
     return read_at(s->fd, s->path, s->at[i] + first, r->pixel + first, n, e);
 }
@@ -125,9 +116,7 @@ static void free_source(struct pictures *base)
     if (s->fd >= 0)
         close(s->fd);
     free(s->path);
-    free(s->at);
-    free(s->size);
-    free(s->label);
+    memory_free(&s->memory);
     free(s);
 }
 
@@ -193,15 +182,15 @@ static int open_split(int fd, const struct pack_head *h, const uint8_t *index, e
     s->base.ops = &pack_ops;
     s->base.n = h->n[split];
     s->base.crc = h->index_crc;
-    s->at = malloc(n * sizeof *s->at);
-    s->size = malloc(n * sizeof *s->size);
-    s->label = malloc(n * sizeof *s->label);
+    s->at = memory_take(&s->memory, n, sizeof *s->at);
+    s->size = memory_take(&s->memory, n, sizeof *s->size);
+    s->label = memory_take(&s->memory, n, sizeof *s->label);
     s->path = strdup(path);
     s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); // each split closes its own
     int rc = pictures_init(&s->base, e);
     if (rc == 0 && s->fd < 0)
         rc = error_system(e, "cannot open %.300s twice", path);
-    if (rc == 0 && (!s->at || !s->size || !s->label || !s->path))
+    if (rc == 0 && (s->memory.failed || !s->path))
         rc = error_memory(e, "%zu images", n);
     size_t before = split == SPLIT_TEST ? (size_t)h->n[SPLIT_TRAIN] : 0;
     for (size_t i = 0; i < n && rc == 0; i++) {
@@ -235,7 +224,7 @@ static int check_names(const struct pack_head *h, const uint8_t *index, const ch
                      names, whole ? "" : " and a part of one");
 }
 
-// Entries and names, malloc'd; no more than the file has.
+// Entries and names, malloc'd, also where they are no good; no more than the file has.
 static int read_index(int fd, const struct pack_head *h, const char *path, uint8_t **out,
                       struct error *e)
 {
@@ -247,10 +236,7 @@ static int read_index(int fd, const struct pack_head *h, const char *path, uint8
         rc = error_set(e, "%.300s has a damaged index: wrong checksum", path);
     if (rc == 0)
         rc = check_names(h, index, path, e);
-    if (rc < 0)
-        free(index);
-    else
-        *out = index;
+    *out = index; // the caller frees it
     return rc;
 }
 

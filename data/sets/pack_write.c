@@ -21,6 +21,7 @@
 #include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/file.h"
+#include "metrics/base/memory.h"
 
 enum { AHEAD = 4, TELL_MS = 100, STOPPED = 1 };
 
@@ -146,18 +147,9 @@ static void *work(void *argument)
 
 static int write_at(struct packing *p, uint64_t at, const void *from, size_t n, struct error *e)
 {
-    const char *c = from;
-    while (n > 0) {
-        ssize_t put = pwrite(p->fd, c, n, (off_t)at);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return error_number(e, put < 0 ? errno : EIO, "cannot write %.300s", p->o->path);
-        c += put;
-        at += (uint64_t)put;
-        n -= (size_t)put;
-    }
-    return 0;
+    return file_write_at(p->fd, from, n, at) == n
+               ? 0
+               : error_system(e, "cannot write %.300s", p->o->path);
 }
 
 static size_t pixels_of(const struct pack_record *r)
@@ -192,13 +184,8 @@ static int record_holds(struct packing *p, uint64_t at, uint64_t file, int64_t k
     size_t n = pixels_of(r);
     if (n > file - at - sizeof *r)
         return 0;
-    if (n > to->room) {
-        uint8_t *more = realloc(to->pixel, n);
-        if (!more)
-            return error_memory(e, "an image of %zu bytes", n);
-        to->pixel = more;
-        to->room = n;
-    }
+    if (memory_room(to->pixel, to->room, n) < 0)
+        return error_memory(e, "an image of %zu bytes", n);
     return pread(p->fd, to->pixel, n, (off_t)(at + sizeof *r)) == (ssize_t)n &&
            (uint32_t)crc32_z(0, to->pixel, n) == r->crc;
 }
@@ -222,11 +209,10 @@ static int still_broken(struct packing *p, int64_t k, struct error *e)
 // More broken images than one may leave out.
 static int check_ledgers(const struct packing *p, struct error *e)
 {
-    int rc = 0;
-    for (int s = 0; s < SPLIT_COUNT && rc == 0; s++)
-        if (p->d->split[s].source)
-            rc = pictures_check(p->d->split[s].source, e);
-    return rc;
+    for (int s = 0; s < SPLIT_COUNT; s++)
+        if (p->d->split[s].source && pictures_check(p->d->split[s].source, e) < 0)
+            return -1;
+    return 0;
 }
 
 static int told_to_stop(const struct packing *p)
@@ -302,6 +288,16 @@ static int take_up(struct packing *p, struct error *e)
     return write_at(p, 0, &p->head, sizeof p->head, e);
 }
 
+static int put_image(struct packing *p, const struct image *i, struct error *e)
+{
+    const struct pack_record *r = &i->record;
+    if (write_at(p, p->end, r, sizeof *r, e) < 0 ||
+        write_at(p, p->end + sizeof *r, i->pixel, pixels_of(r), e) < 0)
+        return -1;
+    count(p, r);
+    return check_ledgers(p, e);
+}
+
 // Images in order, as they become ready. 1: stopped.
 static int write_images(struct packing *p, struct error *e)
 {
@@ -322,14 +318,7 @@ static int write_images(struct packing *p, struct error *e)
             error_pass(e, &got.why);
             rc = -1;
         } else if (got.ready) {
-            const struct pack_record *r = &got.image.record;
-            rc = write_at(p, p->end, r, sizeof *r, e);
-            if (rc == 0)
-                rc = write_at(p, p->end + sizeof *r, got.image.pixel, pixels_of(r), e);
-            if (rc == 0)
-                count(p, r);
-            if (rc == 0)
-                rc = check_ledgers(p, e);
+            rc = put_image(p, &got.image, e);
             k++;
             pthread_mutex_lock(&p->lock);
             p->written = k;
@@ -375,13 +364,11 @@ static int finish(struct packing *p, struct error *e)
     h.index_crc =
         (uint32_t)crc32_z(crc32_z(0, (const Bytef *)p->entry, entries), (const Bytef *)name, names);
     h.crc = (uint32_t)crc32_z(0, (const Bytef *)&h, offsetof(struct pack_head, crc));
-    int rc = write_at(p, p->end, p->entry, entries, e);
-    if (rc == 0)
-        rc = write_at(p, p->end + entries, name, names, e);
+    int rc = write_at(p, p->end, p->entry, entries, e) < 0
+                 ? -1
+                 : write_at(p, p->end + entries, name, names, e);
     free(name);
-    if (rc == 0)
-        rc = file_sync(&p->file, e);
-    return rc < 0 ? rc : write_at(p, 0, &h, sizeof h, e);
+    return rc < 0 || file_sync(&p->file, e) < 0 ? -1 : write_at(p, 0, &h, sizeof h, e);
 }
 
 // ---------------------------------------------------------------- the whole

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/base/text.h"
 
@@ -55,14 +56,8 @@ char cache_find(const struct cache *c, const struct dnn_shape *s, enum dnn_pass 
 
 static struct entry *append(struct cache *c, const struct dnn_shape *s, enum dnn_pass pass)
 {
-    if (c->n == c->cap) {
-        int cap = c->cap ? 2 * c->cap : 64;
-        struct entry *more = realloc(c->entry, (size_t)cap * sizeof *more);
-        if (!more)
-            return NULL;
-        c->entry = more;
-        c->cap = cap;
-    }
+    if (memory_grow(c->entry, c->cap, c->n + 1) < 0)
+        return NULL;
     struct entry *new = &c->entry[c->n++];
     *new = (struct entry){.shape = *s, .pass = pass};
     return new;

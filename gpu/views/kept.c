@@ -87,10 +87,8 @@ int kept_views_new(struct device *d, const struct dataset *data,
     w.made = malloc(BATCH * image * sizeof *w.made);
     out->pixels = malloc((size_t)(out->n * each) * image);
     int rc = w.made && out->pixels
-                 ? 0
+                 ? pixel_pool_new(&shape, threads, 0, BATCH, &w.pool, e)
                  : error_memory(e, "%d views of %lld images", each, (long long)out->n);
-    if (rc == 0)
-        rc = pixel_pool_new(&shape, threads, 0, BATCH, &w.pool, e);
     if (rc == 0 && source)
         rc = pixel_pool_source(w.pool, source, e);
     if (rc == 0)

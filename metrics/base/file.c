@@ -347,3 +347,33 @@ int file_finish(struct file *f, int rc, struct error *e)
         unlink(f->part.s);
     return rc;
 }
+
+size_t file_read_at(int fd, void *to, size_t n, uint64_t at)
+{
+    size_t have = 0;
+    while (have < n) {
+        ssize_t got = pread(fd, (char *)to + have, n - have, (off_t)(at + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        errno = got ? errno : 0;
+        if (got <= 0)
+            break;
+        have += (size_t)got;
+    }
+    return have;
+}
+
+size_t file_write_at(int fd, const void *from, size_t n, uint64_t at)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t put = pwrite(fd, (const char *)from + done, n - done, (off_t)(at + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        errno = put ? errno : ENOSPC;
+        if (put <= 0)
+            break;
+        done += (size_t)put;
+    }
+    return done;
+}

@@ -16,6 +16,7 @@
 #ifndef SSLTOP_METRICS_BASE_FILE_H
 #define SSLTOP_METRICS_BASE_FILE_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "metrics/base/error.h"
@@ -65,5 +66,10 @@ int file_is_plain(const char *path);
 // Whether what is written goes to standard output: what else is to be said belongs to standard
 // error then.
 int file_is_standard(const char *path);
+
+// n bytes of an open file at offset `at`, read or written whatever signals come between. How many
+// they were: all n, or fewer, and errno says why (0: the file ends there).
+size_t file_read_at(int fd, void *to, size_t n, uint64_t at);
+size_t file_write_at(int fd, const void *from, size_t n, uint64_t at);
 
 #endif

@@ -38,25 +38,34 @@ void memory_free(struct memory *m)
     *m = (struct memory){0};
 }
 
-int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
+static size_t most_of(size_t size, size_t counter)
 {
     size_t most = PTRDIFF_MAX / size;
-    if (counter <= sizeof(int) && most > INT_MAX)
-        most = INT_MAX;
+    return counter <= sizeof(int) && most > INT_MAX ? INT_MAX : most;
+}
+
+int memory_room_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
+{
     if (want <= *cap)
         return 0;
-    if (want > most)
+    if (want > most_of(size, counter))
         return -1;
-    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : FIRST / size + (FIRST < size);
-    more = more > want ? more : want;
     void *p;
     memcpy(&p, array, sizeof p);
-    p = realloc(p, more * size); // cppcheck-suppress memleakOnRealloc ; the caller's is as it was
+    p = realloc(p, want * size); // cppcheck-suppress memleakOnRealloc ; the caller's is as it was
     if (!p)
         return -1;
     memcpy(array, &p, sizeof p);
-    *cap = more;
+    *cap = want;
     return 0;
+}
+
+int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter)
+{
+    size_t most = most_of(size, counter);
+    size_t more = *cap ? (*cap < most / 2 ? 2 * *cap : most) : FIRST / size + (FIRST < size);
+    return want <= *cap ? 0
+                        : memory_room_bytes(array, cap, more > want ? more : want, size, counter);
 }
 
 // --- room ---

@@ -33,17 +33,20 @@ void memory_free(struct memory *m); // zeroed then
 //     if (memory_grow(p->point, p->cap, p->n + 1) < 0)
 //         return error_memory(e, "evaluations");
 //     p->point[p->n++] = *point;
-#define memory_grow(array, cap, want)                                                              \
+#define memory_grow(array, cap, want) memory_by(memory_grow_bytes, array, cap, want)
+// The same of an array that is wanted whole each time: it gets room for `want` and no more.
+#define memory_room(array, cap, want) memory_by(memory_room_bytes, array, cap, want)
+
+// What they do: `array` points to the pointer, `counter` is the size of the type of `cap`.
+#define memory_by(f, array, cap, want)                                                             \
     ({                                                                                             \
         size_t memory_cap = (size_t)(cap);                                                         \
-        int memory_rc = memory_grow_bytes(&(array), &memory_cap, (size_t)(want), sizeof *(array),  \
-                                          sizeof(cap));                                            \
+        int memory_rc = f(&(array), &memory_cap, (size_t)(want), sizeof *(array), sizeof(cap));    \
         (cap) = (__typeof__(cap))memory_cap;                                                       \
         memory_rc;                                                                                 \
     })
-
-// What memory_grow does: `array` points to the pointer, `counter` is the size of the type of `cap`.
 int memory_grow_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter);
+int memory_room_bytes(void *array, size_t *cap, size_t want, size_t size, size_t counter);
 
 // Room in the address space, which `ulimit -v` and the queues of clusters limit. There are
 // libraries that ask for memory for ever, and some that do not look whether they got it: so who

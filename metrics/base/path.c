@@ -20,6 +20,12 @@ struct path path_of(const char *fmt, ...)
     return p;
 }
 
+int path_is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 struct path path_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');

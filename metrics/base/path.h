@@ -16,6 +16,9 @@ struct path {
 
 struct path path_of(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+// Whether there is a regular file of this name.
+int path_is_file(const char *path);
+
 // The folder that a path lies in, with a slash at its end; "./" where it names none.
 struct path path_folder(const char *path);
 

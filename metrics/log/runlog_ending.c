@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/base/file.h"
 #include "metrics/base/memory.h"
 #include "metrics/base/text.h"
 #include "metrics/log/frame.h"
@@ -98,17 +99,10 @@ unsigned char *runlog_ending_bytes(const struct runlog_ending *ending, int64_t e
 static unsigned char *piece(int fd, int64_t at, size_t n)
 {
     unsigned char *p = malloc(n);
-    for (size_t have = 0; p && have < n;) {
-        ssize_t got = pread(fd, p + have, n - have, at + (int64_t)have);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            free(p);
-            return NULL;
-        }
-        have += (size_t)got;
-    }
-    return p;
+    if (p && file_read_at(fd, p, n, (uint64_t)at) == n)
+        return p;
+    free(p);
+    return NULL;
 }
 
 // Index and seek table as they lie at the end of a file.

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "metrics/base/file.h"
+#include "metrics/base/memory.h"
 #include "metrics/log/frame.h"
 
 #define CHUNK ((size_t)256 << 10)
@@ -92,32 +94,15 @@ static int fill(struct runlog_scan *s, int64_t at, size_t want, size_t *n, struc
         s->base = at;
         s->in_n = *n;
     }
-    size_t room = want > *n + CHUNK ? want : *n + CHUNK;
-    if (room > s->in_cap) {
-        unsigned char *in = realloc(s->in, room);
-        if (!in)
-            return error_memory(e, "the log");
-        s->in = in;
-        s->in_cap = room;
-    }
-    int grew = 0;
-    while (s->in_n < want && at + (int64_t)s->in_n < s->limit) {
-        int64_t next = at + (int64_t)s->in_n, left = s->limit - next;
-        size_t ask = s->in_cap - s->in_n;
-        if (left < (int64_t)ask)
-            ask = (size_t)left;
-        ssize_t got = pread(s->fd, s->in + s->in_n, ask, next);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return error_system(e, "can't read the log");
-        if (!got)
-            break;
-        s->in_n += (size_t)got;
-        grew = 1;
-    }
-    *n = s->in_n;
-    return grew;
+    if (memory_room(s->in, s->in_cap, want > *n + CHUNK ? want : *n + CHUNK) < 0)
+        return error_memory(e, "the log");
+    int64_t next = at + (int64_t)s->in_n, left = s->limit - next;
+    size_t room = s->in_cap - s->in_n, ask = left < (int64_t)room ? (size_t)left : room;
+    size_t got = file_read_at(s->fd, s->in + s->in_n, ask, (uint64_t)next);
+    if (got < ask && errno)
+        return error_system(e, "can't read the log");
+    *n = s->in_n += got;
+    return got > 0;
 }
 
 // --- frames ---

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
+#include "metrics/base/file.h"
 #include "metrics/base/memory.h"
 #include "metrics/base/text.h"
 #include "metrics/log/record_head.h"
@@ -235,24 +236,6 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
 
 // --- frames ---
 
-// Bytes written, all n or fewer with errno set.
-static size_t write_all(int fd, const unsigned char *p, size_t n, int64_t at)
-{
-    size_t done = 0;
-    while (done < n) {
-        ssize_t wrote = pwrite(fd, p + done, n - done, at + (int64_t)done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0) {
-            if (!wrote)
-                errno = ENOSPC;
-            break;
-        }
-        done += (size_t)wrote;
-    }
-    return done;
-}
-
 // The oldest waiting lines of a kind: all, or as many as make FRAME_LINES bytes.
 static size_t portion(const struct queue *q)
 {
@@ -277,14 +260,7 @@ static int64_t first_step(const char *lines, size_t n)
 
 static int reserve(struct runlog_writer *w, size_t n, struct error *e)
 {
-    if (n <= w->out_cap)
-        return 0;
-    unsigned char *out = realloc(w->out, n);
-    if (!out)
-        return error_memory(e, "a frame of the log");
-    w->out = out;
-    w->out_cap = n;
-    return 0;
+    return memory_room(w->out, w->out_cap, n) < 0 ? error_memory(e, "a frame of the log") : 0;
 }
 
 // What one write to the file brings: a frame for each kind that has lines.
@@ -344,7 +320,7 @@ static int write_group(struct runlog_writer *w, struct error *e)
         return error_system(e, "can't cut back the log");
     int64_t from = w->end;
     w->torn = 1;
-    size_t done = write_all(w->fd, w->out, g.bytes, from);
+    size_t done = file_write_at(w->fd, w->out, g.bytes, (uint64_t)from);
     int failed = done < g.bytes ? error_system(e, "can't write the log") : 0;
     for (int i = 0; i < g.n; i++) {
         const struct runlog_frame *f = &g.frame[i];
@@ -410,7 +386,7 @@ static void write_ending(struct runlog_writer *w)
     size_t n;
     unsigned char *bytes = runlog_ending_bytes(&w->ending, w->end, &n);
     if (bytes && !(w->torn && cut(w->fd, w->end))) {
-        w->torn = write_all(w->fd, bytes, n, w->end) < n;
+        w->torn = file_write_at(w->fd, bytes, n, (uint64_t)w->end) < n;
         if (w->torn)
             w->torn = cut(w->fd, w->end) != 0;
         else

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "metrics/base/memory.h"
 #include "metrics/science/lapack.h"
 #include "metrics/science/lidar.h"
 

@@ -510,3 +510,19 @@ Test(file, two_outputs_are_two_files, .init = enter, .fini = leave)
     for (size_t i = 0; i < sizeof two / sizeof *two; i++)
         cr_expect(file_apart(two[i][0], two[i][1], &e) == 0, "%s %s", two[i][0], two[i][1]);
 }
+
+Test(file, is_read_and_written_at_an_offset, .init = enter, .fini = leave)
+{
+    char bytes[16] = "";
+    put("f", "0123456789");
+    int fd = open("f", O_RDWR | O_CLOEXEC);
+    cr_assert_eq(file_read_at(fd, bytes, 4, 3), 4);
+    cr_assert_str_eq(bytes, "3456");
+    errno = EIO;
+    cr_assert(file_read_at(fd, bytes, sizeof bytes, 8) == 2 && errno == 0); // it ends there
+    cr_assert_eq(file_write_at(fd, "abc", 3, 9), 3);
+    has("f", "012345678abc");
+    close(fd);
+    cr_assert(file_read_at(fd, bytes, 1, 0) == 0 && errno == EBADF);
+    cr_assert(file_write_at(fd, bytes, 1, 0) == 0 && errno == EBADF);
+}

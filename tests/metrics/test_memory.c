@@ -80,3 +80,15 @@ Test(memory, says_that_something_was_not_to_be_had)
     cr_assert_str_eq(e.text, "out of memory for 3 rows");
     cr_assert_eq(error_memory(NULL, "nothing"), -1);
 }
+
+Test(memory, makes_room_for_no_more_than_is_wanted)
+{
+    int *a = NULL, cap = 0;
+    cr_assert(memory_room(a, cap, 5) == 0 && cap == 5);
+    for (int i = 0; i < 5; i++)
+        a[i] = i;
+    cr_assert(memory_room(a, cap, 3) == 0 && cap == 5);
+    cr_assert(memory_room(a, cap, 7) == 0 && cap == 7 && a[4] == 4);
+    cr_assert(memory_room(a, cap, (size_t)INT_MAX + 1) == -1 && cap == 7 && a[4] == 4);
+    free(a);
+}

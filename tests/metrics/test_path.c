@@ -82,3 +82,9 @@ Test(path, has_its_folder_made)
     cr_assert(unlink(path.s) == 0 && rmdir(path_folder(path.s).s) == 0);
     cr_assert(rmdir(path_of("%s/deep", top).s) == 0 && rmdir(top) == 0);
 }
+
+Test(path, names_a_file_or_not)
+{
+    cr_assert(path_is_file(path_program().s));
+    cr_assert(!path_is_file("/") && !path_is_file("/dev/null") && !path_is_file("/no/such/file"));
+}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "metrics/base/clock.h"
+#include "metrics/base/memory.h"
 #include "metrics/science/metric.h"
 
 void intake_free(struct intake *k)
@@ -91,13 +92,8 @@ static int add(struct intake *k, const struct intake_rows *x, struct error *e)
     size_t d = (size_t)x->d, room = BLOCK * d;
     if (x->type == LINK_F32)
         return moments_add(&k->live, x->at, x->n, d, e);
-    if (k->room < room) {
-        float *more = realloc(k->rows, room * sizeof *more);
-        if (!more)
-            return error_memory(e, "%zu numbers", room);
-        k->rows = more;
-        k->room = room;
-    }
+    if (memory_room(k->rows, k->room, room) < 0)
+        return error_memory(e, "%zu numbers", room);
     for (int64_t at = 0; at < x->n; at += BLOCK) {
         int64_t n = x->n - at < BLOCK ? x->n - at : BLOCK;
         intake_convert(x, (size_t)at * d, (size_t)n * d, k->rows);

@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "data/sets/dataset_table.h"
 #include "gpu/device.h"
 #include "metrics/base/cores.h"
 #include "metrics/base/memory.h"
+#include "metrics/base/path.h"
 #include "train/store/checkpoint.h"
 #include "train/store/initial.h"
 #include "train/methods/method.h"
@@ -73,11 +73,10 @@ static int choose(const char *dir, const char *which, const int64_t *step, size_
 int embed_find(const char *runs, const char *word, const char *which, char *path, size_t size,
                struct error *e)
 {
-    struct stat st;
     char dir[4096], name[64];
     int64_t *step = NULL;
     size_t n = 0;
-    if (stat(word, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (path_is_file(word)) {
         int length = snprintf(path, size, "%s", word);
         return (size_t)length < size ? 0 : error_set(e, "%.200s... is too long a path", word);
     }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/base/memory.h"
@@ -20,8 +19,7 @@ enum { STATUS_MS = 300 };
 
 static int is_run(const char *path)
 {
-    struct stat st;
-    return stat(path_of("%s/run.jsonl.zst", path).s, &st) == 0 && S_ISREG(st.st_mode);
+    return path_is_file(path_of("%s/run.jsonl.zst", path).s);
 }
 
 static void fill_run(struct runs_info *info, const struct record_run *r)

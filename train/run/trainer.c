@@ -15,6 +15,7 @@
 
 #include "metrics/base/clock.h"
 #include "metrics/base/cores.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/output.h"
 #include "train/methods/method.h"
 #include "train/ranks/follower.h"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/memory.h"
 #include "metrics/base/path.h"
 #include "metrics/log/record.h"
 #include "train/store/checkpoint_tensors.h"

@@ -12,7 +12,6 @@
 #include <stdio_ext.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/base/text.h"
@@ -104,8 +103,7 @@ int cmd_parse(int *argc, char **argv, void *into)
 
 int cmd_find_log(const char *runs, const char *word, char *path, size_t size, struct error *e)
 {
-    struct stat st;
-    if (stat(word, &st) == 0 && S_ISREG(st.st_mode)) {
+    if (path_is_file(word)) {
         if ((size_t)snprintf(path, size, "%s", word) < size)
             return 0;
         return error_set(e, "the path %.60s... is too long", word);
@@ -138,15 +136,14 @@ int cmd_begins(const char *path, const char *with)
 
 int cmd_spares_data(const char *out, const char *data, const char *magic, struct error *e)
 {
-    struct stat st;
     const char *from = strchr(data, ':');
     if (!from || file_distinct(out, from + 1, e) < 0)
         return from ? -1 : 0;
     char *folder = realpath(from + 1, NULL), *file = realpath(out, NULL);
     size_t n = folder ? strlen(folder) : 0;
     int rc = 0;
-    if (folder && file && strncmp(file, folder, n) == 0 && file[n] == '/' && stat(file, &st) == 0 &&
-        S_ISREG(st.st_mode) && !cmd_begins(file, magic))
+    if (folder && file && strncmp(file, folder, n) == 0 && file[n] == '/' && path_is_file(file) &&
+        !cmd_begins(file, magic))
         rc = error_set(e,
                        "%.200s lies in the folder of the data and is no earlier output: the "
                        "output needs another name",

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "metrics/base/file.h"
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 #include "train/run/fit.h"
 #include "train/run/runs.h"
@@ -89,10 +89,8 @@ static void report(const struct fit *fit, FILE *to)
 static int find_runs(const char *runs, char **word, int n, char **dir, struct error *e)
 {
     char path[4096];
-    struct stat st;
     for (int i = 0; i < n; i++) {
-        int is_file = stat(word[i], &st) == 0 && S_ISREG(st.st_mode);
-        if (is_file)
+        if (path_is_file(word[i]))
             snprintf(path, sizeof path, "%s", word[i]);
         else if (runs_find(runs, word[i], 0, path, sizeof path, e) < 0)
             return -1;

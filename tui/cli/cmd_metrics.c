@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics/base/memory.h"
 #include "metrics/features.h"
 #include "metrics/science/lidar.h"
 #include "metrics/base/text.h"

@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
 #include "metrics/base/text.h"
 #include "train/options/options.h"
 #include "train/run/embed.h"
@@ -82,8 +82,7 @@ static int keep(const char *path, const struct embed *m, const struct embed_scor
 // Of a run's last checkpoint and its own data alone: anything else is no end of that run.
 static int may_keep(const char *word, const char *checkpoint, const char *data, struct error *e)
 {
-    struct stat st;
-    if (stat(word, &st) == 0 && S_ISREG(st.st_mode))
+    if (path_is_file(word))
         return error_set(e, "--keep is for a run, not for a checkpoint");
     if (strcmp(checkpoint, "last") != 0 || data)
         return error_set(e, "--keep is for a run's last checkpoint and the data that it was "

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "metrics/base/path.h"
 #include "metrics/base/text.h"
@@ -144,10 +143,9 @@ int underlay_for(const struct record_run *run, char *path, size_t size, char nam
 
 int underlay_find(const char *runs, const char *word, char *path, size_t size, struct error *e)
 {
-    struct stat st;
     char dir[4096], all[400] = "", name[64];
     int length = -1;
-    if (stat(word, &st) == 0 && S_ISREG(st.st_mode))
+    if (path_is_file(word))
         length = snprintf(path, size, "%s", word);
     else if (runs_find(runs, word, 0, dir, sizeof dir, NULL) == 0)
         length = snprintf(path, size, "%s/run.jsonl.zst", dir);
