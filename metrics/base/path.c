@@ -32,6 +32,30 @@ struct path path_folder(const char *path)
     return slash ? path_of("%.*s", (int)(slash - path) + 1, path) : path_of("./");
 }
 
+static int is_folder(const char *path, const struct stat *folder)
+{
+    struct stat there;
+    return stat(path, &there) == 0 && there.st_dev == folder->st_dev &&
+           there.st_ino == folder->st_ino;
+}
+
+int path_follow(int fd, struct path *path)
+{
+    struct stat folder;
+    struct path now = {""};
+    if (fstat(fd, &folder) != 0)
+        return -1;
+    if (is_folder(path->s, &folder))
+        return 0;
+    if (folder.st_nlink == 0)
+        return PATH_REMOVED;
+    if (readlink(path_of("/proc/self/fd/%d", fd).s, now.s, sizeof now.s - 1) < 0 ||
+        !is_folder(now.s, &folder))
+        return -1;
+    *path = now;
+    return 1;
+}
+
 struct path path_home(const char *path)
 {
     char name[64];

@@ -22,6 +22,11 @@ int path_is_file(const char *path);
 // The folder that a path lies in, with a slash at its end; "./" where it names none.
 struct path path_folder(const char *path);
 
+// Where the folder that is open as `fd` is now, if not at this path. 0: there; 1: it was moved, and
+// *path says where to; -1: nobody finds it; PATH_REMOVED.
+enum { PATH_REMOVED = -2 };
+int path_follow(int fd, struct path *path);
+
 // A path that begins with ~ or ~NAME as the shell would have made it, where the shell did not see
 // it; any other, and that of somebody who is not there, as it is.
 struct path path_home(const char *path);

@@ -4,13 +4,16 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -117,14 +120,15 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 #define LONG TINY, "--steps", "100000", "--eval-every", "100000", "--checkpoint-every", "100000"
 
-// A folder that is gone can't take the last checkpoint: that is said, at the first signal.
+// A folder that is gone can't take the last checkpoint: that is said, at the first signal, or
+// without one before long.
 Test(odd_times, a_run_folder_that_is_removed)
 {
-    static const int sig[] = {SIGTERM, SIGINT};
+    static const int sig[] = {SIGTERM, SIGINT, 0};
     struct lab lab;
     char path[128];
     lab_open(&lab);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pid_t pid = START(&lab, LONG, "--name", "r");
         lab_ready(&lab, "r", pid);
         lab_until_step(&lab, "r", 5);
@@ -132,10 +136,62 @@ Test(odd_times, a_run_folder_that_is_removed)
         cr_assert_eq(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         cr_assert_eq(kill(pid, sig[i]), 0);
         cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
-        lab_says(&lab, "no last checkpoint: can't write ");
-        lab_says(&lab, "No such file or directory");
+        lab_says(&lab, "its folder is removed: nothing more of it can be kept");
         cr_expect(!lab_exists(&lab, "r"), "it is not made again");
     }
+    lab_close(&lab);
+}
+
+// It goes with its run, though another has its name meanwhile.
+Test(odd_times, a_run_folder_that_is_moved)
+{
+    struct lab lab;
+    char path[2][128], file[64];
+    lab_open(&lab);
+    pid_t pid = START(&lab, LONG, "--name", "a");
+    lab_ready(&lab, "a", pid);
+    snprintf(path[0], sizeof path[0], "%s/a", lab.dir);
+    snprintf(path[1], sizeof path[1], "%s/b", lab.dir);
+    cr_assert_eq(rename(path[0], path[1]), 0);
+    pid_t second = START(&lab, LONG, "--name", "a", "--probe", "off");
+    lab_ready(&lab, "a", second);
+    struct answer a = lab_say(&lab, "b", "checkpoint");
+    cr_assert(a.ok, "%s", a.text);
+    cr_assert_eq(kill(pid, SIGTERM), 0);
+    cr_assert(lab_wait(pid) == 143, "%s", lab_text(lab.out));
+    cr_assert(lab_event(&lab, "b", "warning", "trainer") >= 0, "where it is now");
+    snprintf(file, sizeof file, "b/ckpt-%ld.safetensors",
+             (long)lab_event(&lab, "b", "stop", "signal"));
+    cr_expect(lab_exists(&lab, file) && !lab_exists(&lab, "b/control"), "%s", file);
+    *file = 'a';
+    cr_expect(!lab_exists(&lab, file) && !lab_exists(&lab, "a/best.safetensors"));
+    cr_expect(lab_say(&lab, "a", "stop").ok, "its socket is still found");
+    cr_assert_eq(lab_wait(second), 0);
+    cr_assert_eq(RUN(&lab, "--resume", "b", "--dry-run"), 0, "%s", lab_text(lab.out));
+    lab_close(&lab);
+}
+
+// Somebody takes the lock for an old one: it is made again, and where another trainer was faster,
+// it has the folder for itself.
+Test(odd_times, a_lock_that_is_removed)
+{
+    struct lab lab;
+    char path[128];
+    int fd;
+    lab_open(&lab);
+    pid_t pid = START(&lab, LONG, "--name", "r");
+    lab_ready(&lab, "r", pid);
+    snprintf(path, sizeof path, "%s/r/lock", lab.dir);
+    cr_assert_eq(unlink(path), 0);
+    while (!lab_exists(&lab, "r/lock"))
+        poll(NULL, 0, 5);
+    cr_assert_neq(RUN(&lab, "--resume", "r"), 0);
+    lab_says(&lab, "another trainer is running it");
+    do {
+        unlink(path);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    } while (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0);
+    cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
     lab_close(&lab);
 }
 
@@ -164,6 +220,8 @@ Test(odd_times, a_run_folder_that_may_not_be_written)
     cr_assert_eq(chmod(path, 0700), 0);
     cr_assert(lab_say(&lab, "r", "checkpoint").ok);
     cr_assert_eq(chmod(path, 0500), 0);
+    // What was just written would do for the end, too.
+    lab_until_step(&lab, "r", lab_say(&lab, "r", "status").step + 1);
     cr_assert_eq(kill(pid, SIGTERM), 0);
     cr_assert(lab_wait(pid) == 1, "%s", lab_text(lab.out));
     lab_says(&lab, "no last checkpoint: can't write ");

@@ -233,7 +233,7 @@ int recorder_main(int fd, const char *runs, int *works, struct error *e)
     r->step = -1;
     r->mode = MODE_NONE;
     r->own.n = RECORD_OWN;
-    r->dir.lock_fd = r->dir.trainer_log_fd = r->report.log_fd = -1;
+    r->dir.folder_fd = r->dir.lock_fd = r->dir.trainer_log_fd = r->report.log_fd = -1;
     for (int i = 0; i < GUARD_VALUES; i++)
         r->last_value[i] = NAN;
     best_init(&r->report.best);

@@ -16,6 +16,7 @@
 #include "train/run/report.h"
 #include "train/run/steer.h"
 
+#define LOOK_SECONDS  2   // between two looks after the run folder
 #define EVAL_PATIENCE 2.0 // seconds of evaluations before their share is looked at
 
 // ---------------------------------------------------------------- evaluation
@@ -144,6 +145,19 @@ int duties_checkpoint_is_due(const struct trainer *tr)
         if (s->entry[i].from == tr->t)
             return 1;
     return tr->t % tr->setup.o.checkpoint_every == 0;
+}
+
+// ---------------------------------------------------------------- the run folder
+
+void duties_look_after_folder(struct trainer *tr)
+{
+    struct error why;
+    double now = clock_seconds();
+    if (now - tr->found < LOOK_SECONDS)
+        return;
+    tr->found = now;
+    if (keep_find(tr, &why) == RUNDIR_LOST)
+        steer_give_up(tr, why.text);
 }
 
 // ---------------------------------------------------------------- sensors

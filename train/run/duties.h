@@ -28,4 +28,8 @@ void duties_tell_broken(struct trainer *tr);
 // In a repeated run: what was done by hand before step t then, and its events.
 void duties_repeat(struct trainer *tr);
 
+// Now and then: whether the run folder is where it was. One that is removed, or another trainer's,
+// ends the run.
+void duties_look_after_folder(struct trainer *tr);
+
 #endif

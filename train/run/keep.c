@@ -22,6 +22,14 @@ static void sync_log(void *context)
                    NULL); // the writer thread itself tells when the disk is full
 }
 
+int keep_find(struct trainer *tr, struct error *e)
+{
+    int rc = rundir_follow(&tr->dir, e);
+    if (rc == 1)
+        report_warning(&tr->report, tr->t, "the run folder is %s now", tr->dir.path);
+    return rc < 0 ? rc : 0;
+}
+
 int keep_write(struct trainer *tr, const char *name, struct error *e)
 {
     struct setup *s = &tr->setup;
@@ -50,7 +58,7 @@ int keep_write(struct trainer *tr, const char *name, struct error *e)
         .fewshot = &tr->live_images.fewshot,
         .paced = {&tr->views.z, &tr->views.h},
     };
-    int rc = 0;
+    int rc = keep_find(tr, e) < 0 ? -1 : 0;
     if (!c.schedule || !c.rates || !c.guard || !c.best || !c.views || !c.algorithms || !c.device ||
         !c.precision || !c.config)
         rc = error_memory(e, "a checkpoint");
@@ -83,7 +91,8 @@ void keep_best(struct trainer *tr, int is_best)
 {
     struct error why = {{0}};
     if (!is_best) {
-        if (tr->best_kept > tr->report.best.step && tr->best_kept <= tr->t)
+        if (tr->best_kept > tr->report.best.step && tr->best_kept <= tr->t &&
+            keep_find(tr, &why) == 0)
             put_right(tr);
         return;
     }
@@ -119,6 +128,9 @@ int keep_resume(struct trainer *tr, struct error *e)
 
 void keep_forget_after(struct trainer *tr, int64_t step)
 {
+    struct error why;
+    if (keep_find(tr, &why) < 0)
+        return;
     rundir_drop_after(tr->dir.path, step);
     if (tr->best_kept > step)
         put_right(tr);

@@ -4,6 +4,10 @@
 
 #include "train/run/state.h"
 
+// The run folder, wherever it was moved to: to be asked before anything is written there. -1: it
+// can't be found; RUNDIR_LOST.
+int keep_find(struct trainer *tr, struct error *e);
+
 // The state before step t as a file of this name in the run folder, NULL: as ckpt-STEP. Tells
 // nobody. -1, or -2: not finite.
 int keep_write(struct trainer *tr, const char *name, struct error *e);

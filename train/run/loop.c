@@ -236,6 +236,7 @@ static int loop(struct trainer *tr, struct error *e)
     struct error why;
     while (!tr->over && tr->t < tr->report.end) {
         commands_handle(tr);
+        duties_look_after_folder(tr);
         if (tr->over)
             break;
         int due =

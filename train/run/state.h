@@ -67,6 +67,7 @@ struct trainer {
     double eval_seconds;   // spent in periodic evaluations so far
     double paused_seconds;
     double sensed, told_ranks; // clocks of the last record of the card's sensors, and of ranks
+    double found;              // clock of the last look after the run folder
 };
 
 // No step is made until somebody asks for one.

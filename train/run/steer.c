@@ -199,6 +199,13 @@ void steer_guard(struct trainer *tr, const double value[GUARD_VALUES])
     }
 }
 
+static void tell_broken(struct trainer *tr, const char *what)
+{
+    output_log(tr->dir.trainer_log_fd, tr->report.headless, "step %" PRId64 ": %s", tr->t, tr->why);
+    report_event(&tr->report, tr->t, what, "trainer", "", "", 0, "%s", tr->why);
+    steer_status(tr);
+}
+
 void steer_break(struct trainer *tr, const char *why)
 {
     // Nobody watches a headless training: it would pause until the time of its job is over.
@@ -214,7 +221,12 @@ void steer_break(struct trainer *tr, const char *why)
     else
         snprintf(tr->why, sizeof tr->why, "%.80s; %sbegin again with a lower --lr", why,
                  stops ? "" : "stop, and ");
-    output_log(tr->dir.trainer_log_fd, tr->report.headless, "step %" PRId64 ": %s", tr->t, tr->why);
-    report_event(&tr->report, tr->t, stops ? "stop" : "pause", "trainer", "", "", 0, "%s", tr->why);
-    steer_status(tr);
+    tell_broken(tr, stops ? "stop" : "pause");
+}
+
+void steer_give_up(struct trainer *tr, const char *why)
+{
+    tr->broken = tr->over = 1;
+    snprintf(tr->why, sizeof tr->why, "%.190s", why);
+    tell_broken(tr, "stop");
 }

@@ -20,5 +20,7 @@ void steer_announce(struct trainer *tr);
 void steer_guard(struct trainer *tr, const double value[GUARD_VALUES]);
 // There is no way on from step t: stop, or pause until a person says stop, as --on-nan has it.
 void steer_break(struct trainer *tr, const char *why);
+// There is nothing left to train for: stop.
+void steer_give_up(struct trainer *tr, const char *why);
 
 #endif

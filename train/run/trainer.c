@@ -455,7 +455,7 @@ static int lead(struct ranks *r, const struct options *o, const unsigned char *g
     struct trainer *tr = calloc(1, sizeof *tr);
     if (!tr)
         return error_set(e, "out of memory"), FAILED;
-    tr->dir.lock_fd = tr->dir.trainer_log_fd = tr->report.log_fd = -1;
+    tr->dir.folder_fd = tr->dir.lock_fd = tr->dir.trainer_log_fd = tr->report.log_fd = -1;
     tr->report.headless = ready_fd < 0;
     tr->signals = &signals;
     tr->ranks = r;

@@ -57,6 +57,21 @@ int rundir_alive(const char *path)
     return rc == 0 ? 0 : why == EWOULDBLOCK ? 1 : -1;
 }
 
+// Whether the lock that is held is the one that has this name: who held it before may have removed
+// it with its folder, or given the folder its name.
+static int is_there(int fd, const char *lock)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(lock, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+static int open_folder(struct rundir *d, struct error *e)
+{
+    d->folder_fd = open(d->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return d->folder_fd < 0 ? error_system(e, "can't use %s", d->path) : 0;
+}
+
 static int lock_folder(struct rundir *d, struct error *e)
 {
     char pasted[300];
@@ -177,15 +192,6 @@ static void remove_folder(const char *dir)
     rmdir(dir);
 }
 
-// Whether the lock that is held is the one that has this name: who held it before may have removed
-// it with its folder, or given the folder its name.
-static int is_there(int fd, const char *lock)
-{
-    struct stat ours, there;
-    return fstat(fd, &ours) == 0 && lstat(lock, &there) == 0 && ours.st_dev == there.st_dev &&
-           ours.st_ino == there.st_ino;
-}
-
 // The hidden folder of this name belongs to who holds the lock in it, whoever made it: a trainer
 // that was killed while it started leaves one. 1: it is another's; 2: it went away meanwhile.
 static int make_hidden(struct rundir *d, struct error *e)
@@ -213,7 +219,7 @@ static int make_hidden(struct rundir *d, struct error *e)
     if (rc == 0) {
         clear_folder(d->path);
         d->made = 1;
-        return 0;
+        return open_folder(d, e);
     }
     close(d->lock_fd);
     d->lock_fd = -1;
@@ -273,7 +279,7 @@ int rundir_publish(struct rundir *d, struct error *e)
 static void rundir_zero(struct rundir *d)
 {
     memset(d, 0, sizeof *d);
-    d->lock_fd = d->trainer_log_fd = -1;
+    d->folder_fd = d->lock_fd = d->trainer_log_fd = -1;
 }
 
 int rundir_create(struct rundir *d, const char *runs, const char *name, const char *data,
@@ -299,7 +305,7 @@ int rundir_open(struct rundir *d, const char *path, struct error *e)
         d->path[--n] = '\0';
     const char *slash = strrchr(d->path, '/');
     snprintf(d->name, sizeof d->name, "%.255s", slash ? slash + 1 : d->path);
-    if (lock_folder(d, e) < 0) {
+    if (lock_folder(d, e) < 0 || open_folder(d, e) < 0) {
         rundir_close(d);
         return -1;
     }
@@ -307,13 +313,48 @@ int rundir_open(struct rundir *d, const char *path, struct error *e)
     return 0;
 }
 
+// Another lock than the one that is held keeps nobody out.
+static int hold_again(struct rundir *d, struct error *e)
+{
+    struct path lock = path_of("%s/lock", d->path);
+    if (is_there(d->lock_fd, lock.s))
+        return 0;
+    int fd = open(lock.s, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return 0; // nor can another trainer make it
+    if (acquire_lock(fd) == 0) {
+        close(d->lock_fd);
+        d->lock_fd = fd;
+        return 0;
+    }
+    int taken = errno == EWOULDBLOCK;
+    close(fd);
+    return taken ? error_set(e, "its lock was removed and another trainer runs it now") : 0;
+}
+
+int rundir_follow(struct rundir *d, struct error *e)
+{
+    struct path at = path_of("%s", d->path);
+    int rc = path_follow(d->folder_fd, &at);
+    if (rc == PATH_REMOVED) {
+        error_set(e, "its folder is removed: nothing more of it can be kept");
+        return RUNDIR_LOST;
+    }
+    if (rc < 0 || strlen(at.s) >= sizeof d->path)
+        return error_set(e, "its folder is no longer %s", d->path);
+    snprintf(d->path, sizeof d->path, "%s", at.s);
+    return hold_again(d, e) < 0 ? RUNDIR_LOST : rc;
+}
+
 void rundir_close(struct rundir *d)
 {
+    if (d->folder_fd >= 0)
+        close(d->folder_fd);
     if (d->trainer_log_fd >= 0)
         close(d->trainer_log_fd);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
-    d->trainer_log_fd = d->lock_fd = -1;
+    d->trainer_log_fd = d->lock_fd = d->folder_fd = -1;
 }
 
 void rundir_discard(struct rundir *d)

@@ -12,6 +12,7 @@
 struct rundir {
     char path[4096], name[256];
     char runs[4096];     // the folder it lies in
+    int folder_fd;       // the folder itself, wherever it is moved to
     int lock_fd;         // holds the lock for the process's life
     int trainer_log_fd;  // trainer.log, append; -1: none
     int made, made_runs; // by rundir_create, for rundir_discard
@@ -33,6 +34,13 @@ int rundir_publish(struct rundir *d, struct error *e);
 // Lock an existing run folder and open its trainer.log. A run that another trainer holds is
 // refused.
 int rundir_open(struct rundir *d, const char *path, struct error *e);
+
+// While it is held its folder may be moved, removed, or lose its lock to who takes that for an old
+// one. 0: it is where it was; 1: `path` is where it is now; -1: it can't be found, so that nothing
+// must be written under its path, which may lead to another's; RUNDIR_LOST: it is removed, or
+// another trainer holds it.
+enum { RUNDIR_LOST = -2 };
+int rundir_follow(struct rundir *d, struct error *e);
 
 // Unlock and close.
 void rundir_close(struct rundir *d);

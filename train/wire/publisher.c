@@ -3,6 +3,7 @@
 #include "train/wire/publisher.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,9 +169,11 @@ void publisher_status(struct publisher *p, const struct publisher_status *s)
 
 static void release(struct publisher *p)
 {
+    struct error ignored;
     watchers_free(p->watchers);
+    writer_find_folder(p, &ignored);
     if (p->socket_path[0])
-        socket_remove(p->dir, p->socket_path);
+        socket_remove(p->dir.s, p->socket_path);
     if (p->log)
         runlog_close(p->log, NULL);
     for (int i = 0; p->ring && i < p->used; i++)
@@ -185,13 +188,14 @@ static void release(struct publisher *p)
     free(p->ring);
     free(p->working);
     free(p->backlog);
-    free(p->dir);
+    if (p->folder_fd >= 0)
+        close(p->folder_fd);
     free(p);
 }
 
 static int open_log(struct publisher *p, int append, struct error *e)
 {
-    struct path path = path_of("%s/run.jsonl.zst", p->dir);
+    struct path path = path_of("%s/run.jsonl.zst", p->dir.s);
     if (append)
         return runlog_append(path.s, &p->log, &p->disk_lines, e);
     return runlog_create(path.s, &p->log, e);
@@ -199,7 +203,7 @@ static int open_log(struct publisher *p, int append, struct error *e)
 
 static int open_parts(struct publisher *p, const struct publisher_options *o, struct error *e)
 {
-    if (!p->ring || !p->working || !p->backlog || !p->dir)
+    if (!p->ring || !p->working || !p->backlog)
         return error_set(e, "out of memory");
     if (p->wake_fd < 0)
         return error_system(e, "no eventfd");
@@ -226,7 +230,8 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
     p->ring = calloc(RING, sizeof *p->ring);
     p->working = calloc(RING, sizeof *p->working);
     p->backlog = malloc(BACKLOG_MAX);
-    p->dir = strdup(o->dir);
+    p->dir = path_of("%s", o->dir);
+    p->folder_fd = -1;
     p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->asked_fd = -1;
     p->signal_fd = o->signal_fd;
@@ -249,13 +254,10 @@ int publisher_open(const struct publisher_options *o, struct publisher **out, st
 
 int publisher_settle(struct publisher *p, const char *dir, struct error *e)
 {
-    char *copy = strdup(dir);
-    if (!copy)
-        return error_set(e, "out of memory");
     pthread_mutex_lock(&p->lock);
-    free(p->dir);
-    p->dir = copy;
-    int rc = socket_tell(copy, p->socket_path, e);
+    p->dir = path_of("%s", dir);
+    p->folder_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int rc = socket_tell(dir, p->socket_path, e);
     p->settled = rc == 0;
     pthread_mutex_unlock(&p->lock);
     return rc;
@@ -302,7 +304,7 @@ int publisher_close(struct publisher *p, struct error *e)
 
 void publisher_discard(struct publisher *p)
 {
-    struct path path = path_of("%s/run.jsonl.zst", p->dir);
+    struct path path = path_of("%s/run.jsonl.zst", p->dir.s);
     end_thread(p);
     release(p);
     unlink(path.s);

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,8 +134,22 @@ int socket_tell(const char *run_dir, const char *path, struct error *e)
     return file_finish(&out, 0, e);
 }
 
+// Whether `control` says this: the folder may have become another's meanwhile.
+static int is_told(const char *control, const char *path)
+{
+    char told[sizeof((struct sockaddr_un *)0)->sun_path + 32] = "";
+    int fd = open(control, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, told, sizeof told - 1);
+    if (fd >= 0)
+        close(fd);
+    size_t length = strlen(path);
+    return n == (ssize_t)length + 1 && strncmp(told, path, length) == 0 && told[length] == '\n';
+}
+
 void socket_remove(const char *run_dir, const char *path)
 {
-    unlink(path_of("%s/control", run_dir).s);
+    struct path control = path_of("%s/control", run_dir);
+    if (is_told(control.s, path))
+        unlink(control.s);
     unlink(path);
 }

@@ -214,13 +214,20 @@ static int is_settled(struct publisher *p)
     return settled;
 }
 
+int writer_find_folder(struct publisher *p, struct error *e)
+{
+    if (p->folder_fd < 0 || path_follow(p->folder_fd, &p->dir) >= 0)
+        return 0;
+    return error_set(e, "the run folder is no longer %s", p->dir.s);
+}
+
 // A new socket in place of one that nobody finds any more, and the way to it in the run folder.
 static void renew_socket(struct publisher *p)
 {
     char path[sizeof p->socket_path];
     struct error why;
     int fd = socket_listen(path, sizeof path, &why);
-    if (fd >= 0 && socket_tell(p->dir, path, &why) == 0) {
+    if (fd >= 0 && writer_find_folder(p, &why) == 0 && socket_tell(p->dir.s, path, &why) == 0) {
         unlink(p->socket_path);
         memcpy(p->socket_path, path, sizeof path);
         watchers_listen(p->watchers, fd);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "metrics/base/error.h"
+#include "metrics/base/path.h"
 #include "metrics/log/runlog.h"
 #include "train/wire/request.h"
 #include "train/wire/watchers.h"
@@ -51,11 +52,12 @@ struct publisher {
     struct request request[REQUESTS];
     int first, requests, signal;
     struct publisher_status status;
-    char *dir;
+    struct path dir;
     int settled; // `dir` has its name, and the file `control` is there
     // The thread's own.
     pthread_t thread;
-    int asked_fd; // readable while there are requests; -1: nobody polls
+    int asked_fd;  // readable while there are requests; -1: nobody polls
+    int folder_fd; // `dir`, wherever it is moved to
     int wake_fd, signal_fd, trainer_log_fd, echo;
     char socket_path[128];
     int64_t next_look; // ms
@@ -70,6 +72,10 @@ struct publisher {
     size_t backlog_len;
     int backlog_broken; // it grew too long and was given up
 };
+
+// Let `dir` be where the run folder is now. For the thread, or where there is none. -1: nobody
+// knows.
+int writer_find_folder(struct publisher *p, struct error *e);
 
 // The thread's whole life; returns after `stop` was set and everything queued before is worked off.
 void *writer_run(void *publisher);
