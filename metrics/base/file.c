@@ -178,6 +178,8 @@ static int open_output(struct file *f, const char *path, struct error *e)
                          : open(f->path.s, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && errno == EISDIR)
         return error_set(e, "%.300s is a folder: the output needs another name", path);
+    if (fd < 0 && errno == ENXIO && stat(f->path.s, &old) == 0 && S_ISSOCK(old.st_mode))
+        return error_set(e, "%.300s is a socket: the output needs another name", path);
     if ((fd < 0 && (errno != ENOENT || number >= 0)) || (fd >= 0 && fstat(fd, &old) != 0)) {
         file_failed(f, e);
         if (fd >= 0)

@@ -170,7 +170,7 @@ Test(file, what_is_no_file_is_written_as_it_is, .init = enter, .fini = leave)
     close(reader);
     int s = socket(AF_UNIX, SOCK_STREAM, 0);
     cr_assert(bind(s, (struct sockaddr *)&a, sizeof a) == 0);
-    refuses("socket", 0, "can't write socket");
+    refuses("socket", 0, "socket is a socket");
     refuses(".", 0, "is a folder");
     refuses("no/such", 0, strerror(ENOENT));
     close(s);

@@ -158,13 +158,17 @@ int runs_find(const char *runs, const char *run, int want_alive, char *path, siz
     char shown[128];
     if (!*run)
         return find_newest(runs, want_alive, path, size, e);
+    int hidden = errno = 0;
     if (!strchr(run, '/') && strcmp(run, ".") != 0 && strcmp(run, "..") != 0 &&
-        snprintf(path, size, "%s/%s", runs, run) < (int)size && is_run(path))
-        return 0;
+        snprintf(path, size, "%s/%s", runs, run) < (int)size) {
+        if (is_run(path))
+            return 0;
+        hidden = errno == EACCES;
+    }
     if (snprintf(path, size, "%s", run) < (int)size && is_run(path))
         return 0;
     text_clean(shown, sizeof shown, run);
-    if (errno == EACCES) // of the last that was looked at
-        return error_system(e, "can't look at the run %s", shown);
+    if (hidden || errno == EACCES)
+        return error_number(e, EACCES, "can't look at the run %s", shown);
     return error_set(e, "there is no run %s, neither in %s nor as a folder", shown, runs);
 }

@@ -35,7 +35,10 @@ static int private_folder(const char *path, struct error *e)
 {
     struct stat st;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return error_system(e, "can't make %s for the control socket", path);
+        return error_system(e,
+                            "can't make %s for the control socket, which XDG_RUNTIME_DIR can "
+                            "put elsewhere",
+                            path);
     if (lstat(path, &st) < 0)
         return error_system(e, "can't use %s for the control socket", path);
     if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
