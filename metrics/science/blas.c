@@ -20,18 +20,29 @@
 // rest of the program.
 static const size_t buffer = (128u << 20) + (1u << 16), rest = 32u << 20;
 
-static const char one_thread[] = "OPENBLAS_NUM_THREADS=1";
+static const char one_thread[] = "OPENBLAS_NUM_THREADS=1", spins[] = "GOMP_SPINCOUNT=1000";
+
+static int is_set(char *const *envp, const char *name)
+{
+    for (; *envp; envp++)
+        if (strncmp(*envp, name, strlen(name)) == 0)
+            return 1;
+    return 0;
+}
 
 // The program again, with this in its environment. Returns where that cannot be done.
 static void start_again(char **argv, char **envp)
 {
-    enum { ENVIRONMENT = 4096 };
+    enum { ENVIRONMENT = 4096, OURS = 2 };
     static char *with[ENVIRONMENT];
     static char self[4096];
     size_t name = strlen("OPENBLAS_NUM_THREADS="), n = 0;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self);
+    // What the device would start the program again for.
+    if (!is_set(envp, "GOMP_SPINCOUNT=") && !is_set(envp, "OMP_WAIT_POLICY="))
+        with[n++] = (char *)spins;
     for (; *envp; envp++) {
-        if (n == ENVIRONMENT - 2)
+        if (n == ENVIRONMENT - OURS)
             return;
         if (strncmp(*envp, one_thread, name) != 0)
             with[n++] = *envp;
@@ -46,13 +57,12 @@ void blas_before(int argc, char **argv, char **envp)
     static const char short_of_room[] = "ssltop: the linear algebra library needs 168 MB more of "
                                         "address space than its limit (ulimit -v) leaves\n";
     struct rlimit room;
-    int is_one = 0;
-    if (argc < 1 || getrlimit(RLIMIT_AS, &room) < 0 || room.rlim_cur == RLIM_INFINITY)
+    if (argc < 1)
         return;
-    for (char **at = envp; *at; at++)
-        is_one |= strcmp(*at, one_thread) == 0;
-    if (!is_one)
+    if (!is_set(envp, one_thread))
         start_again(argv, envp);
+    if (getrlimit(RLIMIT_AS, &room) < 0 || room.rlim_cur == RLIM_INFINITY)
+        return;
     size_t wanted = buffer + rest;
     void *probe = mmap(NULL, wanted, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (probe != MAP_FAILED) {

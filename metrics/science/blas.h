@@ -10,9 +10,10 @@
 int blas_begin(int threads, struct error *e);
 
 // Before any library begins: called from the program's .preinit_array, when only system calls can
-// be relied on. Where address space is limited, OpenBLAS (0.3.29) asks for a buffer for each core
-// as it begins, for ever where there is none: the program is started again with one for one
-// thread, and ended with a sentence where not even that fits.
+// be relied on. As it begins OpenBLAS makes a thread for each core, and where it may not it raises
+// SIGINT; where address space is limited it (0.3.29) asks for a buffer for each, for ever where
+// there is none. So the program is started again with one thread for it, and ended with a sentence
+// where not even the buffer for that fits.
 void blas_before(int argc, char **argv, char **envp);
 
 // What OPENBLAS_CORETYPE should say when the program starts: the kernels for this processor, where

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics/base/memory.h"
@@ -15,7 +16,15 @@
 #include "tests/kit/measure.h"
 #include "tests/kit/runs.h"
 
-enum { MB = 1 << 20, SECONDS = 120, LEAST = 100, MOST = 500, STEP = 25, LOADER = 127 };
+enum {
+    NOBODY = 54323,
+    MB = 1 << 20,
+    SECONDS = 120,
+    LEAST = 100,
+    MOST = 500,
+    STEP = 25,
+    LOADER = 127
+};
 
 static void need_memory(void)
 {
@@ -84,6 +93,46 @@ Test(little_room, lists)
     lab_open(&lab);
     SWEEP("runs", "--runs", "tests/fixtures");
     lab_close(&lab);
+}
+
+// As on machines that many share, and in containers: no more processes than there are.
+Test(little_room, no_other_thread)
+{
+    static const struct {
+        const char *word[16], *says;
+        int rc;
+    } row[] = {
+        {{"ssltop", "help"}, "ssltop train", 0},
+        {{"ssltop", "metrics", "tests/fixtures/npy/f64-c.npy", "--threads", "1"}, "AUC", 0},
+        {{"ssltop", "train", "--headless", "--data", "synthetic:64", "--batch", "8", "--width", "4",
+          "--threads", "1"},
+         "Resource temporarily unavailable",
+         1},
+    };
+    lab_open(&lab);
+    cr_assert(chmod(lab.dir, 0777) == 0 && setenv("SSLTOP_RUNS", lab.dir, 1) == 0);
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        pid_t pid = fork();
+        cr_assert(pid >= 0);
+        if (pid == 0) {
+            struct rlimit one = {1, 1};
+            int fd = open(lab.out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0 ||
+                (geteuid() == 0 && (setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
+                                    setresuid(NOBODY, NOBODY, NOBODY) != 0)))
+                _exit(99);
+            unsetenv("OPENBLAS_NUM_THREADS");
+            unsetenv("XDG_RUNTIME_DIR");
+            setrlimit(RLIMIT_NPROC, &one);
+            execv(getenv("SSLTOP"), (char *const *)row[i].word);
+            _exit(98);
+        }
+        int rc = lab_wait(pid);
+        cr_expect(rc == row[i].rc, "%s: %d", row[i].word[1], rc);
+        lab_says(&lab, row[i].says);
+    }
+    lab_close(&lab);
+    rmdir("/tmp/ssltop-54323"); // its sockets'; nobody else's
 }
 
 // What the library would ask for, for ever, it is not asked for.
