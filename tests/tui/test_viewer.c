@@ -110,6 +110,26 @@ Test(viewer, every_key_at_any_size)
     watched_end(&r, trainer);
 }
 
+// There is nothing to go on with then, and nothing is said to be.
+Test(viewer, a_run_whose_folder_is_removed)
+{
+    struct session s = {0};
+    struct watched r;
+    char command[160];
+    watched_make(&r);
+    watched_start(&s, &r);
+    pid_t trainer = watched_trainer(&r);
+    snprintf(command, sizeof command, "rm -r %s", r.path);
+    cr_assert_eq(system(command), 0);
+    session_wait(&s, ", its folder is removed: nothing more");
+    watched_death(trainer);
+    session_type(&s, "q");
+    session_finish(&s, 1);
+    cr_expect_not_null(strstr(s.text, "v: failed at step "), "%s", s.text);
+    cr_expect_null(strstr(s.text, "resume with"), "%s", s.text);
+    watched_end(&r, 0);
+}
+
 Test(viewer, a_killed_trainer)
 {
     struct session s = {0};

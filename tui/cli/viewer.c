@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "metrics/base/path.h"
 #include "metrics/base/clock.h"
 #include "metrics/base/signals.h"
 #include "tui/feed/past.h"
@@ -164,6 +165,15 @@ static void take_signals(struct viewer *w)
     }
 }
 
+// A command for this run; nothing to paste where it is not there any more under its name.
+static void hint_by_name(const struct viewer *w, char *out, size_t size, const char *command)
+{
+    if (w->o->log && !path_is_file(w->o->log))
+        snprintf(out, size, "its folder is removed, or was moved");
+    else
+        snprintf(out, size, "%s %.270s", command, w->pasted_name);
+}
+
 // What became of the trainer, in words.
 static void describe_end(struct viewer *w)
 {
@@ -174,8 +184,8 @@ static void describe_end(struct viewer *w)
     int failed = w->child_gone && WIFEXITED(w->child_status) && WEXITSTATUS(w->child_status) == 1;
     if (h->ended && !by_signal) {
         v->link.state = LINK_ENDED;
-        snprintf(how, sizeof how, "%s%s%s at step %s", h->end_reason, h->end_text[0] ? ": " : "",
-                 h->end_text, format_count(h->last_step + 1).s);
+        snprintf(how, sizeof how, "%s at step %s%s%s", h->end_reason,
+                 format_count(h->last_step + 1).s, h->end_text[0] ? ", " : "", h->end_text);
     } else if (by_signal) {
         v->link.state = LINK_LOST;
         snprintf(how, sizeof how, "trainer died (signal %d, %s) at step %s",
@@ -197,8 +207,7 @@ static void describe_end(struct viewer *w)
         snprintf(v->link.hint, sizeof v->link.hint,
                  "ssltop only recorded this training: what resumes it is its own script");
     else if (can_resume)
-        snprintf(v->link.hint, sizeof v->link.hint, "resume with: ssltop train --resume %.270s",
-                 w->pasted_name);
+        hint_by_name(w, v->link.hint, sizeof v->link.hint, "resume with: ssltop train --resume");
 }
 
 static const char *lost(const struct viewer *w)
@@ -387,8 +396,7 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     } else {
         snprintf(out->text, sizeof out->text, "%s: still training at step %s", w->shown_name,
                  format_count(w->h.last_step + 1).s);
-        snprintf(out->hint, sizeof out->hint, "look again with: ssltop attach %.270s",
-                 w->pasted_name);
+        hint_by_name(w, out->hint, sizeof out->hint, "look again with: ssltop attach");
     }
 }
 
