@@ -455,6 +455,27 @@ Test(publisher, a_socket_that_is_removed_is_made_anew)
     lab_close(&d.lab);
 }
 
+// Whoever removes the way to it, or writes another there.
+Test(publisher, the_way_to_the_socket_is_told_again)
+{
+    struct desk d;
+    char first[128], path[128];
+    struct error e = {""};
+    desk_open(&d, -1);
+    where(&d, first);
+    snprintf(path, sizeof path, "%s/control", d.lab.dir);
+    for (int wrong = 0; wrong < 2; wrong++) {
+        if (wrong)
+            cr_assert_eq(socket_tell(d.lab.dir, "/nowhere.sock", &e), 0, "%s", e.text);
+        else
+            cr_assert_eq(unlink(path), 0);
+        while (!socket_is_told(d.lab.dir, first))
+            poll(NULL, 0, 5);
+    }
+    cr_assert(publisher_close(d.p, &d.e) == 0);
+    lab_close(&d.lab);
+}
+
 static void on_call(void *context, uint64_t client, const struct command_call *c)
 {
     int *calls = context;

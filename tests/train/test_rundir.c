@@ -197,6 +197,25 @@ Test(rundir, a_pipe_in_the_place_of_control, .timeout = 60)
     lab_close(&lab);
 }
 
+// Who steers the copy of a run that is trained would steer the run.
+Test(rundir, a_copy_is_run_by_nobody)
+{
+    struct lab lab;
+    struct error e = {""};
+    char text[400], path[128];
+    lab_open(&lab);
+    pid_t pid = START(&lab, TINY, "--steps", "100000", "--eval-every", "100000", "--name", "a");
+    lab_ready(&lab, "a", pid);
+    snprintf(path, sizeof path, "%s/b", lab.dir);
+    snprintf(text, sizeof text, "cp -r %s/a %s && test -e %s/control", lab.dir, path, path);
+    cr_assert_eq(system(text), 0);
+    cr_expect_eq(control_connect(path, 0, &e), -1);
+    cr_expect(strstr(e.text, "no trainer is running"), "%s", e.text);
+    cr_assert(lab_say(&lab, "a", "stop").ok);
+    cr_assert_eq(lab_wait(pid), 0);
+    lab_close(&lab);
+}
+
 // A run that others may not look at is not said to be none. Where this user may look at everything
 // it is tried as another.
 Test(rundir, what_may_not_be_looked_at_is_said)

@@ -67,6 +67,13 @@ static int try_connect(const char *run_dir, struct sockaddr_un *a, struct error 
     return fd;
 }
 
+// A folder that was copied while it was trained: the way to the socket that came with it leads to
+// the trainer of the other.
+static int is_copy(const char *run_dir)
+{
+    return path_is_file(path_of("%s/lock", run_dir).s) && rundir_alive(run_dir) == 0;
+}
+
 int control_connect(const char *run_dir, int patience_ms, struct error *e)
 {
     enum { RETRY_MS = 50, BUSY_MS = 1000 }; // which is long for who only has to take them
@@ -74,6 +81,10 @@ int control_connect(const char *run_dir, int patience_ms, struct error *e)
     int64_t until = clock_ms() + patience_ms, busy = clock_ms() + BUSY_MS;
     for (;;) {
         int fd = try_connect(run_dir, &a, e);
+        if (fd >= 0 && is_copy(run_dir)) {
+            close(fd);
+            return error_set(e, "no trainer is running %s", run_dir);
+        }
         if (fd != NOBODY && fd != FULL)
             return fd;
         int alive = fd == NOBODY ? rundir_alive(run_dir) : 1;

@@ -137,11 +137,10 @@ int socket_tell(const char *run_dir, const char *path, struct error *e)
     return file_finish(&out, 0, e);
 }
 
-// Whether `control` says this: the folder may have become another's meanwhile.
-static int is_told(const char *control, const char *path)
+int socket_is_told(const char *run_dir, const char *path)
 {
     char told[sizeof((struct sockaddr_un *)0)->sun_path + 32] = "";
-    int fd = open(control, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path_of("%s/control", run_dir).s, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, told, sizeof told - 1);
     if (fd >= 0)
         close(fd);
@@ -149,10 +148,10 @@ static int is_told(const char *control, const char *path)
     return n == (ssize_t)length + 1 && strncmp(told, path, length) == 0 && told[length] == '\n';
 }
 
+// The folder may have become another's meanwhile.
 void socket_remove(const char *run_dir, const char *path)
 {
-    struct path control = path_of("%s/control", run_dir);
-    if (is_told(control.s, path))
-        unlink(control.s);
+    if (socket_is_told(run_dir, path))
+        unlink(path_of("%s/control", run_dir).s);
     unlink(path);
 }

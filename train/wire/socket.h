@@ -14,6 +14,8 @@ int socket_listen(char *path, size_t size, struct error *e);
 // Say in the file `control` of a run folder where its socket is; and remove both.
 int socket_tell(const char *run_dir, const char *path, struct error *e);
 void socket_remove(const char *run_dir, const char *path);
+// Whether that file says so still.
+int socket_is_told(const char *run_dir, const char *path);
 
 // Whether the other end runs as this user or as root.
 int socket_peer_is_mine(int fd);

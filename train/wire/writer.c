@@ -243,13 +243,17 @@ static void renew_socket(struct publisher *p)
         output_log(p->trainer_log_fd, p->echo, "the control socket is gone: %s", why.text);
 }
 
-// systemd removes the user's runtime folder at the last logout, and others clean /tmp.
+// systemd removes the user's runtime folder at the last logout, and others clean /tmp, or the run
+// folder of what looks old.
 static void look_after_socket(struct publisher *p)
 {
+    struct error why;
     if (clock_ms() < p->next_look || !is_settled(p))
         return;
     if (access(p->socket_path, F_OK) < 0)
         renew_socket(p);
+    else if (writer_find_folder(p, &why) == 0 && !socket_is_told(p->dir.s, p->socket_path))
+        socket_tell(p->dir.s, p->socket_path, &why);
     p->next_look = clock_ms() + LOOK_MS;
 }
 
