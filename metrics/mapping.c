@@ -9,26 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "metrics/base/path.h"
-
-static const char *folder(void)
-{
-    const char *named = getenv("TMPDIR");
-    return named && *named == '/' ? named : "/tmp";
-}
-
-// A file without a name, or with one for a moment where the file system has no such.
-static int open_nameless(struct error *e)
-{
-    int fd = open(folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        struct path name = path_of("%s/ssltop-XXXXXX", folder());
-        fd = mkostemp(name.s, O_CLOEXEC);
-        if (fd >= 0)
-            unlink(name.s);
-    }
-    return fd >= 0 ? fd : error_system(e, "cannot be kept in %.200s", folder());
-}
+#include "metrics/base/file.h"
 
 int mapping_put(int fd, const void *bytes, size_t n, struct error *e)
 {
@@ -37,7 +18,7 @@ int mapping_put(int fd, const void *bytes, size_t n, struct error *e)
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
-            return error_system(e, "cannot be kept in %.200s", folder());
+            return error_system(e, "cannot be kept in %.200s", file_scratch_folder());
         at += put;
         n -= (size_t)put;
     }
@@ -64,9 +45,9 @@ static int map(struct mapping *m, int fd, struct error *e)
 int mapping_make(struct mapping *m, int (*fill)(void *context, int fd, struct error *e),
                  void *context, struct error *e)
 {
-    int fd = open_nameless(e);
+    int fd = file_scratch();
     if (fd < 0)
-        return -1;
+        return error_system(e, "cannot be kept in %.200s", file_scratch_folder());
     int rc = fill(context, fd, e);
     if (rc == 0)
         rc = map(m, fd, e);

@@ -147,9 +147,7 @@ static void *work(void *argument)
 
 static int write_at(struct packing *p, uint64_t at, const void *from, size_t n, struct error *e)
 {
-    return file_write_at(p->fd, from, n, at) == n
-               ? 0
-               : error_system(e, "cannot write %.300s", p->o->path);
+    return file_write_at(p->fd, from, n, at) == n ? 0 : file_failed(&p->file, e);
 }
 
 static size_t pixels_of(const struct pack_record *r)
@@ -284,7 +282,7 @@ static int take_up(struct packing *p, struct error *e)
     if (rc != 0)
         return rc;
     if (ftruncate(p->fd, same ? (off_t)p->end : 0) != 0)
-        return error_system(e, "cannot write %.300s", p->o->path);
+        return file_failed(&p->file, e);
     return write_at(p, 0, &p->head, sizeof p->head, e);
 }
 

@@ -90,10 +90,32 @@ int file_apart(const char *a, const char *b, struct error *e)
     return error_set(e, "%.200s and %.200s are one file: one of them needs another name", a, b);
 }
 
+const char *file_scratch_folder(void)
+{
+    const char *named = getenv("TMPDIR");
+    return named && *named == '/' ? named : "/tmp";
+}
+
+// With a name for a moment where the file system has no files without.
+int file_scratch(void)
+{
+    int fd = open(file_scratch_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        struct path name = path_of("%s/ssltop-XXXXXX", file_scratch_folder());
+        fd = mkostemp(name.s, O_CLOEXEC);
+        if (fd >= 0)
+            unlink(name.s);
+    }
+    return fd;
+}
+
 int file_failed(const struct file *f, struct error *e)
 {
-    return error_system(e, "can't write %.300s",
-                        file_is_standard(f->path.s) ? "standard output" : f->path.s);
+    const char *name = file_is_standard(f->path.s) ? "standard output" : f->path.s;
+    if (f->target >= 0 && !f->made)
+        return error_system(e, "can't write %.300s, which is made in %.300s first", name,
+                            file_scratch_folder());
+    return error_system(e, "can't write %.300s", name);
 }
 
 static int in_the_way(const struct file *f, const char *why, struct error *e)
@@ -210,17 +232,23 @@ static int open_output(struct file *f, const char *path, struct error *e)
     return fd;
 }
 
+static FILE *open_scratch(void)
+{
+    int fd = file_scratch();
+    return fd >= 0 ? fdopen(fd, "w+") : NULL;
+}
+
 int file_create(struct file *f, const char *path, unsigned flags, struct error *e)
 {
     struct stat st;
-    *f = (struct file){.flags = flags};
+    *f = (struct file){.flags = flags, .target = -1};
     if (flags & FILE_NEW && descriptor(path) < 0 && lstat(path, &st) == 0)
         return error_set(e, "%.300s exists; give a name that does not", path);
     if (follow(path, &f->path) < 0)
         return error_system(e, "can't write %.300s", path);
     int fd = open_output(f, path, e);
     f->target = fd >= 0 && f->as_it_is && f->flags & FILE_ANYWHERE ? fd : -1;
-    f->stream = f->target >= 0 ? tmpfile() : fd >= 0 ? fdopen(fd, "w") : NULL;
+    f->stream = f->target >= 0 ? open_scratch() : fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!f->stream && errno == EINVAL)
         errno = EBADF; // a descriptor that is open for reading only
     if (f->stream)
@@ -330,6 +358,7 @@ int file_finish(struct file *f, int rc, struct error *e)
     int to_disk = f->flags & FILE_DURABLE || f->part.s[0];
     if (rc == 0)
         rc = flush(f, to_disk, e);
+    f->made = 1;
     if (rc == 0 && (f->target >= 0 ? copy_out(f, f->target)
                     : f->as_it_is  ? 0
                                    : give_name(f) != 0 && write_over(f)) != 0)

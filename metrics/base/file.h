@@ -29,7 +29,7 @@ enum {
     FILE_RESUME = 8,  // in PATH.part, with what is in there, which one process at a time works on;
                       // the caller looks whose that is; a failure leaves it; only over a file
     FILE_ANYWHERE = 16, // its descriptor is written and read at any place: for a device, a pipe or
-                        // standard output it is made in a temporary file first
+                        // standard output it is made in a scratch file first
 };
 
 struct file {
@@ -37,7 +37,8 @@ struct file {
     // private
     struct path path, part; // where the links lead; "": without a name, or written as it is
     unsigned flags;
-    int as_it_is, target; // target: what a temporary file is copied to in the end, or -1
+    int as_it_is;
+    int target, made; // what a scratch file is copied to when it is made, or -1
 };
 
 int file_create(struct file *f, const char *path, unsigned flags, struct error *e);
@@ -71,5 +72,10 @@ int file_is_standard(const char *path);
 // they were: all n, or fewer, and errno says why (0: the file ends there).
 size_t file_read_at(int fd, void *to, size_t n, uint64_t at);
 size_t file_write_at(int fd, const void *from, size_t n, uint64_t at);
+
+// A file without a name for what is needed in the meantime only, and the folder where it lies:
+// $TMPDIR, else /tmp. Its descriptor, to be written and read, or -1.
+int file_scratch(void);
+const char *file_scratch_folder(void);
 
 #endif

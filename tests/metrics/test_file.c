@@ -216,6 +216,23 @@ Test(file, a_file_too_large_is_said_and_leaves_nothing, .init = enter, .fini = l
     }
 }
 
+// It is not the output's fault then.
+Test(file, what_is_made_elsewhere_first_says_so, .init = enter, .fini = leave)
+{
+    struct error e = {""};
+    struct file f;
+    struct rlimit none = {0, RLIM_INFINITY};
+    cr_assert(setenv("TMPDIR", "/nowhere", 1) == 0);
+    refuses("/dev/null", FILE_ANYWHERE, "can't write /dev/null, which is made in /nowhere first: ");
+    cr_assert(setenv("TMPDIR", home, 1) == 0 &&
+              write_text("/dev/null", FILE_ANYWHERE, "x", 0) == 0);
+    cr_assert(file_create(&f, "/dev/null", FILE_ANYWHERE, &e) == 0, "%s", e.text);
+    cr_assert(fputs("lost", f.stream) >= 0 && setrlimit(RLIMIT_FSIZE, &none) == 0);
+    cr_assert(file_finish(&f, 0, &e) == -1 && strstr(e.text, "first: File too large"), "%s",
+              e.text);
+    cr_assert_eq(names("."), 0);
+}
+
 // An earlier failure counts, even where the last bytes found room.
 Test(file, a_failure_on_the_way_is_not_forgotten, .init = enter, .fini = leave)
 {
