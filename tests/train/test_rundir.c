@@ -153,6 +153,23 @@ Test(rundir, a_folder_belongs_to_who_holds_its_lock)
     lab_close(&lab);
 }
 
+// What has the name already may be no run: there is nothing to go on with then.
+Test(rundir, a_name_of_something_else)
+{
+    struct lab lab;
+    struct error e = {""};
+    char path[128];
+    lab_open(&lab);
+    snprintf(path, sizeof path, "%s/a", lab.dir);
+    for (int kind = 0; kind < 2; kind++) {
+        cr_assert(kind ? symlink("nowhere", path) == 0 : mkdir(path, 0700) == 0);
+        cr_assert_eq(rundir_check(lab.dir, "a", &e), -1);
+        cr_expect(strstr(e.text, "is no run") && !strstr(e.text, "--resume"), "%s", e.text);
+        cr_assert(kind ? unlink(path) == 0 : rmdir(path) == 0);
+    }
+    lab_close(&lab);
+}
+
 // What can't be looked at is not called dead.
 Test(rundir, what_cannot_be_told_is_unknown)
 {

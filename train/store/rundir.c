@@ -131,12 +131,13 @@ int rundir_check(const char *runs, const char *name, struct error *e)
     }
     if (!*name)
         return 0;
+    if (lstat(path.s, &st) != 0)
+        return 0;
+    if (!path_is_file(path_of("%s/run.jsonl.zst", path.s).s))
+        return error_set(e, "%s exists already and is no run: choose another --name", path.s);
     text_quote(pasted, sizeof pasted, name);
-    if (lstat(path.s, &st) == 0)
-        return error_set(e,
-                         "%s exists already: choose another --name, or go on with it: --resume %s",
-                         path.s, pasted);
-    return 0;
+    return error_set(e, "%s exists already: choose another --name, or go on with it: --resume %s",
+                     path.s, pasted);
 }
 
 // Date, time and data set.

@@ -87,8 +87,10 @@ static int exit_code_of(pid_t pid, int sig, struct error *e)
     if (sig)
         return 128 + sig;
     if (WIFSIGNALED(status)) {
-        error_set(e, "the trainer died before it began (signal %d, %s)", WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
+        error_set(e, "the trainer died before it began (signal %d, %s)%s", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)),
+                  WTERMSIG(status) == SIGKILL ? ": the system does that where memory runs out"
+                                              : "");
         return 1;
     }
     int code = WEXITSTATUS(status);
