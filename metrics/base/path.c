@@ -50,8 +50,11 @@ int path_follow(int fd, struct path *path)
     if (folder.st_nlink == 0)
         return PATH_REMOVED;
     if (readlink(path_of("/proc/self/fd/%d", fd).s, now.s, sizeof now.s - 1) < 0 ||
-        !is_folder(now.s, &folder))
+        !is_folder(now.s, &folder)) {
+        struct stat st;
+        errno = stat(path->s, &st) == 0 ? ENOENT : errno; // another
         return -1;
+    }
     *path = now;
     return 1;
 }

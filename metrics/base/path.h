@@ -23,7 +23,7 @@ int path_is_file(const char *path);
 struct path path_folder(const char *path);
 
 // Where the folder that is open as `fd` is now, if not at this path. 0: there; 1: it was moved, and
-// *path says where to; -1: nobody finds it; PATH_REMOVED.
+// *path says where to; -1: it can't be found (errno); PATH_REMOVED.
 enum { PATH_REMOVED = -2 };
 int path_follow(int fd, struct path *path);
 

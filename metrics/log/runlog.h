@@ -61,6 +61,8 @@ int runlog_write(struct runlog_writer *w, const char *line, size_t len, struct e
 // quarter is dropped and counted) and a later flush tries again. 0, or -1 with the reason. Where a
 // file size limit can be (RLIMIT_FSIZE), the process must ignore SIGXFSZ.
 int runlog_flush(struct runlog_writer *w, int sync, struct error *e);
+// Whether this path leads to the file that is written still; 1 where that can't be told.
+int runlog_is_at(const struct runlog_writer *w, const char *path);
 int64_t runlog_dropped(const struct runlog_writer *w); // lines given up so far
 
 // Lines accepted: those kept by runlog_append, those in the file, buffered and dropped ones.

@@ -8,6 +8,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -363,6 +364,16 @@ int runlog_flush(struct runlog_writer *w, int sync, struct error *e)
         }
     }
     return sync && w->unsynced ? sync_data(w, e) : 0;
+}
+
+int runlog_is_at(const struct runlog_writer *w, const char *path)
+{
+    struct stat ours, there;
+    if (fstat(w->fd, &ours) != 0)
+        return 1;
+    if (stat(path, &there) != 0)
+        return errno != ENOENT;
+    return ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 int64_t runlog_dropped(const struct runlog_writer *w)

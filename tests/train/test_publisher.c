@@ -476,6 +476,20 @@ Test(publisher, the_way_to_the_socket_is_told_again)
     lab_close(&d.lab);
 }
 
+// Nothing of what it says is kept then, though each write went well.
+Test(publisher, a_log_that_is_removed)
+{
+    struct desk d;
+    char path[128];
+    desk_open(&d, -1);
+    put_step(&d, 0);
+    snprintf(path, sizeof path, "%s/run.jsonl.zst", d.lab.dir);
+    cr_assert_eq(unlink(path), 0);
+    cr_expect_eq(publisher_close(d.p, &d.e), -1);
+    cr_expect(strstr(d.e.text, "its log was removed"), "%s", d.e.text);
+    lab_close(&d.lab);
+}
+
 static void on_call(void *context, uint64_t client, const struct command_call *c)
 {
     int *calls = context;

@@ -341,6 +341,8 @@ int rundir_follow(struct rundir *d, struct error *e)
         error_set(e, "its folder is removed: nothing more of it can be kept");
         return RUNDIR_LOST;
     }
+    if (rc < 0 && errno != ENOENT)
+        return error_system(e, "its folder %s can't be reached", d->path);
     if (rc < 0 || strlen(at.s) >= sizeof d->path)
         return error_set(e, "its folder is no longer %s", d->path);
     snprintf(d->path, sizeof d->path, "%s", at.s);

@@ -294,12 +294,15 @@ int publisher_close(struct publisher *p, struct error *e)
     if (rc == 0 && p->dirty_since)
         rc = writer_flush(p, &why);
     int64_t missing = p->lost_total + runlog_dropped(p->log);
-    if (rc < 0)
+    int there = !p->settled || writer_log_is_there(p);
+    if (!there)
+        error_set(e, "its log was removed or replaced while it was written");
+    else if (rc < 0)
         error_set(e, "the end of the log could not be written: %s", why.text);
     else if (missing)
         error_set(e, "%lld lines of the log were given up", (long long)missing);
     release(p);
-    return rc < 0 ? -1 : missing > 0;
+    return rc < 0 || !there ? -1 : missing > 0;
 }
 
 void publisher_discard(struct publisher *p)

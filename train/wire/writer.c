@@ -243,9 +243,16 @@ static void renew_socket(struct publisher *p)
         output_log(p->trainer_log_fd, p->echo, "the control socket is gone: %s", why.text);
 }
 
+int writer_log_is_there(struct publisher *p)
+{
+    struct error why;
+    return writer_find_folder(p, &why) < 0 ||
+           runlog_is_at(p->log, path_of("%s/run.jsonl.zst", p->dir.s).s);
+}
+
 // systemd removes the user's runtime folder at the last logout, and others clean /tmp, or the run
 // folder of what looks old.
-static void look_after_socket(struct publisher *p)
+static void look_after_folder(struct publisher *p)
 {
     struct error why;
     if (clock_ms() < p->next_look || !is_settled(p))
@@ -254,6 +261,8 @@ static void look_after_socket(struct publisher *p)
         renew_socket(p);
     else if (writer_find_folder(p, &why) == 0 && !socket_is_told(p->dir.s, p->socket_path))
         socket_tell(p->dir.s, p->socket_path, &why);
+    if (!writer_log_is_there(p) && !p->told_log++)
+        warn(p, "the log was removed or replaced: nothing of what is recorded is kept");
     p->next_look = clock_ms() + LOOK_MS;
 }
 
@@ -345,7 +354,7 @@ void *writer_run(void *context)
         busy = drain(p) > 0;
         if (watchers_handle(p->watchers, set + OURS, clock_ms(), &why) < 0 && !p->told_deaf++)
             output_log(p->trainer_log_fd, p->echo, "%s", why.text);
-        look_after_socket(p);
+        look_after_folder(p);
         if (p->dirty_since && clock_ms() >= p->dirty_since + FLUSH_MS)
             writer_flush(p, &why);
         if (stop) // nothing is queued after `stop` was set

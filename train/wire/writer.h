@@ -61,7 +61,7 @@ struct publisher {
     int wake_fd, signal_fd, trainer_log_fd, echo;
     char socket_path[128];
     int64_t next_look; // ms
-    int told_deaf, told_socket, told_poll;
+    int told_deaf, told_socket, told_poll, told_log;
     struct runlog_writer *log;
     struct watchers *watchers;
     int64_t disk_lines;  // whole lines known to be on disk
@@ -76,6 +76,9 @@ struct publisher {
 // Let `dir` be where the run folder is now. For the thread, or where there is none. -1: nobody
 // knows.
 int writer_find_folder(struct publisher *p, struct error *e);
+
+// Whether the log is in the run folder still, if that is found.
+int writer_log_is_there(struct publisher *p);
 
 // The thread's whole life; returns after `stop` was set and everything queued before is worked off.
 void *writer_run(void *publisher);
