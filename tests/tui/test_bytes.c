@@ -264,6 +264,36 @@ Test(keys, a_paste_is_text)
     free(t);
 }
 
+// Where no terminal marks it, it is told by how much of how many kinds comes at once.
+Test(keys, a_paste_without_marks)
+{
+    static const struct {
+        const char *bytes;
+        int first, later;
+    } rows[] = {{"python train.py --epochs 10\nquit\ns\n", 1, 1},
+                {"requests\n", 0, 1},
+                {"/home/me/data\nls\n", 1, 1},
+                {"/checkpoint\r", 0, 1},
+                {":until 40% then multi-epoch\r", 0, 1},
+                {"nnnnnnnnnnnnnnnnnnnnnnnn", 0, 1},
+                {"3jjjjjjjjjj", 0, 1},
+                {"1234512345 \303\251\303\250", 1, 1},
+                {"python \033[201~ train.py --epochs", 0, 0},
+                {"g1200\033\033[A:wq12", 0, 0},
+                {"", 0, 0}};
+    struct keys k = {0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int later = 0; later < 2; later++) {
+            const unsigned char *s = (const unsigned char *)rows[i].bytes;
+            cr_expect_eq(keys_pasted(&k, s, strlen(rows[i].bytes), later),
+                         later ? rows[i].later : rows[i].first, "%s", rows[i].bytes);
+        }
+    struct typed *t = begin();
+    type(t, "\033[200~", 6, 0);
+    cr_expect(!keys_pasted(&t->k, (const unsigned char *)rows[0].bytes, 20, 1), "marked");
+    free(t);
+}
+
 // --- random ones ---
 
 static uint32_t seed = 1;
@@ -469,6 +499,21 @@ Test(keys, held_steps_do_not_queue)
         hold(&d, 'n', &now, 3);
         cr_assert_eq(d.sent.n, i);
     }
+    scene_free(&d.t);
+}
+
+// A word with q and s in it, pasted where the terminal does not say so, stops no training.
+Test(keys, a_question_is_read_before_it_is_answered)
+{
+    struct desk d;
+    const struct keys_event q = {.key = 'q'}, s = {.key = 's'};
+    desk_open(&d, 50);
+    action_event(&d.ui, &q, 10);
+    cr_expect_eq(action_event(&d.ui, &s, 10), 0);
+    cr_expect(d.sent.n == 0 && d.t.v.context == CONTEXT_QUIT, "it still asks");
+    d.ui.unread = 0; // it was shown
+    cr_expect_eq(action_event(&d.ui, &s, 10.1), UI_STOP);
+    cr_expect_eq(d.sent.n, 1);
     scene_free(&d.t);
 }
 

@@ -292,7 +292,14 @@ Test(terminal, bytes_that_nobody_typed_steer_nothing)
         session_type(&s, bytes[i]);
         session_feed(&s, 50);
     }
-    session_type(&s, ":zzz\r");
+    session_type(&s, "quits"); // pasted, though no mark says so
+    session_wait(&s, "what becomes of the training?");
+    session_type(&s, "q");
+    while (strstr(session_text(&s), "what becomes"))
+        cr_assert_geq(session_feed(&s, 200), 0);
+    session_type(&s, "python train.py --epochs 10\nquit\ns\n");
+    session_wait(&s, "passed over: so much at once");
+    session_type(&s, "\033[F:zzz\r"); // a key of its own: what was pasted does not go on
     session_wait(&s, "unknown command 'zzz'");
     session_type(&s,
                  ":\033[200~lr\003 2\033[31mx\n\033[201~\r"); // text without its control characters

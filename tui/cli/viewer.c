@@ -304,6 +304,7 @@ static void draw(struct viewer *w, int again)
     scene.reference = w->under.all ? &w->under : NULL;
     screen_draw(&w->canvas, &scene);
     terminal_show(&w->canvas, again);
+    w->ui.unread = 0;
 }
 
 static void take_keys(struct viewer *w)
@@ -313,6 +314,11 @@ static void take_keys(struct viewer *w)
     if (terminal_read()) { // the terminal is gone
         w->leave = 128 + SIGHUP + 1;
         return;
+    }
+    if (w->v.context != CONTEXT_COMMAND && w->v.context != CONTEXT_SEARCH &&
+        terminal_pass_over_paste(clock_seconds())) {
+        view_say(&w->v, ROLE_WARN, "passed over: so much at once is no typing but a paste");
+        any = 1;
     }
     while (!w->leave) {
         double now = clock_seconds();

@@ -455,9 +455,13 @@ unsigned action_event(struct ui *u, const struct keys_event *ev, double now)
     unsigned flags = ev->key == u->hold.key ? 0 : action_due(u, INFINITY);
     u->v->pointer.y = ev->y;
     u->v->pointer.x = ev->x;
-    if (is_one_wish(meaning(u, ev->key)))
+    const struct action *a = meaning(u, ev->key);
+    if (is_one_wish(a))
         return keys_hold_take(&u->hold, ev->key, now) ? flags | action_key(u, ev->key) : flags;
     u->hold = (struct keys_hold){0};
+    if (a && a->run == do_stop && u->unread)
+        return flags; // a word with q and s in it, pasted where no terminal says so
+    u->unread |= a && a->run == do_quit;
     return flags | action_key(u, ev->key);
 }
 

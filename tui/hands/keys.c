@@ -249,6 +249,24 @@ int keys_take(struct keys *k, unsigned char byte, double now, struct keys_event 
     return rc;
 }
 
+int keys_pasted(const struct keys *k, const unsigned char *bytes, size_t n, int goes_on)
+{
+    enum { LEAST = 10, KINDS = 6 };
+    unsigned char seen[256] = {0};
+    size_t kinds = 0, lines = 0;
+    for (size_t i = 0; i < n; i++) {
+        int is_end = bytes[i] == KEYS_ENTER || bytes[i] == '\n';
+        if ((bytes[i] < ' ' && !is_end && bytes[i] != KEYS_TAB) || bytes[i] == 127)
+            return 0;
+        kinds += !seen[bytes[i]];
+        seen[bytes[i]] = 1;
+        lines += is_end && i + 1 < n;
+    }
+    int is_line = n > 0 && (bytes[0] == ':' || bytes[0] == '/') && !lines;
+    return k->state == GROUND && !k->pasting && n > 0 &&
+           (goes_on || (n >= LEAST && kinds >= KINDS && !is_line));
+}
+
 double keys_patience(const struct keys *k, double now)
 {
     if (k->state != ESC)

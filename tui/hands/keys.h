@@ -73,6 +73,11 @@ int keys_idle(struct keys *k, double now, struct keys_event *out);
 // Seconds from now after which keys_idle is of use; below 0: never.
 double keys_patience(const struct keys *k, double now);
 
+// Whether bytes that came at once are a paste whose ends the terminal does not mark, as under GNU
+// screen or on a console: more text, and more kinds of it, than anybody types ahead; or, where one
+// `goes_on`, text at all. One line behind ':' or '/' is what scripts type.
+int keys_pasted(const struct keys *k, const unsigned char *bytes, size_t n, int goes_on);
+
 // A key that is held down repeats, and is one wish all the same. It comes again after half a second
 // or so and then many times a second: what comes as fast as that is dropped, and a second one waits
 // until it is clear that no third follows.

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ static struct {
     struct keys keys;
     unsigned char input[4096]; // read and not yet taken
     size_t input_n, input_at;
+    double pasted; // when a paste without marks was passed over last
 } terminal;
 
 static void on_death(int sig)
@@ -249,6 +251,7 @@ int terminal_suits(struct error *e)
 static void learn_keys(void)
 {
     terminal.keys = (struct keys){0};
+    terminal.pasted = -INFINITY;
     for (int i = 0; i < KEYS_ROWS; i++)
         terminal.keys.own[i] = string_of(keys_table[i].capability);
 }
@@ -403,6 +406,17 @@ int terminal_key(double now, struct keys_event *out)
             return 1;
     struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
     return poll(&p, 1, 0) == 0 && keys_idle(&terminal.keys, now, out);
+}
+
+int terminal_pass_over_paste(double now)
+{
+    static const double pause = 0.1; // seconds within a paste that comes in pieces
+    if (!keys_pasted(&terminal.keys, terminal.input + terminal.input_at,
+                     terminal.input_n - terminal.input_at, now - terminal.pasted < pause))
+        return 0;
+    terminal.input_at = terminal.input_n;
+    terminal.pasted = now;
+    return 1;
 }
 
 double terminal_patience(double now)

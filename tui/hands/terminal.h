@@ -35,6 +35,9 @@ int terminal_read(void);
 // The next key of it, or one that has become certain by now: 1, or 0 where there is none.
 int terminal_key(double now, struct keys_event *out);
 double terminal_patience(double now); // as keys_patience
+// What was read and not yet taken is a paste that nothing marks as one, or goes on with one that
+// was passed over: 1 = all of it is passed over too.
+int terminal_pass_over_paste(double now);
 // Stop this process as Ctrl-Z does in other programs, and take the terminal again afterwards.
 void terminal_suspend(void);
 // Take it again after somebody else had it; everything must be shown again.

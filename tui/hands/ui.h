@@ -29,6 +29,7 @@ struct ui {
     int (*reference)(void *to, const char **name, struct error *e);
     struct playback *play; // the replay, NULL: none
     struct keys_hold hold;
+    int unread;       // what q asks was not yet shown: no answer counts
     unsigned waiting; // bit of each command whose answer has not come
 };
 
