@@ -86,6 +86,26 @@ Test(terminal, a_sentence_where_no_screen_can_be)
     watched_end(&r, 0);
 }
 
+// One of the kind of xterm or screen is taken for that where the system has no description of it.
+Test(terminal, a_relative_stands_in)
+{
+    static const char *const terms[] = {"xterm-nobody-has", "tmux.nobody-has", "foot-nobody-has"};
+    struct watched r;
+    char path[200];
+    make_log(&r, path);
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++) {
+        struct session s = {.term = terms[i]};
+        char *argv[] = {"ssltop", "replay", path, NULL};
+        session_run(&s, 24, 120, run_binary, argv);
+        session_wait(&s, "is unknown (TERM): taken for ");
+        session_wait(&s, "REPLAY");
+        session_type(&s, "q");
+        session_end(&s);
+    }
+    cr_assert_eq(unlink(path), 0);
+    watched_end(&r, 0);
+}
+
 Test(terminal, says_why_it_is_ascii)
 {
     static const struct {

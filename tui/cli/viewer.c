@@ -410,6 +410,8 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
 static void choose_characters(struct viewer *w)
 {
     struct error why;
+    if (terminal_stands_in(&why))
+        view_say(&w->v, ROLE_WARN, "%s", why.text);
     w->v.ascii = w->o->ascii || w->v.look.ascii_always;
     if (w->v.ascii || terminal_unicode(&why))
         return;

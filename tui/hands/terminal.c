@@ -10,6 +10,7 @@
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -45,7 +46,8 @@ static struct {
     struct keys keys;
     unsigned char input[4096]; // read and not yet taken
     size_t input_n, input_at;
-    double pasted; // when a paste without marks was passed over last
+    char called[41]; // the type by its name where it was taken for another; "" it was not
+    double pasted;   // when a paste without marks was passed over last
 } terminal;
 
 static void on_death(int sig)
@@ -230,11 +232,53 @@ static int set_up_from_ours(int *found)
            setupterm(NULL, STDOUT_FILENO, found) == OK;
 }
 
+// Terminals that come with a description of their own, which a machine at the other end of ssh
+// seldom has, and understand what these do.
+static const struct {
+    const char *name, *like;
+} stand_in[] = {
+    {"xterm", "xterm-256color"},       {"screen", "screen-256color"},
+    {"tmux", "screen-256color"},       {"foot", "xterm-256color"},
+    {"kitty", "xterm-256color"},       {"alacritty", "xterm-256color"},
+    {"wezterm", "xterm-256color"},     {"ghostty", "xterm-256color"},
+    {"konsole", "xterm-256color"},     {"gnome", "xterm-256color"},
+    {"vte", "xterm-256color"},         {"st", "xterm-256color"},
+    {"contour", "xterm-256color"},     {"rio", "xterm-256color"},
+    {"putty", "xterm-256color"},       {"iterm2", "xterm-256color"},
+    {"mintty", "xterm-256color"},      {"mlterm", "xterm-256color"},
+    {"ms-terminal", "xterm-256color"},
+};
+
+static int set_up_another(const char *type, int *found)
+{
+    for (size_t i = 0; i < sizeof stand_in / sizeof *stand_in; i++) {
+        size_t n = strlen(stand_in[i].name);
+        if (strncmp(type, stand_in[i].name, n) != 0 || (type[n] && !strchr("-+.", type[n])))
+            continue;
+        int other = 0;
+        if (setupterm(stand_in[i].like, STDOUT_FILENO, &other) != OK)
+            return 0;
+        snprintf(terminal.called, sizeof terminal.called, "%s", type);
+        *found = other;
+        return setenv("TERM", stand_in[i].like, 1) == 0;
+    }
+    return 0;
+}
+
+int terminal_stands_in(struct error *e)
+{
+    const char *type = getenv("TERM");
+    return *terminal.called &&
+           error_set(e, "the terminal type '%s' is unknown (TERM): taken for %s", terminal.called,
+                     type ? type : "");
+}
+
 int terminal_suits(struct error *e)
 {
     const char *type = getenv("TERM");
     int found = 0, suits = setupterm(NULL, STDOUT_FILENO, &found) == OK ||
-                           (found < 1 && type && *type && set_up_from_ours(&found));
+                           (found < 1 && type && *type &&
+                            (set_up_from_ours(&found) || set_up_another(type, &found)));
     suits = suits && string_of("cup");
     if (cur_term)
         del_curterm(cur_term);

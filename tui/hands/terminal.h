@@ -9,7 +9,11 @@
 #include "tui/hands/keys.h"
 
 // Whether the terminal (TERM) can show a screen: 1, else 0 with the reason.
+// A type of the kind of xterm or screen that the system does not know is taken for that (TERM is
+// set to it), which terminal_stands_in says.
 int terminal_suits(struct error *e);
+// The terminal was taken for another: 1 with a sentence, else 0.
+int terminal_stands_in(struct error *e);
 // Take the terminal on stdin/stdout. `theme` NULL: the default, or mono where there is no colour or
 // NO_COLOR is set. From here to terminal_close a signal that kills and that nobody has taken
 // restores the terminal first.
