@@ -406,19 +406,6 @@ static void say_goodbye(struct viewer *w, struct viewer_result *out)
     }
 }
 
-// ASCII where it was asked for, or must be: then it is said why.
-static void choose_characters(struct viewer *w)
-{
-    struct error why;
-    if (terminal_stands_in(&why))
-        view_say(&w->v, ROLE_WARN, "%s", why.text);
-    w->v.ascii = w->o->ascii || w->v.look.ascii_always;
-    if (w->v.ascii || terminal_unicode(&why))
-        return;
-    w->v.ascii = 1;
-    view_say(&w->v, ROLE_WARN, "ASCII only: %s", why.text);
-}
-
 // What the person likes; an option goes before it.
 static void read_settings(struct viewer *w)
 {
@@ -463,7 +450,7 @@ int viewer_run(struct source *source, const struct viewer_options *o, struct vie
     past_spectrum_init(&w->marked);
     past_spectrum_init(&w->switched);
     read_settings(w);
-    choose_characters(w);
+    settings_characters(&w->v, o->ascii);
     text_clean(w->shown_name, sizeof w->shown_name, o->name);
     text_quote(w->pasted_name, sizeof w->pasted_name, w->shown_name);
     snprintf(w->v.name, sizeof w->v.name, "%s", w->shown_name);

@@ -12,6 +12,7 @@
 
 #include "metrics/base/file.h"
 #include "metrics/base/path.h"
+#include "tui/hands/terminal.h"
 
 #define FIELD(f) offsetof(struct look, f)
 
@@ -135,4 +136,16 @@ int settings_differ(const struct look *a, const struct look *b)
         if (s->choices ? value_of(a, s) != value_of(b, s) : a->theme != b->theme)
             return 1;
     return 0;
+}
+
+void settings_characters(struct view_state *v, int ascii)
+{
+    struct error why;
+    if (terminal_stands_in(&why))
+        view_say(v, ROLE_WARN, "%s", why.text);
+    v->ascii = ascii || v->look.ascii_always;
+    if (v->ascii || terminal_unicode(&why))
+        return;
+    v->ascii = 1;
+    view_say(v, ROLE_WARN, "ASCII only: %s", why.text);
 }

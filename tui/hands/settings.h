@@ -21,6 +21,9 @@ int settings_path(char *path, size_t size);
 int settings_read(const char *path, struct look *look, struct error *e);
 // Write it (folders made, replaced as a whole).
 int settings_write(const char *path, const struct look *look, struct error *e);
+// ASCII where an option or the file asks for it, or where it must be: then it is said why, as it is
+// that the terminal was taken for another.
+void settings_characters(struct view_state *v, int ascii);
 // Do these differ in anything that is kept?
 int settings_differ(const struct look *a, const struct look *b);
 
