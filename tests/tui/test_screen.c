@@ -58,6 +58,24 @@ Test(screen, cursor)
     scene_free(&t);
 }
 
+// The label of the cursor stands clear of those of the axis, wherever it is.
+Test(screen, the_cursors_label_is_apart)
+{
+    struct test_scene t;
+    scene_init(&t);
+    scene_train(&t, 200);
+    for (t.v.time.cursor = 0; t.v.time.cursor < 199; t.v.time.cursor++) {
+        char *text = scene_drawn(&t.s, 40, 120);
+        for (char *s = strstr(text, "\u2514\u2500"); s; s = strstr(s + 1, "\u2514\u2500"))
+            for (size_t n = 0, line = strcspn(s, "\n"); n < line;
+                 n += 1 + strspn(s + n, "0123456789"))
+                cr_assert_lt(strspn(s + n, "0123456789"), 4, "cursor %d:\n%.*s",
+                             (int)t.v.time.cursor, (int)line, s);
+        free(text);
+    }
+    scene_free(&t);
+}
+
 // What so few rows make read as more collapsed than it is, is marked, live and exact each for
 // itself.
 Test(screen, few_rows)

@@ -264,7 +264,7 @@ void time_cursor(const struct time_plot *t)
         canvas_put(t->c, y, left, 0x2500, ROLE_FRAME);
     for (int right = x; right < t->area.x + t->area.w && is_label(t->c, y, right); right++)
         canvas_put(t->c, y, right, 0x2500, ROLE_FRAME);
-    for (int right = x + n - 1; right < t->area.x + t->area.w && is_label(t->c, y, right); right++)
+    for (int right = x + n; right < t->area.x + t->area.w && is_label(t->c, y, right); right++)
         canvas_put(t->c, y, right, 0x2500, ROLE_FRAME);
     canvas_text(t->c, y, x, n, ROLE_SELECTED, step.s);
 }
