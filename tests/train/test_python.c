@@ -339,6 +339,16 @@ Test(python, is_steered)
     finish(pid, 0);
     expect_end("steered", "stopped", "");
     cr_expect_eq(lab_event(&lab, "steered", "mode", "ctl"), at + 4);
+    json_t *events = lab_events(&lab, "steered"), *o;
+    size_t i;
+    int said = 0;
+    json_array_foreach(events, i, o)
+    {
+        const char *text = json_string_value(json_object_get(o, "text"));
+        said += text && strcmp(text, want) == 0;
+    }
+    cr_expect_eq(said, 1, "the log tells what the script said of its checkpoint");
+    json_decref(events);
     json_t *log = lab_log(&lab, "steered");
     char key[64];
     for (int64_t t = at; t < at + 6; t++) {

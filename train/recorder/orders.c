@@ -106,8 +106,10 @@ void orders_take(struct recorder *r, const struct request *q)
     publisher_answer(r->report.publisher, q, &a);
 }
 
-// What the log and the person are told of an order that was carried out from this step on.
-static void carried_out(struct recorder *r, const struct order *o, int64_t step, struct answer *a)
+// What the log and the person are told of an order that was carried out from this step on; `text`
+// is the training's own, where it kept a checkpoint for one.
+static void carried_out(struct recorder *r, const struct order *o, int64_t step, const char *text,
+                        struct answer *a)
 {
     const struct command_call *c = &o->request.call;
     int is_mode = row[c->command].to == TO_MODE, is_rate = row[c->command].to == TO_FACTOR;
@@ -123,8 +125,8 @@ static void carried_out(struct recorder *r, const struct order *o, int64_t step,
              *to ? " from" : "", step);
     snprintf(event, sizeof event, o->from >= 0 ? "%s at %" PRId64 : "%s", to, step);
     report_event(&r->report, o->from >= 0 ? r->step + 1 : step, command_table[c->command].name,
-                 c->by, is_mode ? mode_name(r->mode) : "", event, is_mode || is_rate, "%s",
-                 o->text);
+                 c->by, is_mode ? mode_name(r->mode) : "", event, is_mode || is_rate, "%.250s",
+                 c->command == COMMAND_CHECKPOINT ? text : o->text);
     if (c->command == COMMAND_PAUSE || c->command == COMMAND_RESUME)
         r->paused = c->command == COMMAND_PAUSE;
     if (c->command == COMMAND_RESUME)
@@ -144,7 +146,7 @@ void orders_answered(struct recorder *r, const struct link_message *m, const cha
     answer_init(&a, o->request.call.id);
     if (m->ok) {
         int makes_sense = m->step >= 0 && m->step <= INT64_MAX / 2;
-        carried_out(r, o, makes_sense ? m->step : r->step + 1, &a);
+        carried_out(r, o, makes_sense ? m->step : r->step + 1, text, &a);
         if (*text)
             snprintf(a.text, sizeof a.text, "%.250s", text);
     } else {
