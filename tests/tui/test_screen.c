@@ -433,6 +433,7 @@ Test(screen, of_another)
     expect_screen(&t, "another-chunk-80x24", 24, 80);
     t.h.last.mode = MODE_NONE;
     t.h.last.chunk = -1;
+    t.h.batch = 90;
     t.v.view = VIEW_DEVICE;
     scene_machine(&t); // of the recorder, for nothing is known of the trainer's own process
     expect_screen(&t, "another-120x36", 36, 120);

@@ -16,6 +16,21 @@ static void draw_bar(struct canvas *c, int y, int x, int w, double part, enum ro
     canvas_fill(c, (struct rect){y, x, 1, n}, 0x2588, role);
 }
 
+// Another's step is known as a whole; what the recorder works on is beside it.
+static void draw_another(struct canvas *c, struct rect in, const struct scene *s)
+{
+    int64_t of;
+    double a_second = time_value(s, SERIES_IMAGES_S), batch = (double)s->h->batch,
+           spectrum = time_recent(s, SERIES_PHASE + PHASE_SPECTRUM, &of);
+    struct text ms = format_value(batch > 0 && a_second > 0 ? 1e3 * batch / a_second : NAN, 3);
+    canvas_text(c, in.y, in.x + 1, 10, ROLE_TEXT, "step");
+    canvas_text(c, in.y, in.x + 20 - text_columns(ms.s), 9, ROLE_VALUE, ms.s);
+    canvas_text(c, in.y + 1, in.x + 1, in.w - 2, ROLE_DIM, "this training does not tell its parts");
+    if (isfinite(spectrum))
+        canvas_printf(c, in.y + 2, in.x + 1, in.w - 2, ROLE_DIM,
+                      "beside it the recorder: spectrum %s ms", format_value(spectrum, 3).s);
+}
+
 void panel_times(struct canvas *c, struct rect r, const struct scene *s)
 {
     enum { LABELS = 22, SHARE = 6 };
@@ -24,6 +39,10 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
     struct rect in = canvas_box(c, r, "time of a step", "ms");
     if (h->last_step < 0) {
         canvas_text(c, in.y + in.h / 2, in.x + 1, in.w - 1, ROLE_DIM, "no step yet");
+        return;
+    }
+    if (*h->run.can) {
+        draw_another(c, in, s);
         return;
     }
     double ms[PHASE_COUNT], sum = 0;
@@ -42,7 +61,7 @@ void panel_times(struct canvas *c, struct rect r, const struct scene *s)
             canvas_printf(c, in.y + i, in.x + LABELS + w, SHARE, ROLE_DIM, "%3.0f %%",
                           100 * ms[i] / sum);
     }
-    if (in.h > n && (sum > 0 || !*s->h->run.can))
+    if (in.h > n)
         canvas_printf(c, in.y + n, in.x + 1, in.w - 2, ROLE_DIM,
                       "sum %s ms, %s images each with two views", format_value(sum, 3).s,
                       format_count(h->batch).s);
