@@ -187,6 +187,11 @@ static int run_record(int argc, char **argv)
 static int run_help(int argc, char **argv)
 {
     enum { COLUMN = 34 }; // of what a command does
+    const struct command_line_row *of = argc > 1 ? cmd_find(argv[1]) : NULL;
+    if (of && of->run != run_help) { // help COMMAND
+        char *ask[] = {argv[1], "--help", NULL};
+        return of->run(2, ask);
+    }
     printf("ssltop: watch a self-supervised training, and whether it collapses, live in a "
            "terminal\n\n");
     for (const struct command_line_row *c = command_line_table; c->name; c++) {
