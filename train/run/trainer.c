@@ -448,6 +448,14 @@ int trainer_rank(void)
     return l.size > 1 || l.size < 0 ? l.rank : -1;
 }
 
+void trainer_hush(struct error *e)
+{
+    if (trainer_rank() > 0) {
+        e->text[0] = '\0';
+        clock_sleep(1);
+    }
+}
+
 static int lead(struct ranks *r, const struct options *o, const unsigned char *given, int ready_fd,
                 struct error *e)
 {
@@ -479,11 +487,8 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
     int code;
     if (ready_fd >= 0) // a person's screen is of one process
         return lead(NULL, o, given, ready_fd, e);
-    if (ranks_open(&r, e) < 0) {
-        if (trainer_rank() > 0) // the first one says it for all
-            e->text[0] = '\0';
-        return FAILED;
-    }
+    if (ranks_open(&r, e) < 0)
+        return trainer_hush(e), FAILED;
     own.ranks = r ? r->size : 0;
     if (r && r->rank) {
         code = follower_run(r, e);

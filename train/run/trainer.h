@@ -20,5 +20,8 @@ int trainer_main(const struct options *o, const unsigned char *given, int ready_
                  struct error *e);
 // Started by such a launcher: no screen here. Its number there, or -1.
 int trainer_rank(void);
+// Of what each of them would say the first one says it, and has a second for it: when another
+// ends, a launcher ends all. Does nothing in the first one, and where there is one alone.
+void trainer_hush(struct error *e);
 
 #endif

@@ -168,8 +168,8 @@ int cmd_train(int argc, char **argv)
             close(l.fd);
         }
     }
-    if (trainer_rank() > 0 && rc == CMD_USAGE) // each of them would say it
-        e.text[0] = '\0';
+    if (rc == CMD_USAGE)
+        trainer_hush(&e);
     return cmd_complain(rc, &e);
 }
 
