@@ -24,14 +24,14 @@ enum forecast_in {
     FORECAST_PSEUDO10,
     FORECAST_PSEUDO30,
     FORECAST_PSEUDO100,
-    FORECAST_LIDAR,      // ln
-    FORECAST_LOSS,       // mean of the steps before
-    FORECAST_WIDTH,      // ln, of the network
-    FORECAST_SHARE,      // of the run that is done, 0 .. 1
-    FORECAST_POOL,       // ln of the number of images
-    FORECAST_ZSTD,       // of the newest step
     FORECAST_FEWSHOT_R2, // means of the last few values
     FORECAST_FEWSHOT10,
+    FORECAST_LIDAR, // ln
+    FORECAST_LOSS,  // mean of the steps before
+    FORECAST_WIDTH, // ln, of the network
+    FORECAST_SHARE, // of the run that is done, 0 .. 1
+    FORECAST_POOL,  // ln of the number of images
+    FORECAST_ZSTD,  // of the newest step
     FORECAST_LIVE_AUC,
     FORECAST_LIVE_RANKME,     // ln
     FORECAST_LIVE_RANKME_RAW, // ln

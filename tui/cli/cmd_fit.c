@@ -117,12 +117,12 @@ static int find_inputs(const char *names, unsigned char without[FORECAST_INPUTS]
         at += *at == ',';
         text_copy(name, sizeof name, at, strcspn(at, ","));
         int surrogates = strcmp(name, "surrogates") == 0, input = forecast_input_find(name);
-        for (int i = FORECAST_PIXEL_R2; surrogates && i <= FORECAST_PSEUDO100; i++)
+        for (int i = FORECAST_PIXEL_R2; surrogates && i <= FORECAST_FEWSHOT10; i++)
             without[i] = 1;
         if (!surrogates && (input < 0 || is_needed(input)))
             return error_set(e,
                              "--without: \"%s\" is no input that a forecast can do without; there "
-                             "are surrogates (all four), %s, %s, %s ...",
+                             "are surrogates (all six), %s, %s, %s ...",
                              name, forecast_inputs[FORECAST_RANKME].key,
                              forecast_inputs[FORECAST_TWONN].key,
                              forecast_inputs[FORECAST_PIXEL_R2].key);
