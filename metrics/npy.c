@@ -156,7 +156,7 @@ static int parse_header(struct npy *a, const char *text, size_t n, struct error 
     if (ndim < 1 || ndim > 2)
         return error_set(e,
                          "has %d dimensions; 2 (samples x features) or 1 (singular values) are "
-                         "possible",
+                         "possible: in Python, x.reshape(len(x), -1)",
                          ndim);
     a->ndim = ndim;
     a->n = dim[0];

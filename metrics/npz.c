@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "metrics/base/other_file.h"
 #include "metrics/base/text.h"
 
 enum {
@@ -172,6 +173,10 @@ static int choose(const struct mapping *m, const char *name, struct choice *c, s
     if (rc < 0)
         return error_set(e,
                          "is cut off or broken: its directory, at the end of a .npz, is not whole");
+    if (!c->arrays && other_file(m->data, m->size) == other_file_torch)
+        return error_set(e,
+                         "%s: in Python, numpy.save(NEW, torch.load(FILE).numpy()) writes a tensor",
+                         other_file_torch);
     if (!c->arrays)
         return error_set(e, "is a ZIP archive without an array (.npy) in it");
     if (!*name && c->found > 1)

@@ -266,6 +266,16 @@ Test(npz, an_archive_of_other_things)
 {
     static const unsigned char empty[END] = "PK\5\6";
     refused(put(empty, END), "without an array");
+    unsigned char torch[118] = "PK\3\4";
+    torch[26] = torch[68] = 10; // bytes of the name
+    memcpy(torch + 30, "x/data.pkl", 10);
+    memcpy(torch + 40, "PK\1\2", 4);
+    memcpy(torch + 86, "x/data.pkl", 10);
+    memcpy(torch + 96, "PK\5\6", 4);
+    torch[104] = torch[106] = 1; // entries
+    torch[108] = 56;             // bytes of them
+    torch[112] = 40;             // where they begin
+    refused(put(torch, sizeof torch), "torch.save: in Python");
     refused(put((const unsigned char *)"PK\3\4 and so on and so on", 24), "directory");
     unlink(path);
 }

@@ -260,7 +260,7 @@ Test(tools, metrics_of_bad_files)
         const char *file, *because;
     } bad[] = {
         {NPY "expected.txt", "is not a .npy file"}, {NPY "objects.npy", "Python objects"},
-        {NPY "cube.npy", "3 dimensions"},           {NPY "empty.npy", "is empty"},
+        {NPY "cube.npy", "x.reshape(len(x), -1)"},  {NPY "empty.npy", "is empty"},
         {NPY "f32-nan.npy", "row 3, column 5"},     {NPY "complex.npy", "'<c8'"},
         {NPY "none.npy", "cannot be opened"},       {"tests", "neither a regular file"},
     };
