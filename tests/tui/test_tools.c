@@ -191,6 +191,7 @@ Test(tools, metrics_say_what_misleads)
         const char *says, *prints;
     } cases[] = {{1, 0, 1, "has one row", ""},
                  {39, 0, 0, "* 39 rows of 4 features", " 39* "},
+                 {3, 0, 0, "rows are samples: are these the columns?", " 3* "},
                  {40, 0, 0, NULL, " 40 "},
                  {40, 5, 0, "5 bytes behind the array are not read", " 40 "},
                  {40, 6, 0, "another array begins behind the first", " 40 "}};

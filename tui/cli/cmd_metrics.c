@@ -218,8 +218,13 @@ static void warn(const char *path, const struct features_report *r)
     if (features_few(r))
         fprintf(stderr,
                 "ssltop: %s: * %lld rows of %d features: below %d times as many rows as features "
-                "what is marked reads as more collapsed than it is\n",
-                name, (long long)r->n, r->d, METRIC_ROWS);
+                "what is marked reads as more collapsed than it is%s\n",
+                name, (long long)r->n, r->d, METRIC_ROWS,
+                r->n < r->d ? "; rows are samples: are these the columns?" : "");
+    if (r->n && r->d == 1)
+        fprintf(stderr,
+                "ssltop: %s: one feature is one direction, collapsed or not: are these labels?\n",
+                name);
     if (r->whole)
         fprintf(stderr,
                 "ssltop: %s: one dimension of whole numbers is taken for singular values: are they "
