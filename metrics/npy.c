@@ -233,7 +233,7 @@ static const char *split(const char *path, struct path *file)
     if (!colon || access(path, F_OK) == 0)
         return "";
     struct path before = path_of("%.*s", (int)(colon - path), path);
-    if (access(before.s, F_OK) != 0)
+    if (strcmp(before.s, "-") != 0 && access(before.s, F_OK) != 0)
         return "";
     *file = before;
     return colon + 1;

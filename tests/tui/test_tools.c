@@ -251,6 +251,13 @@ Test(tools, metrics_of_other_containers)
     cr_expect(rc == 1 && strstr(err, "1 dimensions; 2"), "%s", err);
     rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors:fc");
     cr_expect(rc == 1 && strstr(err, "no tensor of that name"), "%s", err);
+    // An array of what comes through a pipe, as the sentence says that it is named.
+    fd = open(NPY "one.npz", O_RDONLY);
+    cr_assert(fd >= 0 && dup2(fd, STDIN_FILENO) == STDIN_FILENO && close(fd) == 0);
+    rc = ASK(cmd_metrics, "metrics", "-:h");
+    cr_expect(rc == 0 && strstr(out, "  -:h\n"), "%s%s", out, err);
+    rc = ASK(cmd_metrics, "metrics", "-:nothing");
+    cr_expect(rc == 1 && strstr(err, "no array of that name, but h"), "%s", err);
     done();
 }
 

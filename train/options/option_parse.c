@@ -123,7 +123,7 @@ int option_parse(const char *command, const struct option_set *set, int argc, ch
         if (words && !only_words && !strcmp(argv[i], "--")) {
             only_words = 1;
         } else if (!only_words && argv[i][0] == '-' && strcmp(argv[i], "-") != 0 &&
-                   strcmp(argv[i], "--") != 0) {
+                   strncmp(argv[i], "-:", 2) != 0 && strcmp(argv[i], "--") != 0) {
             used = take(command, set, argc - i, argv + i, e);
             if (used <= 0)
                 return used < 0 ? -1 : OPTION_HELP;
