@@ -248,7 +248,7 @@ Test(tools, metrics_of_other_containers)
     cr_expect(number(o, "n") == 32 && number(o, "d") == 32 && number(o, "bytes_behind") == 0);
     json_decref(o);
     rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors:encoder.bn1.weight");
-    cr_expect(rc == 1 && strstr(err, "1 dimensions; 2"), "%s", err);
+    cr_expect(rc == 1 && strstr(err, "1 dimension; 2"), "%s", err);
     rc = ASK(cmd_metrics, "metrics", "tests/fixtures/torch-w4.safetensors:fc");
     cr_expect(rc == 1 && strstr(err, "no tensor of that name"), "%s", err);
     // An array of what comes through a pipe, as the sentence says that it is named.
@@ -258,6 +258,37 @@ Test(tools, metrics_of_other_containers)
     cr_expect(rc == 0 && strstr(out, "  -:h\n"), "%s%s", out, err);
     rc = ASK(cmd_metrics, "metrics", "-:nothing");
     cr_expect(rc == 1 && strstr(err, "no array of that name, but h"), "%s", err);
+    done();
+}
+
+// Integers of every type in a safetensors file, and one feature alone.
+Test(tools, metrics_of_integers_in_safetensors)
+{
+    static const char *const type[] = {"I8",  "U8",  "BOOL", "I16", "U16",
+                                       "I32", "U32", "I64",  "U64"};
+    static const size_t bytes[] = {1, 1, 1, 2, 2, 4, 4, 8, 8};
+    char file[128], header[128], column[128];
+    lab_open(&lab);
+    snprintf(file, sizeof file, "%s/x.safetensors", lab.dir);
+    for (size_t i = 0; i < sizeof type / sizeof *type; i++)
+        for (int d = 1; d < 3; d++) {
+            unsigned char data[40 * 8] = {0}, length[8] = {0};
+            int n =
+                snprintf(header, sizeof header,
+                         "{\"x\":{\"dtype\":\"%s\",\"shape\":[%d,%d],\"data_offsets\":[0,%zu]}}",
+                         type[i], 40 / d, d, 40 * bytes[i]);
+            length[0] = (unsigned char)n;
+            for (size_t k = 0; k < 40; k++)
+                data[k * bytes[i]] = (unsigned char)(k * k * 7 % 11 % 2);
+            FILE *f = fopen(file, "wb");
+            cr_assert(f && fwrite(length, 1, 8, f) == 8 && fputs(header, f) >= 0);
+            cr_assert(fwrite(data, bytes[i], 40, f) == 40 && fclose(f) == 0);
+            int rc = ASK(cmd_metrics, "metrics", file);
+            snprintf(column, sizeof column, " %d ", 40 / d);
+            cr_expect(rc == 0 && strstr(out, column), "%s: %s", type[i], err);
+            cr_expect(d == 1 ? strstr(err, "one feature is one direction") != NULL : !*err, "%s",
+                      err);
+        }
     done();
 }
 

@@ -288,6 +288,11 @@ const struct tensor *safetensors_find(const struct safetensors *f, const char *n
     return NULL;
 }
 
+const char *safetensors_dtype(const struct safetensors *f, const struct tensor *t)
+{
+    return json_string_value(json_object_get(json_object_get(f->header, t->name), "dtype"));
+}
+
 const char *safetensors_meta(const struct safetensors *f, const char *key)
 {
     return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
@@ -334,12 +339,10 @@ static int convert(struct safetensors *f, const struct tensor *t, float *single,
     if (t->count != n)
         return error_set(e, "tensor %s has another number of elements than asked for", t->name);
     if (t->dtype > DTYPE_BF16) {
-        const char *dtype =
-            json_string_value(json_object_get(json_object_get(f->header, t->name), "dtype"));
         return error_set(e,
                          "tensor %s holds numbers of the type %s; F32, F64, F16 and BF16 can be "
                          "read: in Python, .float() makes them F32",
-                         t->name, dtype);
+                         t->name, safetensors_dtype(f, t));
     }
     size_t bytes = dtype_table[t->dtype].bytes, each = CHUNK / bytes;
     for (size_t i = 0; i < n; i += each) {

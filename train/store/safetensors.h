@@ -31,6 +31,7 @@ size_t safetensors_count(const struct safetensors *f);
 const struct tensor *safetensors_at(const struct safetensors *f,
                                     size_t i); // in the order of the data
 const struct tensor *safetensors_find(const struct safetensors *f, const char *name); // or NULL
+const char *safetensors_dtype(const struct safetensors *f, const struct tensor *t); // as it stands
 // A value of __metadata__, or NULL; lives as long as `f`.
 const char *safetensors_meta(const struct safetensors *f, const char *key);
 

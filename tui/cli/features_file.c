@@ -11,18 +11,19 @@
 
 enum { NAMES = 240 };
 
-static int type_of(enum dtype dtype, enum npy_type *type)
+// Integers, too, of which a checkpoint has none but counters.
+static int type_of(const struct safetensors *f, const struct tensor *t, enum npy_type *type)
 {
     static const struct {
-        enum dtype dtype;
+        const char *dtype;
         enum npy_type type;
-    } row[] = {{DTYPE_F16, NPY_F16},
-               {DTYPE_BF16, NPY_BF16},
-               {DTYPE_F32, NPY_F32},
-               {DTYPE_F64, NPY_F64},
-               {DTYPE_I64, NPY_I64}};
+    } row[] = {{"F16", NPY_F16}, {"BF16", NPY_BF16}, {"F32", NPY_F32}, {"F64", NPY_F64},
+               {"BOOL", NPY_U8}, {"I8", NPY_I8},     {"U8", NPY_U8},   {"I16", NPY_I16},
+               {"U16", NPY_U16}, {"I32", NPY_I32},   {"U32", NPY_U32}, {"I64", NPY_I64},
+               {"U64", NPY_U64}};
+    const char *dtype = safetensors_dtype(f, t);
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-        if (row[i].dtype == dtype) {
+        if (strcmp(row[i].dtype, dtype) == 0) {
             *type = row[i].type;
             return 1;
         }
@@ -89,14 +90,14 @@ static int open_tensor(const char *file, const char *name, struct npy *out, stru
         return -1;
     const struct tensor *t = choose(f, file, name, e);
     int rc = t ? begin(file, &at, e) : -1;
-    if (rc == 0 && !type_of(t->dtype, &type))
+    if (rc == 0 && !type_of(f, t, &type))
         rc = error_set(e,
-                       "%.200s: the numbers of %.80s are of a type that is not read: save them "
-                       "as float32",
-                       file, t->name);
+                       "%.200s: the numbers of %.80s are of the type %.20s, which is not read: "
+                       "save them as float32",
+                       file, t->name, safetensors_dtype(f, t));
     if (rc == 0 && t->ndim != 2)
-        rc = error_set(e, "%.200s: %.80s has %d dimensions; 2 (samples x features) are possible",
-                       file, t->name, t->ndim);
+        rc = error_set(e, "%.200s: %.80s has %d dimension%s; 2 (samples x features) are possible",
+                       file, t->name, t->ndim, t->ndim == 1 ? "" : "s");
     if (rc == 0)
         rc = npy_open_at(file, at + t->offset, type, t->dim[0], t->dim[1], out, e);
     safetensors_close(f);
