@@ -348,7 +348,7 @@ END {
         while ((getline line < (fits "/residuals.md")) > 0)
             print line
     }
-    print "\nThe same without the surrogates (pixel R² and the pseudo-probes):\n"
+    print "\nThe same without the surrogates (pixel R², the pseudo-probes, few-shot):\n"
     words_of("simsiam-without.txt")
     print "\nBYOL's runs:\n"
     words_of("byol.txt")
