@@ -180,13 +180,3 @@ int several_named(const char *said, int rank)
     return (strstr(said, ours) && strstr(said, "is gone")) || strstr(said, "BAD TERMINATION") ||
            strstr(said, "YOUR APPLICATION TERMINATED");
 }
-
-int several_set(pid_t rank, const char *setting)
-{
-    static char text[1 << 16];
-    ssize_t n = words_of(rank, "environ", text, sizeof text);
-    for (char *at = text; n > 0 && at < text + n; at += strlen(at) + 1)
-        if (strcmp(at, setting) == 0)
-            return 1;
-    return 0;
-}

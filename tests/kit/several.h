@@ -19,9 +19,6 @@ pid_t several_start(struct lab *lab, int ranks, const char *const *word);
 // The processes that it has started, in the order of their ranks, as soon as all are there.
 void several_find(const struct lab *lab, pid_t mpirun, int ranks, pid_t *pid);
 
-// Whether a process was started with this in its environment ("NAME=value").
-int several_set(pid_t rank, const char *setting);
-
 // Whether what was said names the rank that is gone, and its machine; or it is of MPICH's mpirun,
 // which may kill the others before one of them can say anything.
 int several_named(const char *said, int rank);
