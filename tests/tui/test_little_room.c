@@ -121,6 +121,8 @@ Test(little_room, no_other_thread)
                 (geteuid() == 0 && (setresgid(NOBODY, NOBODY, NOBODY) != 0 ||
                                     setresuid(NOBODY, NOBODY, NOBODY) != 0)))
                 _exit(99);
+            if (access(getenv("SSLTOP"), X_OK) != 0)
+                _exit(97);
             unsetenv("OPENBLAS_NUM_THREADS");
             unsetenv("XDG_RUNTIME_DIR");
             setrlimit(RLIMIT_NPROC, &one);
@@ -128,6 +130,10 @@ Test(little_room, no_other_thread)
             _exit(98);
         }
         int rc = lab_wait(pid);
+        if (rc == 97) {
+            lab_close(&lab);
+            cr_skip_test("the program lies where nobody but root may reach it");
+        }
         cr_expect(rc == row[i].rc, "%s: %d", row[i].word[1], rc);
         lab_says(&lab, row[i].says);
     }
